@@ -1,0 +1,3 @@
+//! Whole-job benchmarks against one ffmpeg command.
+
+fn main() {}

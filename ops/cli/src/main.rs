@@ -1,0 +1,3 @@
+//! The reel command.
+
+fn main() {}

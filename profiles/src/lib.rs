@@ -1,0 +1,1 @@
+//! Profile schema, parser, validation and the catalog.

@@ -1,0 +1,1 @@
+//! Pure scheduler: state, commands, apply, plan, placement, leases, invariants.

@@ -1,0 +1,1 @@
+//! Scheduler shell: Raft on sled, driver, clock, configuration.

@@ -1,0 +1,1 @@
+//! CMAF and MP4 boxes, fragments, exact timelines, and their reader.

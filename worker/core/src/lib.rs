@@ -1,0 +1,1 @@
+//! Pure worker agent: events in, actions out.

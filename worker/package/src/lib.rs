@@ -1,0 +1,1 @@
+//! HLS playlists and the layout of an output tree.

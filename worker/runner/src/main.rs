@@ -1,0 +1,3 @@
+//! The process that touches media bytes: runs one attempt of one task.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Worker shell: agent, runner supervision, store transfer.

@@ -1,0 +1,1 @@
+//! Artifact layout, write-once publication and ranged reads over object_store.
