@@ -1,0 +1,60 @@
+# Set-up, tests and benchmarks. `make demo` and `make test` install what the machine lacks (Debian 12, Ubuntu 24.04).
+
+APT_PACKAGES := gcc libc6-dev clang libclang-dev mold pkg-config cmake nasm \
+	libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
+	libx264-dev libx265-dev libsvtav1enc-dev \
+	ffmpeg mediainfo e2fsprogs util-linux
+DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
+DEMO_OUTPUT := target/demo/big-buck-bunny
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: help demo test bench lint fmt packages nextest
+
+help:
+	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
+	@echo "make test    install what is missing, build and run every test"
+	@echo "make bench   the whole job against one ffmpeg command: wall time, memory, bytes read, quality"
+	@echo "make lint    formatting and clippy, warnings are errors"
+	@echo "make fmt     format the sources"
+
+demo: packages
+	cargo build --release --locked --bin reel --bin reel-runner
+	@mkdir -p $(dir $(DEMO_OUTPUT))
+	target/release/reel transcode $(DEMO_CLIP) $(DEMO_OUTPUT) --profile vod-abr --home target/demo/home
+	@echo
+	@echo "The title lies in $(DEMO_OUTPUT). Play it with"
+	@echo "  ffplay $(DEMO_OUTPUT)/master.m3u8"
+	@echo "and prove it with"
+	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
+
+# Two commands, so that every program that the tests start is built first, whichever test is chosen to run.
+test: packages nextest
+	cargo build --locked --workspace --bins
+	cargo nextest run --locked --workspace
+
+bench: packages
+	cargo build --release --locked --workspace --bins
+	target/release/reel-bench
+
+lint: packages
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+fmt:
+	cargo fmt --all
+
+# Prints and installs the packages that are missing; silent when none is.
+packages:
+	@missing=""; \
+	for package in $(APT_PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed$$' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing:$$missing"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+nextest:
+	@cargo nextest --version >/dev/null 2>&1 || { \
+		echo "installing: cargo-nextest"; cargo install --locked cargo-nextest; }
