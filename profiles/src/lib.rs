@@ -1,1 +1,23 @@
 //! Profile schema, parser, validation and the catalog.
+//!
+//! A profile is the named recipe of a job. Its text is TOML; whatever is wrong in it is refused with file, line and
+//! reason. Numbers that matter to media are exact: milli-integers and rationals, never floats.
+
+mod admit;
+pub mod catalog;
+mod check;
+mod ladder;
+mod level;
+mod parse;
+mod read;
+mod text;
+mod types;
+
+pub use admit::{Rejection, TrackSource, Warning};
+pub use ladder::{LadderError, ResolvedRendition};
+pub use level::Level;
+pub use read::ProfileError;
+pub use types::{
+    Action, Admission, AudioCodec, AudioTrack, DamageRule, H264Profile, Package, Preset, Profile, Rate,
+    Rendition, Rule, Tune, VideoCodec,
+};

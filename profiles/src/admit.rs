@@ -1,0 +1,148 @@
+//! Whether a mezzanine is taken, by the admission rules of the profile; and which source stream each track takes.
+
+use reel_common::{AudioFacts, IndexSummary};
+use serde::{Deserialize, Serialize};
+
+use crate::ladder::Display;
+use crate::text::decimal;
+use crate::types::{Action, Profile};
+
+/// TransferCharacteristics of H.273 that make a source HDR: 16 is PQ (SMPTE ST 2084), 18 is HLG (ARIB STD-B67).
+const HDR_TRANSFERS: [u8; 2] = [16, 18];
+
+/// Something that the user should know about a job that goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Warning(pub String);
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a mezzanine is not taken: every rule that it breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("profile `{profile}` rejects the mezzanine: {}", .reasons.join("; "))]
+pub struct Rejection {
+    /// The profile's name.
+    pub profile: String,
+    /// One reason for each rule.
+    pub reasons: Vec<String>,
+}
+
+/// Which source stream an audio track is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackSource {
+    /// Number of the `[[audio]]` entry of the profile, from 0.
+    pub track: u32,
+    /// Place in the index's list of audio streams (not the container's stream number), from 0.
+    pub source: u32,
+}
+
+impl Profile {
+    /// Holds the facts of a mezzanine against the admission rules.
+    ///
+    /// # Errors
+    /// [`Rejection`] with every reason, where a rule rejects or where no ladder or grid can be made.
+    pub fn admit(&self, index: &IndexSummary) -> Result<Vec<Warning>, Rejection> {
+        let mut verdict = Verdict::default();
+        match self.ladder(&index.video) {
+            Ok(_) => self.warn_of_heights(index, &mut verdict),
+            Err(error) => verdict.reasons.push(error.to_string()),
+        }
+        if let Err(error) = self.grid(index) {
+            verdict.reasons.push(error.to_string());
+        }
+        self.apply_rules(index, &mut verdict);
+        if verdict.reasons.is_empty() {
+            return Ok(verdict.warnings);
+        }
+        Err(Rejection { profile: self.name.clone(), reasons: verdict.reasons })
+    }
+
+    /// The tracks that are made of a source, in profile order: a track with a language takes the first stream of that
+    /// language, one without takes the first stream. A track whose stream is not there is left out.
+    pub fn tracks(&self, streams: &[AudioFacts]) -> Vec<TrackSource> {
+        let source = |language: &Option<String>| match language {
+            Some(language) => streams.iter().position(|stream| same_language(&stream.language, language)),
+            None => (!streams.is_empty()).then_some(0),
+        };
+        let tracks = self.audio.iter().enumerate();
+        let found = tracks.filter_map(|(track, entry)| Some((track, source(&entry.language)?)));
+        found.map(|(track, source)| TrackSource { track: track as u32, source: source as u32 }).collect()
+    }
+
+    fn apply_rules(&self, index: &IndexSummary, verdict: &mut Verdict) {
+        let rules = &self.admission;
+        if let Some(rule) = rules.min_duration_s.filter(|rule| index.duration < rule.limit) {
+            let (found, limit) = (decimal(index.duration), decimal(rule.limit));
+            verdict.add(rule.action, format!("it lasts {found} s, and `min_duration_s` is {limit}"));
+        }
+        let height = Display::of(&index.video).map_or(0, |display| display.height);
+        if let Some(rule) = rules.min_height.filter(|rule| height < i64::from(rule.limit)) {
+            verdict.add(rule.action, format!("it is {height} high, and `min_height` is {}", rule.limit));
+        }
+        if index.video.interlaced {
+            verdict.add(rules.interlaced, "its video is interlaced, and fields are kept woven".to_owned());
+        }
+        if HDR_TRANSFERS.contains(&index.video.colour.transfer) {
+            verdict.add(rules.hdr, "its video is HDR, and 8-bit H.264 would show it with banding".to_owned());
+        }
+        let made = self.tracks(&index.audio);
+        for (number, track) in self.audio.iter().enumerate() {
+            if made.iter().all(|source| source.track != number as u32) {
+                let lacks = match &track.language {
+                    Some(language) => format!("no audio in `{language}`"),
+                    None => "no audio".to_owned(),
+                };
+                verdict.add(rules.missing_audio, format!("it has {lacks} for track `{}`", track.name));
+            }
+        }
+    }
+
+    fn warn_of_heights(&self, index: &IndexSummary, verdict: &mut Verdict) {
+        let height = Display::of(&index.video).map_or(0, |display| display.height);
+        let taller = self.video.iter().filter(|entry| !entry.upscale && i64::from(entry.height) > height);
+        let names: Vec<&str> = taller.map(|entry| entry.name.as_str()).collect();
+        if names.len() == self.video.len() {
+            let name = names[names.len() - 1];
+            let even = height & !1;
+            verdict.warn(format!(
+                "it is {height} high, less than every rendition: `{name}` is made {even} high"
+            ));
+        } else if !names.is_empty() {
+            verdict.warn(format!(
+                "it is {height} high: {} left out, since nothing is scaled up",
+                names.join(", ")
+            ));
+        }
+    }
+}
+
+/// Languages match by their primary subtag where one of them has no more than that.
+fn same_language(found: &str, wanted: &str) -> bool {
+    let primary = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    found.eq_ignore_ascii_case(wanted)
+        || ((!found.contains('-') || !wanted.contains('-')) && primary(found) == primary(wanted))
+}
+
+#[derive(Default)]
+struct Verdict {
+    warnings: Vec<Warning>,
+    reasons: Vec<String>,
+}
+
+impl Verdict {
+    fn add(&mut self, action: Action, text: String) {
+        match action {
+            Action::Reject => self.reasons.push(text),
+            Action::Warn => self.warn(text),
+            Action::Allow => {}
+        }
+    }
+
+    fn warn(&mut self, text: String) {
+        self.warnings.push(Warning(text));
+    }
+}

@@ -1,0 +1,193 @@
+//! What is wrong with a profile whose values are each fine by themselves: impossible ladders, lengths that do not
+//! fit each other, names that are not file names.
+
+use std::collections::BTreeSet;
+
+use reel_common::Rational;
+
+use crate::parse::{Parsed, RenditionPlaces, TrackPlaces};
+use crate::read::ProfileError;
+use crate::types::{AudioTrack, Profile, Rendition};
+
+/// Longest name, so that a staging folder's path stays short.
+const MAX_NAME_BYTES: usize = 40;
+/// AAC-LC sounds broken below the first and gains nothing above the second, kbit/s for each channel.
+const AAC_KBPS_PER_CHANNEL: std::ops::RangeInclusive<u32> = 12..=256;
+
+/// The first thing that is wrong, in the order of the text's sections.
+pub(crate) fn check(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
+    plain_name(parsed, parsed.name, &parsed.profile.name)?;
+    lengths(parsed)?;
+    ladder(parsed)?;
+    tracks(parsed)?;
+    let package = parsed.profile.package;
+    ensure(parsed, package.hls || package.mp4, parsed.package, || {
+        "nothing would be delivered: set `hls = true` or `mp4 = true`".to_owned()
+    })
+}
+
+fn ensure(
+    parsed: &Parsed<'_>,
+    holds: bool,
+    position: usize,
+    reason: impl FnOnce() -> String,
+) -> Result<(), ProfileError> {
+    if holds { Ok(()) } else { Err(parsed.source.error(position, reason())) }
+}
+
+fn plain_name(parsed: &Parsed<'_>, position: usize, name: &str) -> Result<(), ProfileError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let begins_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let plain = begins_well && name.len() <= MAX_NAME_BYTES && name.bytes().all(allowed);
+    ensure(parsed, plain, position, || {
+        format!(
+            "`{}` is not a plain file name: use up to {MAX_NAME_BYTES} letters, digits, `.`, `_` and `-`, \
+             beginning with a letter or digit",
+            name.escape_debug().take(MAX_NAME_BYTES).collect::<String>()
+        )
+    })
+}
+
+fn lengths(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
+    let Profile { segment_seconds: segment, part_seconds: part, .. } = parsed.profile;
+    let in_range = segment >= Rational::from_millis(500) && segment <= Rational::whole(60);
+    ensure(parsed, in_range, parsed.segment, || "`segment_seconds` goes from 0.5 to 60".to_owned())?;
+    let at_most = part > Rational::ZERO && part <= Rational::whole(120);
+    ensure(parsed, at_most, parsed.part, || "`part_seconds` goes up to 120".to_owned())?;
+    let whole = part.checked_div(segment).is_some_and(|ratio| ratio.den() == 1);
+    ensure(parsed, whole, parsed.part, || {
+        format!(
+            "a part is a whole number of segments: {} s is not a multiple of {} s",
+            crate::text::decimal(part),
+            crate::text::decimal(segment)
+        )
+    })
+}
+
+fn ladder(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
+    let video = &parsed.profile.video;
+    ensure(parsed, !video.is_empty(), 0, || "the ladder is empty: add a [[video]] rendition".to_owned())?;
+    let mut names = BTreeSet::new();
+    for (number, (rendition, places)) in video.iter().zip(&parsed.video).enumerate() {
+        ensure(parsed, number < Profile::MAX_RENDITIONS, places.name, || {
+            format!("a ladder has at most {} renditions", Profile::MAX_RENDITIONS)
+        })?;
+        plain_name(parsed, places.name, &rendition.name)?;
+        unique(parsed, &mut names, places.name, &rendition.name, "rendition")?;
+        one_rendition(parsed, rendition, places)?;
+        if let Some(above) = number.checked_sub(1) {
+            beside(parsed, &video[above], rendition, places)?;
+        }
+    }
+    Ok(())
+}
+
+fn one_rendition(
+    parsed: &Parsed<'_>,
+    rendition: &Rendition,
+    places: &RenditionPlaces,
+) -> Result<(), ProfileError> {
+    ensure(parsed, rendition.height.is_multiple_of(2), places.height, || {
+        format!("`height` must be even, since 4:2:0 halves it: use {}", rendition.height + 1)
+    })?;
+    let (maxrate, bufsize) = match (rendition.rate.maxrate_kbps, rendition.rate.bufsize_kbps) {
+        (None, None) => return Ok(()),
+        (Some(maxrate), Some(bufsize)) => (maxrate, bufsize),
+        (Some(maxrate), None) => {
+            let reason = format!("`maxrate_kbps` needs a buffer: add `bufsize_kbps = {}`", maxrate * 2);
+            return Err(parsed.source.error(places.rate, reason));
+        }
+        (None, Some(_)) => {
+            let reason = "`bufsize_kbps` has no meaning without `maxrate_kbps`: give both or none";
+            return Err(parsed.source.error(places.rate, reason));
+        }
+    };
+    let sensible = bufsize >= maxrate / 4 && u64::from(bufsize) <= u64::from(maxrate) * 10;
+    ensure(parsed, sensible, places.rate, || {
+        format!(
+            "`bufsize_kbps` of {bufsize} holds neither a quarter second nor at most 10 s of {maxrate} kbit/s"
+        )
+    })?;
+    let Some(level) = rendition.level else { return Ok(()) };
+    let most = level.max_kbps(rendition.h264_profile);
+    ensure(parsed, maxrate <= most, places.level, || {
+        format!("level {level} allows at most {most} kbit/s in profile {}", rendition.h264_profile)
+    })
+}
+
+fn beside(
+    parsed: &Parsed<'_>,
+    above: &Rendition,
+    below: &Rendition,
+    places: &RenditionPlaces,
+) -> Result<(), ProfileError> {
+    ensure(parsed, above.height != below.height, places.height, || {
+        format!("`{}` and `{}` have the same height of {}", above.name, below.name, below.height)
+    })?;
+    ensure(parsed, above.height > below.height, places.height, || {
+        format!(
+            "renditions go from tall to small: `{}` is taller than `{}` before it",
+            below.name, above.name
+        )
+    })?;
+    let rates = (above.rate.maxrate_kbps, below.rate.maxrate_kbps);
+    let (Some(more), Some(less)) = rates else { return Ok(()) };
+    ensure(parsed, more > less, places.rate, || {
+        format!(
+            "`{}` may use {less} kbit/s, not less than the taller `{}` with {more}",
+            below.name, above.name
+        )
+    })
+}
+
+fn tracks(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
+    let mut names = BTreeSet::new();
+    for (number, (track, places)) in parsed.profile.audio.iter().zip(&parsed.audio).enumerate() {
+        ensure(parsed, number < Profile::MAX_AUDIO_TRACKS, places.name, || {
+            format!("a profile has at most {} audio tracks", Profile::MAX_AUDIO_TRACKS)
+        })?;
+        plain_name(parsed, places.name, &track.name)?;
+        unique(parsed, &mut names, places.name, &track.name, "audio track")?;
+        one_track(parsed, track, places)?;
+    }
+    Ok(())
+}
+
+fn one_track(parsed: &Parsed<'_>, track: &AudioTrack, places: &TrackPlaces) -> Result<(), ProfileError> {
+    ensure(parsed, matches!(track.channels, 1 | 2 | 6), places.channels, || {
+        format!("`channels` is 1 (mono), 2 (stereo) or 6 (5.1), not {}", track.channels)
+    })?;
+    ensure(parsed, matches!(track.sample_rate, 32_000 | 44_100 | 48_000), places.sample_rate, || {
+        format!("`sample_rate` is 32000, 44100 or 48000, not {}", track.sample_rate)
+    })?;
+    let (least, most) = (AAC_KBPS_PER_CHANNEL.start(), AAC_KBPS_PER_CHANNEL.end());
+    let in_range = (least * track.channels..=most * track.channels).contains(&track.bitrate_kbps);
+    ensure(parsed, in_range, places.bitrate, || {
+        format!(
+            "AAC with {} channels takes {} to {} kbit/s, not {}",
+            track.channels,
+            least * track.channels,
+            most * track.channels,
+            track.bitrate_kbps
+        )
+    })?;
+    let Some(language) = &track.language else { return Ok(()) };
+    let subtag =
+        |tag: &str| (1..=8).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let tag = language.len() <= 35 && language.len() >= 2 && language.split('-').all(subtag);
+    ensure(parsed, tag, places.language, || {
+        "`language` is a tag such as \"en\", \"deu\" or \"pt-BR\"".to_owned()
+    })
+}
+
+/// Names differ without regard to case, since they become file names.
+fn unique(
+    parsed: &Parsed<'_>,
+    names: &mut BTreeSet<String>,
+    position: usize,
+    name: &str,
+    what: &str,
+) -> Result<(), ProfileError> {
+    let new = names.insert(name.to_ascii_lowercase());
+    ensure(parsed, new, position, || format!("the {what} name `{name}` is there twice"))
+}

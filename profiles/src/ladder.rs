@@ -1,0 +1,163 @@
+//! The ladder of a profile for one source: which renditions are made, and in which size; and where the title is cut.
+
+use reel_common::{GridError, IndexSummary, Rational, SegmentGrid, Timing, VideoFacts};
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Profile, Rendition};
+
+/// Widest picture that x264 takes.
+const MAX_WIDTH: i64 = 16_384;
+/// Smallest side: one macroblock.
+const MIN_SIDE: i64 = 16;
+
+/// A rendition with the size that it has for one source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolvedRendition {
+    /// As the profile gives it.
+    pub rendition: Rendition,
+    /// Width in square pixels, even.
+    pub width: u32,
+    /// Height in square pixels, even; below the profile's height only where the source is less tall than every
+    /// rendition.
+    pub height: u32,
+}
+
+/// A source for which the profile has no ladder.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LadderError {
+    /// The facts make no picture.
+    #[error(
+        "a picture of {width}x{height} with sample aspect {sample_aspect} and rotation {rotation} cannot be shown"
+    )]
+    NoPicture {
+        /// Coded width.
+        width: u32,
+        /// Coded height.
+        height: u32,
+        /// Sample aspect ratio.
+        sample_aspect: Rational,
+        /// Degrees.
+        rotation: u16,
+    },
+    /// The other side of a rendition would be out of bounds.
+    #[error(
+        "rendition `{name}` would be {width}x{height}, and sides go from 16 to 16384: use another height"
+    )]
+    Size {
+        /// The rendition.
+        name: String,
+        /// Its width.
+        width: i64,
+        /// Its height.
+        height: i64,
+    },
+    /// The level that the profile asks for is too low.
+    #[error(
+        "rendition `{name}` would be {width}x{height}, more than level {level} allows: raise `level` or use \"auto\""
+    )]
+    Level {
+        /// The rendition.
+        name: String,
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+        /// The level.
+        level: crate::Level,
+    },
+}
+
+/// The picture as it is shown, in square pixels: height, and width / height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Display {
+    pub(crate) height: i64,
+    aspect: Rational,
+}
+
+impl Display {
+    /// Display aspect = (coded width * sample aspect) / coded height, swapped by a rotation of 90 or 270 degrees.
+    /// The height is the coded one, or (coded width * sample aspect) rounded down where the picture lies on its side.
+    pub(crate) fn of(facts: &VideoFacts) -> Result<Self, LadderError> {
+        let VideoFacts { width, height, sample_aspect, rotation, .. } = *facts;
+        let refused = LadderError::NoPicture { width, height, sample_aspect, rotation };
+        if width == 0 || height == 0 || sample_aspect <= Rational::ZERO || !rotation.is_multiple_of(90) {
+            return Err(refused);
+        }
+        let coded_height = Rational::whole(i64::from(height));
+        let sizes = Rational::whole(i64::from(width)).checked_mul(sample_aspect);
+        let sizes = sizes.and_then(|shown| Some((shown, shown.checked_div(coded_height)?)));
+        let Some((shown_width, aspect)) = sizes else { return Err(refused) };
+        let turned = rotation % 180 == 90;
+        let (height, aspect) =
+            if turned { (shown_width.floor(), aspect.recip()) } else { (i64::from(height), Some(aspect)) };
+        aspect.map(|aspect| Display { height, aspect }).ok_or(refused)
+    }
+
+    /// Width for a height: the nearest even number to height * aspect; halves go up.
+    fn width(self, height: i64) -> Option<i64> {
+        let half = self.aspect.checked_mul(Rational::new(height, 2)?)?;
+        half.round().checked_mul(2)
+    }
+}
+
+impl Profile {
+    /// The renditions that are made of a source, tallest first, with their sizes.
+    ///
+    /// Pixels are square and the display aspect is kept: width is the nearest even number to
+    /// `height * (coded width * sample aspect) / coded height`, with the fraction turned over where the rotation is 90
+    /// or 270 degrees. Renditions taller than the source are left out unless they ask for `upscale`; where none is
+    /// left, the smallest is made at the source's own height, rounded down to even.
+    ///
+    /// # Errors
+    /// [`LadderError`] where the source is no picture, or a size is beyond the encoder or the level asked for.
+    pub fn ladder(&self, facts: &VideoFacts) -> Result<Vec<ResolvedRendition>, LadderError> {
+        let display = Display::of(facts)?;
+        let fits =
+            |rendition: &&Rendition| rendition.upscale || i64::from(rendition.height) <= display.height;
+        let ladder = self.video.iter().filter(fits).map(|r| resolve(r, display, i64::from(r.height)));
+        let ladder = ladder.collect::<Result<Vec<_>, _>>()?;
+        match self.video.last() {
+            Some(smallest) if ladder.is_empty() => Ok(vec![resolve(smallest, display, display.height & !1)?]),
+            _ => Ok(ladder),
+        }
+    }
+
+    /// Where the title is cut into segments and parts.
+    ///
+    /// With a constant rate a segment has `segment_seconds * rate` frames, rounded to the nearest and at least one; with
+    /// a variable rate segments begin at the frames that the index lists. A part has `part_seconds / segment_seconds`
+    /// segments.
+    ///
+    /// # Errors
+    /// [`GridError`] where the title has no frames, or the listed starts are out of order.
+    pub fn grid(&self, index: &IndexSummary) -> Result<SegmentGrid, GridError> {
+        let per_part = self.part_seconds.checked_div(self.segment_seconds).map_or(1, Rational::round);
+        let per_part = u32::try_from(per_part).unwrap_or(1).max(1);
+        match &index.timing {
+            Timing::Constant { rate } => {
+                let frames = self.segment_seconds.checked_mul(*rate).map_or(1, Rational::round);
+                let frames = u32::try_from(frames.max(1)).unwrap_or(u32::MAX);
+                SegmentGrid::regular(index.frames, frames, per_part)
+            }
+            Timing::Variable { segment_starts, .. } => {
+                SegmentGrid::listed(index.frames, segment_starts.clone(), per_part)
+            }
+        }
+    }
+}
+
+fn resolve(rendition: &Rendition, display: Display, height: i64) -> Result<ResolvedRendition, LadderError> {
+    let name = || rendition.name.clone();
+    let width = display.width(height).unwrap_or(i64::MAX);
+    let sides = MIN_SIDE..=MAX_WIDTH;
+    if !sides.contains(&width) || !sides.contains(&height) {
+        return Err(LadderError::Size { name: name(), width, height });
+    }
+    let (width, height) = (width as u32, height as u32);
+    match rendition.level {
+        Some(level) if !level.fits_picture(width, height) => {
+            Err(LadderError::Level { name: name(), width, height, level })
+        }
+        _ => Ok(ResolvedRendition { rendition: rendition.clone(), width, height }),
+    }
+}

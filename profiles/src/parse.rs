@@ -1,0 +1,304 @@
+//! From the text of a profile to [`Profile`].
+
+use reel_common::Rational;
+use toml::de::DeTable;
+
+use crate::Level;
+use crate::check::check;
+use crate::read::{At, ProfileError, Section, Source};
+use crate::types::{
+    Action, Admission, AudioCodec, AudioTrack, DamageRule, H264Profile, Package, Preset, Profile, Rate,
+    Rendition, Rule, Tune, VideoCodec,
+};
+
+const PROFILE_KEYS: &[&str] =
+    &["name", "version", "segment_seconds", "part_seconds", "admission", "video", "audio", "package"];
+const ADMISSION_KEYS: &[&str] =
+    &["min_duration_s", "min_height", "missing_audio", "interlaced", "hdr", "damage"];
+const RULE_KEYS: &[&str] = &["limit", "action"];
+const VIDEO_KEYS: &[&str] =
+    &["name", "codec", "height", "preset", "tune", "h264_profile", "level", "rate", "upscale"];
+const RATE_KEYS: &[&str] = &["crf", "maxrate_kbps", "bufsize_kbps"];
+const AUDIO_KEYS: &[&str] = &["name", "codec", "channels", "bitrate_kbps", "sample_rate", "language"];
+const PACKAGE_KEYS: &[&str] = &["hls", "mp4"];
+
+/// The profile and the places of what [`check`] may find wrong.
+pub(crate) struct Parsed<'a> {
+    pub(crate) source: Source<'a>,
+    pub(crate) profile: Profile,
+    pub(crate) name: usize,
+    pub(crate) segment: usize,
+    pub(crate) part: usize,
+    pub(crate) video: Vec<RenditionPlaces>,
+    pub(crate) audio: Vec<TrackPlaces>,
+    pub(crate) package: usize,
+}
+
+/// Where the values of a rendition stand.
+pub(crate) struct RenditionPlaces {
+    pub(crate) name: usize,
+    pub(crate) height: usize,
+    pub(crate) level: usize,
+    pub(crate) rate: usize,
+}
+
+/// Where the values of a track stand.
+pub(crate) struct TrackPlaces {
+    pub(crate) name: usize,
+    pub(crate) channels: usize,
+    pub(crate) bitrate: usize,
+    pub(crate) sample_rate: usize,
+    pub(crate) language: usize,
+}
+
+impl Profile {
+    /// Reads and checks a profile. `file_name` is what errors call it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line.
+    pub fn parse(text: &str, file_name: &str) -> Result<Profile, ProfileError> {
+        let source = Source::new(text, file_name);
+        if text.len() > Profile::MAX_TEXT_BYTES {
+            let most = Profile::MAX_TEXT_BYTES / 1024;
+            return Err(
+                source.error(0, format!("the profile has {} bytes, more than {most} KiB", text.len()))
+            );
+        }
+        let document = DeTable::parse(text).map_err(|error| {
+            let position = error.span().map_or(0, |span| span.start);
+            source.error(position, format!("not valid TOML: {}", error.message().replace('\n', ", ")))
+        })?;
+        let root = Section::new(source, "the profile", 0, document.get_ref(), PROFILE_KEYS)?;
+        let parsed = parse_root(&root)?;
+        check(&parsed)?;
+        Ok(parsed.profile)
+    }
+}
+
+fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
+    let name = root.need("name", root.text("name")?, "give the profile a name")?;
+    let version = root.whole("version", 1..=u32::MAX)?;
+    let version = root.need("version", version, "begin with `version = 1`")?;
+    let segment = length(root, "segment_seconds", Rational::whole(4))?;
+    let part = length(root, "part_seconds", Rational::whole(12))?;
+    let video = root.tables("video", "[[video]]", VIDEO_KEYS)?;
+    let video = video.iter().map(rendition).collect::<Result<Vec<_>, _>>()?;
+    let audio = root.tables("audio", "[[audio]]", AUDIO_KEYS)?;
+    let audio = audio.iter().map(track).collect::<Result<Vec<_>, _>>()?;
+    let (package, package_place) = package(root)?;
+    let (video, video_places) = video.into_iter().unzip();
+    let (audio, audio_places) = audio.into_iter().unzip();
+    let profile = Profile {
+        name: name.value.to_owned(),
+        version: version.value,
+        segment_seconds: segment.value,
+        part_seconds: part.value,
+        admission: admission(root)?,
+        video,
+        audio,
+        package,
+    };
+    Ok(Parsed {
+        source: root.source,
+        profile,
+        name: name.position,
+        segment: segment.position,
+        part: part.position,
+        video: video_places,
+        audio: audio_places,
+        package: package_place,
+    })
+}
+
+fn length(root: &Section<'_>, key: &str, default: Rational) -> Result<At<Rational>, ProfileError> {
+    Ok(root.seconds(key)?.unwrap_or(At { value: default, position: 0 }))
+}
+
+fn admission(root: &Section<'_>) -> Result<Admission, ProfileError> {
+    let Some(section) = root.table("admission", "[admission]", ADMISSION_KEYS)? else {
+        return Ok(Admission::default());
+    };
+    let defaults = Admission::default();
+    let action = |key, default| -> Result<Action, ProfileError> {
+        Ok(section.word(key, &words(Action::ALL, Action::name))?.map_or(default, |at| at.value))
+    };
+    Ok(Admission {
+        min_duration_s: rule(&section, "min_duration_s", |section, key| {
+            let seconds = section.seconds(key)?;
+            refuse_if(section, &seconds, |seconds| *seconds <= Rational::ZERO, key, "more than 0 seconds")?;
+            Ok(seconds)
+        })?,
+        min_height: rule(&section, "min_height", |section, key| section.whole(key, 1..=16_384))?,
+        missing_audio: action("missing_audio", defaults.missing_audio)?,
+        interlaced: action("interlaced", defaults.interlaced)?,
+        hdr: action("hdr", defaults.hdr)?,
+        damage: damage(&section)?,
+    })
+}
+
+/// `key = 1.5` rejects; `key = { limit = 1.5, action = "warn" }` says what it does.
+fn rule<'a, T>(
+    section: &Section<'a>,
+    key: &str,
+    read: impl Fn(&Section<'a>, &str) -> Result<Option<At<T>>, ProfileError>,
+) -> Result<Option<Rule<T>>, ProfileError> {
+    if section.get(key).is_none_or(|value| value.get_ref().as_table().is_none()) {
+        return Ok(read(section, key)?.map(|limit| Rule { limit: limit.value, action: Action::Reject }));
+    }
+    let Some(table) = section.table(key, "{ limit, action }", RULE_KEYS)? else { return Ok(None) };
+    let limit = table.need("limit", read(&table, "limit")?, "give the limit itself")?;
+    let action = table.word("action", &words(Action::ALL, Action::name))?;
+    Ok(Some(Rule { limit: limit.value, action: action.map_or(Action::Reject, |action| action.value) }))
+}
+
+fn damage(section: &Section<'_>) -> Result<DamageRule, ProfileError> {
+    if section.get("damage").is_some_and(|value| value.get_ref().as_table().is_some()) {
+        let Some(table) = section.table("damage", "{ allow }", &["allow"])? else {
+            return Ok(DamageRule::default());
+        };
+        let allow =
+            table.need("allow", table.whole("allow", 1..=1_000_000)?, "how many frames may be damaged")?;
+        return Ok(DamageRule::Allow(allow.value));
+    }
+    let known = [("refuse", DamageRule::Refuse), ("repeat", DamageRule::Repeat)];
+    Ok(section.word("damage", &known)?.map_or(DamageRule::default(), |at| at.value))
+}
+
+fn rendition(section: &Section<'_>) -> Result<(Rendition, RenditionPlaces), ProfileError> {
+    let name = section.need("name", section.text("name")?, "such as `name = \"720p\"`")?;
+    refuse_foreign_codec(section, "video")?;
+    let codec = section.word("codec", &words(VideoCodec::ALL, VideoCodec::name))?;
+    let codec = section.need("codec", codec, "such as `codec = \"h264\"`")?;
+    let height = section.need("height", section.whole("height", 16..=4320)?, "such as `height = 720`")?;
+    let preset = section.word("preset", &words(Preset::ALL, Preset::name))?;
+    let mut tunes = vec![("none", None)];
+    tunes.extend(Tune::ALL.iter().map(|tune| (tune.name(), Some(*tune))));
+    let tune = section.word("tune", &tunes)?;
+    let h264_profile = section.word("h264_profile", &words(H264Profile::ALL, H264Profile::name))?;
+    let level = level(section)?;
+    let (rate, rate_place) = rate(section)?;
+    let places = RenditionPlaces {
+        name: name.position,
+        height: height.position,
+        level: level.position,
+        rate: rate_place,
+    };
+    let rendition = Rendition {
+        name: name.value.to_owned(),
+        codec: codec.value,
+        height: height.value,
+        preset: preset.map_or(Preset::Medium, |at| at.value),
+        tune: tune.and_then(|at| at.value),
+        h264_profile: h264_profile.map_or(H264Profile::High, |at| at.value),
+        level: level.value,
+        rate,
+        upscale: section.flag("upscale")?.is_some_and(|at| at.value),
+    };
+    Ok((rendition, places))
+}
+
+fn level(section: &Section<'_>) -> Result<At<Option<Level>>, ProfileError> {
+    let Some(text) = section.text("level")? else {
+        return Ok(At { value: None, position: section.position });
+    };
+    if text.value == "auto" {
+        return Ok(text.map(|_| None));
+    }
+    match Level::parse(text.value) {
+        Some(level) => Ok(text.map(|_| Some(level))),
+        None => {
+            let reason =
+                format!("`{}` is not an H.264 level: use one such as \"4.1\", or \"auto\"", text.value);
+            Err(section.error(text.position, reason))
+        }
+    }
+}
+
+fn rate(section: &Section<'_>) -> Result<(Rate, usize), ProfileError> {
+    let example = "such as `rate = { crf = 21 }`";
+    let table = section.need("rate", section.table("rate", "rate = { .. }", RATE_KEYS)?, example)?;
+    let crf = table.need("crf", table.thousandths("crf")?, "a quality from 1 (best) to 51")?;
+    let crf_milli = u32::try_from(crf.value).ok().filter(|crf| (1_000..=51_000).contains(crf));
+    let Some(crf_milli) = crf_milli else {
+        let reason =
+            "`crf` goes from 1 (best) to 51; below 1 H.264 turns lossless, which players do not show";
+        return Err(table.error(crf.position, reason));
+    };
+    let kbps = |key| -> Result<Option<u32>, ProfileError> {
+        Ok(table.whole(key, 1..=1_000_000)?.map(|at| at.value))
+    };
+    let rate = Rate { crf_milli, maxrate_kbps: kbps("maxrate_kbps")?, bufsize_kbps: kbps("bufsize_kbps")? };
+    Ok((rate, table.position))
+}
+
+fn track(section: &Section<'_>) -> Result<(AudioTrack, TrackPlaces), ProfileError> {
+    let name = section.need("name", section.text("name")?, "such as `name = \"aac-stereo\"`")?;
+    refuse_foreign_codec(section, "audio")?;
+    let codec = section.word("codec", &words(AudioCodec::ALL, AudioCodec::name))?;
+    let codec = section.need("codec", codec, "such as `codec = \"aac\"`")?;
+    let channels = section.need("channels", section.whole("channels", 1..=64)?, "such as `channels = 2`")?;
+    let bitrate = section.whole("bitrate_kbps", 1..=10_000)?;
+    let bitrate = section.need("bitrate_kbps", bitrate, "such as `bitrate_kbps = 128`")?;
+    let sample_rate = section.whole("sample_rate", 1..=1_000_000)?;
+    let sample_rate = sample_rate.unwrap_or(At { value: 48_000, position: section.position });
+    let language = section.text("language")?;
+    let places = TrackPlaces {
+        name: name.position,
+        channels: channels.position,
+        bitrate: bitrate.position,
+        sample_rate: sample_rate.position,
+        language: language.map_or(section.position, |at| at.position),
+    };
+    let track = AudioTrack {
+        name: name.value.to_owned(),
+        codec: codec.value,
+        channels: channels.value,
+        bitrate_kbps: bitrate.value,
+        sample_rate: sample_rate.value,
+        language: language.map(|at| at.value.to_owned()),
+    };
+    Ok((track, places))
+}
+
+fn package(root: &Section<'_>) -> Result<(Package, usize), ProfileError> {
+    let example = "such as `hls = true` below `[package]`";
+    let section = root.need("package", root.table("package", "[package]", PACKAGE_KEYS)?, example)?;
+    let flag = |key| -> Result<bool, ProfileError> { Ok(section.flag(key)?.is_some_and(|at| at.value)) };
+    Ok((Package { hls: flag("hls")?, mp4: flag("mp4")? }, section.position))
+}
+
+/// Codecs that exist but cannot stand where they are, with the reason.
+fn refuse_foreign_codec(section: &Section<'_>, kind: &str) -> Result<(), ProfileError> {
+    let Some(codec) = section.text("codec")? else { return Ok(()) };
+    let reason = match (kind, codec.value) {
+        ("video", "aac" | "opus" | "ac3" | "eac3" | "flac" | "mp3" | "pcm") => {
+            "is an audio codec: use [[audio]]"
+        }
+        ("audio", "h264" | "hevc" | "h265" | "av1" | "vp9" | "prores") => "is a video codec: use [[video]]",
+        ("video", "vp8" | "vp9" | "prores" | "dnxhd" | "mpeg2" | "theora") => {
+            "does not go into the CMAF segments and MP4 files of [package]: use h264"
+        }
+        ("audio", "vorbis" | "pcm" | "dts" | "mp3") => {
+            "does not go into the CMAF segments and MP4 files of [package]: use aac"
+        }
+        _ => return Ok(()),
+    };
+    Err(section.error(codec.position, format!("`{}` {reason}", codec.value)))
+}
+
+fn refuse_if<T>(
+    section: &Section<'_>,
+    value: &Option<At<T>>,
+    wrong: impl Fn(&T) -> bool,
+    key: &str,
+    takes: &str,
+) -> Result<(), ProfileError> {
+    match value {
+        Some(at) if wrong(&at.value) => Err(section.error(at.position, format!("`{key}` takes {takes}"))),
+        _ => Ok(()),
+    }
+}
+
+fn words<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Vec<(&'static str, T)> {
+    all.iter().map(|value| (name(*value), *value)).collect()
+}

@@ -1,0 +1,102 @@
+//! A profile as text with every value spelled out: what `reel profile show` prints, and what a job carries, so that
+//! comments and defaults left out make no difference.
+
+use std::fmt::{Display, Write as _};
+
+use reel_common::Rational;
+
+use crate::types::{Admission, AudioTrack, DamageRule, Profile, Rendition, Rule};
+
+impl Profile {
+    /// The profile as TOML that reads back as the same profile.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::new();
+        line(&mut text, "name", quoted(&self.name));
+        line(&mut text, "version", self.version);
+        line(&mut text, "segment_seconds", decimal(self.segment_seconds));
+        line(&mut text, "part_seconds", decimal(self.part_seconds));
+        admission(&mut text, &self.admission);
+        self.video.iter().for_each(|entry| rendition(&mut text, entry));
+        self.audio.iter().for_each(|entry| track(&mut text, entry));
+        text.push_str("\n[package]\n");
+        line(&mut text, "hls", self.package.hls);
+        line(&mut text, "mp4", self.package.mp4);
+        text
+    }
+}
+
+fn admission(text: &mut String, admission: &Admission) {
+    text.push_str("\n[admission]\n");
+    if let Some(limit) = admission.min_duration_s {
+        line(text, "min_duration_s", rule(&limit, decimal(limit.limit)));
+    }
+    if let Some(limit) = admission.min_height {
+        line(text, "min_height", rule(&limit, limit.limit));
+    }
+    line(text, "missing_audio", quoted(admission.missing_audio.name()));
+    line(text, "interlaced", quoted(admission.interlaced.name()));
+    line(text, "hdr", quoted(admission.hdr.name()));
+    match admission.damage {
+        DamageRule::Refuse => line(text, "damage", quoted("refuse")),
+        DamageRule::Repeat => line(text, "damage", quoted("repeat")),
+        DamageRule::Allow(frames) => line(text, "damage", format!("{{ allow = {frames} }}")),
+    }
+}
+
+fn rendition(text: &mut String, rendition: &Rendition) {
+    text.push_str("\n[[video]]\n");
+    line(text, "name", quoted(&rendition.name));
+    line(text, "codec", quoted(rendition.codec.name()));
+    line(text, "height", rendition.height);
+    line(text, "preset", quoted(rendition.preset.name()));
+    line(text, "tune", quoted(rendition.tune.map_or("none", |tune| tune.name())));
+    line(text, "h264_profile", quoted(rendition.h264_profile.name()));
+    line(text, "level", quoted(&rendition.level.map_or("auto".to_owned(), |level| level.to_string())));
+    let crf = decimal(Rational::from_millis(i64::from(rendition.rate.crf_milli)));
+    let rate = match (rendition.rate.maxrate_kbps, rendition.rate.bufsize_kbps) {
+        (Some(maxrate), Some(bufsize)) => {
+            format!("{{ crf = {crf}, maxrate_kbps = {maxrate}, bufsize_kbps = {bufsize} }}")
+        }
+        _ => format!("{{ crf = {crf} }}"),
+    };
+    line(text, "rate", rate);
+    line(text, "upscale", rendition.upscale);
+}
+
+fn track(text: &mut String, track: &AudioTrack) {
+    text.push_str("\n[[audio]]\n");
+    line(text, "name", quoted(&track.name));
+    line(text, "codec", quoted(track.codec.name()));
+    line(text, "channels", track.channels);
+    line(text, "bitrate_kbps", track.bitrate_kbps);
+    line(text, "sample_rate", track.sample_rate);
+    if let Some(language) = &track.language {
+        line(text, "language", quoted(language));
+    }
+}
+
+fn rule<T>(rule: &Rule<T>, limit: impl Display) -> String {
+    format!("{{ limit = {limit}, action = {} }}", quoted(rule.action.name()))
+}
+
+fn line(text: &mut String, key: &str, value: impl Display) {
+    let _ = writeln!(text, "{key} = {value}");
+}
+
+/// A basic string. Names, words and tags that passed the checks hold nothing that needs an escape.
+fn quoted(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
+/// A number of thousandths in decimal, with at least one digit after the point.
+pub(crate) fn decimal(value: Rational) -> String {
+    let thousandths = reel_common::rescale(
+        value.num(),
+        Rational::whole(1),
+        Rational::new(value.den(), 1000).unwrap_or(Rational::whole(1)),
+        reel_common::Rounding::Nearest,
+    );
+    let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+    let trimmed = text.trim_end_matches('0');
+    if trimmed.ends_with('.') { format!("{trimmed}0") } else { trimmed.to_owned() }
+}

@@ -1,0 +1,253 @@
+//! What a profile says, with every default filled in.
+
+use reel_common::Rational;
+use serde::{Deserialize, Serialize};
+
+use crate::Level;
+
+/// Defines an enum whose variants are written as words in profiles.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// Every value, in the order of the documentation.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            /// The word used in profiles and in output.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($name::$variant => $word,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+/// A named, versioned recipe: segments and parts, admission, ladder, audio, packaging.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its name, a plain file name.
+    pub name: String,
+    /// Grows with every change that its owner wants to tell apart.
+    pub version: u32,
+    /// Length of a segment (= output GOP) in seconds, 0.5 to 60.
+    pub segment_seconds: Rational,
+    /// Length of a part in seconds: a whole number of segments, at most 120.
+    pub part_seconds: Rational,
+    /// What a mezzanine must be like.
+    pub admission: Admission,
+    /// The ladder, tallest first; at least one rendition, at most [`Profile::MAX_RENDITIONS`].
+    pub video: Vec<Rendition>,
+    /// Audio tracks; may be empty, at most [`Profile::MAX_AUDIO_TRACKS`].
+    pub audio: Vec<AudioTrack>,
+    /// What is delivered.
+    pub package: Package,
+}
+
+impl Profile {
+    /// Longest text of a profile: it travels in every task.
+    pub const MAX_TEXT_BYTES: usize = 64 * 1024;
+    /// Most renditions of a ladder: each takes an encoder thread and its memory in every attempt.
+    pub const MAX_RENDITIONS: usize = 16;
+    /// Most audio tracks, each of which is a task.
+    pub const MAX_AUDIO_TRACKS: usize = 16;
+}
+
+/// What a mezzanine must be like to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// Shortest title.
+    pub min_duration_s: Option<Rule<Rational>>,
+    /// Smallest displayed height in pixels.
+    pub min_height: Option<Rule<u32>>,
+    /// What to do with a source that lacks the sound that a track of the profile asks for.
+    pub missing_audio: Action,
+    /// What to do with a field-coded or interlaced source, whose fields are kept woven.
+    pub interlaced: Action,
+    /// What to do with a source in PQ or HLG, which 8-bit H.264 shows with banding.
+    pub hdr: Action,
+    /// What to do with packets that do not decode.
+    pub damage: DamageRule,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Admission {
+            min_duration_s: None,
+            min_height: None,
+            missing_audio: Action::Warn,
+            interlaced: Action::Warn,
+            hdr: Action::Reject,
+            damage: DamageRule::Refuse,
+        }
+    }
+}
+
+/// A limit and what happens to a source beyond it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule<T> {
+    /// The limit.
+    pub limit: T,
+    /// What happens beyond it.
+    pub action: Action,
+}
+
+words! {
+    /// What an admission rule does with a source that breaks it.
+    Action {
+        /// The job fails with the reason.
+        Reject = "reject",
+        /// The job goes on with a warning.
+        Warn = "warn",
+        /// The job goes on.
+        Allow = "allow",
+    }
+}
+
+/// What to do with frames of the mezzanine that do not decode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DamageRule {
+    /// The job fails with the place of the damage.
+    #[default]
+    Refuse,
+    /// The last good frame is shown again, without limit.
+    Repeat,
+    /// The same, for at most this many frames of a title; beyond them the job fails.
+    Allow(u32),
+}
+
+words! {
+    /// A video codec.
+    VideoCodec {
+        /// AVC, ISO/IEC 14496-10.
+        H264 = "h264",
+    }
+}
+
+words! {
+    /// x264's presets: speed against size.
+    Preset {
+        /// Fastest.
+        Ultrafast = "ultrafast",
+        /// Faster than veryfast.
+        Superfast = "superfast",
+        /// Faster than faster.
+        Veryfast = "veryfast",
+        /// Faster than fast.
+        Faster = "faster",
+        /// Faster than medium.
+        Fast = "fast",
+        /// x264's default.
+        Medium = "medium",
+        /// Slower than medium.
+        Slow = "slow",
+        /// Slower than slow.
+        Slower = "slower",
+        /// Slower than slower.
+        Veryslow = "veryslow",
+    }
+}
+
+words! {
+    /// x264's tunings for kinds of pictures.
+    Tune {
+        /// Live action.
+        Film = "film",
+        /// Drawn pictures.
+        Animation = "animation",
+        /// Keeps film grain.
+        Grain = "grain",
+    }
+}
+
+words! {
+    /// H.264 profiles, ISO/IEC 14496-10 annex A.
+    H264Profile {
+        /// Constrained baseline: no B-frames, no CABAC.
+        Baseline = "baseline",
+        /// Main.
+        Main = "main",
+        /// High, 8 bit 4:2:0.
+        High = "high",
+    }
+}
+
+/// One encoded stream of the ladder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rendition {
+    /// Its name, a plain file name that is unique in the profile.
+    pub name: String,
+    /// Codec.
+    pub codec: VideoCodec,
+    /// Height in pixels, even; the width follows from the display aspect.
+    pub height: u32,
+    /// Encoder preset.
+    pub preset: Preset,
+    /// Encoder tuning; `None` is written `none`.
+    pub tune: Option<Tune>,
+    /// H.264 profile.
+    pub h264_profile: H264Profile,
+    /// H.264 level; `None` is written `auto` and leaves the choice to the encoder.
+    pub level: Option<Level>,
+    /// Rate control.
+    pub rate: Rate,
+    /// Whether a source that is less tall is scaled up for it.
+    pub upscale: bool,
+}
+
+/// Constant quality, with a rate ceiling where both numbers of the VBV are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Rate {
+    /// x264's rate factor in thousandths, 1000 to 51000.
+    pub crf_milli: u32,
+    /// VBV rate in kbit/s.
+    pub maxrate_kbps: Option<u32>,
+    /// VBV size in kbit; given if and only if the rate is.
+    pub bufsize_kbps: Option<u32>,
+}
+
+words! {
+    /// An audio codec.
+    AudioCodec {
+        /// AAC-LC, ISO/IEC 14496-3.
+        Aac = "aac",
+    }
+}
+
+/// One audio track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioTrack {
+    /// Its name, a plain file name that is unique in the profile.
+    pub name: String,
+    /// Codec.
+    pub codec: AudioCodec,
+    /// Channels: 1, 2 or 6 (5.1).
+    pub channels: u32,
+    /// Bit rate of the whole track in kbit/s.
+    pub bitrate_kbps: u32,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Takes the first source stream of this language; without it, the first source stream.
+    pub language: Option<String>,
+}
+
+/// What is delivered; at least one of them is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// CMAF segments with HLS playlists.
+    pub hls: bool,
+    /// One MP4 file for each rendition, with the first audio track.
+    pub mp4: bool,
+}
