@@ -1,1 +1,17 @@
 //! Pure scheduler: state, commands, apply, plan, placement, leases, invariants.
+//!
+//! No clock, randomness, I/O, floats or hash order lives here: the leader decides from `(state, fleet, now)`, proposes
+//! the result as a [`Command`], and every node applies the same log to the same bytes.
+//!
+//! The state is plain data: structs with public fields, so that a shell can write it into a snapshot and read it back.
+//! All logic is in functions over it: [`FarmState::apply`] changes it, [`placement`] and [`lease`] propose changes,
+//! [`view`] answers questions, [`invariant`] says what always holds.
+
+pub mod apply;
+pub mod command;
+pub mod plan;
+pub mod state;
+
+pub use command::{Accepted, Action, Command, JobSpec, LossCause, Refusal, Reply, TaskResult};
+pub use plan::Plan;
+pub use state::FarmState;

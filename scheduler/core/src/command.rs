@@ -1,0 +1,340 @@
+//! What can be asked of the farm's state, and what it answers.
+
+use reel_common::{
+    Artifact, AttemptNumber, Epoch, Failure, IndexSummary, JobId, PartIndex, SourceIdentity, TaskId, WorkerId,
+};
+
+use crate::plan::Plan;
+use crate::state::{JobState, PartRange};
+
+/// One entry of the log: what is asked and when the leader asked it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Milliseconds since 1970, as the leader stamped them.
+    ///
+    /// A leader stamps `max(its wall clock, FarmState::clock_ms)` as it was when its term began, plus what its
+    /// monotonic clock has counted since, so that a wall clock that jumps changes nothing. `apply` takes a stamp that
+    /// goes back as the latest one it has seen.
+    pub now_ms: u64,
+    /// What is asked.
+    pub action: Action,
+}
+
+impl Command {
+    /// `action`, asked at `now_ms`.
+    pub fn at(now_ms: u64, action: Action) -> Self {
+        Command { now_ms, action }
+    }
+}
+
+/// What a command asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Accepts a job. The profile has been parsed by the leader. Answer: [`Accepted::Job`].
+    SubmitJob {
+        /// What is to be made.
+        spec: JobSpec,
+        /// The profile's TOML text.
+        profile: String,
+    },
+    /// Gives an indexed job its plan, which the leader computed.
+    CommitPlan {
+        /// The job, whose index is committed and which has no plan.
+        job: JobId,
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// Fails an indexed job that cannot be planned: admission rules, ladder or grid refuse it.
+    RejectPlan {
+        /// The job, whose index is committed and which has no plan.
+        job: JobId,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// Makes an agent known. Answer: [`Accepted::Worker`]. An older incarnation of the same name is lost by this.
+    RegisterWorker {
+        /// Host name, or the operator's choice.
+        name: String,
+        /// Grows with every start of the agent.
+        incarnation: u64,
+        /// Attempts that it runs at once.
+        slots: u32,
+        /// Memory for all its runners together, in bytes.
+        memory: u64,
+        /// Scratch space in bytes.
+        scratch: u64,
+    },
+    /// Leases a ready task to a worker. Its epoch is the log index of this command. Answer: [`Accepted::Granted`].
+    Grant {
+        /// The task.
+        task: TaskId,
+        /// Who is to run it.
+        worker: WorkerId,
+        /// For encode tasks: the parts, exactly those that the chunk has left.
+        parts: Option<PartRange>,
+        /// Memory reserved for the attempt, in bytes.
+        memory: u64,
+    },
+    /// Commits one part: all its renditions are in the store. This is the checkpoint.
+    CommitPart {
+        /// The encode task.
+        task: TaskId,
+        /// The epoch of the attempt.
+        epoch: Epoch,
+        /// The part.
+        part: PartIndex,
+        /// Its `PartRecord` in the store.
+        record: Artifact,
+        /// Renditions that the attempt encoded.
+        encoded: u32,
+        /// Renditions that it found in the store.
+        reused: u32,
+    },
+    /// Ends an attempt with its result.
+    CommitTask {
+        /// The task.
+        task: TaskId,
+        /// The epoch of the attempt.
+        epoch: Epoch,
+        /// What it made.
+        result: TaskResult,
+    },
+    /// Ends an attempt without its result.
+    FailAttempt {
+        /// The task.
+        task: TaskId,
+        /// The epoch of the attempt.
+        epoch: Epoch,
+        /// Why.
+        failure: Failure,
+    },
+    /// The worker is going: what is not committed of the attempt is free for others, and the worker gets no more work
+    /// until it registers anew.
+    HandBack {
+        /// The task.
+        task: TaskId,
+        /// The epoch of the attempt.
+        epoch: Epoch,
+    },
+    /// Ends a lease that nobody renewed: the attempt is lost.
+    ExpireLease {
+        /// The task.
+        task: TaskId,
+        /// The epoch of the attempt.
+        epoch: Epoch,
+    },
+    /// Forgets a worker; all its attempts are lost at once.
+    LoseWorker {
+        /// The worker.
+        worker: WorkerId,
+        /// Whether its tasks are suspects.
+        cause: LossCause,
+    },
+    /// Cuts the tail off a running chunk; the parts from `at_part` on become a chunk of their own.
+    CutChunk {
+        /// The encode task.
+        task: TaskId,
+        /// The epoch of the attempt.
+        epoch: Epoch,
+        /// The first part given away; after the first uncommitted part of the chunk.
+        at_part: PartIndex,
+    },
+    /// Clears what has been charged to a task and its backoff; a job that failed by this task goes on.
+    RetryTask {
+        /// The task.
+        task: TaskId,
+    },
+    /// Ends a job; its attempts lose their leases.
+    CancelJob {
+        /// The job.
+        job: JobId,
+    },
+    /// Grants nothing more to a job; attempts that run may end.
+    PauseJob {
+        /// The job.
+        job: JobId,
+    },
+    /// Ends a pause.
+    ResumeJob {
+        /// The job.
+        job: JobId,
+    },
+    /// Forgets the oldest finished jobs beyond the bound of the history. Answer: [`Accepted::Pruned`].
+    PruneJobs,
+}
+
+/// What a user asks to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSpec {
+    /// URL or path of the mezzanine; at most [`JobSpec::MAX_TEXT_BYTES`].
+    pub mezzanine: String,
+    /// The version of the mezzanine, where the submitter has looked.
+    pub identity: Option<SourceIdentity>,
+    /// Destination; at most [`JobSpec::MAX_TEXT_BYTES`]. Two open jobs never share one.
+    pub output: String,
+    /// Higher goes first; 0 is usual.
+    pub priority: i32,
+    /// Parts to a chunk; the plan's default where `None`. Never 0.
+    pub chunk_parts: Option<u32>,
+    /// A submit with the key of a known job is that job; at most [`JobSpec::MAX_KEY_BYTES`].
+    pub idempotency_key: Option<String>,
+}
+
+impl JobSpec {
+    /// Longest URL or path.
+    pub const MAX_TEXT_BYTES: usize = 4096;
+    /// Longest idempotency key.
+    pub const MAX_KEY_BYTES: usize = 256;
+    /// Longest profile text, so that a submit fits in a Raft entry.
+    pub const MAX_PROFILE_BYTES: usize = 64 * 1024;
+}
+
+/// What an attempt made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskResult {
+    /// Of index.
+    Index(Box<IndexSummary>),
+    /// Of audio, assemble, measure, deliver: `AudioRecord`, `Assembly`, `Proof`, report.
+    Object(Artifact),
+    /// Of encode: the parts were committed one by one.
+    Parts,
+}
+
+/// Why a worker is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LossCause {
+    /// It fell silent by itself: what it ran is charged with a loss, since the task may be what kills workers.
+    Silent,
+    /// Its farm was restarted with it, as an embedded farm is: nothing is charged.
+    FarmRestarted,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It is done.
+    Accepted(Accepted),
+    /// It was done before; the same answer as then.
+    Duplicate(Accepted),
+    /// The epoch is not live: the attempt is to stop.
+    Superseded,
+    /// It cannot be done; the state is as it was, unless the refusal says otherwise.
+    Refused(Refusal),
+}
+
+impl Reply {
+    /// Accepted with nothing more to say.
+    pub const DONE: Reply = Reply::Accepted(Accepted::Done);
+
+    /// What was accepted, now or before.
+    pub fn accepted(&self) -> Option<Accepted> {
+        match self {
+            Reply::Accepted(accepted) | Reply::Duplicate(accepted) => Some(*accepted),
+            Reply::Superseded | Reply::Refused(_) => None,
+        }
+    }
+}
+
+/// What an accepted command made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// Nothing that has a name.
+    Done,
+    /// A job.
+    Job(JobId),
+    /// A worker.
+    Worker(WorkerId),
+    /// A lease.
+    Granted {
+        /// Its fencing token.
+        epoch: Epoch,
+        /// Which try of the task it is.
+        attempt: AttemptNumber,
+    },
+    /// Chunks that were cut off, by the number of the first.
+    Cut {
+        /// The new encode task.
+        task: TaskId,
+    },
+    /// So many jobs were forgotten.
+    Pruned(u32),
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such job, or it is forgotten.
+    #[error("there is no job {0}")]
+    UnknownJob(JobId),
+    /// No such task.
+    #[error("there is no task {0}")]
+    UnknownTask(TaskId),
+    /// No such worker, or it is lost.
+    #[error("there is no worker {0}: it is to register anew")]
+    UnknownWorker(WorkerId),
+    /// The job's state does not allow it.
+    #[error("job {job} is {}", .state.name())]
+    WrongState {
+        /// The job.
+        job: JobId,
+        /// Its state.
+        state: JobState,
+    },
+    /// Another open job writes to the same destination.
+    #[error("job {job} is writing to {output}: wait for it, cancel it, or choose another output")]
+    OutputBusy {
+        /// The other job.
+        job: JobId,
+        /// The destination.
+        output: String,
+    },
+    /// The queue is full.
+    #[error("{0} jobs are open, which is the limit: submit again when some have ended")]
+    TooManyJobs(usize),
+    /// The fleet is full.
+    #[error("{0} workers are registered, which is the limit")]
+    TooManyWorkers(usize),
+    /// A field is longer, smaller or larger than it may be.
+    #[error("{field} {problem}")]
+    BadField {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The worker has been restarted since.
+    #[error("worker {name} is registered with incarnation {newest}: this one is older")]
+    OldIncarnation {
+        /// The worker's name.
+        name: String,
+        /// The newest incarnation.
+        newest: u64,
+    },
+    /// The task waits for another stage, runs, is done, or its parts are not these.
+    #[error("task {0} is not ready as proposed")]
+    NotReady(TaskId),
+    /// The task or its stage is backing off.
+    #[error("task {task} waits until {until_ms}")]
+    BackingOff {
+        /// The task.
+        task: TaskId,
+        /// Milliseconds since 1970.
+        until_ms: u64,
+    },
+    /// The worker has no slot or memory left, or is going.
+    #[error("worker {0} has no room for it")]
+    NoRoom(WorkerId),
+    /// The job has a plan, or no index to plan by.
+    #[error("job {0} does not wait for a plan")]
+    NotPlannable(JobId),
+    /// The plan has no parts, no chunk size or too many of something.
+    #[error("the plan of job {0} is not usable")]
+    BadPlan(JobId),
+    /// The result is not one of this stage, or parts of the chunk are not committed. The attempt is charged with a
+    /// failure.
+    #[error("the result of task {0} is incomplete or of the wrong kind")]
+    WrongResult(TaskId),
+    /// Nothing would be cut off, or the part in hand would.
+    #[error("task {0} cannot be cut there")]
+    BadCut(TaskId),
+}

@@ -1,0 +1,53 @@
+//! What became of attempts, for reports and for answering doubled messages.
+
+use reel_common::{AttemptNumber, Epoch, FailureClass, Stage, WorkerId};
+
+/// An attempt that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// The stage of its task.
+    pub stage: Stage,
+    /// The number of its task in the stage.
+    pub index: u32,
+    /// Which try of the task it was.
+    pub attempt: AttemptNumber,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Who ran it; the name is in [`Job::workers`](super::Job::workers).
+    pub worker: WorkerId,
+    /// When it was granted, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// When it ended, likewise.
+    pub ended_ms: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The message of its failure, at most [`AttemptRecord::MAX_MESSAGE_BYTES`]; empty otherwise.
+    pub message: String,
+}
+
+impl AttemptRecord {
+    /// Longest message kept of an ended attempt: a line of a report.
+    pub const MAX_MESSAGE_BYTES: usize = 200;
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// With its result.
+    Done,
+    /// Without.
+    Failed(FailureClass),
+    /// Its job was canceled or failed by another task.
+    Revoked,
+}
+
+impl Outcome {
+    /// The word used in output and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Failed(class) => class.name(),
+            Outcome::Revoked => "revoked",
+        }
+    }
+}
