@@ -1,5 +1,16 @@
 //! Artifact layout, write-once publication and ranged reads over object_store.
 
+mod blocking;
+mod error;
+mod hash;
+mod layout;
+mod local;
+mod record;
+mod remote;
 mod source;
+mod store;
 
+pub use blocking::{BlockingStore, PartReader};
+pub use error::StoreError;
 pub use source::{Source, SourceError, SourceReader};
+pub use store::{MAX_OBJECT_BYTES, MAX_PART_BYTES, MAX_READ_BYTES, Published, Store};
