@@ -102,11 +102,9 @@ fn one_rendition(
             return Err(parsed.source.error(places.rate, reason));
         }
     };
-    let sensible = bufsize >= maxrate / 4 && u64::from(bufsize) <= u64::from(maxrate) * 10;
-    ensure(parsed, sensible, places.rate, || {
-        format!(
-            "`bufsize_kbps` of {bufsize} holds neither a quarter second nor at most 10 s of {maxrate} kbit/s"
-        )
+    let (least, most) = (maxrate.div_ceil(4), u64::from(maxrate) * 10);
+    ensure(parsed, bufsize >= least && u64::from(bufsize) <= most, places.rate, || {
+        format!("`bufsize_kbps` holds 0.25 to 10 s of `maxrate_kbps`: {least} to {most}, not {bufsize}")
     })?;
     let Some(level) = rendition.level else { return Ok(()) };
     let most = level.max_kbps(rendition.h264_profile);

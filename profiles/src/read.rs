@@ -196,7 +196,9 @@ impl<'a> Section<'a> {
             DeValue::Float(float) => float.to_string(),
             DeValue::Boolean(flag) => flag.to_string(),
             DeValue::String(text) => format!("\"{}\"", text.chars().take(40).collect::<String>()),
-            other => format!("a {}", other.type_str()),
+            DeValue::Array(_) => "a list".to_owned(),
+            DeValue::Table(_) => "a table".to_owned(),
+            DeValue::Datetime(_) => "a date".to_owned(),
         };
         self.error(found.span().start, format!("`{key}` takes {takes}, not {found_text}"))
     }
@@ -218,7 +220,7 @@ fn thousandths(text: &str) -> Option<i64> {
 fn suggestion(word: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|candidate| (distance(word, candidate), candidate)).min();
     match nearest {
-        Some((edits, candidate)) if edits <= 1 + candidate.len() / 4 => {
+        Some((edits, candidate)) if edits <= 1 + candidate.len() / 5 => {
             format!(", did you mean `{candidate}`?")
         }
         _ => String::new(),

@@ -1,0 +1,245 @@
+//! What the parser says to each kind of mistake, with its place.
+
+use reel_profiles::Profile;
+
+const GOOD: &str = r#"name = "demo"
+version = 1
+segment_seconds = 4.0
+part_seconds = 12.0
+
+[[video]]
+name = "720p"
+codec = "h264"
+height = 720
+rate = { crf = 21, maxrate_kbps = 3000, bufsize_kbps = 6000 }
+
+[[video]]
+name = "360p"
+codec = "h264"
+height = 360
+rate = { crf = 22, maxrate_kbps = 900, bufsize_kbps = 1800 }
+
+[[audio]]
+name = "stereo"
+codec = "aac"
+channels = 2
+bitrate_kbps = 128
+
+[package]
+hls = true
+"#;
+
+/// The messages for a list of edits, each applied alone to the good profile.
+fn messages(edits: &[(&str, &str)]) -> String {
+    let mut lines = Vec::new();
+    for (from, to) in edits {
+        assert!(GOOD.contains(from), "the good profile has no {from:?}");
+        let error = Profile::parse(&GOOD.replacen(from, to, 1), "demo.toml").expect_err(to);
+        lines.push(error.to_string());
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn the_good_profile_is_good() {
+    let profile = Profile::parse(GOOD, "demo.toml").unwrap();
+    assert_eq!(Profile::parse(&profile.to_toml(), "again.toml"), Ok(profile));
+}
+
+#[test]
+fn unknown_keys_are_named_with_what_was_meant() {
+    insta::assert_snapshot!(messages(&[
+        ("segment_seconds", "segment_second"),
+        ("height = 720", "heigth = 720"),
+        ("crf = 21", "crf = 21, bitrate = 5"),
+        ("[package]", "[packages]"),
+        ("hls = true", "hls = true\ndash = true"),
+        ("[[audio]]", "[admission]\nmin_hight = 3\n[[audio]]"),
+        ("channels = 2", "channels = 2\nloudness = -23"),
+    ]));
+}
+
+#[test]
+fn wrong_types_are_told_what_the_key_takes() {
+    insta::assert_snapshot!(messages(&[
+        ("\"demo\"", "7"),
+        ("version = 1", "version = \"1\""),
+        ("version = 1", "version = 0"),
+        ("version = 1", "version = -1"),
+        ("segment_seconds = 4.0", "segment_seconds = \"4\""),
+        ("segment_seconds = 4.0", "segment_seconds = 4e0"),
+        ("segment_seconds = 4.0", "segment_seconds = nan"),
+        ("segment_seconds = 4.0", "segment_seconds = 4.0001"),
+        ("height = 720", "height = 720.0"),
+        ("height = 720", "height = [720]"),
+        ("rate = { crf = 21, maxrate_kbps = 3000, bufsize_kbps = 6000 }", "rate = 3000"),
+        ("[package]\nhls = true", "package = 1"),
+        ("[package]", "[[package]]"),
+        ("hls = true", "hls = \"yes\""),
+        ("[[audio]]", "[audio]"),
+        ("codec = \"h264\"", "codec = \"h264\"\nupscale = 1"),
+        ("codec = \"h264\"", "codec = \"h264\"\npreset = \"mediun\""),
+        ("codec = \"h264\"", "codec = \"h264\"\npreset = \"best\""),
+        ("codec = \"h264\"", "codec = \"h264\"\ntune = \"psnr\""),
+        ("codec = \"h264\"", "codec = \"h264\"\nlevel = \"4.5\""),
+        ("codec = \"h264\"", "codec = \"h264\"\nlevel = 4.1"),
+    ]));
+}
+
+#[test]
+fn missing_keys_are_named_with_an_example() {
+    insta::assert_snapshot!(messages(&[
+        ("name = \"demo\"\n", ""),
+        ("version = 1\n", ""),
+        ("name = \"720p\"\n", ""),
+        ("codec = \"h264\"\n", ""),
+        ("height = 720\n", ""),
+        ("crf = 21, ", ""),
+        ("rate = { crf = 22, maxrate_kbps = 900, bufsize_kbps = 1800 }\n", ""),
+        ("bitrate_kbps = 128\n", ""),
+        ("[package]\nhls = true\n", ""),
+        ("hls = true", "hls = false"),
+    ]));
+}
+
+#[test]
+fn impossible_ladders_are_refused() {
+    let ladder_start = GOOD.find("[[video]]").unwrap();
+    let ladder_end = GOOD.find("[[audio]]").unwrap();
+    insta::assert_snapshot!(messages(&[
+        (&GOOD[ladder_start..ladder_end], ""),
+        ("\"360p\"", "\"720P\""),
+        ("height = 360", "height = 720"),
+        ("height = 360", "height = 1080"),
+        ("height = 360", "height = 361"),
+        ("height = 720", "height = 0"),
+        ("height = 720", "height = 4322"),
+        ("height = 720", "height = -720"),
+        (", bufsize_kbps = 6000", ""),
+        ("maxrate_kbps = 3000, ", ""),
+        ("bufsize_kbps = 6000", "bufsize_kbps = 60"),
+        ("bufsize_kbps = 6000", "bufsize_kbps = 60000"),
+        ("maxrate_kbps = 900, bufsize_kbps = 1800", "maxrate_kbps = 3000, bufsize_kbps = 3000"),
+        ("crf = 21", "crf = 0"),
+        ("crf = 21", "crf = 0.999"),
+        ("crf = 21", "crf = 51.1"),
+        ("crf = 21", "crf = -3"),
+        ("height = 720", "height = 720\nlevel = \"1.3\""),
+    ]));
+}
+
+#[test]
+fn names_that_are_not_plain_file_names_are_refused() {
+    insta::assert_snapshot!(messages(&[
+        ("\"demo\"", "\"\""),
+        ("\"720p\"", "\"../720p\""),
+        ("\"720p\"", "\".hidden\""),
+        ("\"720p\"", "\"a b\""),
+        ("\"720p\"", "\"a\\n\""),
+        ("\"stereo\"", "\"größe\""),
+        ("\"stereo\"", "\"a-name-that-goes-on-and-on-and-on-and-on-and-on\""),
+    ]));
+}
+
+#[test]
+fn lengths_that_do_not_fit_are_refused() {
+    insta::assert_snapshot!(messages(&[
+        ("segment_seconds = 4.0", "segment_seconds = 0.4"),
+        ("segment_seconds = 4.0", "segment_seconds = 61"),
+        ("segment_seconds = 4.0", "segment_seconds = -4"),
+        ("part_seconds = 12.0", "part_seconds = 14.0"),
+        ("part_seconds = 12.0", "part_seconds = 3"),
+        ("part_seconds = 12.0", "part_seconds = 124"),
+        ("part_seconds = 12.0\n", "part_seconds = 0\n"),
+    ]));
+}
+
+#[test]
+fn codecs_that_do_not_go_where_they_stand_are_refused() {
+    insta::assert_snapshot!(messages(&[
+        ("\"h264\"", "\"aac\""),
+        ("\"h264\"", "\"vp9\""),
+        ("\"h264\"", "\"h265\""),
+        ("\"aac\"", "\"h264\""),
+        ("\"aac\"", "\"vorbis\""),
+        ("\"aac\"", "\"opus\""),
+        ("channels = 2", "channels = 3"),
+        ("channels = 2", "channels = 2\nsample_rate = 96000"),
+        ("bitrate_kbps = 128", "bitrate_kbps = 8"),
+        ("bitrate_kbps = 128", "bitrate_kbps = 640"),
+        ("channels = 2", "channels = 2\nlanguage = \"english please\""),
+    ]));
+}
+
+#[test]
+fn admission_rules_are_checked() {
+    let rule = |text: &str| format!("[admission]\n{text}\n[[audio]]");
+    let rules = [
+        "min_duration_s = 0",
+        "min_duration_s = { limit = 2, action = \"fail\" }",
+        "min_duration_s = { action = \"warn\" }",
+        "min_height = { limit = 2, act = \"warn\" }",
+        "min_height = true",
+        "hdr = \"maybe\"",
+        "damage = \"ignore\"",
+        "damage = { allow = 0 }",
+        "damage = { upto = 3 }",
+        "damage = {}",
+    ];
+    let edits: Vec<(&str, String)> = rules.iter().map(|text| ("[[audio]]", rule(text))).collect();
+    let edits: Vec<(&str, &str)> = edits.iter().map(|(from, to)| (*from, to.as_str())).collect();
+    insta::assert_snapshot!(messages(&edits));
+}
+
+#[test]
+fn text_that_is_not_toml_is_refused_with_its_line() {
+    insta::assert_snapshot!(messages(&[
+        ("version = 1", "version = "),
+        ("version = 1", "version = 1\nversion = 2"),
+        ("[package]", "[package"),
+        ("\"360p\"", "\"360p"),
+        ("name = \"360p\"", "= \"360p\""),
+        (GOOD, "\u{0}\u{1}\u{2}"),
+        (GOOD, "just a sentence"),
+        (GOOD, ""),
+    ]));
+}
+
+#[test]
+fn a_profile_longer_than_64_kib_is_refused_before_it_is_read() {
+    let text = format!("{GOOD}#{}", "x".repeat(Profile::MAX_TEXT_BYTES));
+    let error = Profile::parse(&text, "long.toml").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("long.toml:1: the profile has {} bytes, more than 64 KiB", text.len())
+    );
+}
+
+#[test]
+fn more_renditions_or_tracks_than_the_limit_are_refused() {
+    let rendition = |n: usize| {
+        format!(
+            "[[video]]\nname = \"v{n}\"\ncodec = \"h264\"\nheight = {}\nrate = {{ crf = 21 }}\n",
+            4000 - 2 * n
+        )
+    };
+    let track =
+        |n: usize| format!("[[audio]]\nname = \"a{n}\"\ncodec = \"aac\"\nchannels = 1\nbitrate_kbps = 64\n");
+    let profile = |renditions: usize, tracks: usize| {
+        let head = "name = \"many\"\nversion = 1\n[package]\nhls = true\n".to_owned();
+        let video: String = (0..renditions).map(rendition).collect();
+        let audio: String = (0..tracks).map(track).collect();
+        Profile::parse(&(head + &video + &audio), "many.toml").map_err(|error| error.reason)
+    };
+    assert!(profile(16, 16).is_ok());
+    assert_eq!(profile(17, 0), Err("a ladder has at most 16 renditions".to_owned()));
+    assert_eq!(profile(1, 17), Err("a profile has at most 16 audio tracks".to_owned()));
+}
+
+#[test]
+fn a_thousand_tables_deep_is_refused_and_not_a_stack_overflow() {
+    let deep = format!("{GOOD}x = {}1{}", "{a = ".repeat(10_000), "}".repeat(10_000));
+    assert!(Profile::parse(&deep, "deep.toml").is_err());
+    let deep = format!("{GOOD}x = {}{}", "[".repeat(10_000), "]".repeat(10_000));
+    assert!(Profile::parse(&deep, "deep.toml").is_err());
+}

@@ -1,0 +1,234 @@
+//! Ladders, grids and admission for sources of all shapes.
+
+use reel_common::{Artifact, AudioFacts, Colour, IndexSummary, Rational, Timing, VideoFacts};
+use reel_profiles::{LadderError, Profile, catalog};
+
+fn profile(name: &str) -> Profile {
+    Profile::parse(catalog::text(name).unwrap(), name).unwrap()
+}
+
+/// The proxy profile after edits of its text.
+fn edited(edits: &[(&str, &str)]) -> Profile {
+    let mut text = catalog::text("proxy").unwrap().to_owned();
+    for (from, to) in edits {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    Profile::parse(&text, "edited.toml").unwrap()
+}
+
+fn picture(width: u32, height: u32) -> VideoFacts {
+    VideoFacts {
+        stream: 0,
+        codec: "prores".to_owned(),
+        codec_profile: String::new(),
+        width,
+        height,
+        sample_aspect: Rational::whole(1),
+        rotation: 0,
+        pixel_format: "yuv420p".to_owned(),
+        interlaced: false,
+        colour: Colour::default(),
+    }
+}
+
+fn sound(language: &str) -> AudioFacts {
+    AudioFacts {
+        stream: 1,
+        codec: "pcm_s16le".to_owned(),
+        sample_rate: 48_000,
+        channels: 2,
+        layout: "stereo".to_owned(),
+        language: language.to_owned(),
+        start: Rational::ZERO,
+    }
+}
+
+fn index(video: VideoFacts) -> IndexSummary {
+    IndexSummary {
+        artifact: Artifact::of(b""),
+        container: "mov".to_owned(),
+        video,
+        audio: vec![sound("")],
+        frames: 250,
+        random_access_points: 250,
+        duration: Rational::whole(10),
+        timing: Timing::Constant { rate: Rational::whole(25) },
+        bytes_read: 0,
+    }
+}
+
+fn sizes(profile: &Profile, facts: &VideoFacts) -> String {
+    let ladder = profile.ladder(facts).unwrap();
+    let sizes = ladder.iter().map(|r| format!("{} {}x{}", r.rendition.name, r.width, r.height));
+    sizes.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn the_catalog_resolves_as_recorded() {
+    for name in catalog::names() {
+        insta::assert_snapshot!(name, profile(name).to_toml());
+    }
+}
+
+#[test]
+fn a_profile_survives_its_canonical_text() {
+    let rules = "[admission]\nmin_height = 240\nmin_duration_s = { limit = 1.25, action = \"allow\" }";
+    let profile = edited(&[
+        ("[admission]", rules),
+        ("damage = \"refuse\"", "damage = { allow = 3 }"),
+        ("preset = \"veryfast\"", "preset = \"slow\"\ntune = \"grain\"\nlevel = \"4\"\nupscale = true"),
+        ("crf = 24", "crf = 24.125"),
+        ("channels = 2", "channels = 6\nlanguage = \"pt-BR\""),
+    ]);
+    let text = profile.to_toml();
+    insta::assert_snapshot!(text);
+    assert_eq!(Profile::parse(&text, "again.toml"), Ok(profile));
+}
+
+#[test]
+fn ladders_keep_the_display_aspect_in_square_even_pixels() {
+    let vod = profile("vod-abr");
+    let sample = |num, den| Rational::new(num, den).unwrap();
+    let mut cases = vec![
+        ("hd", picture(1920, 1080)),
+        ("uhd", picture(3840, 2160)),
+        ("720p", picture(1280, 720)),
+        ("city clip", picture(720, 405)),
+        ("scope", picture(1920, 804)),
+        ("dci", picture(2048, 1080)),
+        ("vertical", picture(1080, 1920)),
+        ("odd", picture(853, 481)),
+        ("small", picture(320, 241)),
+    ];
+    cases.push(("hdv", VideoFacts { sample_aspect: sample(4, 3), ..picture(1440, 1080) }));
+    cases.push(("pal wide", VideoFacts { sample_aspect: sample(64, 45), ..picture(720, 576) }));
+    cases.push(("ntsc", VideoFacts { sample_aspect: sample(10, 11), ..picture(720, 480) }));
+    cases.push(("turned", VideoFacts { rotation: 90, ..picture(1920, 1080) }));
+    cases.push(("upside down", VideoFacts { rotation: 180, ..picture(1920, 1080) }));
+    cases.push((
+        "turned hdv",
+        VideoFacts { rotation: 270, sample_aspect: sample(4, 3), ..picture(1440, 1080) },
+    ));
+    let lines: Vec<String> =
+        cases.iter().map(|(name, facts)| format!("{name}: {}", sizes(&vod, facts))).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn the_smallest_rendition_takes_the_source_height_where_every_one_is_taller() {
+    assert_eq!(sizes(&profile("proxy"), &picture(720, 405)), "540p 718x404");
+    assert_eq!(sizes(&profile("vod-abr"), &picture(720, 405)), "360p 640x360");
+}
+
+#[test]
+fn upscale_makes_taller_renditions() {
+    let upscaling = edited(&[("height = 540", "height = 540\nupscale = true")]);
+    assert_eq!(sizes(&upscaling, &picture(720, 405)), "540p 960x540");
+}
+
+#[test]
+fn a_source_without_a_picture_has_no_ladder() {
+    let vod = profile("vod-abr");
+    for facts in [
+        picture(0, 1080),
+        picture(1920, 0),
+        VideoFacts { rotation: 45, ..picture(64, 64) },
+        VideoFacts { sample_aspect: Rational::ZERO, ..picture(64, 64) },
+        VideoFacts { sample_aspect: Rational::whole(i64::MAX), ..picture(64, 64) },
+    ] {
+        assert!(matches!(vod.ladder(&facts), Err(LadderError::NoPicture { .. })), "{facts:?}");
+    }
+}
+
+#[test]
+fn sizes_beyond_the_encoder_are_refused_with_the_rendition() {
+    let vod = profile("vod-abr");
+    let messages = [picture(60_000, 1080), picture(2, 1080), picture(640, 8)]
+        .map(|facts| vod.ladder(&facts).unwrap_err().to_string());
+    insta::assert_snapshot!(messages.join("\n"));
+    let low = edited(&[("height = 540", "height = 540\nlevel = \"2.1\"")]);
+    let error = low.ladder(&picture(1920, 1080)).unwrap_err();
+    insta::assert_snapshot!(error);
+}
+
+#[test]
+fn segments_have_whole_frames_and_parts_whole_segments() {
+    let vod = profile("vod-abr");
+    let with_rate = |num, den, frames| {
+        let rate = Rational::new(num, den).unwrap();
+        let summary =
+            IndexSummary { frames, timing: Timing::Constant { rate }, ..index(picture(1920, 1080)) };
+        let grid = vod.grid(&summary).unwrap();
+        (grid.segment_frames().unwrap(), grid.segments_per_part(), grid.segments(), grid.parts())
+    };
+    assert_eq!(with_rate(24, 1, 720), (96, 3, 8, 3));
+    assert_eq!(with_rate(24_000, 1001, 720), (96, 3, 8, 3));
+    assert_eq!(with_rate(30_000, 1001, 1), (120, 3, 1, 1));
+    assert_eq!(with_rate(1, 10, 5), (1, 3, 5, 2));
+}
+
+#[test]
+fn a_variable_rate_is_cut_where_the_index_says() {
+    let timing =
+        Timing::Variable { average_rate: Rational::whole(20), segment_starts: vec![0, 70, 160, 200] };
+    let summary = IndexSummary { timing, ..index(picture(640, 480)) };
+    let grid = profile("vod-abr").grid(&summary).unwrap();
+    assert_eq!((grid.segments(), grid.parts(), grid.segment_start(2)), (4, 2, 160));
+}
+
+#[test]
+fn a_title_without_frames_has_no_grid() {
+    let summary = IndexSummary { frames: 0, ..index(picture(640, 480)) };
+    assert!(profile("vod-abr").grid(&summary).is_err());
+    let rejection = profile("vod-abr").admit(&summary).unwrap_err();
+    assert_eq!(rejection.to_string(), "profile `vod-abr` rejects the mezzanine: the title has no frames");
+}
+
+#[test]
+fn admission_warns_and_rejects_as_the_profile_says() {
+    let vod = profile("vod-abr");
+    let verdict = |summary: &IndexSummary| match vod.admit(summary) {
+        Ok(warnings) => warnings.iter().map(|w| format!("warning: {w}\n")).collect::<String>(),
+        Err(rejection) => format!("{rejection}\n"),
+    };
+    assert_eq!(verdict(&index(picture(1920, 1080))), "");
+    let hdr = Colour { transfer: 16, ..Colour::default() };
+    let odd = IndexSummary {
+        audio: Vec::new(),
+        duration: Rational::new(1, 3).unwrap(),
+        video: VideoFacts { interlaced: true, ..picture(720, 576) },
+        ..index(picture(1, 1))
+    };
+    let text = [
+        verdict(&odd),
+        verdict(&index(picture(320, 240))),
+        verdict(&index(VideoFacts { colour: hdr, ..picture(3840, 2160) })),
+    ];
+    insta::assert_snapshot!(text.join("--\n"));
+}
+
+#[test]
+fn a_rejection_holds_every_reason() {
+    let strict = edited(&[
+        ("[admission]", "[admission]\nmin_height = 720\nmin_duration_s = 60"),
+        ("missing_audio = \"warn\"", "missing_audio = \"reject\""),
+    ]);
+    let silent = IndexSummary { audio: Vec::new(), ..index(picture(640, 480)) };
+    insta::assert_snapshot!(strict.admit(&silent).unwrap_err());
+}
+
+#[test]
+fn tracks_find_their_language() {
+    let streams = [sound(""), sound("deu"), sound("pt-BR")];
+    let sources = |language: &str| {
+        let profile = edited(&[("channels = 2", &format!("channels = 2\nlanguage = \"{language}\""))]);
+        profile.tracks(&streams).iter().map(|track| track.source).collect::<Vec<_>>()
+    };
+    assert_eq!(sources("deu"), [1]);
+    assert_eq!(sources("pt"), [2]);
+    assert_eq!(sources("PT-br"), [2]);
+    assert_eq!(sources("pt-PT"), Vec::<u32>::new());
+    assert_eq!(profile("proxy").tracks(&streams)[0].source, 0);
+    assert_eq!(profile("proxy").tracks(&[]), []);
+}
