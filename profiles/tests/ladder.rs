@@ -1,5 +1,7 @@
 //! Ladders, grids and admission for sources of all shapes.
 
+#![allow(clippy::unwrap_used)]
+
 use reel_common::{Artifact, AudioFacts, Colour, IndexSummary, Rational, Timing, VideoFacts};
 use reel_profiles::{LadderError, Profile, catalog};
 
