@@ -19,7 +19,7 @@ pub struct HostFacts {
 impl HostFacts {
     /// Measures now. `scratch` must exist.
     pub fn measure(scratch: &Path) -> io::Result<Self> {
-        let mut system = System::new();
+        let mut system = System::new().map_err(io::Error::other)?;
         system.refresh_memory();
         let limited = system.cgroup_limits().map(|limits| limits.total_memory);
         let memory_bytes = limited.unwrap_or(u64::MAX).min(system.total_memory());
