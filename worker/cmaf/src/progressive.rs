@@ -1,0 +1,1 @@
+//! Single-file MP4 with its header first.
