@@ -1,0 +1,106 @@
+//! The distribution's `ffmpeg` and `ffprobe` as an independent decoder and judge.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use reel_common::Rational;
+use serde_json::Value;
+
+/// Side of the square grey pictures of [`decode`], in pixels.
+pub const THUMB: usize = 64;
+
+/// A decoded frame, reduced to `THUMB` x `THUMB` grey pixels.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Thumb(pub Vec<u8>);
+
+/// Presented frames of one video stream: times and pictures, in order.
+pub struct Frames {
+    /// Time of each frame in seconds, as the container gives it.
+    pub times: Vec<Rational>,
+    /// The picture of each frame.
+    pub thumbs: Vec<Thumb>,
+}
+
+/// Decoded sound of one stream, mixed to one channel at 48 kHz.
+pub struct Sound {
+    /// Time of the first sample, in seconds.
+    pub start: Rational,
+    /// The samples.
+    pub samples: Vec<i16>,
+}
+
+/// Runs `ffmpeg` with `args` and gives its standard output. Panics with its messages when it fails.
+pub fn run<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Vec<u8> {
+    checked(Command::new("ffmpeg").args(["-hide_banner", "-nostdin", "-v", "error"]).args(args)).stdout
+}
+
+fn probe(path: &Path, args: &[&str]) -> Value {
+    let output = checked(
+        Command::new("ffprobe")
+            .args(["-v", "error", "-of", "json"])
+            .args(args)
+            .arg(path)
+            .stdin(Stdio::null()),
+    );
+    serde_json::from_slice(&output.stdout).expect("ffprobe writes JSON")
+}
+
+fn checked(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} failed: {}\n{messages}", output.status);
+    output
+}
+
+fn rational(text: &str) -> Rational {
+    let (num, den) = text.split_once('/').unwrap_or_else(|| panic!("`{text}` is not a fraction"));
+    Rational::new(num.parse().expect("a number"), den.parse().expect("a number"))
+        .expect("not divided by zero")
+}
+
+/// The times at which the frames of stream `selector` (for example `v:0`) are presented, in seconds.
+pub fn times(path: &Path, selector: &str) -> Vec<Rational> {
+    let entries = "stream=time_base:frame=pts,best_effort_timestamp";
+    let json = probe(path, &["-select_streams", selector, "-show_entries", entries]);
+    let stream =
+        &json["streams"].as_array().and_then(|s| s.last()).expect("the stream is there")["time_base"];
+    let tick = rational(stream.as_str().expect("a stream has a time base"));
+    let frames = json["frames"].as_array().expect("a list of frames");
+    let ticks = |frame: &Value| frame["pts"].as_i64().or(frame["best_effort_timestamp"].as_i64());
+    frames
+        .iter()
+        .map(|frame| {
+            let ticks = ticks(frame).unwrap_or_else(|| panic!("{}: a frame without time", path.display()));
+            Rational::whole(ticks).checked_mul(tick).expect("a time fits")
+        })
+        .collect()
+}
+
+/// One entry of the first stream that `selector` names, as ffprobe writes it.
+pub fn stream_entry(path: &Path, selector: &str, entry: &str) -> Option<String> {
+    let json = probe(path, &["-select_streams", selector, "-show_entries", &format!("stream={entry}")]);
+    match &json["streams"].as_array()?.last()?[entry] {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// Decodes the first video stream: every presented frame once, with its time.
+pub fn decode(path: &Path) -> Frames {
+    let filter = format!("scale={THUMB}:{THUMB}:flags=area,format=gray");
+    let map = ["-map", "0:v:0", "-vf", &filter, "-fps_mode", "passthrough", "-f", "rawvideo", "-"];
+    let bytes = run(["-i".as_ref(), path.as_os_str()].into_iter().chain(map.map(AsRef::as_ref)));
+    let thumbs = bytes.chunks_exact(THUMB * THUMB).map(|frame| Thumb(frame.to_vec())).collect();
+    Frames { times: times(path, "v:0"), thumbs }
+}
+
+/// Decodes the first audio stream to one channel; `None` when there is none.
+pub fn sound(path: &Path) -> Option<Sound> {
+    stream_entry(path, "a:0", "codec_name")?;
+    let start = *times(path, "a:0").first().unwrap_or_else(|| panic!("{}: silent stream", path.display()));
+    let map = ["-map", "0:a:0", "-af", "pan=mono|c0=c0", "-ar", "48000", "-f", "s16le", "-"];
+    let bytes = run(["-i".as_ref(), path.as_os_str()].into_iter().chain(map.map(AsRef::as_ref)));
+    let samples = bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
+    Some(Sound { start, samples })
+}

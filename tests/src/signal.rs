@@ -1,0 +1,74 @@
+//! Reads back what the fixtures carry: frame numbers in the pictures, and the place of sounds in time.
+
+use reel_common::Rational;
+
+use crate::ffmpeg::{Sound, THUMB, Thumb};
+
+/// Bits of the frame number that a fixture draws across the top eighth of each picture, lowest bit left.
+pub const CODE_BITS: usize = 16;
+
+/// Samples a second of decoded sound.
+pub const RATE: i64 = 48_000;
+
+impl Thumb {
+    /// The frame number drawn into the picture. `None` when a block is neither black nor white, as in a picture
+    /// blended of two, or when there is no code.
+    pub fn frame_number(&self) -> Option<u32> {
+        let block = THUMB / CODE_BITS;
+        let rows = 2..THUMB / 8 - 2;
+        let mut number = 0;
+        for bit in 0..CODE_BITS {
+            let columns = bit * block + 1..(bit + 1) * block - 1;
+            let pixels = rows.clone().flat_map(|y| columns.clone().map(move |x| y * THUMB + x));
+            let (mut sum, mut count) = (0, 0);
+            for at in pixels {
+                sum += u32::from(self.0[at]);
+                count += 1;
+            }
+            match sum / count {
+                0..80 => {}
+                176.. => number |= 1 << bit,
+                _ => return None,
+            }
+        }
+        Some(number)
+    }
+
+    /// Mean absolute difference of two pictures, in thousandths of a grey step.
+    pub fn difference(&self, other: &Thumb) -> u64 {
+        let sum: u64 = self.0.iter().zip(&other.0).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum * 1000 / (THUMB * THUMB) as u64
+    }
+}
+
+/// Delay of `output` against `source` in samples around `at` (seconds of title time), searched within 100 ms.
+/// The origins are the times of the first video frames. `None` when nothing there sounds alike.
+pub fn delay(source: (&Sound, Rational), output: (&Sound, Rational), at: Rational) -> Option<i64> {
+    let wanted = cut(source, at, 0, WINDOW);
+    let heard = cut(output, at, -REACH, WINDOW + 2 * REACH);
+    let own = product(&wanted, &wanted);
+    let score = |found: &[i32]| {
+        let (alike, energy) = (product(&wanted, found), product(found, found));
+        let both = i128::from(own) * i128::from(energy);
+        if alike <= 0 || both == 0 { 0 } else { i128::from(alike).pow(2) * 1000 / both }
+    };
+    let scores = heard.windows(wanted.len()).map(score);
+    let (score, lag) = scores.zip(-REACH..).max_by_key(|&(score, lag)| (score, -lag.abs()))?;
+    // The squared correlation of the same sound through two lossy codecs stays far above this.
+    (score > 300).then_some(lag)
+}
+
+const WINDOW: i64 = RATE;
+const REACH: i64 = RATE / 10;
+
+/// `count` samples from title time `at` plus `shift` samples; silence where there is no sound.
+fn cut((sound, origin): (&Sound, Rational), at: Rational, shift: i64, count: i64) -> Vec<i32> {
+    let time = at.checked_add(origin).and_then(|t| t.checked_sub(sound.start)).expect("a time fits");
+    let start = time.checked_mul(Rational::whole(RATE)).expect("a time fits").round() + shift;
+    let sample = |i: i64| usize::try_from(i).ok().and_then(|i| sound.samples.get(i));
+    (start..start + count).map(|i| sample(i).copied().map_or(0, i32::from)).collect()
+}
+
+fn product(a: &[i32], b: &[i32]) -> i64 {
+    a.iter().zip(b).map(|(a, b)| i64::from(a * b)).sum()
+}
