@@ -1,0 +1,216 @@
+//! Exact decoding of a run of frames: begun at the random access point before it, told apart by PTS, complete or
+//! refused.
+
+use std::ffi::CString;
+
+use ffmpeg_next as ff;
+use ffmpeg_next::ffi;
+use reel_profiles::DamageRule;
+use reel_proto::v1;
+use reel_store::Source;
+
+use crate::MediaError;
+use crate::packets::PacketReader;
+use crate::timeline::Timeline;
+
+/// Says why a codec, by libav's name, cannot be decoded here.
+pub(crate) fn check_decoder(codec: &str) -> Result<(), String> {
+    decoder_id(codec).and_then(ff::decoder::find).map(|_| ()).ok_or_else(|| {
+        format!("its video codec `{codec}` has no decoder here: convert it to a codec that libav decodes")
+    })
+}
+
+fn decoder_id(codec: &str) -> Option<ff::codec::Id> {
+    let name = CString::new(codec).ok()?;
+    // SAFETY: the name ends in zero; the function returns a static descriptor or null.
+    unsafe {
+        let descriptor = ffi::avcodec_descriptor_get_by_name(name.as_ptr());
+        (!descriptor.is_null()).then(|| (*descriptor).id.into())
+    }
+}
+
+/// How a decoder uses the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speed {
+    /// One thread, every filter on: what is encoded.
+    Exact,
+    /// Without the deblocking filter: for comparing pictures at low resolution only.
+    Rough,
+}
+
+/// Opens a decoder that gives the same pictures on every machine.
+pub(crate) fn open_decoder(
+    setup: &v1::DecoderSetup,
+    facts: Option<&v1::VideoFacts>,
+    speed: Speed,
+) -> Result<ff::decoder::Video, MediaError> {
+    crate::demux::start_libav();
+    let codec = decoder_id(&setup.codec).and_then(ff::decoder::find);
+    let codec = codec.ok_or_else(|| MediaError::invalid(format!("no decoder for `{}`", setup.codec)))?;
+    let mut context = ff::codec::Context::new_with_codec(codec);
+    // SAFETY: the context was just made and is not open yet; extradata is allocated by libav with the padding that
+    // it asks for and is freed with the context.
+    unsafe {
+        let raw = &mut *context.as_mut_ptr();
+        raw.codec_tag = setup.codec_tag;
+        raw.profile = setup.profile;
+        raw.level = setup.level;
+        raw.bits_per_coded_sample = setup.bits_per_coded_sample as i32;
+        raw.has_b_frames = setup.reorder as i32;
+        if let Some(facts) = facts {
+            raw.width = facts.width as i32;
+            raw.height = facts.height as i32;
+        }
+        raw.thread_count = 1;
+        raw.flags |= ffi::AV_CODEC_FLAG_BITEXACT as i32;
+        raw.idct_algo = ffi::FF_IDCT_SIMPLE as i32;
+        raw.err_recognition = (ffi::AV_EF_CRCCHECK | ffi::AV_EF_BITSTREAM | ffi::AV_EF_BUFFER) as i32;
+        if speed == Speed::Rough {
+            raw.skip_loop_filter = ffi::AVDiscard::AVDISCARD_ALL;
+        }
+        if !setup.extradata.is_empty() {
+            let padded = setup.extradata.len() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+            let copy = ffi::av_mallocz(padded).cast::<u8>();
+            if copy.is_null() {
+                return Err(MediaError::failed("no memory for a decoder"));
+            }
+            copy.copy_from_nonoverlapping(setup.extradata.as_ptr(), setup.extradata.len());
+            raw.extradata = copy;
+            raw.extradata_size = setup.extradata.len() as i32;
+        }
+    }
+    let opened = context.decoder().open_as(codec);
+    opened.and_then(|opened| opened.video()).map_err(|error| {
+        MediaError::invalid(format!("the decoder for `{}` does not accept this stream: {error}", setup.codec))
+    })
+}
+
+/// Decodes frames `[next, end)` of a mezzanine, each once and in order.
+pub(crate) struct FrameReader<'a> {
+    source: &'a Source,
+    timeline: &'a Timeline,
+    packets: PacketReader<'a>,
+    decoder: ff::decoder::Video,
+    next: u64,
+    end: u64,
+    drained: bool,
+    damage: DamageRule,
+    last_good: Option<ff::frame::Video>,
+    /// A frame that came out while frames before it were missing.
+    ahead: Option<(u64, ff::frame::Video)>,
+    repeated: u64,
+}
+
+impl<'a> FrameReader<'a> {
+    /// A reader of frames `[start, end)`, which must not be empty.
+    pub(crate) fn new(
+        source: &'a Source,
+        index: &v1::Index,
+        timeline: &'a Timeline,
+        (start, end): (u64, u64),
+        damage: DamageRule,
+    ) -> Result<Self, MediaError> {
+        let video = index.video.as_ref().ok_or_else(|| MediaError::failed("the index has no video stream"))?;
+        let setup = video.decoder.as_ref().ok_or_else(|| MediaError::failed("the index has no decoder setup"))?;
+        let decoder = open_decoder(setup, video.facts.as_ref(), Speed::Exact)?;
+        let packets = PacketReader::new(source, index, timeline, timeline.packets_for(start, end))?;
+        Ok(FrameReader {
+            source,
+            timeline,
+            packets,
+            decoder,
+            next: start,
+            end,
+            drained: false,
+            damage,
+            last_good: None,
+            ahead: None,
+            repeated: 0,
+        })
+    }
+
+    /// The next frame with its number, or `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, ff::frame::Video)>, MediaError> {
+        if self.next >= self.end {
+            return Ok(None);
+        }
+        let frame = self.next;
+        if self.ahead.is_none() {
+            self.ahead = self.receive()?;
+        }
+        let picture = match self.ahead.take() {
+            Some((number, picture)) if number == frame => picture,
+            other => {
+                self.ahead = other;
+                self.mend(frame)?
+            }
+        };
+        if self.damage != DamageRule::Refuse {
+            self.last_good = Some(picture.clone());
+        }
+        self.next += 1;
+        Ok(Some((frame, picture)))
+    }
+
+    /// How many frames were missing and shown again from the one before.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    /// The next good frame of the range that the decoder gives, at or after `self.next`.
+    fn receive(&mut self) -> Result<Option<(u64, ff::frame::Video)>, MediaError> {
+        loop {
+            let mut picture = ff::frame::Video::empty();
+            match self.decoder.receive_frame(&mut picture) {
+                Ok(()) => {
+                    let number = picture.timestamp().or(picture.pts()).and_then(|pts| self.timeline.frame_at(pts));
+                    let wanted = number.filter(|number| (self.next..self.end).contains(number));
+                    if let Some(number) = wanted.filter(|_| !is_damaged(&picture)) {
+                        return Ok(Some((number, picture)));
+                    }
+                }
+                Err(ff::Error::Other { errno }) if errno == ff::ffi::EAGAIN => self.feed()?,
+                Err(ff::Error::Eof) => return Ok(None),
+                // The picture is lost; which one is seen by what does not come out.
+                Err(_) if !self.drained => self.feed()?,
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn feed(&mut self) -> Result<(), MediaError> {
+        // A packet that the decoder refuses leaves a gap, which is found when its frame is due.
+        match self.packets.next()? {
+            Some((_, packet)) => drop(self.decoder.send_packet(&packet)),
+            None => {
+                self.drained = true;
+                drop(self.decoder.send_eof());
+            }
+        }
+        Ok(())
+    }
+
+    /// Stands in for a frame that did not decode, as far as the profile allows.
+    fn mend(&mut self, frame: u64) -> Result<ff::frame::Video, MediaError> {
+        let allowed = match self.damage {
+            DamageRule::Refuse => 0,
+            DamageRule::Allow(frames) => u64::from(frames),
+            DamageRule::Repeat => u64::MAX,
+        };
+        self.repeated += 1;
+        let good = self.last_good.clone().or_else(|| self.ahead.as_ref().map(|(_, picture)| picture.clone()));
+        match good.filter(|_| self.repeated <= allowed) {
+            Some(picture) => Ok(picture),
+            None => Err(MediaError::invalid(format!(
+                "{} is damaged: frame {frame} at {:.3} s does not decode; deliver it again, or allow damage in the profile",
+                self.source.location(),
+                self.timeline.seconds(frame)
+            ))),
+        }
+    }
+}
+
+/// Whether libav concealed an error in a picture.
+fn is_damaged(picture: &ff::frame::Video) -> bool {
+    picture.is_corrupt() || picture.has_decode_errors()
+}

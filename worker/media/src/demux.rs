@@ -1,0 +1,200 @@
+//! Opening a mezzanine with libav: container, streams, and what their decoders have to be told.
+
+use std::ffi::CStr;
+
+use ffmpeg_next as ff;
+use ffmpeg_next::ffi;
+use reel_common::{Colour, Rational};
+use reel_proto::v1;
+use reel_store::Source;
+
+use crate::MediaError;
+
+/// Containers that are read; libav's short names. Playlist-like formats are left out, since they open other files.
+const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mxf,mpegts,mpeg,mpegvideo,avi,gxf,ivf,nut,h264,hevc";
+/// libav's buffer between its parser and the source.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// An open container.
+pub(crate) struct Demuxer {
+    pub(crate) input: ff::format::context::Input,
+    pub(crate) container: String,
+}
+
+impl Demuxer {
+    /// Opens a source and lets libav read as much of it as it takes to know the streams.
+    pub(crate) fn open(source: &Source) -> Result<Self, MediaError> {
+        start_libav();
+        let stream = ff::format::context::StreamIo::from_read_seek_with_capacity(source.reader(), BUFFER_BYTES)
+            .map_err(|error| MediaError::library("opening the source", error))?;
+        let mut options = ff::Dictionary::new();
+        options.set("format_whitelist", CONTAINERS);
+        let input = ff::format::input_from_stream(stream, None, Some(options)).map_err(|error| {
+            let reason = match error {
+                ff::Error::InvalidData => "it is no media file, or it is damaged or incomplete".to_owned(),
+                other => other.to_string(),
+            };
+            MediaError::invalid(format!("{} cannot be opened: {reason}", source.location()))
+        })?;
+        let container = input.format().name().to_owned();
+        Ok(Demuxer { input, container })
+    }
+
+    /// Makes libav skip all streams but one.
+    pub(crate) fn keep_only(&mut self, stream: usize) {
+        for mut other in self.input.streams_mut() {
+            if other.index() != stream {
+                // SAFETY: the stream belongs to the open input, which outlives this borrow.
+                unsafe { (*other.as_mut_ptr()).discard = ffi::AVDiscard::AVDISCARD_ALL };
+            }
+        }
+    }
+
+    /// The video stream to transcode: libav's best one, never a cover picture.
+    pub(crate) fn video_stream(&self, source: &Source) -> Result<usize, MediaError> {
+        let pictures = ff::format::stream::Disposition::ATTACHED_PIC;
+        let best = self.input.streams().best(ff::media::Type::Video);
+        best.filter(|stream| !stream.disposition().contains(pictures)).map(|stream| stream.index()).ok_or_else(|| {
+            let place = source.location();
+            MediaError::invalid(format!("{place} has no video stream: a mezzanine must have pictures"))
+        })
+    }
+}
+
+/// Quiets libav: what it says on stderr becomes evidence of a failure, so only errors pass.
+pub(crate) fn start_libav() {
+    ff::log::set_level(ff::log::Level::Error);
+}
+
+/// The codec parameters of a stream, copied out of libav's structure.
+pub(crate) struct StreamParameters {
+    pub(crate) codec: String,
+    pub(crate) codec_profile: String,
+    pub(crate) intra_only: bool,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) sample_aspect: Rational,
+    pub(crate) pixel_format: String,
+    pub(crate) interlaced: bool,
+    pub(crate) colour: Colour,
+    pub(crate) decoder: v1::DecoderSetup,
+    pub(crate) sample_rate: u32,
+    pub(crate) channels: u32,
+    pub(crate) layout: String,
+}
+
+/// Reads the parameters of a stream.
+pub(crate) fn parameters(stream: &ff::Stream) -> StreamParameters {
+    let parameters = stream.parameters();
+    // SAFETY: the parameters and the stream live as long as their owners above and are only read; extradata points
+    // to extradata_size bytes or is null; libav's name functions return static strings or null.
+    unsafe {
+        let raw = &*parameters.as_ptr();
+        let extradata = match raw.extradata.is_null() {
+            true => Vec::new(),
+            false => std::slice::from_raw_parts(raw.extradata, raw.extradata_size.max(0) as usize).to_vec(),
+        };
+        let descriptor = ffi::avcodec_descriptor_get(raw.codec_id);
+        let props = if descriptor.is_null() { 0 } else { (*descriptor).props };
+        let codec = text(ffi::avcodec_get_name(raw.codec_id));
+        let stream_aspect = (*stream.as_ptr()).sample_aspect_ratio;
+        StreamParameters {
+            codec_profile: text(ffi::avcodec_profile_name(raw.codec_id, raw.profile)),
+            intra_only: props & ffi::AV_CODEC_PROP_INTRA_ONLY as i32 != 0,
+            width: raw.width.max(0) as u32,
+            height: raw.height.max(0) as u32,
+            sample_aspect: aspect(stream_aspect).or(aspect(raw.sample_aspect_ratio)).unwrap_or(Rational::whole(1)),
+            pixel_format: text(ffi::av_get_pix_fmt_name(std::mem::transmute::<i32, ffi::AVPixelFormat>(
+                known_pixel_format(raw.format),
+            ))),
+            interlaced: !matches!(
+                raw.field_order,
+                ffi::AVFieldOrder::AV_FIELD_UNKNOWN | ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE
+            ),
+            colour: colour(raw),
+            decoder: v1::DecoderSetup {
+                codec: codec.clone(),
+                extradata,
+                codec_tag: raw.codec_tag,
+                profile: raw.profile,
+                level: raw.level,
+                bits_per_coded_sample: raw.bits_per_coded_sample.max(0) as u32,
+                field_order: raw.field_order as i32,
+                reorder: 0,
+            },
+            codec,
+            sample_rate: raw.sample_rate.max(0) as u32,
+            channels: raw.ch_layout.nb_channels.max(0) as u32,
+            layout: layout(&raw.ch_layout),
+        }
+    }
+}
+
+/// A pixel format number that this build of libav knows, or none: an enum may not hold another value.
+fn known_pixel_format(format: i32) -> i32 {
+    // SAFETY: the function only compares the number with the size of libav's own table.
+    let known = (0..ffi::AVPixelFormat::AV_PIX_FMT_NB as i32).contains(&format);
+    if known { format } else { ffi::AVPixelFormat::AV_PIX_FMT_NONE as i32 }
+}
+
+fn aspect(ratio: ffi::AVRational) -> Option<Rational> {
+    let ratio = Rational::new(ratio.num.into(), ratio.den.into())?;
+    (ratio > Rational::ZERO).then_some(ratio)
+}
+
+/// H.273 code points; libav uses the standard's own numbers.
+fn colour(raw: &ffi::AVCodecParameters) -> Colour {
+    let byte = |number: i32| u8::try_from(number).unwrap_or(2);
+    Colour {
+        primaries: byte(raw.color_primaries as i32),
+        transfer: byte(raw.color_trc as i32),
+        matrix: byte(raw.color_space as i32),
+        full_range: raw.color_range == ffi::AVColorRange::AVCOL_RANGE_JPEG,
+        // libav counts from 1, with 0 for unspecified.
+        chroma_location: u8::try_from(raw.chroma_location as i32 - 1).ok(),
+    }
+}
+
+fn layout(layout: &ffi::AVChannelLayout) -> String {
+    let mut buffer = [0u8; 64];
+    // SAFETY: libav writes at most the given number of bytes, with a terminating zero.
+    let length = unsafe { ffi::av_channel_layout_describe(layout, buffer.as_mut_ptr().cast(), buffer.len()) };
+    match CStr::from_bytes_until_nul(&buffer) {
+        Ok(text) if length > 0 => text.to_string_lossy().into_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A string of libav's, or nothing.
+///
+/// # Safety
+/// `pointer` is null or points to a string with a terminating zero that outlives the call.
+unsafe fn text(pointer: *const std::ffi::c_char) -> String {
+    match pointer.is_null() {
+        true => String::new(),
+        // SAFETY: not null, and the caller vouches for the rest.
+        false => unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned(),
+    }
+}
+
+/// Degrees by which the picture is to be turned clockwise.
+pub(crate) fn rotation(stream: &ff::Stream) -> u16 {
+    let matrix = stream.side_data().find(|data| data.kind() == ff::packet::side_data::Type::DisplayMatrix);
+    let Some(matrix) = matrix.filter(|matrix| matrix.data().len() >= 36) else { return 0 };
+    let mut values = [0i32; 9];
+    for (value, bytes) in values.iter_mut().zip(matrix.data().chunks_exact(4)) {
+        *value = i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    }
+    // SAFETY: the function reads nine values.
+    let anticlockwise = unsafe { ffi::av_display_rotation_get(values.as_ptr()) };
+    if anticlockwise.is_nan() {
+        return 0;
+    }
+    let quarter_turns = (-anticlockwise / 90.0).round() as i64;
+    (quarter_turns.rem_euclid(4) * 90) as u16
+}
+
+/// libav's rational as ours; `None` for a zero denominator.
+pub(crate) fn rational(value: ff::Rational) -> Option<Rational> {
+    Rational::new(value.numerator().into(), value.denominator().into())
+}

@@ -1,0 +1,183 @@
+//! Measuring a mezzanine: its streams, and the time and place of every frame, without decoding it.
+
+mod frames;
+mod gather;
+mod rap;
+
+use ffmpeg_next as ff;
+use reel_common::{AudioFacts, Rational, Timing, VideoFacts};
+use reel_profiles::Profile;
+use reel_proto::v1;
+use reel_store::Source;
+
+use self::gather::Gathered;
+use self::rap::Syntax;
+use crate::MediaError;
+use crate::demux::{Demuxer, StreamParameters, parameters, rational, rotation};
+use crate::timeline::{Timeline, fold_packets, fold_runs};
+
+/// Indexes a mezzanine. The summary's artifact is left for the caller, who stores the index.
+pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::IndexSummary), MediaError> {
+    let mut demuxer = Demuxer::open(source)?;
+    let stream = demuxer.video_stream(source)?;
+    let (video, claims) = describe_video(source, &demuxer, stream)?;
+    let gathered = gather(source, &mut demuxer, stream, &video)?;
+    let frames = frames::present(source, &gathered, &claims.rates)?;
+    let origin = Rational::whole(frames.pts[0])
+        .checked_mul(gathered.time_base)
+        .and_then(|pts| pts.checked_add(gathered.shift))
+        .ok_or_else(|| MediaError::invalid(format!("{} has times out of range", source.location())))?;
+    let audio = describe_audio(&demuxer, origin);
+    let decoder = v1::DecoderSetup { reorder: reorder(&gathered), ..video.decoder.clone() };
+    let index = v1::Index {
+        container: demuxer.container.clone(),
+        identity: Some(source.identity().clone().into()),
+        video: Some(v1::VideoStream {
+            facts: Some(claims.facts.into()),
+            decoder: Some(decoder),
+            time_base: Some(gathered.time_base.into()),
+            origin: Some(origin.into()),
+            first_pts: frames.pts[0],
+            pts: fold_runs(&frames.pts),
+            last_duration: frames.last_duration as u64,
+            packets: Some(fold_packets(&gathered.packets, &gathered.random_access)),
+            constant_rate: frames.rate.map(Into::into),
+        }),
+        audio: audio.into_iter().map(Into::into).collect(),
+        addressable: gathered.addressable,
+    };
+    let summary = summarise(source, profile, &index, gathered.random_access.len())?;
+    Ok((index, summary))
+}
+
+struct Claims {
+    facts: VideoFacts,
+    rates: Vec<Rational>,
+}
+
+fn describe_video(
+    source: &Source,
+    demuxer: &Demuxer,
+    stream: usize,
+) -> Result<(StreamParameters, Claims), MediaError> {
+    let place = source.location();
+    let missing = || MediaError::invalid(format!("{place} lost its video stream"));
+    let stream = demuxer.input.stream(stream).ok_or_else(missing)?;
+    let video = parameters(&stream);
+    if video.width == 0 || video.height == 0 {
+        return Err(MediaError::invalid(format!(
+            "{place} holds {} pictures of unknown size: it is damaged, or its codec is not supported",
+            video.codec
+        )));
+    }
+    crate::decode::check_decoder(&video.codec).map_err(|reason| MediaError::invalid(format!("{place}: {reason}")))?;
+    let facts = VideoFacts {
+        stream: stream.index() as u32,
+        codec: video.codec.clone(),
+        codec_profile: video.codec_profile.clone(),
+        width: video.width,
+        height: video.height,
+        sample_aspect: video.sample_aspect,
+        rotation: rotation(&stream),
+        pixel_format: video.pixel_format.clone(),
+        interlaced: video.interlaced,
+        colour: video.colour,
+    };
+    let rates = [stream.avg_frame_rate(), stream.rate()].into_iter().filter_map(rational).collect();
+    Ok((video, Claims { facts, rates }))
+}
+
+fn gather(
+    source: &Source,
+    demuxer: &mut Demuxer,
+    stream: usize,
+    video: &StreamParameters,
+) -> Result<Gathered, MediaError> {
+    let syntax = Syntax::of(&video.codec, video.intra_only, &video.decoder.extradata);
+    if demuxer.container.starts_with("mov,") {
+        let track = demuxer.input.stream(stream).map_or(0, |stream| stream.id() as u32);
+        if let Some(gathered) = gather::from_tables(source, track, &video.codec, syntax)? {
+            return Ok(gathered);
+        }
+    }
+    gather::by_scan(source, demuxer, stream, syntax)
+}
+
+fn describe_audio(demuxer: &Demuxer, origin: Rational) -> Vec<AudioFacts> {
+    let streams = demuxer.input.streams().filter(|s| s.parameters().medium() == ff::media::Type::Audio);
+    streams.map(|stream| audio_facts(&stream, origin)).collect()
+}
+
+fn audio_facts(stream: &ff::Stream, origin: Rational) -> AudioFacts {
+    let audio = parameters(stream);
+    let start = rational(stream.time_base())
+        .filter(|_| stream.start_time() != ff::ffi::AV_NOPTS_VALUE)
+        .and_then(|base| Rational::whole(stream.start_time()).checked_mul(base)?.checked_sub(origin));
+    AudioFacts {
+        stream: stream.index() as u32,
+        codec: audio.codec,
+        sample_rate: audio.sample_rate,
+        channels: audio.channels,
+        layout: audio.layout,
+        language: stream.metadata().get("language").unwrap_or_default().to_owned(),
+        start: start.unwrap_or(Rational::ZERO),
+    }
+}
+
+/// The largest number of frames that a decoder must hold back to give them out in presentation order: for each
+/// packet, how many of the packets before it in decode order are shown after it.
+fn reorder(gathered: &Gathered) -> u32 {
+    let depth = |number: usize| {
+        let earlier = &gathered.packets[number.saturating_sub(2 * MAX_REORDER)..number];
+        earlier.iter().filter(|packet| packet.pts > gathered.packets[number].pts).count()
+    };
+    (0..gathered.packets.len()).map(depth).max().unwrap_or(0).min(MAX_REORDER) as u32
+}
+
+/// No codec reorders by more: H.264 and HEVC hold at most 16 pictures.
+const MAX_REORDER: usize = 16;
+
+fn summarise(
+    source: &Source,
+    profile: &Profile,
+    index: &v1::Index,
+    random_access_points: usize,
+) -> Result<v1::IndexSummary, MediaError> {
+    let timeline = Timeline::new(index)?;
+    let timing = match timeline.constant_rate() {
+        Some(rate) => Timing::Constant { rate },
+        None => Timing::Variable {
+            average_rate: timeline.average_rate(),
+            segment_starts: segment_starts(&timeline, profile.segment_seconds),
+        },
+    };
+    Ok(v1::IndexSummary {
+        artifact: None,
+        container: index.container.clone(),
+        video: index.video.as_ref().and_then(|video| video.facts.clone()),
+        audio: index.audio.clone(),
+        frames: timeline.frames(),
+        random_access_points: random_access_points as u64,
+        duration: Some(timeline.duration().into()),
+        timing: Some(timing.into()),
+        bytes_read: source.bytes_read(),
+    })
+}
+
+/// With a variable frame rate, segment k begins at the first frame shown at or after k segment lengths; a tail
+/// shorter than half a segment joins the segment before.
+fn segment_starts(timeline: &Timeline, segment_seconds: Rational) -> Vec<u64> {
+    let timescale = Rational::whole(timeline.timescale().into());
+    let length = segment_seconds.checked_mul(timescale).map_or(1, Rational::round).max(1);
+    let end = timeline.title_ticks(timeline.frames());
+    let mut starts = vec![0];
+    let mut next = length;
+    for frame in 1..timeline.frames() {
+        let ticks = timeline.title_ticks(frame);
+        if ticks >= next && (end - ticks) * 2 >= length {
+            starts.push(frame);
+            next = (ticks / length + 1) * length;
+        }
+    }
+    starts
+}

@@ -1,0 +1,314 @@
+//! The index, unfolded: when each frame is shown, and which packets it takes to decode a run of frames.
+
+use reel_common::{Rational, Rounding, rescale};
+use reel_proto::v1;
+
+use crate::MediaError;
+
+/// Ticks per second of a title with a variable frame rate, where the source's own do not fit.
+const VARIABLE_TIMESCALE: i64 = 90_000;
+/// Title timescales lie between these bounds, so that neither rounding nor a 32-bit duration is a concern.
+const MIN_TIMESCALE: i64 = 1000;
+const MAX_TIMESCALE: i64 = 10_000_000;
+
+/// One packet of the video stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) position: i64,
+    pub(crate) size: u64,
+    pub(crate) pts: i64,
+    pub(crate) dts: i64,
+}
+
+/// Packets `[first, end)` in decode order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PacketRange {
+    pub(crate) first: usize,
+    pub(crate) end: usize,
+}
+
+/// The frames and packets of a mezzanine's video stream.
+pub struct Timeline {
+    /// PTS of each presented frame in ticks of `time_base`, ascending.
+    frames: Vec<i64>,
+    end_pts: i64,
+    time_base: Rational,
+    rate: Option<Rational>,
+    packets: Vec<Packet>,
+    random_access: Vec<usize>,
+    /// `needed[n]`: the largest packet number among the packets of frames 0..=n.
+    needed: Vec<usize>,
+}
+
+impl Timeline {
+    /// Unfolds an index.
+    pub fn new(index: &v1::Index) -> Result<Self, MediaError> {
+        let damaged = || MediaError::failed("the index artifact is malformed: remove it from the store and run again");
+        let video = index.video.as_ref().ok_or_else(damaged)?;
+        let folded = video.packets.as_ref().ok_or_else(damaged)?;
+        let time_base = Rational::try_from(video.time_base.ok_or_else(damaged)?).map_err(|_| damaged())?;
+        let rate = video.constant_rate.map(Rational::try_from).transpose().map_err(|_| damaged())?;
+        let packets = unfold_packets(folded).ok_or_else(damaged)?;
+        let random_access: Vec<usize> = sums(folded.random_access_deltas.iter().map(|delta| *delta as i64))
+            .map(|packet| packet as usize)
+            .collect();
+        let frames = unfold_runs(video.first_pts, &video.pts).ok_or_else(damaged)?;
+        let needed = needed_packets(&frames, &packets).ok_or_else(damaged)?;
+        if random_access.iter().any(|packet| *packet >= packets.len()) {
+            return Err(damaged());
+        }
+        let end_pts = frames[frames.len() - 1].saturating_add_unsigned(video.last_duration);
+        Ok(Timeline { frames, end_pts, time_base, rate, packets, random_access, needed })
+    }
+
+    /// How many frames are presented.
+    pub fn frames(&self) -> u64 {
+        self.frames.len() as u64
+    }
+
+    /// Frames per second, where it is constant.
+    pub fn constant_rate(&self) -> Option<Rational> {
+        self.rate
+    }
+
+    /// Frames per second over the whole title.
+    pub fn average_rate(&self) -> Rational {
+        let ticks = Rational::whole((self.end_pts - self.frames[0]).max(1));
+        let frames = Rational::whole(self.frames.len() as i64);
+        let seconds = ticks.checked_mul(self.time_base);
+        self.rate.or_else(|| frames.checked_div(seconds?)).unwrap_or(Rational::whole(25))
+    }
+
+    /// From the first frame to the end of the last, in seconds.
+    pub fn duration(&self) -> Rational {
+        let timescale = Rational::whole(i64::from(self.timescale()));
+        Rational::whole(self.title_ticks(self.frames())).checked_div(timescale).unwrap_or(Rational::ZERO)
+    }
+
+    /// Ticks per second of the title's own timeline.
+    ///
+    /// With a constant rate n/d a frame lasts a whole number of ticks: the timescale is n, times 1000 where n is
+    /// below 1000. With a variable rate it is that of the source, or 90,000.
+    pub fn timescale(&self) -> u32 {
+        let ticks = match self.rate {
+            Some(rate) => rate.num() * rate_factor(rate),
+            None if self.time_base.num() == 1 && (MIN_TIMESCALE..=MAX_TIMESCALE).contains(&self.time_base.den()) => {
+                self.time_base.den()
+            }
+            None => VARIABLE_TIMESCALE,
+        };
+        u32::try_from(ticks).unwrap_or(VARIABLE_TIMESCALE as u32)
+    }
+
+    /// When frame `frame` is shown on the title's timeline, in ticks of [`Timeline::timescale`]; the end of the
+    /// title for the number after the last.
+    pub fn title_ticks(&self, frame: u64) -> i64 {
+        if let Some(rate) = self.rate {
+            return frame as i64 * rate.den() * rate_factor(rate);
+        }
+        let pts = self.frames.get(frame as usize).copied().unwrap_or(self.end_pts);
+        let tick = Rational::new(1, i64::from(self.timescale())).unwrap_or(Rational::whole(1));
+        rescale(pts - self.frames[0], self.time_base, tick, Rounding::Nearest)
+    }
+
+    /// The number of the frame that is shown at `pts`, in ticks of the source.
+    pub(crate) fn frame_at(&self, pts: i64) -> Option<u64> {
+        self.frames.binary_search(&pts).ok().map(|frame| frame as u64)
+    }
+
+    /// The packets that decode frames `[start, end)`: from the last random access point at or before `start` to the
+    /// last packet that one of the frames consists of.
+    pub(crate) fn packets_for(&self, start: u64, end: u64) -> PacketRange {
+        let pts = self.frames[start as usize];
+        let first = self.random_access.iter().copied().filter(|packet| self.packets[*packet].pts <= pts);
+        // Random access points ascend in decode order, and each restarts presentation, so the last one that is not
+        // past `start` is the nearest.
+        let first = first.last().unwrap_or(0);
+        PacketRange { first, end: self.needed[end as usize - 1] + 1 }
+    }
+
+    /// All packets, in decode order.
+    pub(crate) fn packets(&self) -> &[Packet] {
+        &self.packets
+    }
+
+    /// The random access point at or before packet `packet`.
+    pub(crate) fn random_access_before(&self, packet: usize) -> usize {
+        let next = self.random_access.partition_point(|access| *access <= packet);
+        next.checked_sub(1).map_or(0, |at| self.random_access[at])
+    }
+
+    /// Seconds from the start of the title at which frame `frame` is shown, for messages.
+    pub(crate) fn seconds(&self, frame: u64) -> f64 {
+        self.title_ticks(frame) as f64 / f64::from(self.timescale())
+    }
+}
+
+fn rate_factor(rate: Rational) -> i64 {
+    if rate.num() < MIN_TIMESCALE { 1000 } else { 1 }
+}
+
+fn sums(deltas: impl Iterator<Item = i64>) -> impl Iterator<Item = i64> {
+    deltas.scan(0i64, |sum, delta| {
+        *sum = sum.wrapping_add(delta);
+        Some(*sum)
+    })
+}
+
+fn unfold_packets(folded: &v1::Packets) -> Option<Vec<Packet>> {
+    let count = folded.sizes.len();
+    let lengths = [folded.position_deltas.len(), folded.pts_deltas.len(), folded.dts_deltas.len()];
+    if count == 0 || lengths.iter().any(|length| *length != count) {
+        return None;
+    }
+    let positions = sums(folded.position_deltas.iter().copied());
+    let pts = sums(folded.pts_deltas.iter().copied());
+    let dts = sums(folded.dts_deltas.iter().copied());
+    let times = pts.zip(dts).zip(positions).zip(&folded.sizes);
+    Some(times.map(|(((pts, dts), position), size)| Packet { position, size: *size, pts, dts }).collect())
+}
+
+/// More frames than this in an index are a lie: a day at 300 frames per second.
+const MAX_FRAMES: u64 = 86_400 * 300;
+
+fn unfold_runs(first: i64, runs: &[v1::Run]) -> Option<Vec<i64>> {
+    let count = runs.iter().try_fold(1u64, |sum, run| sum.checked_add(run.count)).filter(|n| *n <= MAX_FRAMES)?;
+    let mut frames = Vec::with_capacity(count as usize);
+    frames.push(first);
+    let mut last = first;
+    for run in runs {
+        for _ in 0..run.count {
+            last = last.checked_add(run.delta).filter(|next| *next > last)?;
+            frames.push(last);
+        }
+    }
+    Some(frames)
+}
+
+/// For each frame the largest number of a packet among it and the frames before it.
+fn needed_packets(frames: &[i64], packets: &[Packet]) -> Option<Vec<usize>> {
+    let mut needed = vec![usize::MAX; frames.len()];
+    for (number, packet) in packets.iter().enumerate() {
+        if let Ok(frame) = frames.binary_search(&packet.pts) {
+            needed[frame] = number;
+        }
+    }
+    let mut largest = 0;
+    for packet in &mut needed {
+        if *packet == usize::MAX {
+            return None;
+        }
+        largest = largest.max(*packet);
+        *packet = largest;
+    }
+    Some(needed)
+}
+
+/// Folds ascending times into runs of equal differences.
+pub(crate) fn fold_runs(frames: &[i64]) -> Vec<v1::Run> {
+    let mut runs: Vec<v1::Run> = Vec::new();
+    for pair in frames.windows(2) {
+        let delta = pair[1] - pair[0];
+        match runs.last_mut() {
+            Some(run) if run.delta == delta => run.count += 1,
+            _ => runs.push(v1::Run { delta, count: 1 }),
+        }
+    }
+    runs
+}
+
+/// Folds packets into differences.
+pub(crate) fn fold_packets(packets: &[Packet], random_access: &[usize]) -> v1::Packets {
+    fn deltas(values: impl Iterator<Item = i64>) -> Vec<i64> {
+        let mut last = 0i64;
+        values.map(|value| value.wrapping_sub(std::mem::replace(&mut last, value))).collect()
+    }
+    v1::Packets {
+        position_deltas: deltas(packets.iter().map(|packet| packet.position)),
+        sizes: packets.iter().map(|packet| packet.size).collect(),
+        pts_deltas: deltas(packets.iter().map(|packet| packet.pts)),
+        dts_deltas: deltas(packets.iter().map(|packet| packet.dts)),
+        random_access_deltas: deltas(random_access.iter().map(|packet| *packet as i64))
+            .into_iter()
+            .map(|delta| delta as u64)
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Packets `I P B B` over and over with an open GOP every `gop` packets: times in frame numbers.
+    fn open_gops(gops: i64) -> (Vec<i64>, Vec<Packet>, Vec<usize>) {
+        let mut packets = Vec::new();
+        let mut access = Vec::new();
+        for gop in 0..gops {
+            let base = gop * 6;
+            access.push(packets.len());
+            // The I picture is followed by two B pictures that are shown before it, except in the first GOP.
+            let order: &[i64] = if gop == 0 { &[0, 3, 1, 2] } else { &[0, -2, -1, 3, 1, 2] };
+            for offset in order {
+                let dts = packets.len() as i64;
+                packets.push(Packet { position: dts * 10, size: 10, pts: base + offset, dts });
+            }
+        }
+        let mut frames: Vec<i64> = packets.iter().map(|packet| packet.pts).collect();
+        frames.sort_unstable();
+        (frames, packets, access)
+    }
+
+    fn timeline(frames: &[i64], packets: &[Packet], access: &[usize], rate: Option<Rational>) -> Timeline {
+        let index = v1::Index {
+            video: Some(v1::VideoStream {
+                time_base: Some(v1::Rational { num: 1, den: 24 }),
+                first_pts: frames[0],
+                pts: fold_runs(frames),
+                last_duration: 1,
+                packets: Some(fold_packets(packets, access)),
+                constant_rate: rate.map(Into::into),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        Timeline::new(&index).unwrap()
+    }
+
+    #[test]
+    fn leading_pictures_are_decoded_from_the_gop_before() {
+        let (frames, packets, access) = open_gops(3);
+        let timeline = timeline(&frames, &packets, &access, Some(Rational::whole(24)));
+        // Frame 12 is the I picture of the third GOP; frames 10 and 11 lead it and need the second GOP.
+        assert_eq!(timeline.packets_for(12, 13), PacketRange { first: 10, end: 13 });
+        assert_eq!(timeline.packets_for(10, 13), PacketRange { first: 4, end: 13 });
+        assert_eq!(timeline.packets_for(0, 1), PacketRange { first: 0, end: 1 });
+        assert_eq!(timeline.packets_for(0, 2).end, 3);
+    }
+
+    #[test]
+    fn an_index_survives_folding() {
+        let (frames, packets, access) = open_gops(5);
+        let timeline = timeline(&frames, &packets, &access, None);
+        assert_eq!(timeline.packets, packets);
+        assert_eq!(timeline.random_access, access);
+        assert_eq!(timeline.frames, frames);
+    }
+
+    #[test]
+    fn frames_of_a_constant_rate_last_whole_ticks() {
+        let (frames, packets, access) = open_gops(2);
+        let ntsc = Rational::new(24_000, 1001).unwrap();
+        let at = timeline(&frames, &packets, &access, Some(ntsc));
+        assert_eq!((at.timescale(), at.title_ticks(0), at.title_ticks(7)), (24_000, 0, 7007));
+        let film = timeline(&frames, &packets, &access, Some(Rational::whole(24)));
+        assert_eq!((film.timescale(), film.title_ticks(7)), (24_000, 7000));
+    }
+
+    #[test]
+    fn a_malformed_index_is_refused() {
+        assert!(Timeline::new(&v1::Index::default()).is_err());
+        assert_eq!(unfold_runs(0, &[v1::Run { delta: 0, count: 3 }]), None);
+        assert_eq!(unfold_runs(0, &[v1::Run { delta: 1, count: u64::MAX }]), None);
+        assert_eq!(unfold_packets(&v1::Packets { sizes: vec![1], ..Default::default() }), None);
+    }
+}
