@@ -1,7 +1,6 @@
 //! Whether a mezzanine is taken, by the admission rules of the profile; and which source stream each track takes.
 
 use reel_common::{AudioFacts, IndexSummary};
-use serde::{Deserialize, Serialize};
 
 use crate::ladder::Display;
 use crate::text::decimal;
@@ -11,8 +10,7 @@ use crate::types::{Action, Profile};
 const HDR_TRANSFERS: [u8; 2] = [16, 18];
 
 /// Something that the user should know about a job that goes on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning(pub String);
 
 impl std::fmt::Display for Warning {
@@ -32,7 +30,7 @@ pub struct Rejection {
 }
 
 /// Which source stream an audio track is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackSource {
     /// Number of the `[[audio]]` entry of the profile, from 0.
     pub track: u32,

@@ -1,7 +1,6 @@
 //! The ladder of a profile for one source: which renditions are made, and in which size; and where the title is cut.
 
 use reel_common::{GridError, IndexSummary, Rational, SegmentGrid, Timing, VideoFacts};
-use serde::{Deserialize, Serialize};
 
 use crate::types::{Profile, Rendition};
 
@@ -11,7 +10,7 @@ const MAX_WIDTH: i64 = 16_384;
 const MIN_SIDE: i64 = 16;
 
 /// A rendition with the size that it has for one source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedRendition {
     /// As the profile gives it.
     pub rendition: Rendition,

@@ -1,12 +1,9 @@
 //! H.264 levels and their limits (ISO/IEC 14496-10, table A-1).
 
-use serde::{Deserialize, Serialize};
-
 use crate::H264Profile;
 
 /// An H.264 level, as `level_idc`: 41 is level 4.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Level(u8);
 
 /// level_idc, MaxFS in macroblocks, MaxBR in units of 1000 or 1200 bit/s.

@@ -1,7 +1,6 @@
 //! What a profile says, with every default filled in.
 
 use reel_common::Rational;
-use serde::{Deserialize, Serialize};
 
 use crate::Level;
 
@@ -9,9 +8,9 @@ use crate::Level;
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
+            $($(#[$variant_doc])* $variant,)+
         }
 
         impl $name {
@@ -35,7 +34,7 @@ macro_rules! words {
 }
 
 /// A named, versioned recipe: segments and parts, admission, ladder, audio, packaging.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// Its name, a plain file name.
     pub name: String,
@@ -65,7 +64,7 @@ impl Profile {
 }
 
 /// What a mezzanine must be like to be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
     /// Shortest title.
     pub min_duration_s: Option<Rule<Rational>>,
@@ -95,7 +94,7 @@ impl Default for Admission {
 }
 
 /// A limit and what happens to a source beyond it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule<T> {
     /// The limit.
     pub limit: T,
@@ -116,8 +115,7 @@ words! {
 }
 
 /// What to do with frames of the mezzanine that do not decode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DamageRule {
     /// The job fails with the place of the damage.
     #[default]
@@ -185,7 +183,7 @@ words! {
 }
 
 /// One encoded stream of the ladder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendition {
     /// Its name, a plain file name that is unique in the profile.
     pub name: String,
@@ -208,7 +206,7 @@ pub struct Rendition {
 }
 
 /// Constant quality, with a rate ceiling where both numbers of the VBV are given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     /// x264's rate factor in thousandths, 1000 to 51000.
     pub crf_milli: u32,
@@ -227,7 +225,7 @@ words! {
 }
 
 /// One audio track.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioTrack {
     /// Its name, a plain file name that is unique in the profile.
     pub name: String,
@@ -244,7 +242,7 @@ pub struct AudioTrack {
 }
 
 /// What is delivered; at least one of them is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Package {
     /// CMAF segments with HLS playlists.
     pub hls: bool,
