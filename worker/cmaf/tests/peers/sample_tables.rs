@@ -22,7 +22,10 @@ fn video_agrees(arguments: &str, name: &str, fourcc: &[u8; 4]) -> Movie {
     let movie = Movie::read(&clip.bytes()).unwrap();
     let track = movie.first(TrackKind::Video).unwrap();
     assert_eq!(track.fourcc.escape_ascii().to_string(), fourcc.escape_ascii().to_string());
-    let (ours, theirs) = (ours(track), packets(&clip.path, "v:0"));
+    let (ours, mut theirs) = (ours(track), packets(&clip.path, "v:0"));
+    // ffprobe moves decode times so that none is after its presentation time.
+    let moved = theirs[0].dts;
+    theirs.iter_mut().for_each(|packet| packet.dts -= moved);
     assert_eq!(ours.len(), theirs.len());
     for (number, pair) in ours.iter().zip(&theirs).enumerate() {
         assert_eq!(pair.0, pair.1, "sample {number}");
@@ -65,8 +68,9 @@ fn a_delayed_track_begins_with_an_empty_edit() {
     let arguments = format!("{PICTURES} -itsoffset 0.5 {sound} -map 0 -map 1 -c:v libx264 -bf 0 -c:a aac");
     let movie = video_agrees(&arguments, "late.mp4", b"avc1");
     let edits = &movie.first(TrackKind::Audio).unwrap().edits;
-    assert_eq!(edits[0], Edit { segment_duration: 477, media_time: None, rate: Edit::NORMAL_RATE });
-    assert_eq!(edits[1].media_time, Some(0));
+    assert_eq!((edits.len(), edits[0].media_time, edits[1].media_time), (2, None, Some(0)));
+    // Half a second, less the encoder's priming, in thousandths.
+    assert!((477..=479).contains(&edits[0].segment_duration), "{edits:?}");
 }
 
 #[test]
@@ -94,8 +98,21 @@ fn open_gops_of_quicktime_files_are_partial_sync_samples() {
 
 #[test]
 fn rotation_and_language_are_read() {
-    let clip = Clip::make(&format!("{PICTURES} -c:v libx264 -metadata:s:v:0 rotate=90"), "turned.mp4");
-    assert_eq!(Movie::read(&clip.bytes()).unwrap().tracks[0].matrix_rotation, Some(90));
+    let upright = Clip::make(&format!("{PICTURES} -c:v libx264"), "upright.mp4");
+    let mut bytes = upright.bytes();
+    let tkhd = bytes.windows(4).position(|kind| kind == b"tkhd").unwrap();
+    for (cells, degrees, display) in
+        [([0i32, 1, -1, 0], 90, -90), ([-1, 0, 0, -1], 180, -180), ([0, -1, 1, 0], 270, 90)]
+    {
+        for (cell, value) in [0, 1, 3, 4].into_iter().zip(cells) {
+            bytes[tkhd + 44 + 4 * cell..][..4].copy_from_slice(&(value << 16).to_be_bytes());
+        }
+        assert_eq!(Movie::read(&bytes).unwrap().tracks[0].matrix_rotation, Some(degrees));
+        let turned = upright.beside("turned.mp4", &bytes);
+        let entries = "-v error -select_streams v:0 -show_entries stream_side_data=rotation -of csv=p=0";
+        let theirs = run("ffprobe", &format!("{entries} {}", turned.display()));
+        assert_eq!(theirs.trim(), display.to_string());
+    }
     let arguments = "-f lavfi -i sine -t 1 -c:a aac -metadata:s:a:0 language=fra";
     let sound = Clip::make(arguments, "french.mp4");
     let movie = Movie::read(&sound.bytes()).unwrap();
@@ -108,8 +125,9 @@ fn rotation_and_language_are_read() {
 fn a_cut_file_is_refused_with_what_is_missing() {
     let clip = Clip::make(&format!("{PICTURES} -c:v libx264 -movflags +faststart"), "cut.mp4");
     let whole = clip.bytes();
-    let header_end = packets(&clip.path, "v:0")[0].position as usize;
-    for len in (0..header_end).step_by(37).chain([header_end - 9]) {
+    let size = |at: usize| u32::from_be_bytes(whole[at..at + 4].try_into().unwrap()) as usize;
+    let moov_end = size(0) + size(size(0));
+    for len in (0..moov_end).step_by(37).chain([moov_end - 1]) {
         let error = Movie::read(&whole[..len].to_vec()).unwrap_err();
         let expected = match &error {
             MovError::NotAMovie => len < 8,
@@ -145,5 +163,4 @@ fn a_fragmented_file_says_so() {
     assert!(movie.fragmented);
     assert!(movie.tracks[0].samples.is_empty());
     assert_eq!(movie.defaults[0].track_id, 1);
-    assert!(run("ffprobe", "-v error -version").contains("ffprobe"));
 }
