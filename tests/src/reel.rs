@@ -58,7 +58,7 @@ impl Reel {
         let mut words = words.chain(args.into_iter().map(Into::into));
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).process_group(0).stdin(Stdio::null());
-        command.env("REEL_HOME", work.join("home")).env_remove("RUST_LOG");
+        command.env("REEL_HOME", work.join("home")).env_remove("REEL_LOG");
         Reel { command, log: work.join("log") }
     }
 
@@ -161,9 +161,10 @@ impl Ended {
         self
     }
 
-    /// Its standard output as JSON.
+    /// The last line of its standard output as JSON: the result of a command with `--json`.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("not JSON ({e}):\n{}", self.stdout))
+        let line = self.stdout.lines().last().unwrap_or_default();
+        serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON ({e}):\n{}", self.stdout))
     }
 }
 
