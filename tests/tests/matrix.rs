@@ -1,6 +1,8 @@
 //! Every kind of mezzanine gives every frame exactly once at its time, and sound that stays where it was: proved by
 //! `reel verify`, and independently by ffmpeg.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
 use std::path::{Path, PathBuf};
 
 use reel_common::Rational;

@@ -1,0 +1,43 @@
+//! A codec that crashes takes its runner along and nothing else.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+use std::time::Duration;
+
+use reel_tests::reel::{Reel, descendants, report, until};
+use reel_tests::tree::{assert_same, digests, stored_parts};
+use reel_tests::{fixtures, profile, scratch};
+use rustix::process::{Pid, Signal, kill_process};
+
+#[test]
+fn a_runner_that_crashes_is_a_failed_attempt_with_evidence_and_the_job_goes_on() {
+    let mezzanine = fixtures::prores_mov();
+    let job = |dir: &std::path::Path| {
+        Reel::transcode(dir, &mezzanine.path, &dir.join("title"), &profile("quick"))
+            .args("--quiet --chunk-parts 5")
+    };
+    let undisturbed = scratch();
+    job(undisturbed.path()).run().success();
+
+    let dir = scratch();
+    let mut running = job(dir.path()).start();
+    let mut runner = None;
+    until("a runner that has finished a part", Duration::from_secs(120), || {
+        assert!(!running.has_ended(), "the job ended before it could be disturbed");
+        runner = descendants(running.id(), "reel-runner").first().copied();
+        runner.is_some() && !stored_parts(&dir.path().join("home")).is_empty()
+    });
+    let runner = i32::try_from(runner.unwrap()).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(runner, Signal::SEGV).unwrap();
+    running.wait().success();
+
+    let output = dir.path().join("title");
+    assert_same(&digests(&output), &digests(&undisturbed.path().join("title")), "after a crash");
+    let report = report(&output);
+    let attempts = report["job"]["attempts"].as_array().expect("a list of attempts");
+    let failed: Vec<_> = attempts.iter().filter(|attempt| attempt["outcome"] != "done").collect();
+    assert_eq!(failed.len(), 1, "{report:#}");
+    assert_eq!(failed[0]["outcome"], "failed");
+    assert!(failed[0]["message"].as_str().unwrap().contains("SIGSEGV"), "{:#}", failed[0]);
+    assert_eq!(report["job"]["parts_encoded_twice"], 0);
+}

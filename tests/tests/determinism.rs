@@ -1,0 +1,92 @@
+//! The delivered bytes depend on the mezzanine and the profile alone, and what is there already is not made again.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+use std::fs;
+use std::path::Path;
+
+use reel_tests::fixtures::{self, Fixture};
+use reel_tests::reel::{Ended, Reel, report};
+use reel_tests::tree::{assert_same, digests};
+use reel_tests::{profile, scratch};
+use serde_json::Value;
+
+fn transcode(dir: &Path, mezzanine: &Fixture, title: &str, profile: &Path, options: &str) -> Ended {
+    Reel::transcode(dir, &mezzanine.path, &dir.join(title), profile)
+        .args(options)
+        .arg("--quiet")
+        .run()
+        .success()
+}
+
+fn count(report: &Value, what: &str) -> u64 {
+    report["job"][what].as_u64().unwrap_or_else(|| panic!("no {what} in {report:#}"))
+}
+
+#[test]
+fn workers_chunks_and_order_change_no_byte() {
+    let mezzanine = fixtures::open_gop_h264_mkv();
+    let settings = [
+        "--workers 1 --slots 1 --chunk-parts 100",
+        "--workers 1 --slots 3 --chunk-parts 1",
+        "--workers 2 --slots 1 --chunk-parts 2",
+        "--workers 4 --slots 1 --chunk-parts 1",
+        "--workers 4 --slots 2 --chunk-parts 100",
+    ];
+    let mut first = None;
+    for options in settings {
+        let dir = scratch();
+        transcode(dir.path(), &mezzanine, "title", &profile("quick"), options);
+        let made = digests(&dir.path().join("title"));
+        assert_same(first.get_or_insert_with(|| made.clone()), &made, options);
+    }
+}
+
+#[test]
+fn the_same_job_again_encodes_nothing() {
+    let (dir, mezzanine) = (scratch(), fixtures::intra_avc());
+    transcode(dir.path(), &mezzanine, "title", &profile("quick"), "");
+    let first = (digests(&dir.path().join("title")), report(&dir.path().join("title")));
+    for title in ["title", "elsewhere"] {
+        transcode(dir.path(), &mezzanine, title, &profile("quick"), "");
+        let again = report(&dir.path().join(title));
+        assert_same(&first.0, &digests(&dir.path().join(title)), title);
+        assert_eq!(count(&again, "renditions_encoded"), 0, "{title}");
+        assert_eq!(count(&again, "renditions_reused"), count(&first.1, "renditions_encoded"), "{title}");
+    }
+}
+
+#[test]
+fn changing_one_rendition_encodes_that_one_alone() {
+    let (dir, mezzanine) = (scratch(), fixtures::hevc_cra_mp4());
+    transcode(dir.path(), &mezzanine, "title", &profile("quick"), "");
+    let text = fs::read_to_string(profile("quick")).unwrap();
+    let changed = dir.path().join("changed.toml");
+    fs::write(&changed, text.replace("rate = { crf = 24 }", "rate = { crf = 26 }")).unwrap();
+    transcode(dir.path(), &mezzanine, "changed", &changed, "");
+
+    let parts = count(&report(&dir.path().join("title")), "renditions_encoded") / 2;
+    let second = report(&dir.path().join("changed"));
+    assert_eq!((count(&second, "renditions_encoded"), count(&second, "renditions_reused")), (parts, parts));
+    let (before, after) = (digests(&dir.path().join("title")), digests(&dir.path().join("changed")));
+    let differs = |path: &str| before[Path::new(path)] != after[Path::new(path)];
+    assert!(differs("video/180p/seg_00001.m4s") && !differs("video/360p/seg_00001.m4s"));
+}
+
+#[test]
+fn a_new_cut_encodes_the_parts_that_touch_it() {
+    let (dir, (first, second)) = (scratch(), fixtures::two_cuts(10));
+    transcode(dir.path(), &first, "first", &profile("quick"), "");
+    transcode(dir.path(), &second, "second", &profile("quick"), "");
+    let report = report(&dir.path().join("second"));
+    let parts = report["job"]["parts"].as_array().expect("a list of parts");
+    let encoded: Vec<usize> = (0..parts.len()).filter(|&i| parts[i]["renditions_encoded"] != 0).collect();
+    // Ten seconds from 10 s on are parts 5 to 9 of two seconds. The encoder looks half a second back and two ahead.
+    assert!((5..=9).all(|part| encoded.contains(&part)), "{encoded:?}");
+    assert!(encoded.iter().all(|part| (3..=10).contains(part)), "{encoded:?}");
+
+    let fresh = scratch();
+    transcode(fresh.path(), &second, "second", &profile("quick"), "");
+    let (mixed, fresh) = (digests(&dir.path().join("second")), digests(&fresh.path().join("second")));
+    assert_same(&mixed, &fresh, "a title of old and new parts");
+}
