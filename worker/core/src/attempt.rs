@@ -1,0 +1,144 @@
+//! One attempt that this agent holds, from its grant to the answer that ends it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
+
+use reel_common::{Epoch, Failure, FailureClass, PartIndex, TaskId};
+
+use crate::{Grant, Payload, Progress};
+
+/// An attempt that this agent holds.
+#[derive(Debug)]
+pub(crate) struct Attempt<P: Payload> {
+    pub(crate) task: TaskId,
+    pub(crate) epoch: Epoch,
+    /// The parts that are this attempt's own; a cut makes the range shorter.
+    pub(crate) parts: Range<u32>,
+    pub(crate) runner: Runner<P>,
+    pub(crate) progress: Progress,
+    /// When the runner was last heard to get on, or could not be heard.
+    pub(crate) heard_ms: u64,
+    /// Finished parts that are not yet on their way into the store.
+    pub(crate) queue: VecDeque<(PartIndex, P::Part)>,
+    /// The runner finished a part and is not heard until there is room in the queue.
+    pub(crate) unheard: bool,
+    pub(crate) publishing: Option<Publishing>,
+    pub(crate) committed: BTreeSet<PartIndex>,
+    pub(crate) ending: Ending<P>,
+}
+
+/// The runner of an attempt.
+#[derive(Debug)]
+pub(crate) enum Runner<P: Payload> {
+    /// No slot was free yet.
+    Waiting(Grant<P>),
+    /// Its process may be alive.
+    Running {
+        /// It was killed, and its exit is awaited.
+        killed: bool,
+    },
+    /// Its process is gone, or never was.
+    Gone,
+}
+
+/// What is on its way into the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Publishing {
+    Part(PartIndex),
+    Result,
+}
+
+/// How an attempt will end, once its runner is gone and its parts are committed.
+#[derive(Debug)]
+pub(crate) enum Ending<P: Payload> {
+    /// Not known yet.
+    Open,
+    /// With a result, which has to be published.
+    Finished(P::Output),
+    /// With a result that lies in the store.
+    Commit(P::Receipt),
+    /// With a failure.
+    Fail(Failure),
+    /// What is left goes back to the scheduler.
+    HandBack,
+    /// The scheduler was told and has to answer.
+    Asked,
+    /// Its lease is gone: silently.
+    Dropped,
+}
+
+impl<P: Payload> Attempt<P> {
+    pub(crate) fn new(grant: Grant<P>, now_ms: u64) -> Self {
+        Attempt {
+            task: grant.task,
+            epoch: grant.epoch,
+            parts: grant.parts.clone(),
+            runner: Runner::Waiting(grant),
+            progress: Progress::default(),
+            heard_ms: now_ms,
+            queue: VecDeque::new(),
+            unheard: false,
+            publishing: None,
+            committed: BTreeSet::new(),
+            ending: Ending::Open,
+        }
+    }
+
+    pub(crate) fn occupies_slot(&self) -> bool {
+        matches!(self.runner, Runner::Running { .. })
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        matches!(self.ending, Ending::Dropped)
+    }
+
+    /// Whether the part is this attempt's to deliver, and not delivered or on its way.
+    pub(crate) fn wants(&self, part: PartIndex) -> bool {
+        self.parts.contains(&part.0)
+            && !self.committed.contains(&part)
+            && self.publishing != Some(Publishing::Part(part))
+            && self.queue.iter().all(|(queued, _)| *queued != part)
+    }
+
+    /// Gives the parts from `first` on away.
+    pub(crate) fn cut(&mut self, first: PartIndex) {
+        self.parts.end = self.parts.end.min(first.0).max(self.parts.start);
+        let end = self.parts.end;
+        self.queue.retain(|(part, _)| part.0 < end);
+    }
+
+    /// The first of its parts that is not committed.
+    pub(crate) fn first_missing(&self) -> Option<PartIndex> {
+        self.parts.clone().map(PartIndex).find(|part| !self.committed.contains(part))
+    }
+
+    /// Decides the ending, unless it is decided already.
+    pub(crate) fn end_with(&mut self, ending: Ending<P>) {
+        if matches!(self.ending, Ending::Open) {
+            self.ending = ending;
+        }
+    }
+
+    /// Ends with a failure, whatever else was intended; nothing more is published.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.queue.clear();
+        if !matches!(self.ending, Ending::Asked | Ending::Dropped) {
+            self.ending = Ending::Fail(failure);
+        }
+    }
+
+    /// A runner that ended in good order must have left every part.
+    pub(crate) fn check_complete(&mut self, draining: bool) {
+        let Some(missing) = self.first_missing().filter(|_| matches!(self.ending, Ending::Finished(_)))
+        else {
+            return;
+        };
+        self.ending = match draining {
+            true => Ending::HandBack,
+            false => {
+                let message = format!("the runner finished but left out part {missing}");
+                Ending::Fail(Failure::new(FailureClass::Failed, &message, ""))
+            }
+        };
+    }
+}
