@@ -329,7 +329,7 @@ pub fn two_cuts(seconds: u32) -> (Fixture, Fixture) {
 
 /// A ProRes file of `minutes` made by repeating two encoded seconds into `path`: as large as a real one, cheap to make.
 pub fn long_prores(minutes: u32, path: &Path) {
-    let content = Content::new((1280, 720), "24", 48, Some("stereo"));
+    let content = Content::new(SIZE, "24", 48, Some("stereo"));
     let seconds = simple("two-seconds", "mov", &content, &PRORES);
     let loops = (minutes * 30 - 1).to_string();
     ffmpeg::run([

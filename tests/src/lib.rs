@@ -39,21 +39,24 @@ pub fn profile(name: &str) -> PathBuf {
 }
 
 /// Numbers that follow from a seed alone (SplitMix64), for tests that vary from run to run and can be replayed.
-pub struct Dice(u64);
+pub struct Dice {
+    /// What to set `REEL_TEST_SEED` to for the same numbers again.
+    pub seed: u64,
+    state: u64,
+}
 
 impl Dice {
-    /// From the environment variable `REEL_TEST_SEED`, or else from the clock. Prints the seed.
+    /// From the environment variable `REEL_TEST_SEED`, or else from the clock.
     pub fn from_env() -> Self {
         let given = std::env::var("REEL_TEST_SEED").ok();
         let seed = given.map_or_else(clock_seed, |text| text.parse().expect("REEL_TEST_SEED is a number"));
-        println!("replay with REEL_TEST_SEED={seed}");
-        Dice(seed)
+        Dice { seed, state: seed }
     }
 
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % end

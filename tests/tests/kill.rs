@@ -83,6 +83,7 @@ fn assert_resumed(dir: &Path, before: &BTreeMap<PathBuf, (u64, i64)>, wanted: &U
 #[test]
 fn twenty_jobs_killed_at_random_moments_resume_to_the_same_bytes() {
     let mut dice = Dice::from_env();
+    println!("replay with REEL_TEST_SEED={}", dice.seed);
     let wanted = Undisturbed::run();
     let mut killed = 0;
     while killed < 20 {
@@ -107,6 +108,7 @@ fn twenty_jobs_killed_at_random_moments_resume_to_the_same_bytes() {
 #[test]
 fn one_job_killed_again_and_again_ends_with_the_same_bytes() {
     let mut dice = Dice::from_env();
+    println!("replay with REEL_TEST_SEED={}", dice.seed);
     let wanted = Undisturbed::run();
     let dir = scratch();
     let mut before = BTreeMap::new();
