@@ -5,6 +5,15 @@ use reel_common::{Colour, Rational};
 
 use crate::writer::Writer;
 
+/// Bit rates of a track, in bits a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bitrate {
+    /// The largest over one segment.
+    pub peak: u32,
+    /// Over the whole track.
+    pub average: u32,
+}
+
 /// What the header of a video track says.
 #[derive(Clone, Copy, Debug)]
 pub struct VideoInit<'a> {
@@ -20,6 +29,8 @@ pub struct VideoInit<'a> {
     pub avcc: &'a [u8],
     /// Written as `colr`; `None` leaves it to the bitstream.
     pub colour: Option<Colour>,
+    /// Written as `btrt`.
+    pub bitrate: Bitrate,
 }
 
 /// What the header of an AAC track says.
@@ -35,8 +46,8 @@ pub struct AudioInit<'a> {
     pub priming: u32,
     /// ISO 639-2 code or BCP 47 tag; empty where undetermined.
     pub language: &'a str,
-    /// Bits a second; 0 where unknown.
-    pub bitrate: u32,
+    /// Written into the decoder's configuration.
+    pub bitrate: Bitrate,
 }
 
 /// A track's header, by what it holds.
@@ -47,17 +58,18 @@ pub(crate) enum Config<'a> {
 }
 
 /// The init segment of a video rendition. It has no edit list: composition offsets are signed, so that the first
-/// picture is shown at time 0.
-pub fn video_init(init: &VideoInit<'_>) -> Vec<u8> {
-    fragmented(Config::Video(init), b"iso6cmfccmf2")
+/// picture is shown at time 0. `duration` is that of all segments together, in ticks.
+pub fn video_init(init: &VideoInit<'_>, duration: u64) -> Vec<u8> {
+    fragmented(Config::Video(init), b"iso6cmfccmf2", duration)
 }
 
-/// The init segment of an audio track. Its edit list skips the encoder's priming.
-pub fn audio_init(init: &AudioInit<'_>) -> Vec<u8> {
-    fragmented(Config::Audio(init), b"iso6cmfc")
+/// The init segment of an audio track. Its edit list skips the encoder's priming. `duration` is that of all segments
+/// together, in ticks.
+pub fn audio_init(init: &AudioInit<'_>, duration: u64) -> Vec<u8> {
+    fragmented(Config::Audio(init), b"iso6cmfc", duration)
 }
 
-fn fragmented(config: Config<'_>, brands: &[u8]) -> Vec<u8> {
+fn fragmented(config: Config<'_>, brands: &[u8], duration: u64) -> Vec<u8> {
     let mut w = Writer::default();
     w.boxed(b"ftyp", |w| {
         w.bytes(b"cmfc");
@@ -83,6 +95,7 @@ fn fragmented(config: Config<'_>, brands: &[u8]) -> Vec<u8> {
             });
         });
         w.boxed(b"mvex", |w| {
+            w.full(b"mehd", 1, 0, |w| w.u64(duration));
             w.full(b"trex", 0, 0, |w| [1, 1, 0, 0, 0].into_iter().for_each(|word| w.u32(word)));
         });
     });
@@ -264,6 +277,11 @@ fn avc1(w: &mut Writer, init: &VideoInit<'_>) {
                 w.u8(u8::from(colour.full_range) << 7);
             });
         }
+        w.boxed(b"btrt", |w| {
+            w.u32(0);
+            w.u32(init.bitrate.peak);
+            w.u32(init.bitrate.average);
+        });
     });
 }
 
@@ -286,8 +304,8 @@ fn mp4a(w: &mut Writer, init: &AudioInit<'_>) {
                     w.u8(0x40);
                     w.u8(0x15);
                     w.zeros(3);
-                    w.u32(init.bitrate);
-                    w.u32(init.bitrate);
+                    w.u32(init.bitrate.peak);
+                    w.u32(init.bitrate.average);
                     w.descriptor(5, |w| w.bytes(init.audio_specific_config));
                 });
                 w.descriptor(6, |w| w.u8(2));

@@ -2,7 +2,7 @@
 
 use mp4_atom::{Any, Codec, DecodeMaybe};
 use reel_cmaf::fragment::Fragments;
-use reel_cmaf::init::{AudioInit, VideoInit, audio_init, video_init};
+use reel_cmaf::init::{AudioInit, Bitrate, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{Movie, TrackKind};
 use reel_cmaf::progressive::{Progressive, SampleSpec, SourceRun, TrackConfig, TrackInput, plan};
 use reel_cmaf::segment::{Sample, media_segment};
@@ -80,6 +80,7 @@ impl Coded {
                 full_range: false,
                 chroma_location: None,
             }),
+            bitrate: Bitrate { peak: 900_000, average: 600_000 },
         }
     }
 
@@ -90,7 +91,7 @@ impl Coded {
             audio_specific_config: &self.config,
             priming: 1024,
             language: "eng",
-            bitrate: 128_000,
+            bitrate: Bitrate { peak: 140_000, average: 128_000 },
         }
     }
 }
@@ -111,7 +112,7 @@ fn video_segments_decode_to_the_same_pictures_at_the_same_times() {
     assert!(coded.specs.iter().any(|spec| spec.composition_offset < 0), "the source reorders pictures");
     let segments = coded.segments(|_, spec| spec.sync);
     assert_eq!(segments.len(), 4);
-    let mut track = video_init(&coded.video_init());
+    let mut track = video_init(&coded.video_init(), 48_048);
     track.extend(segments.concat());
     let expected = pictures(&clip.path);
     assert_eq!(expected.len(), 48);
@@ -124,7 +125,7 @@ fn audio_segments_decode_to_the_same_sound_without_priming() {
     let clip = aac();
     let coded = Coded::read(&clip.bytes(), TrackKind::Audio);
     let segments = coded.segments(|n, _| n % 47 == 0);
-    let mut track = audio_init(&coded.audio_init());
+    let mut track = audio_init(&coded.audio_init(), 92_224);
     track.extend(segments.concat());
     let path = clip.beside("track.mp4", &track);
     // ffmpeg gives the priming of a fragmented track times before 0 and leaves it to the player to drop it.
@@ -165,7 +166,7 @@ fn fragments_written_here_are_read_back_sample_for_sample() {
 fn a_second_parser_finds_what_init_and_segments_say() {
     let clip = h264();
     let coded = Coded::read(&clip.bytes(), TrackKind::Video);
-    let init = video_init(&coded.video_init());
+    let init = video_init(&coded.video_init(), 48_048);
     let mut rest = init.as_slice();
     let mut atoms = Vec::new();
     while let Some(atom) = Any::decode_maybe(&mut rest).unwrap() {
@@ -177,7 +178,9 @@ fn a_second_parser_finds_what_init_and_segments_say() {
     assert_eq!((trak.tkhd.track_id, trak.mdia.mdhd.timescale, &trak.edts), (1, 24000, &None));
     let Codec::Avc1(avc1) = &trak.mdia.minf.stbl.stsd.codecs[0] else { panic!("no avc1") };
     assert_eq!((avc1.visual.width, avc1.visual.height), (320, 180));
-    assert_eq!(moov.mvex.as_ref().map(|mvex| mvex.trex.len()), Some(1));
+    let mvex = moov.mvex.as_ref().unwrap();
+    assert_eq!((mvex.trex.len(), mvex.mehd.as_ref().unwrap().fragment_duration), (1, 48_048));
+    assert_eq!(avc1.btrt.as_ref().unwrap().avg_bitrate, 600_000);
 
     let segments = coded.segments(|_, spec| spec.sync);
     let mut rest = segments[1].as_slice();
