@@ -1,1 +1,9 @@
-//! HLS playlists and the layout of an output tree.
+//! HLS playlists and the layout of an output tree. Pure text: nothing is read or written here.
+
+mod codecs;
+pub mod hls;
+mod language;
+pub mod layout;
+mod stream;
+
+pub use stream::{SegmentSize, Stream, target_duration};

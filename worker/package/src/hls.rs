@@ -1,0 +1,291 @@
+//! HLS playlists (RFC 8216bis) of a finished title.
+
+use std::fmt::Write;
+
+use reel_common::Rational;
+
+use crate::{Stream, codecs, language, layout};
+
+/// Fragmented MP4 with EXT-X-MAP and rounded durations takes version 7.
+const VERSION: u32 = 7;
+/// The group of all audio tracks.
+const AUDIO_GROUP: &str = "audio";
+
+/// A video rendition in the master playlist.
+#[derive(Clone, Debug)]
+pub struct Variant<'a> {
+    /// Name of the rendition.
+    pub rendition: &'a str,
+    /// Its segments.
+    pub stream: &'a Stream,
+    /// AVCDecoderConfigurationRecord.
+    pub avcc: &'a [u8],
+    /// Coded width in samples.
+    pub width: u32,
+    /// Coded height in samples.
+    pub height: u32,
+    /// Frames a second; the highest where it varies, or `None` where that is unknown.
+    pub frame_rate: Option<Rational>,
+    /// TransferCharacteristics (ITU-T H.273, table 3).
+    pub transfer: u8,
+}
+
+/// An audio track in the master playlist.
+#[derive(Clone, Debug)]
+pub struct AudioMedia<'a> {
+    /// Name of the track.
+    pub track: &'a str,
+    /// Its segments.
+    pub stream: &'a Stream,
+    /// AudioSpecificConfig.
+    pub config: &'a [u8],
+    /// Number of channels.
+    pub channels: u32,
+    /// ISO 639-2 code or BCP 47 tag; empty where undetermined.
+    pub language: &'a str,
+}
+
+/// The media playlist of a rendition or track.
+pub fn media_playlist(stream: &Stream, target_duration: u64) -> String {
+    let mut text = format!(
+        "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target_duration}\n\
+         #EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+         #EXT-X-MAP:URI=\"{}\"\n",
+        layout::INIT
+    );
+    for (number, duration) in (0..).zip(stream.durations_us()) {
+        let (seconds, millionths) = (duration / 1_000_000, duration % 1_000_000);
+        line(&mut text, format_args!("#EXTINF:{seconds}.{millionths:06},"));
+        line(&mut text, format_args!("{}", layout::segment(number)));
+    }
+    text.push_str("#EXT-X-ENDLIST\n");
+    text
+}
+
+/// The master playlist. Variants are listed in ladder order, and a player begins with the first.
+pub fn master_playlist(variants: &[Variant<'_>], audio: &[AudioMedia<'_>], target_duration: u64) -> String {
+    let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    for (number, track) in audio.iter().enumerate() {
+        line(&mut text, format_args!("{}", media(track, &audio[..number])));
+    }
+    let rates = |stream: &Stream| (stream.peak_bps(target_duration), stream.average_bps());
+    let audio_peak = audio.iter().map(|track| rates(track.stream).0).max().unwrap_or(0);
+    let audio_average = audio.iter().map(|track| rates(track.stream).1).max().unwrap_or(0);
+    for variant in variants {
+        let (peak, average) = rates(variant.stream);
+        let stream_inf = stream_inf(variant, audio, peak + audio_peak, average + audio_average);
+        line(&mut text, format_args!("{stream_inf}"));
+        line(&mut text, format_args!("{}/{}", layout::video_folder(variant.rendition), layout::PLAYLIST));
+    }
+    text
+}
+
+fn media(track: &AudioMedia<'_>, earlier: &[AudioMedia<'_>]) -> String {
+    let name = quoted(track.track);
+    let uri = format!("{}/{}", layout::audio_folder(track.track), layout::PLAYLIST);
+    let tag = language::tag(track.language);
+    let default = if earlier.is_empty() { "YES" } else { "NO" };
+    // Members that a player may choose by itself have to differ in language.
+    let told_apart = earlier.iter().all(|other| language::tag(other.language) != tag);
+    let autoselect = if told_apart { "YES" } else { "NO" };
+    let language = tag.map(|tag| format!("LANGUAGE=\"{tag}\",")).unwrap_or_default();
+    format!(
+        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{name}\",{language}DEFAULT={default},\
+         AUTOSELECT={autoselect},CHANNELS=\"{}\",URI=\"{}\"",
+        track.channels,
+        quoted(&uri)
+    )
+}
+
+fn stream_inf(variant: &Variant<'_>, audio: &[AudioMedia<'_>], peak: u64, average: u64) -> String {
+    let mut codecs: Vec<String> = codecs::avc(variant.avcc).into_iter().collect();
+    for codec in audio.iter().filter_map(|track| codecs::aac(track.config)) {
+        if !codecs.contains(&codec) {
+            codecs.push(codec);
+        }
+    }
+    let range = match variant.transfer {
+        16 => "PQ",
+        18 => "HLG",
+        _ => "SDR",
+    };
+    let frame_rate = variant.frame_rate.map(frame_rate).unwrap_or_default();
+    let group = if audio.is_empty() { String::new() } else { format!(",AUDIO=\"{AUDIO_GROUP}\"") };
+    format!(
+        "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\",RESOLUTION={}x{}{frame_rate},\
+         VIDEO-RANGE={range}{group},CLOSED-CAPTIONS=NONE",
+        codecs.join(","),
+        variant.width,
+        variant.height
+    )
+}
+
+/// The attribute with three decimals, rounded to the nearest.
+fn frame_rate(rate: Rational) -> String {
+    let thousandths = rate.checked_mul(Rational::whole(1000)).map_or(0, Rational::round);
+    format!(",FRAME-RATE={}.{:03}", thousandths / 1000, thousandths % 1000)
+}
+
+/// A quoted-string holds no quotes and no line breaks (RFC 8216bis, section 4.2), and knows no escape.
+fn quoted(text: &str) -> String {
+    text.chars().map(|c| if c == '"' || c.is_control() { '_' } else { c }).collect()
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use m3u8_rs::{AlternativeMediaType, MasterPlaylist, MediaPlaylistType, Playlist, parse_playlist_res};
+
+    use super::*;
+    use crate::{SegmentSize, target_duration};
+
+    const HIGH: &[u8] = &[1, 0x64, 0, 0x28, 0xff];
+    const AAC_LC: &[u8] = &[0x11, 0x90];
+
+    fn stream(timescale: u32, segments: &[(u64, u64)]) -> Stream {
+        let segments = segments.iter().map(|(ticks, bytes)| SegmentSize { ticks: *ticks, bytes: *bytes });
+        Stream { timescale, segments: segments.collect() }
+    }
+
+    fn video(scale: u64) -> Stream {
+        stream(24_000, &[(96_096, 1_500_000 * scale), (96_096, 2_000_000 * scale), (38_038, 600_000 * scale)])
+    }
+
+    fn sound() -> Stream {
+        stream(48_000, &[(192_512, 64_100), (192_512, 64_300), (76_800, 25_000)])
+    }
+
+    fn variant<'a>(rendition: &'a str, stream: &'a Stream, height: u32) -> Variant<'a> {
+        Variant {
+            rendition,
+            stream,
+            avcc: HIGH,
+            width: height * 16 / 9,
+            height,
+            frame_rate: Rational::new(24_000, 1001),
+            transfer: 1,
+        }
+    }
+
+    fn track<'a>(track: &'a str, stream: &'a Stream, channels: u32, language: &'a str) -> AudioMedia<'a> {
+        AudioMedia { track, stream, config: AAC_LC, channels, language }
+    }
+
+    fn parse(text: &str) -> MasterPlaylist {
+        match parse_playlist_res(text.as_bytes()).unwrap() {
+            Playlist::MasterPlaylist(playlist) => playlist,
+            Playlist::MediaPlaylist(_) => panic!("not a master playlist"),
+        }
+    }
+
+    #[test]
+    fn a_media_playlist_reads_as_it_should() {
+        insta::assert_snapshot!(media_playlist(&video(1), 4), @r#"
+        #EXTM3U
+        #EXT-X-VERSION:7
+        #EXT-X-TARGETDURATION:4
+        #EXT-X-MEDIA-SEQUENCE:0
+        #EXT-X-PLAYLIST-TYPE:VOD
+        #EXT-X-INDEPENDENT-SEGMENTS
+        #EXT-X-MAP:URI="init.mp4"
+        #EXTINF:4.004000,
+        seg_00001.m4s
+        #EXTINF:4.004000,
+        seg_00002.m4s
+        #EXTINF:1.584917,
+        seg_00003.m4s
+        #EXT-X-ENDLIST
+        "#);
+    }
+
+    #[test]
+    fn a_media_playlist_means_what_the_stream_says() {
+        let stream = stream(30_000, &vec![(120_120, 9); 10_001]);
+        let text = media_playlist(&stream, 4);
+        let Playlist::MediaPlaylist(playlist) = parse_playlist_res(text.as_bytes()).unwrap() else {
+            panic!("not a media playlist");
+        };
+        assert_eq!((playlist.version, playlist.target_duration, playlist.media_sequence), (Some(7), 4, 0));
+        assert_eq!(playlist.playlist_type, Some(MediaPlaylistType::Vod));
+        assert!(playlist.end_list && playlist.independent_segments);
+        assert_eq!(playlist.segments.len(), 10_001);
+        assert_eq!(playlist.segments[0].map.as_ref().map(|map| map.uri.as_str()), Some("init.mp4"));
+        assert_eq!(playlist.segments[0].uri, "seg_00001.m4s");
+        assert_eq!(playlist.segments[10_000].uri, "seg_10001.m4s");
+        assert!(playlist.segments.iter().all(|segment| segment.duration.round() <= 4.0));
+    }
+
+    #[test]
+    fn a_master_playlist_reads_as_it_should() {
+        let (large, small, sound) = (video(3), video(1), sound());
+        let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
+        let audio = [track("aac-stereo", &sound, 2, "eng"), track("aac-5.1", &sound, 6, "eng")];
+        let target = target_duration([&large, &sound]);
+        insta::assert_snapshot!(master_playlist(&variants, &audio, target), @r#"
+        #EXTM3U
+        #EXT-X-VERSION:7
+        #EXT-X-INDEPENDENT-SEGMENTS
+        #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="aac-stereo",LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="audio/aac-stereo/playlist.m3u8"
+        #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="aac-5.1",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=NO,CHANNELS="6",URI="audio/aac-5.1/playlist.m3u8"
+        #EXT-X-STREAM-INF:BANDWIDTH=12116270,AVERAGE-BANDWIDTH=10385119,CODECS="avc1.640028,mp4a.40.2",RESOLUTION=1920x1080,FRAME-RATE=23.976,VIDEO-RANGE=SDR,AUDIO="audio",CLOSED-CAPTIONS=NONE
+        video/1080p/playlist.m3u8
+        #EXT-X-STREAM-INF:BANDWIDTH=4124262,AVERAGE-BANDWIDTH=3546740,CODECS="avc1.640028,mp4a.40.2",RESOLUTION=640x360,FRAME-RATE=23.976,VIDEO-RANGE=SDR,AUDIO="audio",CLOSED-CAPTIONS=NONE
+        video/360p/playlist.m3u8
+        "#);
+    }
+
+    #[test]
+    fn a_master_playlist_means_what_it_was_given() {
+        let (large, small, sound) = (video(3), video(1), sound());
+        let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
+        let audio = [track("first", &sound, 2, "deu"), track("second", &sound, 2, "")];
+        let playlist = parse(&master_playlist(&variants, &audio, 4));
+        assert!(playlist.independent_segments);
+        let [first, second] = &playlist.variants[..] else { panic!("two variants") };
+        assert_eq!(
+            (first.uri.as_str(), second.uri.as_str()),
+            ("video/1080p/playlist.m3u8", "video/360p/playlist.m3u8")
+        );
+        let worst = sound.peak_bps(4);
+        assert_eq!(first.bandwidth, large.peak_bps(4) + worst);
+        assert_eq!(first.average_bandwidth, Some(large.average_bps() + sound.average_bps()));
+        assert_eq!(first.codecs.as_deref(), Some("avc1.640028,mp4a.40.2"));
+        assert_eq!(first.resolution.map(|size| (size.width, size.height)), Some((1920, 1080)));
+        assert_eq!(first.frame_rate, Some(23.976));
+        assert_eq!(first.audio.as_deref(), Some("audio"));
+        let media = &playlist.alternatives;
+        assert!(media.iter().all(|media| media.media_type == AlternativeMediaType::Audio));
+        assert_eq!(
+            media.iter().map(|media| (media.default, media.autoselect)).collect::<Vec<_>>(),
+            [(true, true), (false, true)]
+        );
+        assert_eq!(
+            media.iter().map(|media| media.language.as_deref()).collect::<Vec<_>>(),
+            [Some("de"), None]
+        );
+        assert_eq!(media[1].uri.as_deref(), Some("audio/second/playlist.m3u8"));
+    }
+
+    #[test]
+    fn a_silent_title_has_no_audio_group() {
+        let stream = video(1);
+        let playlist = parse(&master_playlist(&[variant("only", &stream, 360)], &[], 4));
+        assert_eq!(playlist.variants[0].audio, None);
+        assert_eq!(playlist.variants[0].codecs.as_deref(), Some("avc1.640028"));
+        assert_eq!(playlist.variants[0].bandwidth, stream.peak_bps(4));
+        assert!(playlist.alternatives.is_empty());
+    }
+
+    #[test]
+    fn names_never_break_a_line() {
+        let (stream, sound) = (video(1), sound());
+        let text = master_playlist(&[variant("x", &stream, 360)], &[track("a\"b\n#c", &sound, 2, "en\"")], 4);
+        assert_eq!(text.lines().count(), 6);
+        assert!(text.contains("NAME=\"a_b_#c\""));
+        assert!(!text.contains("LANGUAGE"));
+    }
+}

@@ -1,0 +1,31 @@
+//! Where things lie in an output tree. Paths are relative to its root and use `/`; names of renditions and tracks
+//! are plain file names, which the profile has checked.
+
+/// The master playlist.
+pub const MASTER: &str = "master.m3u8";
+/// The proof.
+pub const REPORT: &str = "report.json";
+/// The media playlist, in the folder of its rendition or track.
+pub const PLAYLIST: &str = "playlist.m3u8";
+/// The init segment, likewise.
+pub const INIT: &str = "init.mp4";
+
+/// The folder of a rendition's segments.
+pub fn video_folder(rendition: &str) -> String {
+    format!("video/{rendition}")
+}
+
+/// The folder of an audio track's segments.
+pub fn audio_folder(track: &str) -> String {
+    format!("audio/{track}")
+}
+
+/// The file name of a segment; `number` counts from 0 over the title, names count from 1.
+pub fn segment(number: u64) -> String {
+    format!("seg_{:05}.m4s", number + 1)
+}
+
+/// The single file of a rendition.
+pub fn single_file(rendition: &str) -> String {
+    format!("{rendition}.mp4")
+}
