@@ -43,18 +43,23 @@ pub struct Ended {
 impl Reel {
     /// `reel` with the given arguments. What it says is kept in files in `work`.
     pub fn new<S: Into<OsString>>(work: &Path, args: impl IntoIterator<Item = S>) -> Self {
-        Self::through(work, &[], args)
+        Self::behind(Vec::new(), work, args)
     }
 
     /// The same as an ordinary user, also where the test runs as root. `work` must be open to that user.
     pub fn unprivileged<S: Into<OsString>>(work: &Path, args: impl IntoIterator<Item = S>) -> Self {
         let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
         let root = rustix::process::geteuid().is_root();
-        Self::through(work, if root { &nobody } else { &[] }, args)
+        Self::behind(if root { nobody.map(OsString::from).to_vec() } else { Vec::new() }, work, args)
     }
 
-    fn through<S: Into<OsString>>(work: &Path, prefix: &[&str], args: impl IntoIterator<Item = S>) -> Self {
-        let words = prefix.iter().map(OsString::from).chain([program("reel").into_os_string()]);
+    /// The same, started by the program whose words come first.
+    pub fn behind<S: Into<OsString>>(
+        first: Vec<OsString>,
+        work: &Path,
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let words = first.into_iter().chain([program("reel").into_os_string()]);
         let mut words = words.chain(args.into_iter().map(Into::into));
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).process_group(0).stdin(Stdio::null());
