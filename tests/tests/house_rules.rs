@@ -85,6 +85,16 @@ fn commands_of_the_readme_are_known_with_their_options() {
 }
 
 #[test]
+fn the_profile_of_the_readme_is_right() {
+    let readme = root_file("README.md");
+    let profile = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let dir = scratch();
+    let path = dir.path().join("readme.toml");
+    fs::write(&path, profile).unwrap();
+    Reel::new(dir.path(), ["profile".as_ref(), "check".as_ref(), path.as_os_str()]).run().success();
+}
+
+#[test]
 fn make_targets_of_the_readme_exist() {
     let makefile = root_file("Makefile");
     for words in examples("make") {
