@@ -53,6 +53,22 @@ impl TryFrom<&[u8]> for Digest {
 #[error("a digest is 32 bytes, written as 64 hexadecimal digits")]
 pub struct DigestError;
 
+/// Digests bytes that come piece by piece.
+#[derive(Clone, Default)]
+pub struct DigestWriter(Sha256);
+
+impl DigestWriter {
+    /// Adds bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all that was added.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 /// The digest over everything that can change the bytes of a part or a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

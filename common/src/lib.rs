@@ -9,7 +9,7 @@ mod source;
 mod time;
 
 pub use artifact::Artifact;
-pub use digest::{Digest, DigestError, RecipeHasher, RecipeKey};
+pub use digest::{Digest, DigestError, DigestWriter, RecipeHasher, RecipeKey};
 pub use failure::{Failure, FailureClass};
 pub use grid::{GridError, PartSpec, SegmentGrid};
 pub use ids::{AttemptNumber, Epoch, IdError, JobId, PartIndex, Stage, TaskId, WorkerId};

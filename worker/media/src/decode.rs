@@ -110,8 +110,10 @@ impl<'a> FrameReader<'a> {
         (start, end): (u64, u64),
         damage: DamageRule,
     ) -> Result<Self, MediaError> {
-        let video = index.video.as_ref().ok_or_else(|| MediaError::failed("the index has no video stream"))?;
-        let setup = video.decoder.as_ref().ok_or_else(|| MediaError::failed("the index has no decoder setup"))?;
+        let video =
+            index.video.as_ref().ok_or_else(|| MediaError::failed("the index has no video stream"))?;
+        let setup =
+            video.decoder.as_ref().ok_or_else(|| MediaError::failed("the index has no decoder setup"))?;
         let decoder = open_decoder(setup, video.facts.as_ref(), Speed::Exact)?;
         let packets = PacketReader::new(source, index, timeline, timeline.packets_for(start, end))?;
         Ok(FrameReader {
@@ -127,6 +129,19 @@ impl<'a> FrameReader<'a> {
             ahead: None,
             repeated: 0,
         })
+    }
+
+    /// Lets the reader go on to frame `end`. Must be called before the last frame was asked for.
+    pub(crate) fn extend(&mut self, end: u64) {
+        if end > self.end && !self.drained {
+            self.end = end;
+            self.packets.extend(self.timeline.packets_for(end - 1, end).end);
+        }
+    }
+
+    /// Whether frame `frame` is among those that this reader gives.
+    pub(crate) fn reaches(&self, frame: u64) -> bool {
+        frame < self.end
     }
 
     /// The next frame with its number, or `None` after the last.
@@ -163,7 +178,8 @@ impl<'a> FrameReader<'a> {
             let mut picture = ff::frame::Video::empty();
             match self.decoder.receive_frame(&mut picture) {
                 Ok(()) => {
-                    let number = picture.timestamp().or(picture.pts()).and_then(|pts| self.timeline.frame_at(pts));
+                    let number =
+                        picture.timestamp().or(picture.pts()).and_then(|pts| self.timeline.frame_at(pts));
                     let wanted = number.filter(|number| (self.next..self.end).contains(number));
                     if let Some(number) = wanted.filter(|_| !is_damaged(&picture)) {
                         return Ok(Some((number, picture)));
@@ -181,10 +197,10 @@ impl<'a> FrameReader<'a> {
     fn feed(&mut self) -> Result<(), MediaError> {
         // A packet that the decoder refuses leaves a gap, which is found when its frame is due.
         match self.packets.next()? {
-            Some((_, packet)) => drop(self.decoder.send_packet(&packet)),
+            Some((_, packet)) => self.decoder.send_packet(&packet).unwrap_or(()),
             None => {
                 self.drained = true;
-                drop(self.decoder.send_eof());
+                self.decoder.send_eof().unwrap_or(());
             }
         }
         Ok(())

@@ -11,7 +11,8 @@ use reel_store::Source;
 use crate::MediaError;
 
 /// Containers that are read; libav's short names. Playlist-like formats are left out, since they open other files.
-const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mxf,mpegts,mpeg,mpegvideo,avi,gxf,ivf,nut,h264,hevc";
+const CONTAINERS: &str =
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mxf,mpegts,mpeg,mpegvideo,avi,gxf,ivf,nut,h264,hevc";
 /// libav's buffer between its parser and the source.
 const BUFFER_BYTES: usize = 128 * 1024;
 
@@ -25,8 +26,9 @@ impl Demuxer {
     /// Opens a source and lets libav read as much of it as it takes to know the streams.
     pub(crate) fn open(source: &Source) -> Result<Self, MediaError> {
         start_libav();
-        let stream = ff::format::context::StreamIo::from_read_seek_with_capacity(source.reader(), BUFFER_BYTES)
-            .map_err(|error| MediaError::library("opening the source", error))?;
+        let stream =
+            ff::format::context::StreamIo::from_read_seek_with_capacity(source.reader(), BUFFER_BYTES)
+                .map_err(|error| MediaError::library("opening the source", error))?;
         let mut options = ff::Dictionary::new();
         options.set("format_whitelist", CONTAINERS);
         let input = ff::format::input_from_stream(stream, None, Some(options)).map_err(|error| {
@@ -54,10 +56,12 @@ impl Demuxer {
     pub(crate) fn video_stream(&self, source: &Source) -> Result<usize, MediaError> {
         let pictures = ff::format::stream::Disposition::ATTACHED_PIC;
         let best = self.input.streams().best(ff::media::Type::Video);
-        best.filter(|stream| !stream.disposition().contains(pictures)).map(|stream| stream.index()).ok_or_else(|| {
-            let place = source.location();
-            MediaError::invalid(format!("{place} has no video stream: a mezzanine must have pictures"))
-        })
+        best.filter(|stream| !stream.disposition().contains(pictures))
+            .map(|stream| stream.index())
+            .ok_or_else(|| {
+                let place = source.location();
+                MediaError::invalid(format!("{place} has no video stream: a mezzanine must have pictures"))
+            })
     }
 }
 
@@ -103,7 +107,9 @@ pub(crate) fn parameters(stream: &ff::Stream) -> StreamParameters {
             intra_only: props & ffi::AV_CODEC_PROP_INTRA_ONLY as i32 != 0,
             width: raw.width.max(0) as u32,
             height: raw.height.max(0) as u32,
-            sample_aspect: aspect(stream_aspect).or(aspect(raw.sample_aspect_ratio)).unwrap_or(Rational::whole(1)),
+            sample_aspect: aspect(stream_aspect)
+                .or(aspect(raw.sample_aspect_ratio))
+                .unwrap_or(Rational::whole(1)),
             pixel_format: text(ffi::av_get_pix_fmt_name(std::mem::transmute::<i32, ffi::AVPixelFormat>(
                 known_pixel_format(raw.format),
             ))),

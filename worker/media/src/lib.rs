@@ -2,11 +2,17 @@
 
 mod decode;
 mod demux;
+mod encode;
 mod error;
+mod h264;
 mod index;
 mod packets;
+mod part;
+mod picture;
+mod recipe;
 mod timeline;
 
+pub use encode::{EncodeEvents, EncodeJob, encode};
 pub use error::MediaError;
 pub use index::index;
 pub use timeline::Timeline;

@@ -47,6 +47,16 @@ impl<'a> PacketReader<'a> {
         Ok(PacketReader { source, timeline, stream, demuxer, at: None, range })
     }
 
+    /// Goes on with another range.
+    pub(crate) fn set_range(&mut self, range: PacketRange) {
+        self.range = range;
+    }
+
+    /// Lets the range end later.
+    pub(crate) fn extend(&mut self, end: usize) {
+        self.range.end = self.range.end.max(end);
+    }
+
     /// The next packet with its number, or `None` at the end of the range. Its times are those of the index.
     pub(crate) fn next(&mut self) -> Result<Option<(usize, ff::Packet)>, MediaError> {
         let number = self.range.first;
@@ -66,7 +76,10 @@ impl<'a> PacketReader<'a> {
 
     fn read_at_position(&self, listed: &Packet) -> Result<ff::Packet, MediaError> {
         if listed.size > MAX_PACKET_BYTES {
-            return Err(MediaError::invalid(format!("{} lists an absurdly large packet", self.source.location())));
+            return Err(MediaError::invalid(format!(
+                "{} lists an absurdly large packet",
+                self.source.location()
+            )));
         }
         let mut packet = ff::Packet::new(listed.size as usize);
         let data = packet.data_mut().ok_or_else(|| MediaError::failed("no memory for a packet"))?;
@@ -189,9 +202,11 @@ impl<'a> PacketReader<'a> {
         let position = packet.position() as i64;
         let same = |listed: &&Packet| listed.position == position && listed.size == packet.size() as u64;
         let first = packets.partition_point(|listed| listed.position < position);
-        let nearby = packets[first.min(packets.len())..].iter().take_while(|listed| listed.position == position);
+        let nearby =
+            packets[first.min(packets.len())..].iter().take_while(|listed| listed.position == position);
         let matches = nearby.filter(same).count();
-        (matches == 1).then(|| packets[first..].iter().position(|listed| same(&listed)).map(|at| first + at))?
+        (matches == 1)
+            .then(|| packets[first..].iter().position(|listed| same(&listed)).map(|at| first + at))?
     }
 
     fn differs(&self, number: usize) -> MediaError {

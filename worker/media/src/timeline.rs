@@ -43,7 +43,8 @@ pub struct Timeline {
 impl Timeline {
     /// Unfolds an index.
     pub fn new(index: &v1::Index) -> Result<Self, MediaError> {
-        let damaged = || MediaError::failed("the index artifact is malformed: remove it from the store and run again");
+        let damaged =
+            || MediaError::failed("the index artifact is malformed: remove it from the store and run again");
         let video = index.video.as_ref().ok_or_else(damaged)?;
         let folded = video.packets.as_ref().ok_or_else(damaged)?;
         let time_base = Rational::try_from(video.time_base.ok_or_else(damaged)?).map_err(|_| damaged())?;
@@ -92,7 +93,9 @@ impl Timeline {
     pub fn timescale(&self) -> u32 {
         let ticks = match self.rate {
             Some(rate) => rate.num() * rate_factor(rate),
-            None if self.time_base.num() == 1 && (MIN_TIMESCALE..=MAX_TIMESCALE).contains(&self.time_base.den()) => {
+            None if self.time_base.num() == 1
+                && (MIN_TIMESCALE..=MAX_TIMESCALE).contains(&self.time_base.den()) =>
+            {
                 self.time_base.den()
             }
             None => VARIABLE_TIMESCALE,
@@ -172,7 +175,8 @@ fn unfold_packets(folded: &v1::Packets) -> Option<Vec<Packet>> {
 const MAX_FRAMES: u64 = 86_400 * 300;
 
 fn unfold_runs(first: i64, runs: &[v1::Run]) -> Option<Vec<i64>> {
-    let count = runs.iter().try_fold(1u64, |sum, run| sum.checked_add(run.count)).filter(|n| *n <= MAX_FRAMES)?;
+    let count =
+        runs.iter().try_fold(1u64, |sum, run| sum.checked_add(run.count)).filter(|n| *n <= MAX_FRAMES)?;
     let mut frames = Vec::with_capacity(count as usize);
     frames.push(first);
     let mut last = first;

@@ -17,7 +17,11 @@ pub(super) struct Frames {
 }
 
 /// Picks the presented frames. `rates` are the container's claims, the best first.
-pub(super) fn present(source: &Source, gathered: &Gathered, rates: &[Rational]) -> Result<Frames, MediaError> {
+pub(super) fn present(
+    source: &Source,
+    gathered: &Gathered,
+    rates: &[Rational],
+) -> Result<Frames, MediaError> {
     let place = source.location();
     let Some(first_access) = gathered.random_access.first().copied() else {
         return Err(MediaError::invalid(format!("{place} has no picture at which decoding can begin")));
@@ -68,7 +72,10 @@ fn constant_rate(pts: &[i64], time_base: Rational, claims: &[Rational]) -> Optio
     // Equal distances of few ticks may be rounding; a claim is then the better witness.
     if regular && delta >= MIN_TICKS_PER_FRAME {
         let measured = Rational::whole(delta).checked_mul(time_base)?.recip()?;
-        let near = claims.iter().copied().find(|rate| *rate != measured && plausible(rate) && lies_on(pts, time_base, *rate));
+        let near = claims
+            .iter()
+            .copied()
+            .find(|rate| *rate != measured && plausible(rate) && lies_on(pts, time_base, *rate));
         let exact = claims.contains(&measured);
         return Some(if exact { measured } else { near.unwrap_or(measured) });
     }
@@ -85,7 +92,9 @@ fn lies_on(pts: &[i64], time_base: Rational, rate: Rational) -> bool {
         return false;
     }
     let first = pts[0];
-    pts.iter().enumerate().all(|(frame, pts)| (pts - first - ticks_of(rate, time_base, frame as i64)).abs() <= 1)
+    pts.iter()
+        .enumerate()
+        .all(|(frame, pts)| (pts - first - ticks_of(rate, time_base, frame as i64)).abs() <= 1)
 }
 
 #[cfg(test)]
@@ -97,7 +106,9 @@ mod tests {
     }
 
     fn milliseconds(rate: Rational, frames: i64) -> Vec<i64> {
-        (0..frames).map(|frame| rescale(frame, rate.recip().unwrap(), ratio(1, 1000), Rounding::Nearest)).collect()
+        (0..frames)
+            .map(|frame| rescale(frame, rate.recip().unwrap(), ratio(1, 1000), Rounding::Nearest))
+            .collect()
     }
 
     #[test]

@@ -19,7 +19,18 @@ use crate::timeline::Packet;
 const EXAMINED_KEYS: usize = 1000;
 /// Codecs whose packets are stored as they are decoded, so that a sample table is enough to read them.
 const PLAIN_CODECS: [&str; 12] = [
-    "prores", "h264", "hevc", "dnxhd", "mjpeg", "jpeg2000", "cfhd", "png", "qtrle", "mpeg2video", "av1", "vp9",
+    "prores",
+    "h264",
+    "hevc",
+    "dnxhd",
+    "mjpeg",
+    "jpeg2000",
+    "cfhd",
+    "png",
+    "qtrle",
+    "mpeg2video",
+    "av1",
+    "vp9",
 ];
 
 /// The video packets of a mezzanine.
@@ -136,9 +147,12 @@ fn presentation(
             source.location()
         ))
     };
-    let movie_tick = Rational::new(1, movie.movie_timescale.into()).ok_or_else(|| refuse("has no timescale"))?;
-    let empty: u64 = track.edits.iter().take_while(|edit| edit.media_time.is_none()).map(|e| e.segment_duration).sum();
-    let delay = Rational::whole(empty as i64).checked_mul(movie_tick).ok_or_else(|| refuse("is out of range"))?;
+    let movie_tick =
+        Rational::new(1, movie.movie_timescale.into()).ok_or_else(|| refuse("has no timescale"))?;
+    let empty: u64 =
+        track.edits.iter().take_while(|edit| edit.media_time.is_none()).map(|e| e.segment_duration).sum();
+    let delay =
+        Rational::whole(empty as i64).checked_mul(movie_tick).ok_or_else(|| refuse("is out of range"))?;
     let edits: Vec<&Edit> = track.edits.iter().filter(|edit| edit.media_time.is_some()).collect();
     let Some(edit) = edits.first() else { return Ok((None, delay)) };
     if edits.len() > 1 {
@@ -151,7 +165,8 @@ fn presentation(
     let length = rescale(edit.segment_duration as i64, movie_tick, time_base, Rounding::Ceil);
     // A duration of 0 means the rest of the media.
     let end = if length == 0 { i64::MAX } else { start.saturating_add(length) };
-    let start_seconds = Rational::whole(start).checked_mul(time_base).ok_or_else(|| refuse("is out of range"))?;
+    let start_seconds =
+        Rational::whole(start).checked_mul(time_base).ok_or_else(|| refuse("is out of range"))?;
     let shift = delay.checked_sub(start_seconds).ok_or_else(|| refuse("is out of range"))?;
     Ok((Some(start..end), shift))
 }
@@ -207,7 +222,9 @@ pub(super) fn by_scan(
             Err(ff::Error::Eof) => break,
             Err(error) => {
                 let place = source.location();
-                return Err(MediaError::invalid(format!("{place} is damaged: {error} while reading through it")));
+                return Err(MediaError::invalid(format!(
+                    "{place} is damaged: {error} while reading through it"
+                )));
             }
         }
     }

@@ -70,7 +70,8 @@ fn describe_video(
             video.codec
         )));
     }
-    crate::decode::check_decoder(&video.codec).map_err(|reason| MediaError::invalid(format!("{place}: {reason}")))?;
+    crate::decode::check_decoder(&video.codec)
+        .map_err(|reason| MediaError::invalid(format!("{place}: {reason}")))?;
     let facts = VideoFacts {
         stream: stream.index() as u32,
         codec: video.codec.clone(),

@@ -1,0 +1,432 @@
+//! A chunk: its frames decoded once, and every rendition of every part encoded from that one decode.
+//!
+//! One thread decodes; one thread for each rendition scales and encodes. Queues between them are short, so that a
+//! slow encoder holds up the decoder instead of filling memory.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+
+use ffmpeg_next as ff;
+use reel_common::{PartIndex, PartSpec, RecipeKey, VideoFacts};
+use reel_profiles::Profile;
+use reel_proto::v1;
+use reel_store::Source;
+
+use crate::MediaError;
+use crate::decode::FrameReader;
+use crate::h264::{Encoder, Headers, Settings};
+use crate::part::{PartEncoder, scratch_path};
+use crate::picture::Scaler;
+use crate::recipe::{PacketDigests, VideoRecipe, Window, video_key};
+use crate::timeline::Timeline;
+
+/// Decoded frames that wait for one encoder.
+const QUEUED_FRAMES: usize = 4;
+
+/// A chunk to encode.
+pub struct EncodeJob<'a> {
+    /// The mezzanine.
+    pub source: &'a Source,
+    /// Its index.
+    pub index: &'a v1::Index,
+    /// The recipe.
+    pub profile: &'a Profile,
+    /// Consecutive parts.
+    pub parts: &'a [PartSpec],
+    /// Where finished files are left.
+    pub scratch: &'a Path,
+}
+
+/// What an encode attempt asks and tells while it runs.
+pub trait EncodeEvents {
+    /// The record of a part that is in the store already.
+    fn find(&mut self, key: RecipeKey) -> Option<v1::RenditionPart>;
+    /// Frames done of the chunk's total, and the part in hand.
+    fn progress(&mut self, done: u64, total: u64, part: PartIndex);
+    /// A part is complete; a rendition that was found in the store has no file.
+    fn part_finished(&mut self, record: v1::PartRecord, files: Vec<Option<PathBuf>>);
+    /// Whether a part may still be begun, or, when begun early, finished.
+    fn next_part_allowed(&mut self, part: PartIndex) -> bool;
+}
+
+/// Encodes the parts of a chunk that are not in the store, in order.
+pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
+    let timeline = Timeline::new(job.index)?;
+    let renditions = renditions(job, &timeline)?;
+    if job.parts.iter().any(|part| part.end > timeline.frames()) {
+        return Err(MediaError::failed(
+            "a part lies beyond the end of the mezzanine: the plan is not of this index",
+        ));
+    }
+    thread::scope(|scope| {
+        let (results, finished) = mpsc::channel();
+        let lanes = renditions.iter().enumerate().map(|(number, rendition)| {
+            let (orders, inbox) = mpsc::sync_channel(QUEUED_FRAMES);
+            let lane = Lane { number, rendition, timeline: &timeline, results: results.clone() };
+            scope.spawn(move || lane.run(&inbox));
+            orders
+        });
+        let lanes = lanes.collect();
+        drop(results);
+        let digests = PacketDigests::new(job.source, job.index, &timeline);
+        let queue = job.parts.iter().cloned().collect();
+        let total = job.parts.iter().map(PartSpec::frames).sum();
+        let director = Director {
+            job,
+            timeline: &timeline,
+            renditions: &renditions,
+            lanes,
+            finished,
+            digests,
+            queue,
+            prepared: None,
+            open: VecDeque::new(),
+            done: 0,
+            total,
+        };
+        director.run(events)
+    })
+}
+
+/// What is the same for all parts of a rendition.
+struct RenditionSetup {
+    settings: Settings,
+    headers: Headers,
+    tail_frames: u64,
+}
+
+fn renditions(job: &EncodeJob<'_>, timeline: &Timeline) -> Result<Vec<RenditionSetup>, MediaError> {
+    let facts = job.index.video.as_ref().and_then(|video| video.facts.clone()).unwrap_or_default();
+    let facts = VideoFacts::try_from(facts).map_err(|error| MediaError::failed(error.to_string()))?;
+    let ladder = job.profile.ladder(&facts).map_err(|error| MediaError::invalid(error.to_string()))?;
+    let variable_timescale = timeline.constant_rate().is_none().then(|| timeline.timescale());
+    let setup = |rendition| {
+        let rate = timeline.average_rate();
+        let settings = Settings { rendition, colour: facts.colour, rate, variable_timescale };
+        let headers = Encoder::open(&settings)?.headers()?;
+        let tail_frames = settings.tail_frames()?;
+        Ok(RenditionSetup { settings, headers, tail_frames })
+    };
+    ladder.into_iter().map(setup).collect()
+}
+
+/// A part with its keys, and what of it is in the store.
+struct Prepared {
+    spec: PartSpec,
+    renditions: Vec<PreparedRendition>,
+}
+
+struct PreparedRendition {
+    key: RecipeKey,
+    window: Window,
+    found: Option<v1::RenditionPart>,
+}
+
+impl Prepared {
+    /// The frames that the missing renditions need, if any is missing.
+    fn frames(&self) -> Option<Window> {
+        let missing = self.renditions.iter().filter(|rendition| rendition.found.is_none());
+        missing
+            .map(|rendition| rendition.window)
+            .reduce(|a, b| Window { start: a.start.min(b.start), end: a.end.max(b.end) })
+    }
+}
+
+/// A part in hand.
+struct OpenPart {
+    spec: PartSpec,
+    keys: Vec<RecipeKey>,
+    /// The window of each rendition that is being encoded, until its lane was told that it is over.
+    feeding: Vec<Option<Window>>,
+    records: Vec<Option<v1::RenditionPart>>,
+    files: Vec<Option<PathBuf>>,
+}
+
+/// What a lane is told.
+enum Order {
+    Begin { spec: PartSpec, window: Window, path: PathBuf },
+    Frame(u64, Arc<ff::frame::Video>),
+    End(PartIndex),
+    Abandon(PartIndex),
+}
+
+struct LaneResult {
+    lane: usize,
+    part: PartIndex,
+    outcome: Result<(v1::RenditionPart, PathBuf), MediaError>,
+}
+
+/// Decodes, and tells the lanes what to do with the frames.
+struct Director<'a> {
+    job: &'a EncodeJob<'a>,
+    timeline: &'a Timeline,
+    renditions: &'a [RenditionSetup],
+    lanes: Vec<mpsc::SyncSender<Order>>,
+    finished: mpsc::Receiver<LaneResult>,
+    digests: PacketDigests<'a>,
+    queue: VecDeque<PartSpec>,
+    /// The part after the last open one, looked up early so that the decoder knows how far to go.
+    prepared: Option<Prepared>,
+    open: VecDeque<OpenPart>,
+    done: u64,
+    total: u64,
+}
+
+impl Director<'_> {
+    fn run(mut self, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
+        while self.prepare(events)? {
+            match self.prepared.as_ref().and_then(Prepared::frames) {
+                Some(window) => self.decode_from(window, events)?,
+                None => self.begin(events)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks up the next part; `false` when there is none.
+    fn prepare(&mut self, events: &mut dyn EncodeEvents) -> Result<bool, MediaError> {
+        if self.prepared.is_some() {
+            return Ok(true);
+        }
+        let Some(spec) = self.queue.pop_front().filter(|spec| events.next_part_allowed(spec.index)) else {
+            self.queue.clear();
+            return Ok(false);
+        };
+        let mut renditions = Vec::with_capacity(self.renditions.len());
+        for setup in self.renditions {
+            let window = Window::of(&spec, setup.tail_frames, self.timeline.frames());
+            let recipe = VideoRecipe {
+                settings: &setup.settings,
+                headers: &setup.headers,
+                damage: self.job.profile.admission.damage,
+            };
+            let key = video_key(&mut self.digests, &recipe, &spec, window)?;
+            renditions.push(PreparedRendition { key, window, found: events.find(key) });
+        }
+        self.prepared = Some(Prepared { spec, renditions });
+        Ok(true)
+    }
+
+    /// Opens the prepared part.
+    fn begin(&mut self, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
+        let Some(prepared) = self.prepared.take() else { return Ok(()) };
+        let spec = prepared.spec;
+        let mut part = OpenPart {
+            spec: spec.clone(),
+            keys: prepared.renditions.iter().map(|rendition| rendition.key).collect(),
+            feeding: Vec::new(),
+            records: Vec::new(),
+            files: vec![None; self.lanes.len()],
+        };
+        for (lane, rendition) in prepared.renditions.into_iter().enumerate() {
+            let window = rendition.window;
+            part.feeding.push(rendition.found.is_none().then_some(window));
+            if rendition.found.is_none() {
+                let path = scratch_path(self.job.scratch, &rendition.key);
+                self.order(lane, Order::Begin { spec: spec.clone(), window, path })?;
+            }
+            part.records.push(rendition.found);
+        }
+        self.open.push_back(part);
+        events.progress(self.done, self.total, spec.index);
+        self.deliver_complete(events)
+    }
+
+    /// Decodes on from the start of the prepared part for as long as one part's window runs into the next's.
+    fn decode_from(&mut self, window: Window, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
+        let damage = self.job.profile.admission.damage;
+        let range = (window.start, window.end);
+        let mut reader = FrameReader::new(self.job.source, self.job.index, self.timeline, range, damage)?;
+        while let Some((frame, picture)) = reader.next()? {
+            self.join_in(frame, &mut reader, events)?;
+            self.feed(frame, Arc::new(picture), events)?;
+            if self.open.is_empty() {
+                break;
+            }
+        }
+        while !self.open.is_empty() {
+            let result = self.finished.recv().map_err(|_| lane_gone())?;
+            self.take_result(result, events)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the prepared part when its window begins, and looks up the one after it.
+    fn join_in(
+        &mut self,
+        frame: u64,
+        reader: &mut FrameReader<'_>,
+        events: &mut dyn EncodeEvents,
+    ) -> Result<(), MediaError> {
+        while let Some(window) = self.prepared.as_ref().and_then(Prepared::frames) {
+            let index = self.prepared.as_ref().map_or(PartIndex(0), |prepared| prepared.spec.index);
+            if frame < window.start || !reader.reaches(window.end - 1) {
+                break;
+            }
+            if !self.open.is_empty() && !events.next_part_allowed(index) {
+                self.prepared = None;
+                self.queue.clear();
+                break;
+            }
+            self.begin(events)?;
+            if self.prepare(events)? {
+                let next = self.prepared.as_ref().and_then(Prepared::frames);
+                // Only a part that follows without a gap shares the decoder.
+                if let Some(next) = next.filter(|next| reader.reaches(next.start)) {
+                    reader.extend(next.end);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn feed(
+        &mut self,
+        frame: u64,
+        picture: Arc<ff::frame::Video>,
+        events: &mut dyn EncodeEvents,
+    ) -> Result<(), MediaError> {
+        for lane in 0..self.lanes.len() {
+            let wanted =
+                self.open.iter().any(|p| p.feeding[lane].is_some_and(|window| window.contains(frame)));
+            if wanted {
+                self.order(lane, Order::Frame(frame, Arc::clone(&picture)))?;
+            }
+            let mut over = Vec::new();
+            for part in &mut self.open {
+                if part.feeding[lane].is_some_and(|window| frame + 1 >= window.end) {
+                    part.feeding[lane] = None;
+                    over.push(part.spec.index);
+                }
+            }
+            for part in over {
+                self.order(lane, Order::End(part))?;
+            }
+        }
+        if let Some(part) = self.open.iter().find(|part| (part.spec.start()..part.spec.end).contains(&frame))
+        {
+            events.progress(self.done + frame - self.first_open(), self.total, part.spec.index);
+        }
+        while let Ok(result) = self.finished.try_recv() {
+            self.take_result(result, events)?;
+        }
+        Ok(())
+    }
+
+    fn first_open(&self) -> u64 {
+        self.open.front().map_or(0, |part| part.spec.start())
+    }
+
+    fn order(&mut self, lane: usize, order: Order) -> Result<(), MediaError> {
+        if self.lanes[lane].send(order).is_ok() {
+            return Ok(());
+        }
+        // The lane has ended, and has said why.
+        let failed = self.finished.iter().find_map(|result| result.outcome.err());
+        Err(failed.unwrap_or_else(lane_gone))
+    }
+
+    fn take_result(&mut self, result: LaneResult, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
+        let (mut record, path) = result.outcome?;
+        let setup = &self.renditions[result.lane];
+        record.rendition = setup.settings.rendition.rendition.name.clone();
+        record.width = setup.settings.rendition.width;
+        record.height = setup.settings.rendition.height;
+        record.codec_config = setup.headers.avcc.clone();
+        if let Some(part) = self.open.iter_mut().find(|part| part.spec.index == result.part) {
+            record.recipe_key = part.keys[result.lane].0.0.to_vec();
+            part.files[result.lane] = Some(path);
+            part.records[result.lane] = Some(record);
+        }
+        self.deliver_complete(events)
+    }
+
+    /// Hands over the parts that are complete, in order, and drops those that were given away meanwhile.
+    fn deliver_complete(&mut self, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
+        let mut delivered = false;
+        while self.open.front().is_some_and(|part| part.records.iter().all(Option::is_some)) {
+            let Some(part) = self.open.pop_front() else { break };
+            self.done += part.spec.frames();
+            events.progress(self.done, self.total, part.spec.index);
+            let renditions = part.records.into_iter().flatten().collect();
+            events.part_finished(v1::PartRecord { part: part.spec.index.0, renditions }, part.files);
+            delivered = true;
+        }
+        if !delivered {
+            return Ok(());
+        }
+        if let Some(at) = self.open.iter().position(|part| !events.next_part_allowed(part.spec.index)) {
+            for part in self.open.split_off(at) {
+                for lane in 0..self.lanes.len() {
+                    self.order(lane, Order::Abandon(part.spec.index))?;
+                }
+            }
+            self.prepared = None;
+            self.queue.clear();
+        }
+        Ok(())
+    }
+}
+
+fn lane_gone() -> MediaError {
+    MediaError::failed("an encoder thread ended without saying why")
+}
+
+/// The thread of one rendition.
+struct Lane<'a> {
+    number: usize,
+    rendition: &'a RenditionSetup,
+    timeline: &'a Timeline,
+    results: mpsc::Sender<LaneResult>,
+}
+
+impl Lane<'_> {
+    fn run(&self, inbox: &mpsc::Receiver<Order>) {
+        let size = &self.rendition.settings.rendition;
+        let mut scaler = Scaler::for_encoder(size.width, size.height);
+        let mut parts: Vec<PartEncoder<'_>> = Vec::new();
+        for order in inbox {
+            let part = match &order {
+                Order::Begin { spec, .. } => spec.index,
+                Order::End(part) | Order::Abandon(part) => *part,
+                Order::Frame(..) => parts.first().map_or(PartIndex(0), PartEncoder::index),
+            };
+            if let Err(error) = self.follow(order, &mut parts, &mut scaler) {
+                // A director that has left has its own reason.
+                self.results.send(LaneResult { lane: self.number, part, outcome: Err(error) }).unwrap_or(());
+                return;
+            }
+        }
+    }
+
+    fn follow<'p>(
+        &'p self,
+        order: Order,
+        parts: &mut Vec<PartEncoder<'p>>,
+        scaler: &mut Scaler,
+    ) -> Result<(), MediaError> {
+        match order {
+            Order::Begin { spec, window, path } => {
+                parts.push(PartEncoder::open(self.timeline, &self.rendition.settings, spec, window, path)?);
+            }
+            Order::Frame(frame, picture) => {
+                let scaled = scaler.scale(&picture)?;
+                for part in parts {
+                    part.push(frame, scaled)?;
+                }
+            }
+            Order::End(index) => {
+                if let Some(at) = parts.iter().position(|part| part.index() == index) {
+                    let outcome = Ok(parts.remove(at).finish()?);
+                    let result = LaneResult { lane: self.number, part: index, outcome };
+                    self.results.send(result).unwrap_or(());
+                }
+            }
+            Order::Abandon(index) => parts.retain(|part| part.index() != index),
+        }
+        Ok(())
+    }
+}

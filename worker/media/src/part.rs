@@ -1,0 +1,222 @@
+//! One rendition of one part: frames in, a file of CMAF segments and its record out.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use ffmpeg_next as ff;
+use reel_cmaf::segment::{Sample, media_segment};
+use reel_common::{Artifact, DigestWriter, PartSpec, RecipeKey};
+use reel_proto::v1;
+
+use crate::MediaError;
+use crate::h264::{AccessUnit, Encoder, FrameType, Settings};
+use crate::recipe::Window;
+use crate::timeline::Timeline;
+
+/// Encodes the frames of a part's window and keeps exactly the part's own.
+pub(crate) struct PartEncoder<'a> {
+    timeline: &'a Timeline,
+    spec: PartSpec,
+    window: Window,
+    variable: bool,
+    encoder: Encoder,
+    /// Frames by the time that the encoder was given with them.
+    pending: BTreeMap<i64, u64>,
+    output: SegmentFile,
+    segment: Vec<(u64, AccessUnit)>,
+    segments_done: usize,
+    kept: u64,
+    complete: bool,
+    quality: Quality,
+}
+
+/// Sums of what the encoder says of its frames, in thousandths of a decibel and millionths.
+#[derive(Default)]
+struct Quality {
+    psnr_mdb: i64,
+    ssim_ppm: i64,
+}
+
+impl<'a> PartEncoder<'a> {
+    /// Opens the encoder and the file that it writes.
+    pub(crate) fn open(
+        timeline: &'a Timeline,
+        settings: &Settings,
+        spec: PartSpec,
+        window: Window,
+        path: PathBuf,
+    ) -> Result<Self, MediaError> {
+        Ok(PartEncoder {
+            timeline,
+            spec,
+            window,
+            variable: settings.variable_timescale.is_some(),
+            encoder: Encoder::open(settings)?,
+            pending: BTreeMap::new(),
+            output: SegmentFile::create(path)?,
+            segment: Vec::new(),
+            segments_done: 0,
+            kept: 0,
+            complete: false,
+            quality: Quality::default(),
+        })
+    }
+
+    /// The part's number.
+    pub(crate) fn index(&self) -> reel_common::PartIndex {
+        self.spec.index
+    }
+
+    /// Takes the next frame; frames outside the window are passed over.
+    pub(crate) fn push(&mut self, frame: u64, picture: &ff::frame::Video) -> Result<(), MediaError> {
+        if self.complete || !self.window.contains(frame) {
+            return Ok(());
+        }
+        let time = if self.variable { self.timeline.title_ticks(frame) } else { frame as i64 };
+        self.pending.insert(time, frame);
+        match self.encoder.encode(picture, time, self.frame_type(frame))? {
+            Some(unit) => self.take(unit),
+            None => Ok(()),
+        }
+    }
+
+    /// IDR pictures where segments begin and after the part's end; before that end no IDR of its own, since two in
+    /// a row from two encoders could bear the same idr_pic_id (ISO/IEC 14496-10, 7.4.3).
+    fn frame_type(&self, frame: u64) -> FrameType {
+        let begins = self.spec.segment_starts.binary_search(&frame).is_ok() || frame == self.spec.end;
+        match begins {
+            true => FrameType::Idr,
+            false if frame + 1 == self.spec.end && frame + 1 < self.timeline.frames() => FrameType::Predicted,
+            false => FrameType::Auto,
+        }
+    }
+
+    fn take(&mut self, unit: AccessUnit) -> Result<(), MediaError> {
+        let unknown = || MediaError::failed("x264 gave a frame that it was not given");
+        let frame = self.pending.remove(&unit.time).ok_or_else(unknown)?;
+        if frame >= self.spec.end {
+            self.complete = true;
+            return Ok(());
+        }
+        if self.complete || frame < self.spec.start() {
+            return Ok(());
+        }
+        let next = self.spec.segment_starts.get(self.segments_done + 1).copied();
+        if next == Some(frame) {
+            self.end_segment(frame)?;
+        }
+        if self.segment.is_empty() && !unit.idr {
+            return Err(MediaError::failed(format!(
+                "x264 made no IDR of frame {frame}, where a segment begins"
+            )));
+        }
+        self.quality.psnr_mdb += (unit.psnr * 1000.0).round() as i64;
+        self.quality.ssim_ppm += (unit.ssim * 1_000_000.0).round() as i64;
+        self.kept += 1;
+        self.segment.push((frame, unit));
+        Ok(())
+    }
+
+    /// Writes the segment in hand, which ends before frame `end`.
+    fn end_segment(&mut self, end: u64) -> Result<(), MediaError> {
+        let units = std::mem::take(&mut self.segment);
+        let start = self.spec.segment_starts[self.segments_done];
+        if units.len() as u64 != end - start || units.iter().any(|(frame, _)| !(start..end).contains(frame)) {
+            return Err(MediaError::failed(format!("x264 mixed up the frames of segment {start} to {end}")));
+        }
+        // Decode times are the presentation times in ascending order, so that one segment follows the other
+        // without a gap and without an edit list (ISO/IEC 23000-19, 7.5.17 allows negative offsets).
+        let samples: Vec<Sample<'_>> = units
+            .iter()
+            .zip(start..)
+            .map(|((frame, unit), nth)| {
+                let decode = self.timeline.title_ticks(nth);
+                Sample {
+                    data: &unit.data,
+                    duration: (self.timeline.title_ticks(nth + 1) - decode) as u32,
+                    composition_offset: (self.timeline.title_ticks(*frame) - decode) as i32,
+                    sync: unit.idr,
+                }
+            })
+            .collect();
+        let sequence = self.spec.first_segment + self.segments_done as u64 + 1;
+        let base = self.timeline.title_ticks(start);
+        self.output.write(&media_segment(sequence as u32, base as u64, &samples))?;
+        self.segments_done += 1;
+        Ok(())
+    }
+
+    /// Ends the part after the last frame of its window: its record, but for the fields that are the rendition's.
+    pub(crate) fn finish(mut self) -> Result<(v1::RenditionPart, PathBuf), MediaError> {
+        while !self.complete {
+            match self.encoder.flush()? {
+                Some(unit) => self.take(unit)?,
+                None => break,
+            }
+        }
+        if self.kept != self.spec.frames() {
+            let (kept, frames) = (self.kept, self.spec.frames());
+            return Err(MediaError::failed(format!(
+                "x264 gave {kept} of the {frames} frames of {}",
+                self.spec.index
+            )));
+        }
+        self.end_segment(self.spec.end)?;
+        let frames = self.kept as i64;
+        let seconds = |(start, end): (u64, u64)| {
+            let ticks = self.timeline.title_ticks(end) - self.timeline.title_ticks(start);
+            ticks.max(1) as u64
+        };
+        let rates = self.spec.segments().zip(&self.output.segments);
+        let peak =
+            rates.map(|(range, bytes)| bytes * 8 * u64::from(self.timeline.timescale()) / seconds(range));
+        let record = v1::RenditionPart {
+            frames: self.kept,
+            first_pts: self.timeline.title_ticks(self.spec.start()),
+            last_pts: self.timeline.title_ticks(self.spec.end - 1),
+            timescale: self.timeline.timescale(),
+            psnr_mdb: self.quality.psnr_mdb / frames,
+            ssim_ppm: self.quality.ssim_ppm / frames,
+            peak_segment_bps: peak.max().unwrap_or(0),
+            ..Default::default()
+        };
+        self.output.finish(record)
+    }
+}
+
+/// The file of a part: segments one behind the other, hashed as they are written.
+struct SegmentFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+    hasher: DigestWriter,
+    segments: Vec<u64>,
+}
+
+impl SegmentFile {
+    fn create(path: PathBuf) -> Result<Self, MediaError> {
+        let file = BufWriter::new(File::create(&path)?);
+        Ok(SegmentFile { path, file, hasher: DigestWriter::default(), segments: Vec::new() })
+    }
+
+    fn write(&mut self, segment: &[u8]) -> Result<(), MediaError> {
+        self.file.write_all(segment)?;
+        self.hasher.add(segment);
+        self.segments.push(segment.len() as u64);
+        Ok(())
+    }
+
+    fn finish(mut self, record: v1::RenditionPart) -> Result<(v1::RenditionPart, PathBuf), MediaError> {
+        self.file.flush()?;
+        let artifact = Artifact { sha256: self.hasher.finish(), size: self.segments.iter().sum() };
+        let record =
+            v1::RenditionPart { artifact: Some(artifact.into()), segment_bytes: self.segments, ..record };
+        Ok((record, self.path))
+    }
+}
+
+/// The scratch file of one rendition of one part.
+pub(crate) fn scratch_path(scratch: &Path, key: &RecipeKey) -> PathBuf {
+    scratch.join(format!("{key}.m4s"))
+}

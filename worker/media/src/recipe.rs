@@ -1,0 +1,155 @@
+//! Recipe keys: the name of a part or track under which the store holds it.
+
+use std::collections::BTreeMap;
+
+use reel_common::{Digest, PartSpec, RecipeHasher, RecipeKey};
+use reel_profiles::DamageRule;
+use reel_proto::v1;
+use reel_store::Source;
+
+use crate::MediaError;
+use crate::h264::{self, Headers, Settings};
+use crate::packets::PacketReader;
+use crate::picture::FILTER_NAME;
+use crate::timeline::{PacketRange, Timeline};
+
+/// The digests of the mezzanine's packets, each read and hashed once.
+pub(crate) struct PacketDigests<'a> {
+    source: &'a Source,
+    index: &'a v1::Index,
+    timeline: &'a Timeline,
+    reader: Option<PacketReader<'a>>,
+    known: BTreeMap<usize, Digest>,
+}
+
+impl<'a> PacketDigests<'a> {
+    pub(crate) fn new(source: &'a Source, index: &'a v1::Index, timeline: &'a Timeline) -> Self {
+        PacketDigests { source, index, timeline, reader: None, known: BTreeMap::new() }
+    }
+
+    /// Adds the packets of a range, each with the frame that it is shown as, to a key.
+    fn add(&mut self, range: PacketRange, key: &mut RecipeHasher) -> Result<(), MediaError> {
+        // Parts ascend, so nothing before this range is asked for again.
+        self.known = self.known.split_off(&range.first);
+        for number in range.first..range.end {
+            if !self.known.contains_key(&number) {
+                self.read(PacketRange { first: number, end: range.end })?;
+            }
+            let shown = self.timeline.frame_at(self.timeline.packets()[number].pts);
+            key.number("frame", shown.map_or(-1, |frame| frame as i64));
+            key.bytes("packet", &self.known[&number].0);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, range: PacketRange) -> Result<(), MediaError> {
+        let reader = match &mut self.reader {
+            Some(reader) => {
+                reader.set_range(range);
+                reader
+            }
+            none => none.insert(PacketReader::new(self.source, self.index, self.timeline, range)?),
+        };
+        while let Some((number, packet)) = reader.next()? {
+            self.known.insert(number, Digest::of(packet.data().unwrap_or_default()));
+        }
+        Ok(())
+    }
+}
+
+/// The frames that an encoder sees for a part: `[start, end)` around the part's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+impl Window {
+    /// The window of a part, with as many frames after it as the encoder looks ahead.
+    pub(crate) fn of(part: &PartSpec, tail_frames: u64, title_frames: u64) -> Self {
+        Window {
+            start: part.start().saturating_sub(h264::PREROLL_FRAMES),
+            end: (part.end + tail_frames).min(title_frames),
+        }
+    }
+
+    pub(crate) fn contains(&self, frame: u64) -> bool {
+        (self.start..self.end).contains(&frame)
+    }
+}
+
+/// What goes into the key of a part beside its packets.
+pub(crate) struct VideoRecipe<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) headers: &'a Headers,
+    pub(crate) damage: DamageRule,
+}
+
+/// The key of one rendition of one part.
+pub(crate) fn video_key(
+    digests: &mut PacketDigests<'_>,
+    recipe: &VideoRecipe<'_>,
+    part: &PartSpec,
+    window: Window,
+) -> Result<RecipeKey, MediaError> {
+    let mut key = RecipeHasher::new("h264 part 1");
+    add_decoder(&mut key, digests.index)?;
+    key.text("damage", &format!("{:?}", recipe.damage));
+    key.text("scaling", FILTER_NAME);
+    let size = &recipe.settings.rendition;
+    key.number("width", size.width.into()).number("height", size.height.into());
+    key.text("colour", &format!("{:?}", recipe.settings.colour));
+    key.text("x264", h264::version());
+    key.text("x264 settings", &recipe.headers.identification);
+    key.bytes("x264 headers", &recipe.headers.avcc);
+    key.text("rate", &recipe.settings.rate.to_string());
+    add_place(&mut key, digests.timeline, part, window);
+    digests.add(digests.timeline.packets_for(window.start, window.end), &mut key)?;
+    Ok(key.finish())
+}
+
+/// The decoder and the libraries that make pictures of packets.
+fn add_decoder(key: &mut RecipeHasher, index: &v1::Index) -> Result<(), MediaError> {
+    let video = index.video.as_ref().ok_or_else(|| MediaError::failed("the index has no video stream"))?;
+    let setup = video.decoder.clone().unwrap_or_default();
+    key.text("codec", &setup.codec).bytes("extradata", &setup.extradata);
+    key.number("codec tag", setup.codec_tag.into()).number("reorder", setup.reorder.into());
+    let facts = video.facts.clone().unwrap_or_default();
+    key.text("pixel format", &facts.pixel_format);
+    key.number("coded width", facts.width.into()).number("coded height", facts.height.into());
+    for (name, version) in library_versions() {
+        key.number(name, version.into());
+    }
+    Ok(())
+}
+
+/// The versions of the libraries that may change a pixel or a sample.
+pub(crate) fn library_versions() -> [(&'static str, u32); 4] {
+    // SAFETY: these functions return constants.
+    unsafe {
+        use ffmpeg_next::ffi;
+        [
+            ("libavcodec", ffi::avcodec_version()),
+            ("libavformat", ffi::avformat_version()),
+            ("libswscale", ffi::swscale_version()),
+            ("libswresample", ffi::swresample_version()),
+        ]
+    }
+}
+
+/// Where the part lies: its segments, its window, and the times of its frames.
+fn add_place(key: &mut RecipeHasher, timeline: &Timeline, part: &PartSpec, window: Window) {
+    key.number("timescale", timeline.timescale().into());
+    key.number("first segment", part.first_segment as i64);
+    for start in &part.segment_starts {
+        key.number("segment", *start as i64);
+    }
+    key.number("end", part.end as i64);
+    key.number("window start", window.start as i64).number("window end", window.end as i64);
+    // With a constant rate, the rate and the frame numbers say it all.
+    if timeline.constant_rate().is_none() {
+        for frame in window.start..=window.end {
+            key.number("time", timeline.title_ticks(frame));
+        }
+    }
+}
