@@ -1,32 +1,342 @@
 //! The agent: joins the pure core to the link, the runners, the store and the clock.
 
-use std::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use reel_common::{Epoch, Failure, PartIndex};
+use reel_proto::v1;
+use reel_store::Store;
+use reel_worker_core::{Action, Agent as Core, Event, Grant};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::child::{self, Notice, Notices, Reins, Start};
+use crate::host::free_bytes;
+use crate::publish::{publish_output, publish_part};
+use crate::scratch::{self, Scratch};
+use crate::spawner::Spawner;
+use crate::wire::{self, Registration, Wire};
 use crate::{AgentConfig, AgentEnd, StartError, WorkerLink};
+
+/// How often the core looks at the time; leases and silences are known to this exactness.
+const TICK: Duration = Duration::from_millis(250);
+/// Events that wait for the agent; whoever reports one waits while it is full.
+const MAX_EVENTS: usize = 64;
+/// Messages that wait for a slow link. Past this they are dropped: requests and heartbeats are sent again.
+const MAX_OUTGOING: usize = 1024;
+/// At its end the agent waits so long for killed runners to be gone.
+const END_GRACE: Duration = Duration::from_secs(5);
 
 /// A worker agent.
 pub struct Agent;
 
 impl Agent {
-    /// Starts an agent on the current tokio runtime. It registers by itself.
+    /// Starts an agent on the current tokio runtime. It registers by itself, and again when it lost its lease.
     pub fn start(config: AgentConfig, link: WorkerLink) -> Result<AgentHandle, StartError> {
-        let _ = (config, link);
-        Err(StartError::System("not built yet".to_owned()))
+        check_runner(&config)?;
+        let scratch = Scratch::open(&config.scratch)?;
+        let store = Store::open(&config.store_url)?;
+        let system = |error: std::io::Error| StartError::System(error.to_string());
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let registration = Registration {
+            name: config.name.clone(),
+            first_incarnation: since_1970.as_micros() as u64,
+            slots: config.slots.max(1),
+            memory_bytes: config.memory_bytes,
+            scratch_bytes: free_bytes(scratch.root()).map_err(system)?,
+        };
+        let (reports, events) = mpsc::channel(MAX_EVENTS);
+        let (notices, said) = mpsc::channel(MAX_EVENTS);
+        let shell = Shell {
+            core: Core::new(registration.slots),
+            registration,
+            store_url: config.store_url,
+            program: config.runner,
+            shared: Arc::new(Shared { store, scratch, spawner: Spawner::new().map_err(system)? }),
+            outgoing: VecDeque::new(),
+            held: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            reports,
+            notices,
+            began: Instant::now(),
+        };
+        let (drain, drains) = mpsc::channel(1);
+        let task = tokio::spawn(shell.run(link, Inbox { events, said, drains }));
+        Ok(AgentHandle { drain, task })
+    }
+}
+
+fn check_runner(config: &AgentConfig) -> Result<(), StartError> {
+    use std::os::unix::fs::PermissionsExt;
+    let bad = |reason: String| StartError::Runner { runner: config.runner.display().to_string(), reason };
+    let metadata = std::fs::metadata(&config.runner).map_err(|error| bad(error.to_string()))?;
+    match metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
+        true => Ok(()),
+        false => Err(bad("it is not an executable file".to_owned())),
     }
 }
 
 /// A running agent. Dropping it kills its runners and ends it.
-pub struct AgentHandle {}
+#[derive(Debug)]
+pub struct AgentHandle {
+    drain: mpsc::Sender<Duration>,
+    task: JoinHandle<AgentEnd>,
+}
 
 impl AgentHandle {
     /// Takes no more work; encode attempts finish the part in hand; what still runs after `grace` is killed and
-    /// handed back.
+    /// handed back. A second call may shorten the grace.
     pub fn drain(&self, grace: Duration) {
-        let _ = grace;
+        // Full: the agent has not yet read the call before. Closed: it has ended. Both are as good as drained.
+        let _ = self.drain.try_send(grace);
     }
 
     /// Waits until the agent has ended.
-    pub async fn join(self) -> AgentEnd {
-        AgentEnd::Drained
+    ///
+    /// # Panics
+    /// When the agent itself panicked.
+    pub async fn join(mut self) -> AgentEnd {
+        match (&mut self.task).await {
+            Ok(end) => end,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+impl Drop for AgentHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What reaches the agent beside the link.
+struct Inbox {
+    events: mpsc::Receiver<Event<Wire>>,
+    said: mpsc::Receiver<(Epoch, Notice)>,
+    drains: mpsc::Receiver<Duration>,
+}
+
+/// What the agent's tasks share.
+struct Shared {
+    store: Store,
+    scratch: Scratch,
+    spawner: Spawner,
+}
+
+/// What the shell holds for an attempt that was started.
+struct Held {
+    folder: PathBuf,
+    reins: Option<Reins>,
+    publication: Option<AbortHandle>,
+}
+
+struct Shell {
+    core: Core<Wire>,
+    registration: Registration,
+    store_url: String,
+    program: PathBuf,
+    shared: Arc<Shared>,
+    outgoing: VecDeque<v1::WorkerMessage>,
+    held: BTreeMap<Epoch, Held>,
+    tasks: JoinSet<()>,
+    reports: mpsc::Sender<Event<Wire>>,
+    notices: mpsc::Sender<(Epoch, Notice)>,
+    began: Instant,
+}
+
+impl Shell {
+    async fn run(mut self, mut link: WorkerLink, mut inbox: Inbox) -> AgentEnd {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let end = loop {
+            let event = tokio::select! {
+                permit = link.sender.reserve(), if !self.outgoing.is_empty() => {
+                    match (permit, self.outgoing.pop_front()) {
+                        (Ok(permit), Some(message)) => permit.send(message),
+                        _ => break AgentEnd::LinkClosed,
+                    }
+                    continue;
+                }
+                message = link.receiver.recv() => match message.map(wire::event) {
+                    None => break AgentEnd::LinkClosed,
+                    Some(Ok(Some(event))) => event,
+                    Some(Ok(None)) => continue,
+                    Some(Err(error)) => {
+                        tracing::error!(%error, "the scheduler sent a message that makes no sense");
+                        continue;
+                    }
+                },
+                Some(event) = inbox.events.recv() => event,
+                Some((epoch, notice)) = inbox.said.recv() => self.heard(epoch, notice),
+                Some(grace) = inbox.drains.recv() => Event::DrainAsked { grace_ms: grace.as_millis() as u64 },
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    log_panic(ended);
+                    continue;
+                }
+                _ = ticks.tick() => Event::Ticked,
+            };
+            if self.take_in(event) {
+                break AgentEnd::Drained;
+            }
+        };
+        self.end().await;
+        end
+    }
+
+    /// True when the agent is to end.
+    fn take_in(&mut self, event: Event<Wire>) -> bool {
+        let now_ms = self.began.elapsed().as_millis() as u64;
+        let mut ends = false;
+        for action in self.core.handle(now_ms, event) {
+            match action {
+                Action::Send(message) => self.send(wire::message(message, &self.registration)),
+                Action::StartRunner(grant) => self.start_runner(grant),
+                Action::CommandRunner { epoch, command } => {
+                    self.with_reins(epoch, |reins| reins.tell(wire::command(command)));
+                }
+                Action::HearRunner { epoch } => self.with_reins(epoch, Reins::hear),
+                Action::KillRunner { epoch } => self.with_reins(epoch, Reins::kill),
+                Action::PublishPart { epoch, part, files } => {
+                    self.publish(epoch, Publication::Part(part, files));
+                }
+                Action::PublishResult { epoch, output } => {
+                    self.publish(epoch, Publication::Result(output));
+                }
+                Action::StopPublishing { epoch } => self.stop_publishing(epoch),
+                Action::Discard { epoch } => self.discard(epoch),
+                Action::End => ends = true,
+            }
+        }
+        ends
+    }
+
+    fn send(&mut self, message: v1::WorkerMessage) {
+        match self.outgoing.len() < MAX_OUTGOING {
+            true => self.outgoing.push_back(message),
+            false => tracing::warn!("the link to the scheduler is stuck; a message will be sent again later"),
+        }
+    }
+
+    fn with_reins(&self, epoch: Epoch, act: impl FnOnce(&Reins)) {
+        if let Some(reins) = self.held.get(&epoch).and_then(|held| held.reins.as_ref()) {
+            act(reins);
+        }
+    }
+
+    fn start_runner(&mut self, grant: Grant<Wire>) {
+        let epoch = grant.epoch;
+        let folder = self.shared.scratch.folder(grant.task, epoch);
+        let v1::Grant { spec, memory_bytes } = grant.spec;
+        // The agent publishes, and the runner looks, in one and the same store.
+        let spec = v1::TaskSpec { store: self.store_url.clone(), ..spec.unwrap_or_default() };
+        let start = Start { program: self.program.clone(), scratch: folder.clone(), memory_bytes, spec };
+        let notices = Notices { epoch, sender: self.notices.clone() };
+        let (reins, runner) = child::prepare(start, notices);
+        let shared = self.shared.clone();
+        self.tasks.spawn(async move { runner.run(&shared.spawner).await });
+        self.held.insert(epoch, Held { folder, reins: Some(reins), publication: None });
+        tracing::info!(task = %grant.task, attempt = %grant.attempt, %epoch, "attempt started");
+    }
+
+    /// What a runner said, as an event.
+    fn heard(&mut self, epoch: Epoch, notice: Notice) -> Event<Wire> {
+        if let Notice::NotStarted(_) | Notice::Exited(_) = notice
+            && let Some(held) = self.held.get_mut(&epoch)
+        {
+            held.reins = None;
+        }
+        match notice {
+            Notice::NotStarted(failure) => Event::StartFailed { epoch, failure },
+            Notice::Progress(progress) => Event::Progressed { epoch, progress: wire::progress(progress) },
+            Notice::PartFinished(files) => {
+                let part = files.record.as_ref().map_or(0, |record| record.part);
+                Event::PartFinished { epoch, part: PartIndex(part), files }
+            }
+            Notice::Finished(output) => Event::TaskFinished { epoch, output },
+            Notice::Failed(failure) => Event::TaskFailed { epoch, failure: wire::failure(failure) },
+            Notice::Exited(exit) => Event::RunnerExited { epoch, exit },
+        }
+    }
+
+    fn publish(&mut self, epoch: Epoch, publication: Publication) {
+        let Some(held) = self.held.get_mut(&epoch) else { return };
+        let (shared, folder, reports) = (self.shared.clone(), held.folder.clone(), self.reports.clone());
+        let task = self.tasks.spawn(async move {
+            let event = match publication.publish(epoch, &shared.store, &folder).await {
+                Ok(event) => event,
+                Err(failure) => Event::PublishFailed { epoch, failure },
+            };
+            if reports.send(event).await.is_err() {
+                tracing::debug!(%epoch, "the agent ended before a publication did");
+            }
+        });
+        held.publication = Some(task);
+    }
+
+    fn stop_publishing(&mut self, epoch: Epoch) {
+        if let Some(task) = self.held.get_mut(&epoch).and_then(|held| held.publication.take()) {
+            task.abort();
+        }
+    }
+
+    fn discard(&mut self, epoch: Epoch) {
+        let Some(held) = self.held.remove(&epoch) else { return };
+        self.tasks.spawn_blocking(move || {
+            if let Err(error) = scratch::remove(&held.folder) {
+                tracing::warn!(folder = %held.folder.display(), %error, "a scratch folder stays behind");
+            }
+        });
+    }
+
+    /// Kills what runs, and waits for its end and for the removal of scratch folders, within bounds.
+    async fn end(mut self) {
+        let epochs: Vec<Epoch> = self.held.keys().copied().collect();
+        for epoch in epochs {
+            self.stop_publishing(epoch);
+            // Dropping the reins kills the runner.
+            self.discard(epoch);
+        }
+        // Nobody reads what the killed runners say.
+        drop((self.reports, self.notices));
+        let quiet = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                log_panic(ended);
+            }
+        };
+        if timeout(END_GRACE, quiet).await.is_err() {
+            tracing::warn!("some runners were not gone in time; they die with this process");
+        }
+    }
+}
+
+/// Something on its way into the store.
+enum Publication {
+    Part(PartIndex, v1::PartFinished),
+    Result(Box<v1::TaskFinished>),
+}
+
+impl Publication {
+    async fn publish(self, epoch: Epoch, store: &Store, folder: &Path) -> Result<Event<Wire>, Failure> {
+        match self {
+            Publication::Part(part, files) => {
+                let receipt = publish_part(store, folder, &files).await?;
+                Ok(Event::PartPublished { epoch, part, receipt })
+            }
+            Publication::Result(output) => {
+                let receipt = publish_output(store, folder, &output).await?;
+                Ok(Event::ResultPublished { epoch, receipt })
+            }
+        }
+    }
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a task of the agent panicked");
     }
 }

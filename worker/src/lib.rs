@@ -1,11 +1,18 @@
 //! Worker shell: agent, runner supervision, store transfer.
 
 mod agent;
+mod child;
 mod config;
+mod frame;
 mod host;
 mod once;
+mod publish;
+mod scratch;
+mod spawner;
+mod wire;
 
 pub use agent::{Agent, AgentHandle};
 pub use config::{AgentConfig, AgentEnd, StartError, WorkerLink};
+pub use frame::MAX_MESSAGE_BYTES;
 pub use host::HostFacts;
 pub use once::{OneRun, RunnerResult, run_once};

@@ -1,0 +1,326 @@
+//! One runner process: its start, what it says, what it is told, and its end.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reel_common::{Epoch, Failure, FailureClass};
+use reel_proto::v1;
+use reel_proto::v1::{runner_command, runner_event};
+use reel_worker_core::{Exit, HowEnded};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::frame::{FrameError, read_message, write_message};
+use crate::scratch;
+use crate::spawner::Spawner;
+
+/// Of a runner's stderr the last bytes are kept.
+const STDERR_TAIL_BYTES: usize = Failure::MAX_EVIDENCE_BYTES;
+/// A runner that has said its last word, or closed its stdout, gets so long to exit.
+const EXIT_GRACE: Duration = Duration::from_secs(10);
+/// After the exit of a runner its stderr is awaited so long; a grandchild might hold it open.
+const STDERR_GRACE: Duration = Duration::from_secs(2);
+/// Commands that wait for a runner to read them; each cut is one, and a chunk is cut a few times at most.
+const MAX_COMMANDS: usize = 64;
+
+/// Variables that a runner inherits: where libraries lie, how remote sources are reached, and how much is logged.
+const INHERITED: [&str; 10] = [
+    "LD_LIBRARY_PATH",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REEL_LOG",
+];
+/// Credentials and settings of s3 sources and stores.
+const INHERITED_PREFIX: &str = "AWS_";
+
+/// What is needed to start a runner.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    pub(crate) program: PathBuf,
+    pub(crate) scratch: PathBuf,
+    /// 0 sets no limit.
+    pub(crate) memory_bytes: u64,
+    pub(crate) spec: v1::TaskSpec,
+}
+
+/// What a runner says, in order. `Exited` is the last.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// There is no runner; the only notice of this attempt.
+    NotStarted(Failure),
+    Progress(v1::Progress),
+    /// The runner is not heard again until [`Reins::hear`].
+    PartFinished(v1::PartFinished),
+    Finished(Box<v1::TaskFinished>),
+    Failed(v1::Failure),
+    Exited(Exit),
+}
+
+/// Where the notices of a runner go, marked with its epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct Notices {
+    pub(crate) epoch: Epoch,
+    pub(crate) sender: mpsc::Sender<(Epoch, Notice)>,
+}
+
+impl Notices {
+    async fn send(&self, notice: Notice) {
+        if self.sender.send((self.epoch, notice)).await.is_err() {
+            tracing::debug!(epoch = %self.epoch, "nobody listens to the runner any more");
+        }
+    }
+}
+
+/// The reins of a runner. Dropping them kills it.
+#[derive(Debug)]
+pub(crate) struct Reins {
+    commands: mpsc::Sender<v1::RunnerCommand>,
+    hear: Arc<Notify>,
+    killed: CancellationToken,
+}
+
+impl Reins {
+    /// Tells the runner something.
+    pub(crate) fn tell(&self, command: runner_command::Command) {
+        // A full queue means a runner that does not read; it is killed when it stays silent.
+        if self.commands.try_send(v1::RunnerCommand { command: Some(command) }).is_err() {
+            tracing::warn!("the runner takes no more commands");
+        }
+    }
+
+    /// Reads on after a finished part.
+    pub(crate) fn hear(&self) {
+        self.hear.notify_one();
+    }
+
+    /// Kills the runner.
+    pub(crate) fn kill(&self) {
+        self.killed.cancel();
+    }
+}
+
+impl Drop for Reins {
+    fn drop(&mut self) {
+        self.killed.cancel();
+    }
+}
+
+/// A runner that is about to be started.
+pub(crate) struct Runner {
+    start: Start,
+    notices: Notices,
+    commands: mpsc::Receiver<v1::RunnerCommand>,
+    hear: Arc<Notify>,
+    killed: CancellationToken,
+}
+
+/// The reins of a runner, and the runner itself, which starts with [`Runner::run`].
+pub(crate) fn prepare(mut start: Start, notices: Notices) -> (Reins, Runner) {
+    let (sender, commands) = mpsc::channel(MAX_COMMANDS);
+    let reins = Reins { commands: sender, hear: Arc::default(), killed: CancellationToken::new() };
+    reins.tell(runner_command::Command::Start(std::mem::take(&mut start.spec)));
+    let (hear, killed) = (reins.hear.clone(), reins.killed.clone());
+    (reins, Runner { start, notices, commands, hear, killed })
+}
+
+fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
+    let mut command = Command::new(program);
+    let inherited = std::env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        INHERITED.contains(&&*name) || name.starts_with(INHERITED_PREFIX)
+    });
+    command
+        .arg("--parent")
+        .arg(std::process::id().to_string())
+        .arg("--memory-bytes")
+        .arg(memory_bytes.to_string())
+        .env_clear()
+        .envs(inherited)
+        .current_dir(scratch)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Sends commands until the reins are dropped or the runner stops reading; then its stdin closes.
+async fn speak(mut stdin: ChildStdin, mut queue: mpsc::Receiver<v1::RunnerCommand>) {
+    while let Some(command) = queue.recv().await {
+        if let Err(error) = write_message(&mut stdin, &command).await {
+            tracing::debug!(%error, "the runner does not read its commands");
+            return;
+        }
+    }
+}
+
+/// The last bytes of a runner's stderr.
+async fn tail(mut stderr: ChildStderr) -> String {
+    let (mut kept, mut block) = (VecDeque::new(), [0; 4096]);
+    while let Ok(length @ 1..) = stderr.read(&mut block).await {
+        kept.extend(&block[..length]);
+        kept.drain(..kept.len().saturating_sub(STDERR_TAIL_BYTES));
+    }
+    String::from_utf8_lossy(kept.make_contiguous()).into_owned()
+}
+
+impl Runner {
+    /// Starts the runner and passes on what it says, until it has exited and was reaped. Cancelling kills it.
+    pub(crate) async fn run(self, spawner: &Spawner) {
+        let notices = self.notices.clone();
+        let last = match self.spawn(spawner).await {
+            Ok(process) => Notice::Exited(process.supervise().await),
+            Err(failure) => Notice::NotStarted(failure),
+        };
+        notices.send(last).await;
+    }
+
+    async fn spawn(self, spawner: &Spawner) -> Result<Process, Failure> {
+        let Start { program, scratch, memory_bytes, .. } = self.start;
+        let folder = scratch.clone();
+        match tokio::task::spawn_blocking(move || scratch::make(&folder)).await {
+            Ok(made) => made?,
+            Err(error) => return Err(not_started(&program, &io::Error::other(error))),
+        }
+        let command = command(&program, &scratch, memory_bytes);
+        let mut child = spawner.spawn(command).await.map_err(|error| not_started(&program, &error))?;
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(not_started(&program, &io::Error::other("it has no pipes")));
+        };
+        let (notices, hear, killed) = (self.notices, self.hear, self.killed);
+        let (stdin, stderr) = (tokio::spawn(speak(stdin, self.commands)), tokio::spawn(tail(stderr)));
+        Ok(Process { child, stdout, stderr, stdin, notices, hear, killed })
+    }
+}
+
+fn not_started(program: &Path, error: &io::Error) -> Failure {
+    let class = match error.kind() {
+        io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock => FailureClass::Shortage,
+        _ => FailureClass::Failed,
+    };
+    Failure::new(class, &format!("starting {} failed: {error}", program.display()), "")
+}
+
+/// A runner's process.
+struct Process {
+    child: Child,
+    stdout: ChildStdout,
+    stderr: JoinHandle<String>,
+    stdin: JoinHandle<()>,
+    notices: Notices,
+    hear: Arc<Notify>,
+    killed: CancellationToken,
+}
+
+impl Process {
+    async fn supervise(mut self) -> Exit {
+        let killed = self.killed.clone();
+        let garbled = tokio::select! {
+            () = killed.cancelled() => None,
+            garbled = listen(&mut self.stdout, &self.hear, &self.notices) => garbled,
+        };
+        let status = match garbled {
+            Some(_) => None,
+            None => tokio::select! {
+                () = killed.cancelled() => None,
+                status = timeout(EXIT_GRACE, self.child.wait()) => status.ok(),
+            },
+        };
+        let status = match status {
+            Some(status) => status,
+            None => self.kill().await,
+        };
+        let how = match (garbled, status) {
+            (Some(reason), _) => HowEnded::Garbled(reason),
+            (None, Ok(status)) => how_ended(status),
+            (None, Err(error)) => HowEnded::Garbled(format!("its exit cannot be known: {error}")),
+        };
+        let stderr = timeout(STDERR_GRACE, &mut self.stderr).await.ok().and_then(Result::ok);
+        Exit { how, stderr: stderr.unwrap_or_default() }
+    }
+
+    async fn kill(&mut self) -> io::Result<ExitStatus> {
+        let group = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(group) = group
+            && let Err(error) = kill_process_group(group, Signal::KILL)
+        {
+            tracing::debug!(%error, "the runner's group is gone already");
+        }
+        // The group may not exist yet when the runner is younger than its own setpgid.
+        if let Err(error) = self.child.start_kill() {
+            tracing::debug!(%error, "the runner is gone already");
+        }
+        self.child.wait().await
+    }
+}
+
+/// Reads until stdout ends; `Some` says how the runner broke the protocol.
+async fn listen(stdout: &mut ChildStdout, hear: &Notify, notices: &Notices) -> Option<String> {
+    let mut stdout = BufReader::new(stdout);
+    let mut last_word = false;
+    loop {
+        let read = read_message::<v1::RunnerEvent>(&mut stdout);
+        let event = match last_word {
+            false => read.await,
+            true => match timeout(EXIT_GRACE, read).await {
+                Ok(event) => event,
+                Err(_) => return None,
+            },
+        };
+        let event = match event {
+            Ok(None) | Err(FrameError::CutOff) => return None,
+            Ok(Some(v1::RunnerEvent { event: Some(event) })) => event,
+            Ok(Some(v1::RunnerEvent { event: None })) => return Some("it sent an empty event".to_owned()),
+            Err(error) => return Some(format!("it sent {error}")),
+        };
+        match event {
+            _ if last_word => return Some("it went on after its last word".to_owned()),
+            runner_event::Event::Progress(progress) => notices.send(Notice::Progress(progress)).await,
+            runner_event::Event::PartFinished(part) => {
+                notices.send(Notice::PartFinished(part)).await;
+                hear.notified().await;
+            }
+            runner_event::Event::Finished(finished) => {
+                last_word = true;
+                notices.send(Notice::Finished(Box::new(finished))).await;
+            }
+            runner_event::Event::Failed(failure) => {
+                last_word = true;
+                notices.send(Notice::Failed(failure)).await;
+            }
+        }
+    }
+}
+
+fn how_ended(status: ExitStatus) -> HowEnded {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => HowEnded::Signal(signal),
+        (None, code) => HowEnded::Status(code.unwrap_or(-1)),
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stdin.abort();
+        self.stderr.abort();
+    }
+}
