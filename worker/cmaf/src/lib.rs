@@ -5,6 +5,7 @@
 //! millions of entries and codec configurations that must pass through byte for byte need the boxes themselves.
 //! The tests use `mp4-atom` as a second, independent reader of what is written here.
 
+pub mod avc;
 mod boxes;
 pub mod fragment;
 pub mod init;

@@ -1,6 +1,8 @@
 //! Headers and sample tables of files that ffmpeg writes, read here and by ffprobe.
 
+use reel_cmaf::avc;
 use reel_cmaf::mov::{Edit, MovError, Movie, Track, TrackKind};
+use reel_common::Colour;
 
 use crate::clip::{Clip, PICTURES, Packet, packets, run};
 
@@ -163,4 +165,22 @@ fn a_fragmented_file_says_so() {
     assert!(movie.fragmented);
     assert!(movie.tracks[0].samples.is_empty());
     assert_eq!(movie.defaults[0].track_id, 1);
+}
+
+#[test]
+fn colours_are_read_from_the_bitstream() {
+    let colour = |arguments: &str| {
+        let clip = Clip::make(&format!("{PICTURES} -c:v libx264 {arguments}"), "colour.mp4");
+        let movie = Movie::read(&clip.bytes()).unwrap();
+        avc::colour(&movie.tracks[0].codec_config().unwrap())
+    };
+    assert_eq!(colour("-pix_fmt yuv420p"), None);
+    let described =
+        "-color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -chroma_sample_location topleft";
+    let expected =
+        Colour { primaries: 9, transfer: 16, matrix: 9, full_range: false, chroma_location: Some(2) };
+    assert_eq!(colour(&format!("{described} -pix_fmt yuv420p10le")), Some(expected));
+    assert_eq!(colour(&format!("{described} -pix_fmt yuv420p -vf setsar=4/3")), Some(expected));
+    let full = "-pix_fmt yuv444p -color_range pc -x264-params cqm=jvt -profile:v high444";
+    assert_eq!(colour(full), Some(Colour { full_range: true, ..Colour::default() }));
 }
