@@ -1,13 +1,115 @@
 //! Applies commands to the state. Total: a command that cannot be done is answered, never a panic.
 
-use crate::command::{Command, Refusal, Reply};
-use crate::state::FarmState;
+mod commits;
+mod failures;
+mod grants;
+mod jobs;
+mod reopen;
+mod workers;
+
+use reel_common::{Epoch, JobId, Stage, TaskId};
+
+use crate::command::{Accepted, Action, Command, Refusal, Reply};
+use crate::state::{AttemptRecord, FarmState, Job, JobState, Lease, Outcome, Worker};
+
+pub use jobs::{MAX_ENDED_JOBS, MAX_ENDED_PARTS, MAX_OPEN_JOBS};
+pub use workers::{MAX_NAME_BYTES, MAX_SLOTS, MAX_WORKERS};
 
 impl FarmState {
     /// Applies one command of the log. `log_index` ascends; it is the epoch of what is granted.
+    ///
+    /// In debug builds every invariant is checked afterwards.
     pub fn apply(&mut self, log_index: u64, command: Command) -> Reply {
         self.applied = self.applied.max(log_index);
         self.clock_ms = self.clock_ms.max(command.now_ms);
-        Reply::Refused(Refusal::TooManyJobs(0))
+        let reply = self.act(Epoch(log_index), command.action);
+        debug_assert_eq!(crate::invariant::check_all(self), Ok(()), "after log index {log_index}");
+        reply
+    }
+
+    fn act(&mut self, epoch: Epoch, action: Action) -> Reply {
+        match action {
+            Action::SubmitJob { spec, profile } => jobs::on_submit_job(self, spec, profile),
+            Action::CommitPlan { job, plan } => jobs::on_commit_plan(self, job, plan),
+            Action::RejectPlan { job, reason } => jobs::on_reject_plan(self, job, &reason),
+            Action::CancelJob { job } => jobs::on_cancel_job(self, job),
+            Action::PauseJob { job } => jobs::on_pause_job(self, job),
+            Action::ResumeJob { job } => jobs::on_resume_job(self, job),
+            Action::RetryTask { task } => jobs::on_retry_task(self, task),
+            Action::PruneJobs => jobs::on_prune_jobs(self),
+            Action::RegisterWorker { name, incarnation, slots, memory, scratch } => {
+                workers::on_register_worker(self, Worker::new(name, incarnation, slots, memory, scratch))
+            }
+            Action::LoseWorker { worker, cause } => workers::on_lose_worker(self, worker, cause),
+            Action::Grant { task, worker, parts, memory } => {
+                grants::on_grant(self, epoch, grants::Proposal { task, worker, parts, memory })
+            }
+            Action::CutChunk { task, epoch, at_part } => grants::on_cut_chunk(self, task, epoch, at_part),
+            Action::CommitPart { task, epoch, part, record, encoded, reused } => {
+                let offer = commits::Offer { part, record, encoded, reused };
+                commits::on_commit_part(self, task, epoch, offer)
+            }
+            Action::CommitTask { task, epoch, result } => commits::on_commit_task(self, task, epoch, result),
+            Action::FailAttempt { task, epoch, failure } => {
+                failures::on_fail_attempt(self, task, epoch, &failure)
+            }
+            Action::HandBack { task, epoch } => failures::on_hand_back(self, task, epoch),
+            Action::ExpireLease { task, epoch } => failures::on_expire_lease(self, task, epoch),
+        }
+    }
+}
+
+fn known_job(state: &mut FarmState, id: JobId) -> Result<&mut Job, Refusal> {
+    state.jobs.get_mut(&id).ok_or(Refusal::UnknownJob(id))
+}
+
+/// Ends the live attempt of a task: its epoch is dead, and what its chunk has left waits for another attempt.
+fn end_attempt(state: &mut FarmState, task: TaskId, outcome: Outcome, message: &str) -> Option<Lease> {
+    let lease = state.leases.remove(&task)?;
+    if let Some(tasks) = state.by_worker.get_mut(&lease.worker) {
+        tasks.remove(&task);
+        if tasks.is_empty() {
+            state.by_worker.remove(&lease.worker);
+        }
+    }
+    let ended_ms = state.clock_ms;
+    let job = state.jobs.get_mut(&task.job)?;
+    job.remember(AttemptRecord {
+        stage: task.stage,
+        index: task.index,
+        attempt: lease.attempt,
+        epoch: lease.epoch,
+        worker: lease.worker,
+        started_ms: lease.granted_ms,
+        ended_ms,
+        outcome,
+        message: message[..message.floor_char_boundary(AttemptRecord::MAX_MESSAGE_BYTES)].to_owned(),
+    });
+    if task.stage == Stage::Encode && !job.encode.settle_chunk(task.index) {
+        job.tasks.remove(&(task.stage, task.index));
+    }
+    Some(lease)
+}
+
+/// Ends a job: all its epochs are dead.
+fn close_job(state: &mut FarmState, id: JobId, end: JobState) {
+    let running: Vec<TaskId> = state.leases_of_job(id).map(|(task, _)| task).collect();
+    for task in running {
+        end_attempt(state, task, Outcome::Revoked, "");
+    }
+    let Some(job) = state.jobs.get_mut(&id) else { return };
+    job.state = end;
+    job.ended_ms = Some(state.clock_ms);
+    let surplus = job.attempts.len().saturating_sub(Job::MAX_ATTEMPTS_ENDED);
+    job.attempts.drain(..surplus);
+    state.by_output.remove(&job.spec.output);
+}
+
+/// The answer to a message about an epoch that is not live: the first one, where the attempt ended just so.
+fn answer_ended(state: &FarmState, task: TaskId, epoch: Epoch, outcome: Outcome) -> Reply {
+    let ended = state.jobs.get(&task.job).and_then(|job| job.ended_attempt(task.stage, task.index, epoch));
+    match ended {
+        Some(attempt) if attempt.outcome == outcome => Reply::Duplicate(Accepted::Done),
+        _ => Reply::Superseded,
     }
 }

@@ -334,6 +334,14 @@ pub enum Refusal {
     /// failure.
     #[error("the result of task {0} is incomplete or of the wrong kind")]
     WrongResult(TaskId),
+    /// The part is not one of those granted to the attempt.
+    #[error("part {part} was not granted to this attempt of task {task}")]
+    NotItsPart {
+        /// The task.
+        task: TaskId,
+        /// The part.
+        part: PartIndex,
+    },
     /// Nothing would be cut off, or the part in hand would.
     #[error("task {0} cannot be cut there")]
     BadCut(TaskId),

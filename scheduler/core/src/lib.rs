@@ -9,9 +9,16 @@
 
 pub mod apply;
 pub mod command;
+pub mod invariant;
+pub mod lease;
+pub mod placement;
 pub mod plan;
+pub mod policy;
 pub mod state;
+#[cfg(test)]
+mod testing;
+pub mod view;
 
 pub use command::{Accepted, Action, Command, JobSpec, LossCause, Refusal, Reply, TaskResult};
-pub use plan::Plan;
+pub use plan::{Plan, PlanError, plan};
 pub use state::FarmState;

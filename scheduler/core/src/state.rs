@@ -8,7 +8,7 @@ mod history;
 mod job;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reel_common::{AttemptNumber, Digest, Epoch, JobId, PartIndex, Stage, TaskId, WorkerId};
 
@@ -40,6 +40,8 @@ pub struct FarmState {
     pub by_key: BTreeMap<String, JobId>,
     /// Derived: open jobs by destination.
     pub by_output: BTreeMap<String, JobId>,
+    /// Derived: tasks with a live lease by worker; workers without one are left out.
+    pub by_worker: BTreeMap<WorkerId, BTreeSet<TaskId>>,
 }
 
 /// One registration of a worker.
@@ -61,6 +63,14 @@ pub struct Worker {
     pub registered_ms: u64,
     /// Attempts that it handed back.
     pub preemptions: u64,
+}
+
+impl Worker {
+    /// A worker as it registers.
+    pub fn new(name: String, incarnation: u64, slots: u32, memory: u64, scratch: u64) -> Self {
+        let (draining, registered_ms, preemptions) = (false, 0, 0);
+        Worker { name, incarnation, slots, memory, scratch, draining, registered_ms, preemptions }
+    }
 }
 
 /// A worker's right to run one attempt.
@@ -87,6 +97,10 @@ impl FarmState {
     pub fn reindex(&mut self) {
         self.by_key.clear();
         self.by_output.clear();
+        self.by_worker.clear();
+        for (task, lease) in &self.leases {
+            self.by_worker.entry(lease.worker).or_default().insert(*task);
+        }
         for (id, job) in &self.jobs {
             if let Some(key) = &job.spec.idempotency_key {
                 self.by_key.insert(key.clone(), *id);
@@ -113,9 +127,62 @@ impl FarmState {
 
     /// The live leases of a worker, in task order.
     pub fn leases_of_worker(&self, worker: WorkerId) -> impl Iterator<Item = (TaskId, &Lease)> {
-        self.leases
-            .iter()
-            .filter(move |(_, lease)| lease.worker == worker)
-            .map(|(task, lease)| (*task, lease))
+        let tasks = self.by_worker.get(&worker).into_iter().flatten();
+        tasks.filter_map(|task| self.leases.get(task).map(|lease| (*task, lease)))
     }
+
+    /// Slots and bytes of memory that a worker has left.
+    pub fn room_of(&self, id: WorkerId) -> Room {
+        let Some(worker) = self.workers.get(&id).filter(|worker| !worker.draining) else {
+            return Room::default();
+        };
+        let mut room = Room { slots: worker.slots, memory: worker.memory };
+        for (_, lease) in self.leases_of_worker(id) {
+            room.slots = room.slots.saturating_sub(1);
+            room.memory = room.memory.saturating_sub(lease.memory);
+        }
+        room
+    }
+
+    /// The tasks of one stage of a job that could be granted, but for backoff, by their number: no lease, and all that
+    /// they depend on is complete. Encode tasks come with their parts.
+    pub fn waiting_tasks(
+        &self,
+        id: JobId,
+        stage: Stage,
+    ) -> impl Iterator<Item = (TaskId, Option<PartRange>)> {
+        let job = self.jobs.get(&id).filter(|job| job.state.is_active() && job.is_ready(stage));
+        job.into_iter().flat_map(move |job| {
+            let wanted = indexes(job, stage).filter(move |index| job.wants(stage, *index));
+            wanted
+                .map(move |index| {
+                    let parts = job.chunk(index).filter(|_| stage == Stage::Encode);
+                    (TaskId { job: id, stage, index }, parts)
+                })
+                .filter(|(task, _)| !self.leases.contains_key(task))
+        })
+    }
+}
+
+/// The numbers that tasks of a ready stage may have, ascending.
+fn indexes(job: &Job, stage: Stage) -> Box<dyn Iterator<Item = u32> + '_> {
+    match (stage, &job.plan) {
+        (Stage::Encode, Some(plan)) => {
+            let fresh = job.encode.fresh;
+            let begun = job.encode.chunks.range(..fresh).map(|(index, _)| *index);
+            let added = job.encode.chunks.range(fresh..).map(|(index, _)| *index);
+            Box::new(begun.chain(fresh..plan.chunks()).chain(added))
+        }
+        (Stage::Audio, Some(plan)) => Box::new(plan.tracks.iter().copied()),
+        _ => Box::new(std::iter::once(0)),
+    }
+}
+
+/// What a worker has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Attempts that it can take.
+    pub slots: u32,
+    /// Bytes of memory for them.
+    pub memory: u64,
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use reel_common::{Artifact, Digest, Failure, IndexSummary, Stage, TaskId, WorkerId};
+use reel_common::{Artifact, Digest, Epoch, Failure, IndexSummary, Stage, TaskId, WorkerId};
 
-use super::{AttemptRecord, EncodeState, TaskRecord};
+use super::{AttemptRecord, EncodeState, PartRange, TaskRecord};
 use crate::command::JobSpec;
 use crate::plan::Plan;
 
@@ -116,4 +116,133 @@ pub struct Job {
     pub renditions_reused: u64,
     /// How often damaged parts or tracks were reopened.
     pub reopenings: u32,
+}
+
+impl Job {
+    /// Attempts remembered of an open job: what a report lists.
+    pub const MAX_ATTEMPTS: usize = 10_000;
+    /// Attempts remembered of a job that has ended, so that a thousand of them stay small; the report has the rest.
+    pub const MAX_ATTEMPTS_ENDED: usize = 100;
+
+    /// A job as it is accepted.
+    pub fn new(spec: JobSpec, profile: Digest, submitted_ms: u64) -> Self {
+        Job {
+            spec,
+            profile,
+            state: JobState::Queued,
+            submitted_ms,
+            ended_ms: None,
+            failure: None,
+            index: None,
+            plan: None,
+            encode: EncodeState::default(),
+            audio: BTreeMap::new(),
+            assembly: None,
+            proof: None,
+            report: None,
+            tasks: BTreeMap::new(),
+            backoffs: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            attempts: VecDeque::new(),
+            attempts_total: 0,
+            parts_encoded_twice: 0,
+            renditions_encoded: 0,
+            renditions_reused: 0,
+            reopenings: 0,
+        }
+    }
+
+    /// Parts of the title; 0 before the plan.
+    pub fn parts_total(&self) -> u32 {
+        self.plan.as_ref().map_or(0, |plan| plan.grid.parts())
+    }
+
+    /// Parts committed.
+    pub fn parts_committed(&self) -> u32 {
+        self.encode.committed.len() as u32
+    }
+
+    /// Whether every part and track is committed.
+    pub fn is_encoded(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| {
+            self.parts_committed() == plan.grid.parts() && self.audio.len() == plan.tracks.len()
+        })
+    }
+
+    /// Whether the index waits for a plan.
+    pub fn wants_plan(&self) -> bool {
+        self.state.is_open() && self.index.is_some() && self.plan.is_none()
+    }
+
+    /// Whether tasks of `stage` may run: what it depends on is complete and it is not. This alone decides, so that a
+    /// stage that becomes complete makes its dependants ready in the same step.
+    pub fn is_ready(&self, stage: Stage) -> bool {
+        match (stage, &self.plan) {
+            (Stage::Index, _) => self.index.is_none(),
+            (_, None) => false,
+            (Stage::Encode, Some(plan)) => self.parts_committed() < plan.grid.parts(),
+            (Stage::Audio, Some(plan)) => self.audio.len() < plan.tracks.len(),
+            (Stage::Assemble, _) => self.is_encoded() && self.assembly.is_none(),
+            (Stage::Measure, _) => self.assembly.is_some() && self.proof.is_none(),
+            (Stage::Deliver, _) => self.proof.is_some() && self.report.is_none(),
+        }
+    }
+
+    /// The parts in the range of encode task `index`, while it is not finished.
+    pub fn chunk(&self, index: u32) -> Option<PartRange> {
+        let planned = || {
+            let plan = self.plan.as_ref()?;
+            (self.encode.fresh <= index && index < plan.chunks()).then(|| plan.chunk(index))
+        };
+        self.encode.chunks.get(&index).copied().or_else(planned)
+    }
+
+    /// Whether the task exists, and what it depends on is complete and itself is not.
+    pub fn wants(&self, stage: Stage, index: u32) -> bool {
+        let exists = match stage {
+            Stage::Encode => self.chunk(index).is_some(),
+            Stage::Audio => {
+                let planned = self.plan.as_ref().is_some_and(|plan| plan.tracks.contains(&index));
+                planned && !self.audio.contains_key(&index)
+            }
+            _ => index == 0,
+        };
+        exists && self.is_ready(stage)
+    }
+
+    /// When the task may be granted again, in milliseconds since 1970; 0 where nothing holds it back.
+    pub fn not_before_ms(&self, stage: Stage, index: u32) -> u64 {
+        let task = self.tasks.get(&(stage, index)).map_or(0, |task| task.not_before_ms);
+        self.stage_not_before_ms(stage).max(task)
+    }
+
+    /// When tasks of a stage may be granted again, likewise.
+    pub fn stage_not_before_ms(&self, stage: Stage) -> u64 {
+        self.backoffs.get(&stage).map_or(0, |backoff| backoff.not_before_ms)
+    }
+
+    /// Memory that an attempt of `stage` asks for, in bytes.
+    pub fn memory_of(&self, stage: Stage) -> u64 {
+        match (stage, &self.plan) {
+            (Stage::Encode, Some(plan)) => plan.encode_memory,
+            (Stage::Measure, Some(plan)) => plan.measure_memory,
+            _ => Plan::LIGHT_MEMORY,
+        }
+    }
+
+    /// Remembers an attempt that ended, and forgets the oldest beyond the limit.
+    pub(crate) fn remember(&mut self, attempt: AttemptRecord) {
+        self.attempts.push_back(attempt);
+        if self.attempts.len() > Self::MAX_ATTEMPTS {
+            self.attempts.pop_front();
+        }
+    }
+
+    /// The memory of the attempt with this task and epoch, while it is kept.
+    pub fn ended_attempt(&self, stage: Stage, index: u32, epoch: Epoch) -> Option<&AttemptRecord> {
+        self.attempts
+            .iter()
+            .rev()
+            .find(|attempt| attempt.epoch == epoch && (attempt.stage, attempt.index) == (stage, index))
+    }
 }

@@ -1,0 +1,236 @@
+//! Commands that carry what attempts made: parts and results.
+
+use reel_common::{Artifact, Epoch, Failure, FailureClass, PartIndex, Stage, TaskId};
+
+use super::failures::end_without_result;
+use super::{answer_ended, close_job, end_attempt};
+use crate::command::{Accepted, Refusal, Reply, TaskResult};
+use crate::state::{CommittedPart, FarmState, Job, JobState, Outcome};
+
+/// A part that a worker says is in the store.
+pub(super) struct Offer {
+    pub(super) part: PartIndex,
+    pub(super) record: Artifact,
+    pub(super) encoded: u32,
+    pub(super) reused: u32,
+}
+
+pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, offer: Offer) -> Reply {
+    let committed = state.jobs.get(&task.job).and_then(|job| job.encode.committed.get(&offer.part)).copied();
+    let mine = committed.is_some_and(|part| part.epoch == epoch && part.record == offer.record);
+    if mine {
+        return Reply::Duplicate(Accepted::Done);
+    }
+    let Some(lease) = state.leases.get_mut(&task).filter(|lease| lease.epoch == epoch) else {
+        return Reply::Superseded;
+    };
+    let Some(job) = state.jobs.get_mut(&task.job) else { return Reply::Superseded };
+    if !lease.granted.is_some_and(|granted| granted.contains(offer.part)) {
+        return Reply::Refused(Refusal::NotItsPart { task, part: offer.part });
+    }
+    if committed.is_some() {
+        if !lease.repeated.contains(&offer.part) {
+            lease.repeated.push(offer.part);
+            job.parts_encoded_twice += u64::from(offer.encoded > 0);
+        }
+        return Reply::Duplicate(Accepted::Done);
+    }
+    let part = CommittedPart {
+        record: offer.record,
+        worker: lease.worker,
+        epoch,
+        encoded: offer.encoded,
+        reused: offer.reused,
+    };
+    job.encode.committed.insert(offer.part, part);
+    job.renditions_encoded += u64::from(offer.encoded);
+    job.renditions_reused += u64::from(offer.reused);
+    note_progress(job, task);
+    leave_other_chunk(state, task, offer.part);
+    Reply::DONE
+}
+
+/// Progress shows that neither the task nor a shortage stops the work.
+fn note_progress(job: &mut Job, task: TaskId) {
+    job.backoffs.remove(&task.stage);
+    if let Some(record) = job.tasks.get_mut(&(task.stage, task.index)) {
+        record.losses = 0;
+    }
+}
+
+/// A part that was cut off its chunk while its commit was on the way is taken out of the chunk that holds it now. An
+/// attempt that has begun on it finds it in the store.
+fn leave_other_chunk(state: &mut FarmState, task: TaskId, part: PartIndex) {
+    let Some(job) = state.jobs.get_mut(&task.job) else { return };
+    let Some(owner) = job.encode.owner(part).filter(|owner| *owner != task.index) else { return };
+    let leased = state.leases.contains_key(&TaskId { index: owner, ..task });
+    if !leased && !job.encode.settle_chunk(owner) {
+        job.tasks.remove(&(Stage::Encode, owner));
+    }
+}
+
+pub(super) fn on_commit_task(state: &mut FarmState, task: TaskId, epoch: Epoch, result: TaskResult) -> Reply {
+    if state.live(task, epoch).is_none() {
+        return answer_ended(state, task, epoch, Outcome::Done);
+    }
+    let Some(job) = state.jobs.get_mut(&task.job) else { return Reply::Superseded };
+    if !take_result(job, task, result) {
+        let message = "the worker ended the task without its whole result";
+        end_without_result(state, task, &Failure::new(FailureClass::Failed, message, ""));
+        return Reply::Refused(Refusal::WrongResult(task));
+    }
+    note_progress(job, task);
+    end_attempt(state, task, Outcome::Done, "");
+    if task.stage == Stage::Deliver {
+        close_job(state, task.job, JobState::Done);
+    }
+    Reply::DONE
+}
+
+/// Puts the result where it belongs; false where it is of another stage or not whole.
+fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
+    match (task.stage, result) {
+        (Stage::Index, TaskResult::Index(summary)) => job.index = Some(summary),
+        (Stage::Encode, TaskResult::Parts) => {
+            let left = job.chunk(task.index).and_then(|range| job.encode.first_uncommitted(range));
+            return left.is_none();
+        }
+        (Stage::Audio, TaskResult::Object(record)) => {
+            job.audio.insert(task.index, record);
+        }
+        (Stage::Assemble, TaskResult::Object(assembly)) => job.assembly = Some(assembly),
+        (Stage::Measure, TaskResult::Object(proof)) => job.proof = Some(proof),
+        (Stage::Deliver, TaskResult::Object(report)) => job.report = Some(report),
+        _ => return false,
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Action;
+    use crate::testing::{Farm, FarmBuilder, encode, plan_of, record_of, task};
+
+    fn one_chunk_running() -> (Farm, TaskId, Epoch) {
+        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(6, 3, 1)).build();
+        let worker = farm.worker("w");
+        let epoch = farm.grant(encode(1, 0), worker);
+        (farm, encode(1, 0), epoch)
+    }
+
+    fn commit_task(task: TaskId, epoch: Epoch, result: TaskResult) -> Action {
+        Action::CommitTask { task, epoch, result }
+    }
+
+    #[test]
+    fn a_committed_part_is_never_granted_again() {
+        let (mut farm, chunk, epoch) = one_chunk_running();
+        farm.commit_part(chunk, epoch, 0);
+        farm.commit_part(chunk, epoch, 1);
+        farm.apply(Action::ExpireLease { task: chunk, epoch });
+        assert_eq!(farm.job(1).chunk(0).unwrap(), crate::state::PartRange::new(2, 3));
+        farm.run_to_end();
+        assert_eq!(farm.job(1).renditions_encoded, 12);
+        assert_eq!(farm.job(1).parts_encoded_twice, 0);
+    }
+
+    #[test]
+    fn a_resent_commit_gets_the_first_answer_even_after_the_attempt() {
+        let (mut farm, chunk, epoch) = one_chunk_running();
+        assert_eq!(farm.commit_part(chunk, epoch, 0), Reply::DONE);
+        assert_eq!(farm.commit_part(chunk, epoch, 0), Reply::Duplicate(Accepted::Done));
+        farm.finish(chunk, epoch);
+        assert_eq!(farm.commit_part(chunk, epoch, 0), Reply::Duplicate(Accepted::Done));
+        assert_eq!(
+            farm.apply(commit_task(chunk, epoch, TaskResult::Parts)),
+            Reply::Duplicate(Accepted::Done)
+        );
+        assert_eq!(farm.job(1).renditions_encoded, 6);
+    }
+
+    #[test]
+    fn a_dead_epoch_commits_nothing() {
+        let (mut farm, chunk, epoch) = one_chunk_running();
+        farm.apply(Action::ExpireLease { task: chunk, epoch });
+        let before = farm.state.jobs.clone();
+        assert_eq!(farm.commit_part(chunk, epoch, 0), Reply::Superseded);
+        assert_eq!(farm.apply(commit_task(chunk, epoch, TaskResult::Parts)), Reply::Superseded);
+        let worker = farm.worker("w");
+        let newer = farm.grant(chunk, worker);
+        assert!(newer > epoch);
+        assert_eq!(farm.commit_part(chunk, epoch, 0), Reply::Superseded);
+        assert_eq!(farm.job(1).encode.committed, before[&reel_common::JobId(1)].encode.committed);
+        assert_eq!(farm.commit_part(chunk, newer, 0), Reply::DONE);
+    }
+
+    #[test]
+    fn a_part_of_another_chunk_is_refused() {
+        let (mut farm, chunk, epoch) = one_chunk_running();
+        let part = PartIndex(3);
+        assert_eq!(
+            farm.commit_part(chunk, epoch, 3),
+            Reply::Refused(Refusal::NotItsPart { task: chunk, part })
+        );
+        assert_eq!(farm.job(1).parts_committed(), 0);
+    }
+
+    #[test]
+    fn a_chunk_that_ends_without_all_its_parts_is_charged_and_tried_again() {
+        let (mut farm, chunk, epoch) = one_chunk_running();
+        farm.commit_part(chunk, epoch, 1);
+        let reply = farm.apply(commit_task(chunk, epoch, TaskResult::Parts));
+        assert_eq!(reply, Reply::Refused(Refusal::WrongResult(chunk)));
+        assert_eq!(farm.job(1).tasks[&(Stage::Encode, 0)].faults.len(), 1);
+        assert_eq!(farm.job(1).encode.chunks.len(), 2, "the hole splits the chunk");
+    }
+
+    #[test]
+    fn a_result_of_another_stage_is_refused_and_charged() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(2, 2, 1)).build();
+        let audio = task(1, Stage::Audio, 0);
+        let worker = farm.worker("w");
+        let epoch = farm.grant(audio, worker);
+        let reply = farm.apply(commit_task(audio, epoch, TaskResult::Parts));
+        assert_eq!(reply, Reply::Refused(Refusal::WrongResult(audio)));
+        assert!(farm.job(1).audio.is_empty());
+    }
+
+    #[test]
+    fn a_complete_stage_makes_its_dependants_ready_in_the_same_step() {
+        let mut farm = FarmBuilder::new().worker("w", 4).job(plan_of(2, 1, 1)).build();
+        let worker = farm.worker("w");
+        let ready = |farm: &Farm| -> Vec<Stage> {
+            Stage::ALL.into_iter().filter(|stage| farm.job(1).is_ready(*stage)).collect()
+        };
+        assert_eq!(ready(&farm), [Stage::Encode, Stage::Audio]);
+        for done in [encode(1, 0), encode(1, 1), task(1, Stage::Audio, 0)] {
+            let epoch = farm.grant(done, worker);
+            farm.finish(done, epoch);
+        }
+        for stage in [Stage::Assemble, Stage::Measure, Stage::Deliver] {
+            assert_eq!(ready(&farm), [stage]);
+            let epoch = farm.grant(task(1, stage, 0), worker);
+            farm.finish(task(1, stage, 0), epoch);
+        }
+        assert_eq!(ready(&farm), []);
+        assert_eq!(farm.job(1).state, JobState::Done);
+    }
+
+    #[test]
+    fn the_last_answer_of_a_job_can_be_asked_again() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(1, 1, 0)).build();
+        farm.run_to_end();
+        let deliver = farm.job(1).attempts.back().unwrap().clone();
+        assert_eq!(deliver.stage, Stage::Deliver);
+        let again = commit_task(task(1, Stage::Deliver, 0), deliver.epoch, TaskResult::Object(record_of(0)));
+        assert_eq!(farm.apply(again), Reply::Duplicate(Accepted::Done));
+    }
+
+    #[test]
+    fn a_message_about_a_job_that_nobody_knows_is_superseded() {
+        let mut farm = FarmBuilder::new().build();
+        assert_eq!(farm.commit_part(encode(9, 0), Epoch(3), 0), Reply::Superseded);
+        assert_eq!(farm.apply(commit_task(encode(9, 0), Epoch(3), TaskResult::Parts)), Reply::Superseded);
+    }
+}

@@ -1,0 +1,401 @@
+//! Commands about whole jobs: accept, plan, cancel, pause, retry, forget.
+
+use std::collections::BTreeSet;
+
+use reel_common::{Digest, Failure, FailureClass, JobId, TaskId};
+
+use super::{close_job, known_job};
+use crate::command::{Accepted, JobSpec, Refusal, Reply};
+use crate::plan::Plan;
+use crate::state::{FarmState, Job, JobFailure, JobState};
+
+/// Most open jobs: a queue beyond it is a mistake of the submitter.
+pub const MAX_OPEN_JOBS: usize = 100_000;
+/// Finished jobs that are remembered.
+pub const MAX_ENDED_JOBS: usize = 1_000;
+/// Committed parts that finished jobs may keep together: about 100 MB.
+pub const MAX_ENDED_PARTS: u64 = 1_000_000;
+
+pub(super) fn on_submit_job(state: &mut FarmState, spec: JobSpec, profile: String) -> Reply {
+    if let Err(refusal) = check_spec(&spec, &profile) {
+        return Reply::Refused(refusal);
+    }
+    let digest = Digest::of(profile.as_bytes());
+    if let Some(known) = spec.idempotency_key.as_ref().and_then(|key| state.by_key.get(key)) {
+        let same = state.jobs.get(known).is_some_and(|job| job.spec == spec && job.profile == digest);
+        return match same {
+            true => Reply::Duplicate(Accepted::Job(*known)),
+            false => refuse_field("the idempotency key", "belongs to another job: choose a new one"),
+        };
+    }
+    if let Some(job) = state.by_output.get(&spec.output) {
+        return Reply::Refused(Refusal::OutputBusy { job: *job, output: spec.output });
+    }
+    if state.by_output.len() >= MAX_OPEN_JOBS {
+        return Reply::Refused(Refusal::TooManyJobs(MAX_OPEN_JOBS));
+    }
+    let id = JobId(state.last_job.0 + 1);
+    state.last_job = id;
+    if let Some(key) = &spec.idempotency_key {
+        state.by_key.insert(key.clone(), id);
+    }
+    state.by_output.insert(spec.output.clone(), id);
+    state.profiles.entry(digest).or_insert(profile);
+    state.jobs.insert(id, Job::new(spec, digest, state.clock_ms));
+    Reply::Accepted(Accepted::Job(id))
+}
+
+fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
+    let key = spec.idempotency_key.as_deref().unwrap_or("-");
+    let texts = [
+        ("the mezzanine", spec.mezzanine.as_str(), JobSpec::MAX_TEXT_BYTES),
+        ("the output", spec.output.as_str(), JobSpec::MAX_TEXT_BYTES),
+        ("the idempotency key", key, JobSpec::MAX_KEY_BYTES),
+        ("the profile", profile, JobSpec::MAX_PROFILE_BYTES),
+    ];
+    let etag = spec.identity.as_ref().and_then(|identity| identity.etag.as_ref());
+    if etag.is_some_and(|tag| tag.len() > JobSpec::MAX_TEXT_BYTES) {
+        return Err(Refusal::BadField { field: "the version tag of the mezzanine", problem: "is too long" });
+    }
+    for (field, text, limit) in texts {
+        if text.is_empty() {
+            return Err(Refusal::BadField { field, problem: "is empty" });
+        }
+        if text.len() > limit {
+            return Err(Refusal::BadField { field, problem: "is too long" });
+        }
+    }
+    match spec.chunk_parts {
+        Some(0) => Err(Refusal::BadField { field: "the chunk size", problem: "is 0: use 1 part or more" }),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_field(field: &'static str, problem: &'static str) -> Reply {
+    Reply::Refused(Refusal::BadField { field, problem })
+}
+
+pub(super) fn on_commit_plan(state: &mut FarmState, id: JobId, plan: Box<Plan>) -> Reply {
+    let job = match known_job(state, id) {
+        Ok(job) => job,
+        Err(refusal) => return Reply::Refused(refusal),
+    };
+    if job.plan.as_ref() == Some(&plan) {
+        return Reply::Duplicate(Accepted::Done);
+    }
+    if !job.wants_plan() {
+        return Reply::Refused(Refusal::NotPlannable(id));
+    }
+    let ascending = plan.tracks.windows(2).all(|pair| pair[0] < pair[1]);
+    if plan.chunk_parts == 0 || plan.grid.parts() > Plan::MAX_PARTS || !ascending {
+        return Reply::Refused(Refusal::BadPlan(id));
+    }
+    job.encode.next_chunk = plan.chunks();
+    job.plan = Some(plan);
+    Reply::DONE
+}
+
+pub(super) fn on_reject_plan(state: &mut FarmState, id: JobId, reason: &str) -> Reply {
+    match known_job(state, id) {
+        Err(refusal) => return Reply::Refused(refusal),
+        Ok(job) if !job.wants_plan() => return Reply::Refused(Refusal::NotPlannable(id)),
+        Ok(job) => {
+            let failure = Failure::new(FailureClass::Invalid, reason, "");
+            job.failure = Some(Box::new(JobFailure { task: None, worker: String::new(), failure }));
+        }
+    }
+    close_job(state, id, JobState::Failed);
+    Reply::DONE
+}
+
+pub(super) fn on_cancel_job(state: &mut FarmState, id: JobId) -> Reply {
+    match known_job(state, id).map(|job| job.state) {
+        Err(refusal) => Reply::Refused(refusal),
+        Ok(JobState::Canceled) => Reply::Duplicate(Accepted::Done),
+        Ok(now) if !now.is_open() => Reply::Refused(Refusal::WrongState { job: id, state: now }),
+        Ok(_) => {
+            close_job(state, id, JobState::Canceled);
+            Reply::DONE
+        }
+    }
+}
+
+pub(super) fn on_pause_job(state: &mut FarmState, id: JobId) -> Reply {
+    match known_job(state, id) {
+        Err(refusal) => Reply::Refused(refusal),
+        Ok(job) if job.state == JobState::Paused => Reply::Duplicate(Accepted::Done),
+        Ok(job) if !job.state.is_open() => Reply::Refused(Refusal::WrongState { job: id, state: job.state }),
+        Ok(job) => {
+            job.state = JobState::Paused;
+            Reply::DONE
+        }
+    }
+}
+
+pub(super) fn on_resume_job(state: &mut FarmState, id: JobId) -> Reply {
+    match known_job(state, id) {
+        Err(refusal) => Reply::Refused(refusal),
+        Ok(job) if job.state.is_active() => Reply::Duplicate(Accepted::Done),
+        Ok(job) if job.state == JobState::Paused => {
+            job.state = if job.attempts_total == 0 { JobState::Queued } else { JobState::Running };
+            Reply::DONE
+        }
+        Ok(job) => Reply::Refused(Refusal::WrongState { job: id, state: job.state }),
+    }
+}
+
+/// What was charged is forgiven; a job that this task failed is opened again and goes on where it was.
+pub(super) fn on_retry_task(state: &mut FarmState, task: TaskId) -> Reply {
+    let Some(job) = state.jobs.get_mut(&task.job) else {
+        return Reply::Refused(Refusal::UnknownJob(task.job));
+    };
+    if !job.wants(task.stage, task.index) {
+        return Reply::Refused(Refusal::UnknownTask(task));
+    }
+    if !job.state.is_open() {
+        let failed_here = job.failure.as_ref().is_some_and(|failure| failure.task == Some(task));
+        if job.state != JobState::Failed || !failed_here {
+            return Reply::Refused(Refusal::WrongState { job: task.job, state: job.state });
+        }
+        if let Some(other) = state.by_output.get(&job.spec.output) {
+            return Reply::Refused(Refusal::OutputBusy { job: *other, output: job.spec.output.clone() });
+        }
+        state.by_output.insert(job.spec.output.clone(), task.job);
+        job.state = JobState::Running;
+        job.ended_ms = None;
+        job.failure = None;
+        job.reopenings = 0;
+    }
+    if let Some(record) = job.tasks.get_mut(&(task.stage, task.index)) {
+        record.losses = 0;
+        record.faults.clear();
+        record.not_before_ms = 0;
+    }
+    job.backoffs.remove(&task.stage);
+    Reply::DONE
+}
+
+/// Keeps the newest ended jobs, as many as their number and their parts allow.
+pub(super) fn on_prune_jobs(state: &mut FarmState) -> Reply {
+    let (mut jobs, mut parts) = (0, 0);
+    let mut old = Vec::new();
+    for (id, job) in state.jobs.iter().rev().filter(|(_, job)| !job.state.is_open()) {
+        jobs += 1;
+        parts += u64::from(job.parts_committed());
+        if jobs > MAX_ENDED_JOBS || parts > MAX_ENDED_PARTS {
+            old.push(*id);
+        }
+    }
+    for id in &old {
+        let key = state.jobs.remove(id).and_then(|job| job.spec.idempotency_key);
+        if let Some(key) = key {
+            state.by_key.remove(&key);
+        }
+    }
+    let used: BTreeSet<Digest> = state.jobs.values().map(|job| job.profile).collect();
+    state.profiles.retain(|digest, _| used.contains(digest));
+    Reply::Accepted(Accepted::Pruned(old.len() as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use reel_common::Stage;
+
+    use super::*;
+    use crate::command::{Action, LossCause};
+    use crate::testing::{Farm, FarmBuilder, encode, job_spec, plan_of, task};
+
+    fn submit(spec: JobSpec) -> Action {
+        Action::SubmitJob { spec, profile: "profile text".to_owned() }
+    }
+
+    fn with_key(output: &str, key: &str) -> JobSpec {
+        JobSpec { idempotency_key: Some(key.to_owned()), ..job_spec(output) }
+    }
+
+    #[test]
+    fn a_resent_submit_is_the_same_job() {
+        let mut farm = FarmBuilder::new().build();
+        let first = farm.apply(submit(with_key("out", "k")));
+        assert_eq!(first, Reply::Accepted(Accepted::Job(JobId(1))));
+        assert_eq!(farm.apply(submit(with_key("out", "k"))), Reply::Duplicate(Accepted::Job(JobId(1))));
+        farm.ok(Action::CancelJob { job: JobId(1) });
+        assert_eq!(farm.apply(submit(with_key("out", "k"))), Reply::Duplicate(Accepted::Job(JobId(1))));
+        assert_eq!(farm.state.jobs.len(), 1);
+    }
+
+    #[test]
+    fn a_key_of_another_job_is_refused() {
+        let mut farm = FarmBuilder::new().build();
+        farm.ok(submit(with_key("out", "k")));
+        let reply = farm.apply(submit(with_key("other", "k")));
+        assert!(matches!(reply, Reply::Refused(Refusal::BadField { .. })), "{reply:?}");
+    }
+
+    #[test]
+    fn two_open_jobs_never_write_to_one_place() {
+        let mut farm = FarmBuilder::new().build();
+        let first = farm.submit("out", 0);
+        let reply = farm.apply(submit(job_spec("out")));
+        assert_eq!(reply, Reply::Refused(Refusal::OutputBusy { job: first, output: "out".to_owned() }));
+        farm.ok(Action::CancelJob { job: first });
+        assert_eq!(farm.submit("out", 0), JobId(2));
+    }
+
+    #[test]
+    fn oversized_and_empty_fields_are_refused_by_name() {
+        let mut farm = FarmBuilder::new().build();
+        let long = "x".repeat(JobSpec::MAX_TEXT_BYTES + 1);
+        for spec in [
+            JobSpec { mezzanine: long.clone(), ..job_spec("out") },
+            JobSpec { mezzanine: String::new(), ..job_spec("out") },
+            job_spec(&long),
+            job_spec(""),
+            with_key("out", ""),
+            with_key("out", &"k".repeat(JobSpec::MAX_KEY_BYTES + 1)),
+            JobSpec { chunk_parts: Some(0), ..job_spec("out") },
+        ] {
+            let reply = farm.apply(submit(spec));
+            assert!(matches!(reply, Reply::Refused(Refusal::BadField { .. })), "{reply:?}");
+        }
+        let profile = "p".repeat(JobSpec::MAX_PROFILE_BYTES + 1);
+        let reply = farm.apply(Action::SubmitJob { spec: job_spec("out"), profile });
+        assert!(matches!(reply, Reply::Refused(Refusal::BadField { field: "the profile", .. })));
+    }
+
+    #[test]
+    fn an_index_waits_for_one_plan() {
+        let mut farm = FarmBuilder::new().worker("w", 1).build();
+        let job = farm.submit("out", 0);
+        let plan = Box::new(plan_of(4, 2, 1));
+        let commit = |plan: &Plan| Action::CommitPlan { job, plan: Box::new(plan.clone()) };
+        assert_eq!(farm.apply(commit(&plan)), Reply::Refused(Refusal::NotPlannable(job)));
+        let index = task(1, Stage::Index, 0);
+        let epoch = farm.grant(index, farm.worker("w"));
+        farm.finish(index, epoch);
+        assert_eq!(crate::view::jobs_to_plan(&farm.state), [job]);
+        let empty = Plan { chunk_parts: 0, ..(*plan).clone() };
+        assert_eq!(farm.apply(commit(&empty)), Reply::Refused(Refusal::BadPlan(job)));
+        farm.ok(commit(&plan));
+        assert_eq!(farm.apply(commit(&plan)), Reply::Duplicate(Accepted::Done));
+        assert_eq!(farm.apply(commit(&plan_of(5, 2, 1))), Reply::Refused(Refusal::NotPlannable(job)));
+        assert!(crate::view::jobs_to_plan(&farm.state).is_empty());
+    }
+
+    #[test]
+    fn a_refused_plan_fails_the_job_with_its_reason() {
+        let mut farm = FarmBuilder::new().worker("w", 1).build();
+        let job = farm.submit("out", 0);
+        let index = task(1, Stage::Index, 0);
+        let epoch = farm.grant(index, farm.worker("w"));
+        farm.finish(index, epoch);
+        farm.ok(Action::RejectPlan { job, reason: "too short".to_owned() });
+        let failure = farm.job(1).failure.clone().unwrap();
+        assert_eq!(
+            (failure.failure.class, failure.failure.message.as_str()),
+            (FailureClass::Invalid, "too short")
+        );
+        assert_eq!(farm.job(1).state, JobState::Failed);
+    }
+
+    #[test]
+    fn a_canceled_job_has_no_live_epoch() {
+        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(8, 2, 1)).build();
+        farm.place();
+        let running = farm.running();
+        assert_eq!(running.len(), 2);
+        farm.ok(Action::CancelJob { job: JobId(1) });
+        assert_eq!(farm.running(), []);
+        for (task, epoch) in running {
+            assert_eq!(farm.commit_part(task, epoch, 0), Reply::Superseded);
+        }
+        assert_eq!(farm.apply(Action::CancelJob { job: JobId(1) }), Reply::Duplicate(Accepted::Done));
+        assert_eq!(farm.proposals(), []);
+        let refused = Refusal::WrongState { job: JobId(1), state: JobState::Canceled };
+        assert_eq!(farm.apply(Action::PauseJob { job: JobId(1) }), Reply::Refused(refused));
+    }
+
+    #[test]
+    fn a_paused_job_ends_what_runs_and_begins_nothing() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(4, 1, 0)).build();
+        farm.place();
+        farm.ok(Action::PauseJob { job: JobId(1) });
+        let (running, epoch) = farm.running()[0];
+        farm.finish(running, epoch);
+        assert_eq!(farm.proposals(), []);
+        let grant = farm.grant_of(encode(1, 1), farm.worker("w"));
+        assert!(matches!(farm.apply(grant), Reply::Refused(Refusal::WrongState { .. })));
+        farm.ok(Action::ResumeJob { job: JobId(1) });
+        farm.run_to_end();
+        assert_eq!(farm.job(1).state, JobState::Done);
+    }
+
+    #[test]
+    fn a_failed_job_goes_on_where_it_was_when_its_task_is_retried() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(4, 2, 0)).build();
+        farm.place();
+        let (first, epoch) = farm.running()[0];
+        assert_eq!(farm.commit_part(first, epoch, 0), Reply::DONE);
+        farm.fail(first, epoch, FailureClass::Invalid, "no space in the mezzanine");
+        assert_eq!(farm.job(1).state, JobState::Failed);
+        let other = farm.apply(Action::RetryTask { task: encode(1, 1) });
+        assert!(matches!(other, Reply::Refused(Refusal::WrongState { .. })), "{other:?}");
+        farm.ok(Action::RetryTask { task: first });
+        assert_eq!(farm.job(1).chunk(0).unwrap().start, 1, "the committed part stays");
+        farm.run_to_end();
+        assert_eq!(farm.job(1).state, JobState::Done);
+        assert_eq!(farm.job(1).renditions_encoded, 8);
+    }
+
+    #[test]
+    fn the_oldest_ended_jobs_are_forgotten_with_their_keys() {
+        let mut farm = FarmBuilder::new().build();
+        let total = MAX_ENDED_JOBS + 3;
+        for number in 0..total {
+            // Straight to the state: a thousand jobs need no invariants checked at each step.
+            let spec = with_key(&format!("out-{number}"), &format!("key-{number}"));
+            let id = JobId(number as u64 + 1);
+            farm.state.last_job = id;
+            farm.state.by_key.insert(format!("key-{number}"), id);
+            let digest = Digest::of(b"profile text");
+            farm.state.profiles.insert(digest, "profile text".to_owned());
+            let ended = Job { state: JobState::Canceled, ended_ms: Some(1), ..Job::new(spec, digest, 0) };
+            farm.state.jobs.insert(id, ended);
+        }
+        assert!(crate::view::prune_is_due(&farm.state));
+        assert_eq!(farm.ok(Action::PruneJobs), Accepted::Pruned(3));
+        assert!(!farm.state.jobs.contains_key(&JobId(3)));
+        assert!(farm.state.jobs.contains_key(&JobId(4)));
+        assert_eq!(farm.state.by_key.len(), MAX_ENDED_JOBS);
+        assert_eq!(farm.ok(Action::PruneJobs), Accepted::Pruned(0));
+        assert!(matches!(
+            farm.apply(Action::CancelJob { job: JobId(1) }),
+            Reply::Refused(Refusal::UnknownJob(_))
+        ));
+    }
+
+    #[test]
+    fn profile_texts_are_kept_once_and_go_with_their_last_job() {
+        let mut farm = FarmBuilder::new().build();
+        for number in 0..3 {
+            farm.submit(&format!("out-{number}"), 0);
+        }
+        assert_eq!(farm.state.profiles.len(), 1);
+        farm.state.jobs.clear();
+        farm.state.reindex();
+        farm.ok(Action::PruneJobs);
+        assert!(farm.state.profiles.is_empty());
+    }
+
+    #[test]
+    fn a_job_queued_behind_a_lost_fleet_waits() {
+        let mut farm: Farm = FarmBuilder::new().worker("w", 1).job(plan_of(2, 1, 0)).build();
+        let worker = farm.worker("w");
+        farm.ok(Action::LoseWorker { worker, cause: LossCause::Silent });
+        farm.place();
+        assert_eq!(farm.job(1).state, JobState::Running);
+        farm.register("w2", 1, 1, FarmBuilder::PLENTY);
+        farm.run_to_end();
+        assert_eq!(farm.job(1).state, JobState::Done);
+    }
+}

@@ -1,0 +1,189 @@
+//! Parts and tracks whose stored bytes are not what was committed: they are made again, and only they.
+
+use std::collections::BTreeSet;
+
+use reel_common::{Failure, FailureClass, JobId, PartIndex, Stage, TaskId};
+
+use super::end_attempt;
+use super::failures::fail_job;
+use crate::policy::MAX_REOPENINGS;
+use crate::state::{FarmState, Job, Outcome, PartRange};
+
+/// Committed parts and tracks that are damaged.
+pub(super) struct Damage {
+    parts: BTreeSet<PartIndex>,
+    tracks: BTreeSet<u32>,
+}
+
+/// What of a failure is damage to committed parts or tracks; only assemble and measure read them.
+pub(super) fn damage(state: &FarmState, task: TaskId, failure: &Failure) -> Option<Damage> {
+    let job = state.jobs.get(&task.job).filter(|_| matches!(task.stage, Stage::Assemble | Stage::Measure))?;
+    let parts = failure.damaged_parts.iter().filter(|part| job.encode.committed.contains_key(part));
+    let tracks = failure.damaged_tracks.iter().filter(|track| job.audio.contains_key(track));
+    let damage = Damage { parts: parts.copied().collect(), tracks: tracks.copied().collect() };
+    (!damage.parts.is_empty() || !damage.tracks.is_empty()).then_some(damage)
+}
+
+/// Ends the attempt that found the damage, and takes back what is damaged; nothing is charged. A store that damages
+/// parts again and again fails the job.
+pub(super) fn on_damage(state: &mut FarmState, task: TaskId, damage: Damage, failure: &Failure) {
+    let Some(lease) = end_attempt(state, task, Outcome::Failed(failure.class), &failure.message) else {
+        return;
+    };
+    let Some(job) = state.jobs.get_mut(&task.job) else { return };
+    if job.reopenings >= MAX_REOPENINGS {
+        let host = job.workers.get(&lease.worker).cloned().unwrap_or_default();
+        let message = format!(
+            "parts were made again {MAX_REOPENINGS} times and are damaged once more: check the disk of the store; {}",
+            failure.message
+        );
+        fail_job(state, task, host, Failure::new(FailureClass::Failed, &message, &failure.evidence));
+        return;
+    }
+    job.reopenings += 1;
+    job.assembly = None;
+    job.proof = None;
+    job.encode.committed.retain(|part, _| !damage.parts.contains(part));
+    job.audio.retain(|track, _| !damage.tracks.contains(track));
+    revoke_holders(state, task.job, &damage.parts);
+    if let Some(job) = state.jobs.get_mut(&task.job) {
+        queue_again(job, &damage.parts);
+    }
+}
+
+/// Attempts that have committed all their parts, but not yet said that they are done, take these for committed.
+fn revoke_holders(state: &mut FarmState, id: JobId, parts: &BTreeSet<PartIndex>) {
+    let holders: Vec<TaskId> = state
+        .leases_of_job(id)
+        .filter(|(task, lease)| {
+            let range = state.jobs.get(&id).and_then(|job| job.chunk(task.index)).or(lease.granted);
+            let held = range.filter(|_| task.stage == Stage::Encode);
+            held.is_some_and(|range| parts.iter().any(|part| range.contains(*part)))
+        })
+        .map(|(task, _)| task)
+        .collect();
+    for task in holders {
+        end_attempt(state, task, Outcome::Revoked, "");
+    }
+}
+
+/// Makes chunks of the parts that are in none.
+fn queue_again(job: &mut Job, parts: &BTreeSet<PartIndex>) {
+    let chunk_parts = job.plan.as_ref().map_or(1, |plan| plan.chunk_parts);
+    let mut run: Option<PartRange> = None;
+    for part in parts {
+        if job.encode.owner(*part).is_some() {
+            continue;
+        }
+        run = match run {
+            Some(range) if range.end == part.0 && range.len() < chunk_parts => {
+                Some(PartRange::new(range.start, part.0 + 1))
+            }
+            full => {
+                full.map(|range| job.encode.add_chunk(range));
+                Some(PartRange::new(part.0, part.0 + 1))
+            }
+        };
+    }
+    run.map(|range| job.encode.add_chunk(range));
+}
+
+#[cfg(test)]
+mod tests {
+    use reel_common::Epoch;
+
+    use super::*;
+    use crate::command::{Action, Reply, TaskResult};
+    use crate::state::JobState;
+    use crate::testing::{Farm, FarmBuilder, encode, plan_of, task};
+
+    /// A job of 8 parts and 2 tracks, of which all is committed and `stage` runs.
+    fn up_to(stage: Stage) -> (Farm, Epoch) {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(8, 2, 2)).build();
+        loop {
+            farm.place();
+            let (task, epoch) = farm.running()[0];
+            if task.stage == stage {
+                return (farm, epoch);
+            }
+            farm.finish(task, epoch);
+        }
+    }
+
+    fn report(farm: &mut Farm, stage: Stage, epoch: Epoch, parts: &[u32], tracks: &[u32]) -> Reply {
+        let failure = Failure {
+            damaged_parts: parts.iter().copied().map(PartIndex).collect(),
+            damaged_tracks: tracks.to_vec(),
+            ..Failure::new(FailureClass::Failed, "stored bytes are not what was committed", "")
+        };
+        farm.apply(Action::FailAttempt { task: task(1, stage, 0), epoch, failure })
+    }
+
+    #[test]
+    fn exactly_the_damaged_parts_and_tracks_are_made_again() {
+        for stage in [Stage::Assemble, Stage::Measure] {
+            let (mut farm, epoch) = up_to(stage);
+            assert_eq!(report(&mut farm, stage, epoch, &[1, 2, 3, 6, 99], &[1, 7]), Reply::DONE);
+            let job = farm.job(1);
+            assert_eq!(job.parts_committed(), 4);
+            assert_eq!(job.audio.keys().copied().collect::<Vec<_>>(), [0]);
+            assert_eq!((job.assembly, job.proof), (None, None));
+            let chunks: Vec<_> = job.encode.chunks.values().map(|range| (range.start, range.end)).collect();
+            assert_eq!(chunks, [(1, 3), (3, 4), (6, 7)], "no longer than the plan's chunks");
+            farm.run_to_end();
+            let job = farm.job(1);
+            assert_eq!((job.state, job.renditions_encoded, job.parts_encoded_twice), (JobState::Done, 24, 0));
+        }
+    }
+
+    #[test]
+    fn nothing_is_charged_for_damage_and_it_needs_no_wait() {
+        let (mut farm, epoch) = up_to(Stage::Assemble);
+        report(&mut farm, Stage::Assemble, epoch, &[0], &[]);
+        assert_eq!(farm.job(1).tasks[&(Stage::Assemble, 0)].faults, []);
+        assert_eq!(crate::view::next_backoff_deadline(&farm.state, farm.now_ms), None);
+    }
+
+    #[test]
+    fn damage_without_end_fails_the_job() {
+        let (mut farm, mut epoch) = up_to(Stage::Assemble);
+        for round in 0..=MAX_REOPENINGS {
+            assert_eq!(farm.job(1).state, JobState::Running, "round {round}");
+            report(&mut farm, Stage::Assemble, epoch, &[4], &[]);
+            farm.place();
+            if let Some((chunk, chunk_epoch)) = farm.running().first().copied() {
+                farm.finish(chunk, chunk_epoch);
+                farm.place();
+                epoch = farm.running()[0].1;
+            }
+        }
+        assert_eq!(farm.job(1).state, JobState::Failed);
+        assert!(farm.job(1).failure.as_ref().unwrap().failure.message.contains("check the disk"));
+    }
+
+    #[test]
+    fn damage_of_nothing_that_is_committed_is_a_failure_like_any_other() {
+        let (mut farm, epoch) = up_to(Stage::Assemble);
+        report(&mut farm, Stage::Assemble, epoch, &[99], &[9]);
+        assert_eq!(farm.job(1).tasks[&(Stage::Assemble, 0)].faults.len(), 1);
+        assert_eq!(farm.job(1).parts_committed(), 8);
+    }
+
+    #[test]
+    fn an_attempt_that_had_committed_a_damaged_part_is_revoked() {
+        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(2, 2, 0)).build();
+        let worker = farm.worker("w");
+        let chunk = farm.grant(encode(1, 0), worker);
+        for part in [0, 1] {
+            farm.commit_part(encode(1, 0), chunk, part);
+        }
+        let epoch = farm.grant(task(1, Stage::Assemble, 0), worker);
+        report(&mut farm, Stage::Assemble, epoch, &[1], &[]);
+        let late =
+            farm.apply(Action::CommitTask { task: encode(1, 0), epoch: chunk, result: TaskResult::Parts });
+        assert_eq!(late, Reply::Superseded);
+        assert_eq!(farm.job(1).chunk(0), crate::testing::parts(1, 2));
+        farm.run_to_end();
+        assert_eq!(farm.job(1).state, JobState::Done);
+    }
+}

@@ -1,0 +1,169 @@
+//! Commands about the fleet.
+
+use reel_common::{Failure, FailureClass, TaskId, WorkerId};
+
+use super::failures::{self, end_without_result};
+use crate::command::{Accepted, LossCause, Refusal, Reply};
+use crate::state::{FarmState, Worker};
+
+/// Most workers of a farm.
+pub const MAX_WORKERS: usize = 20_000;
+/// Longest name of a worker: that of a host (RFC 1035, section 3.1).
+pub const MAX_NAME_BYTES: usize = 255;
+/// Most slots of a worker.
+pub const MAX_SLOTS: u32 = 1_024;
+
+pub(super) fn on_register_worker(state: &mut FarmState, mut worker: Worker) -> Reply {
+    worker.registered_ms = state.clock_ms;
+    if let Err((field, problem)) = check(&worker) {
+        return Reply::Refused(Refusal::BadField { field, problem });
+    }
+    let known = state.workers.iter().find(|(_, other)| other.name == worker.name);
+    if let Some((id, other)) = known.map(|(id, other)| (*id, other)) {
+        if other.incarnation == worker.incarnation {
+            return Reply::Duplicate(Accepted::Worker(id));
+        }
+        if other.incarnation > worker.incarnation {
+            let newest = other.incarnation;
+            return Reply::Refused(Refusal::OldIncarnation { name: worker.name, newest });
+        }
+        worker.preemptions = other.preemptions;
+        lose(state, id, LossCause::Silent);
+    }
+    if state.workers.len() >= MAX_WORKERS {
+        return Reply::Refused(Refusal::TooManyWorkers(MAX_WORKERS));
+    }
+    let id = WorkerId(state.last_worker.0 + 1);
+    state.last_worker = id;
+    state.workers.insert(id, worker);
+    Reply::Accepted(Accepted::Worker(id))
+}
+
+fn check(worker: &Worker) -> Result<(), (&'static str, &'static str)> {
+    if worker.name.is_empty() || worker.name.len() > MAX_NAME_BYTES {
+        return Err(("the worker's name", "is to have 1 to 255 bytes"));
+    }
+    if worker.slots == 0 || worker.slots > MAX_SLOTS {
+        return Err(("the worker's slots", "are to be 1 to 1024"));
+    }
+    if worker.memory == 0 {
+        return Err(("the worker's memory", "is 0"));
+    }
+    Ok(())
+}
+
+pub(super) fn on_lose_worker(state: &mut FarmState, id: WorkerId, cause: LossCause) -> Reply {
+    if !state.workers.contains_key(&id) {
+        return Reply::Refused(Refusal::UnknownWorker(id));
+    }
+    lose(state, id, cause);
+    Reply::DONE
+}
+
+fn lose(state: &mut FarmState, id: WorkerId, cause: LossCause) {
+    let held: Vec<TaskId> = state.leases_of_worker(id).map(|(task, _)| task).collect();
+    for task in held {
+        match cause {
+            LossCause::Silent => {
+                let failure = Failure::new(FailureClass::Lost, "its worker was lost", "");
+                end_without_result(state, task, &failure);
+            }
+            LossCause::FarmRestarted => failures::end_free(state, task, FailureClass::Lost),
+        }
+    }
+    state.workers.remove(&id);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Action;
+    use crate::policy::MAX_LOSSES;
+    use crate::state::{JobState, Outcome};
+    use crate::testing::{FarmBuilder, plan_of};
+
+    fn register(name: &str, incarnation: u64, slots: u32) -> Action {
+        Action::RegisterWorker { name: name.to_owned(), incarnation, slots, memory: 10, scratch: 10 }
+    }
+
+    #[test]
+    fn a_resent_registration_is_the_same_worker() {
+        let mut farm = FarmBuilder::new().build();
+        let first = farm.ok(register("w", 1, 2));
+        assert_eq!(farm.apply(register("w", 1, 2)), Reply::Duplicate(first));
+        assert_eq!(farm.state.workers.len(), 1);
+    }
+
+    #[test]
+    fn a_restarted_agent_loses_what_it_ran_and_an_older_one_is_refused() {
+        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(4, 1, 0)).build();
+        farm.place();
+        let running = farm.running();
+        farm.ok(register("w", 2, 2));
+        assert_eq!(farm.running(), []);
+        for (task, epoch) in running {
+            assert_eq!(farm.commit_part(task, epoch, task.index), Reply::Superseded);
+        }
+        let reply = farm.apply(register("w", 1, 2));
+        assert!(matches!(reply, Reply::Refused(Refusal::OldIncarnation { newest: 2, .. })), "{reply:?}");
+    }
+
+    #[test]
+    fn a_lost_worker_frees_all_that_it_held() {
+        let mut farm = FarmBuilder::new().worker("a", 2).worker("b", 1).job(plan_of(6, 2, 1)).build();
+        farm.place();
+        let worker = farm.worker("a");
+        farm.ok(Action::LoseWorker { worker, cause: LossCause::Silent });
+        assert_eq!(farm.running().len(), 1);
+        assert_eq!(
+            farm.apply(Action::LoseWorker { worker, cause: LossCause::Silent }),
+            Reply::Refused(Refusal::UnknownWorker(worker))
+        );
+        let lost = farm.job(1).attempts.iter().filter(|a| a.outcome == Outcome::Failed(FailureClass::Lost));
+        assert_eq!(lost.count(), 2);
+        farm.run_to_end();
+        assert_eq!(farm.job(1).state, JobState::Done);
+    }
+
+    #[test]
+    fn restarts_of_the_farm_are_never_charged() {
+        let mut farm = FarmBuilder::new().job(plan_of(1, 1, 1)).build();
+        for incarnation in 0..MAX_LOSSES * 4 {
+            let worker = farm.register("w", u64::from(incarnation), 2, FarmBuilder::PLENTY);
+            farm.place();
+            assert_eq!(farm.running().len(), 2);
+            farm.ok(Action::LoseWorker { worker, cause: LossCause::FarmRestarted });
+        }
+        assert_eq!(farm.job(1).state, JobState::Running);
+    }
+
+    #[test]
+    fn losses_in_a_row_fail_the_job_and_a_commit_between_them_starts_anew() {
+        let mut farm = FarmBuilder::new().job(plan_of(2, 2, 0)).build();
+        for incarnation in 0..MAX_LOSSES * 2 - 1 {
+            let worker = farm.register("w", u64::from(incarnation), 1, FarmBuilder::PLENTY);
+            farm.place();
+            let (task, epoch) = farm.running()[0];
+            if incarnation == MAX_LOSSES - 1 {
+                farm.commit_part(task, epoch, 0);
+            }
+            assert_eq!(farm.job(1).state, JobState::Running);
+            farm.ok(Action::LoseWorker { worker, cause: LossCause::Silent });
+        }
+        assert_eq!(farm.job(1).failure.as_ref().unwrap().failure.class, FailureClass::Lost);
+        assert_eq!(farm.job(1).state, JobState::Failed);
+    }
+
+    #[test]
+    fn a_worker_without_name_slots_or_memory_is_refused() {
+        let mut farm = FarmBuilder::new().build();
+        for (name, slots, memory) in
+            [("", 1, 1), (&*"n".repeat(300), 1, 1), ("w", 0, 1), ("w", 9_999, 1), ("w", 1, 0)]
+        {
+            let name = name.to_owned();
+            let reply =
+                farm.apply(Action::RegisterWorker { name, incarnation: 1, slots, memory, scratch: 1 });
+            assert!(matches!(reply, Reply::Refused(Refusal::BadField { .. })), "{reply:?}");
+        }
+    }
+}

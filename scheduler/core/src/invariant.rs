@@ -1,0 +1,201 @@
+//! What always holds of the state. Each invariant has a name, a function and a test that breaks it.
+
+use std::collections::BTreeSet;
+
+use reel_common::{Epoch, JobId, Stage, TaskId};
+
+use crate::state::{FarmState, Job, JobState};
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {what}")]
+pub struct Violation {
+    /// The invariant's name.
+    pub name: &'static str,
+    /// What breaks it.
+    pub what: String,
+}
+
+/// A check of one invariant; the error says what breaks it.
+pub type Check = fn(&FarmState) -> Result<(), String>;
+
+/// Every invariant by its name.
+pub const ALL: [(&str, Check); 8] = [
+    ("one_live_epoch_per_task", one_live_epoch_per_task),
+    ("every_part_in_one_place", every_part_in_one_place),
+    ("no_committed_part_is_queued", no_committed_part_is_queued),
+    ("capacity_is_kept", capacity_is_kept),
+    ("epochs_ascend", epochs_ascend),
+    ("done_jobs_are_whole", done_jobs_are_whole),
+    ("counters_agree", counters_agree),
+    ("indexes_agree", indexes_agree),
+];
+
+/// Checks every invariant.
+///
+/// # Errors
+/// The first [`Violation`].
+pub fn check_all(state: &FarmState) -> Result<(), Violation> {
+    ALL.iter().try_for_each(|(name, check)| check(state).map_err(|what| Violation { name, what }))
+}
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+/// Every lease is the newest grant of a task that exists, is not finished, and belongs to an open job. That a task has
+/// one lease at most is in the shape of [`FarmState::leases`].
+fn one_live_epoch_per_task(state: &FarmState) -> Result<(), String> {
+    for (task, lease) in &state.leases {
+        let job = state.jobs.get(&task.job).ok_or_else(|| format!("{task} is leased, its job is unknown"))?;
+        ensure(job.state.is_open() && job.state != JobState::Queued, || {
+            format!("{task} is leased, its job is {}", job.state.name())
+        })?;
+        let record = job.tasks.get(&(task.stage, task.index));
+        ensure(record.is_some_and(|record| record.last_epoch == lease.epoch), || {
+            format!("{task} is leased by epoch {}, which is not its last grant", lease.epoch)
+        })?;
+        let exists = match task.stage {
+            Stage::Encode => job.encode.chunks.contains_key(&task.index) && lease.granted.is_some(),
+            stage => job.wants(stage, task.index) && lease.granted.is_none(),
+        };
+        ensure(exists, || format!("{task} is leased and is finished or not ready"))?;
+    }
+    Ok(())
+}
+
+/// Each part of a planned job is committed, or in the range of exactly one chunk.
+fn every_part_in_one_place(state: &FarmState) -> Result<(), String> {
+    state.jobs.iter().try_for_each(|(id, job)| parts_of_one_job(*id, job))
+}
+
+fn parts_of_one_job(id: JobId, job: &Job) -> Result<(), String> {
+    let Some(plan) = &job.plan else {
+        let empty = job.encode.committed.is_empty() && job.encode.chunks.is_empty() && job.audio.is_empty();
+        return ensure(empty, || format!("job {id} has parts or tracks without a plan"));
+    };
+    let fresh_start = plan.chunk(job.encode.fresh).start;
+    let total = plan.grid.parts();
+    let mut ranges: Vec<_> = job.encode.chunks.values().copied().collect();
+    ranges.sort_unstable();
+    let apart = ranges.windows(2).all(|pair| pair[0].end <= pair[1].start);
+    ensure(apart, || format!("job {id}: two chunks hold the same part: {ranges:?}"))?;
+    let below_fresh = ranges.iter().all(|range| !range.is_empty() && range.end <= fresh_start);
+    ensure(below_fresh, || format!("job {id}: an empty chunk, or one of parts never granted: {ranges:?}"))?;
+    let last = job.encode.committed.keys().next_back();
+    ensure(last.is_none_or(|part| part.0 < fresh_start), || {
+        format!("job {id}: part {last:?} is committed and was never granted")
+    })?;
+    let held: u32 = ranges.iter().flat_map(|range| job.encode.uncommitted(*range)).map(|run| run.len()).sum();
+    let known = job.parts_committed() + held + (total - fresh_start);
+    ensure(known == total, || format!("job {id}: {known} of {total} parts are somewhere"))?;
+    let numbered = job.encode.fresh <= plan.chunks() && job.encode.next_chunk >= plan.chunks();
+    let below_next = job.encode.chunks.keys().all(|index| *index < job.encode.next_chunk);
+    ensure(numbered && below_next, || format!("job {id}: chunk numbers do not ascend"))
+}
+
+/// A chunk without a lease holds no committed part, so that none is granted again.
+fn no_committed_part_is_queued(state: &FarmState) -> Result<(), String> {
+    for (id, job) in &state.jobs {
+        for (index, range) in &job.encode.chunks {
+            let task = TaskId { job: *id, stage: Stage::Encode, index: *index };
+            let clean = state.leases.contains_key(&task) || job.encode.uncommitted(*range) == [*range];
+            ensure(clean, || format!("{task} waits with a committed part in {range:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Leases are held by registered workers and fit in their slots and memory.
+fn capacity_is_kept(state: &FarmState) -> Result<(), String> {
+    for (id, tasks) in &state.by_worker {
+        let worker =
+            state.workers.get(id).ok_or_else(|| format!("worker {id} is unknown and holds leases"))?;
+        let memory: u128 = state.leases_of_worker(*id).map(|(_, lease)| u128::from(lease.memory)).sum();
+        ensure(tasks.len() as u64 <= u64::from(worker.slots), || {
+            format!("worker {id} runs {} attempts in {} slots", tasks.len(), worker.slots)
+        })?;
+        ensure(memory <= u128::from(worker.memory), || {
+            format!("worker {id} has reserved {memory} of {} bytes", worker.memory)
+        })?;
+    }
+    Ok(())
+}
+
+/// No epoch is beyond the log, and none of a task is beyond its last grant.
+fn epochs_ascend(state: &FarmState) -> Result<(), String> {
+    let applied = Epoch(state.applied);
+    for (id, job) in &state.jobs {
+        let records = job.tasks.values().map(|record| record.last_epoch);
+        let parts = job.encode.committed.values().map(|part| part.epoch);
+        let ended = job.attempts.iter().map(|attempt| attempt.epoch);
+        let newest = records.chain(parts).chain(ended).max();
+        ensure(newest <= Some(applied), || format!("job {id} knows epoch {newest:?} beyond the log"))?;
+    }
+    Ok(())
+}
+
+/// A done job has every part, track and result; an ended one has no lease.
+fn done_jobs_are_whole(state: &FarmState) -> Result<(), String> {
+    for (id, job) in state.jobs.iter().filter(|(_, job)| !job.state.is_open()) {
+        ensure(state.leases_of_job(*id).next().is_none(), || {
+            format!("job {id} has ended and holds a lease")
+        })?;
+        ensure(job.ended_ms.is_some(), || format!("job {id} has ended at no time"))?;
+        ensure((job.state == JobState::Failed) == job.failure.is_some(), || {
+            format!("job {id} is {} and has or lacks a reason", job.state.name())
+        })?;
+        let results = [job.assembly, job.proof, job.report].iter().all(Option::is_some);
+        ensure(job.state != JobState::Done || (job.is_encoded() && results), || {
+            format!("job {id} is done and lacks something")
+        })?;
+    }
+    Ok(())
+}
+
+/// Counts are at least what the state still shows of what they count, and bounded lists are within their bounds.
+fn counters_agree(state: &FarmState) -> Result<(), String> {
+    for (id, job) in &state.jobs {
+        let live = state.leases_of_job(*id).count() as u64;
+        ensure(job.attempts_total >= job.attempts.len() as u64 + live, || {
+            format!("job {id} has had fewer attempts than it remembers")
+        })?;
+        ensure(job.attempts.len() <= Job::MAX_ATTEMPTS, || format!("job {id} remembers too many attempts"))?;
+        let (mut encoded, mut reused) = (0, 0);
+        for part in job.encode.committed.values() {
+            encoded += u64::from(part.encoded);
+            reused += u64::from(part.reused);
+        }
+        ensure(job.renditions_encoded >= encoded && job.renditions_reused >= reused, || {
+            format!("job {id} has committed more renditions than it counts")
+        })?;
+        ensure((job.state == JobState::Queued) <= (job.attempts_total == 0), || {
+            format!("job {id} is queued after attempts")
+        })?;
+        ensure(state.profiles.contains_key(&job.profile), || format!("job {id} has no profile text"))?;
+    }
+    Ok(())
+}
+
+/// The derived fields are what [`FarmState::reindex`] makes of the others, and numbers were given out in order.
+fn indexes_agree(state: &FarmState) -> Result<(), String> {
+    let keys = state.jobs.values().filter_map(|job| job.spec.idempotency_key.as_ref()).count();
+    let outputs = state.jobs.values().filter(|job| job.state.is_open()).count();
+    ensure(keys == state.by_key.len() && outputs == state.by_output.len(), || {
+        "an index has too many or too few entries".to_owned()
+    })?;
+    for (id, job) in &state.jobs {
+        let by_key = job.spec.idempotency_key.as_ref().is_none_or(|key| state.by_key.get(key) == Some(id));
+        let by_output = !job.state.is_open() || state.by_output.get(&job.spec.output) == Some(id);
+        ensure(by_key && by_output, || format!("job {id} is not found by its key or output"))?;
+    }
+    let indexed: BTreeSet<_> =
+        state.by_worker.iter().flat_map(|(id, tasks)| tasks.iter().map(|t| (*id, *t))).collect();
+    let leased: BTreeSet<_> = state.leases.iter().map(|(task, lease)| (lease.worker, *task)).collect();
+    ensure(indexed == leased && state.by_worker.values().all(|tasks| !tasks.is_empty()), || {
+        "leases by worker are not the leases".to_owned()
+    })?;
+    let numbers = state.jobs.keys().next_back().is_none_or(|id| *id <= state.last_job)
+        && state.workers.keys().next_back().is_none_or(|id| *id <= state.last_worker);
+    ensure(numbers, || "a job or worker number was not given out".to_owned())
+}

@@ -1,0 +1,341 @@
+//! Which waiting task goes to which worker, and which running chunk is cut for an idle slot.
+//!
+//! Pure and integer: the same state, progress and time always give the same proposals; once they are applied, there is
+//! nothing more to propose until something changes, but for the grants of what was cut. Whoever is to run a task has
+//! a free slot and the memory for it. Jobs are served by priority, then in the order of their acceptance; within a job
+//! later stages go first and whole audio tracks before encoding, which cannot be spread over slots as parts can.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use reel_common::{Epoch, JobId, PartIndex, Stage, TaskId, WorkerId};
+
+use crate::command::{Action, Command};
+use crate::state::{FarmState, Fault, Job, PartRange, Room};
+
+/// The part that each encode attempt was last seen at; leader-local, from heartbeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    in_hand: BTreeMap<TaskId, (Epoch, PartIndex)>,
+}
+
+impl Progress {
+    /// Notes that an attempt was seen at `part`.
+    pub fn note(&mut self, task: TaskId, epoch: Epoch, part: PartIndex) {
+        self.in_hand.insert(task, (epoch, part));
+    }
+
+    /// Forgets attempts that are not live.
+    pub fn retain_live(&mut self, state: &FarmState) {
+        self.in_hand.retain(|task, (epoch, _)| state.live(*task, *epoch).is_some());
+    }
+
+    fn part(&self, task: TaskId, epoch: Epoch) -> Option<PartIndex> {
+        self.in_hand.get(&task).filter(|(seen, _)| *seen == epoch).map(|(_, part)| *part)
+    }
+}
+
+/// What the leader is to propose now: grants of waiting tasks, then cuts for slots that would stay idle.
+pub fn place(state: &FarmState, progress: &Progress, now_ms: u64) -> Vec<Command> {
+    let now_ms = now_ms.max(state.clock_ms);
+    let mut fleet = Fleet::of(state);
+    if fleet.idle == 0 {
+        return Vec::new();
+    }
+    let jobs = jobs_in_order(state);
+    let mut actions = Vec::new();
+    for (id, job) in &jobs {
+        for stage in Stage::ALL.into_iter().rev() {
+            grant_stage(state, &mut fleet, (*id, job, stage), now_ms, &mut actions);
+        }
+    }
+    cut_stragglers(state, progress, &mut fleet, &jobs, now_ms, &mut actions);
+    actions.into_iter().map(|action| Command::at(now_ms, action)).collect()
+}
+
+fn jobs_in_order(state: &FarmState) -> Vec<(JobId, &Job)> {
+    let open = state.by_output.values().filter_map(|id| state.jobs.get(id).map(|job| (*id, job)));
+    let mut jobs: Vec<_> = open.filter(|(_, job)| job.state.is_active()).collect();
+    jobs.sort_unstable_by_key(|(id, job)| (Reverse(job.spec.priority), *id));
+    jobs
+}
+
+fn grant_stage(
+    state: &FarmState,
+    fleet: &mut Fleet<'_>,
+    (id, job, stage): (JobId, &Job, Stage),
+    now_ms: u64,
+    actions: &mut Vec<Action>,
+) {
+    if fleet.idle == 0 || job.stage_not_before_ms(stage) > now_ms {
+        return;
+    }
+    let memory = fleet.demand(job.memory_of(stage));
+    for (task, parts) in state.waiting_tasks(id, stage) {
+        let record = job.tasks.get(&(stage, task.index));
+        if record.is_some_and(|record| record.not_before_ms > now_ms) {
+            continue;
+        }
+        let faults = record.map_or(&[][..], |record| &record.faults);
+        // All tasks of a stage ask for the same: where one finds no room, none does.
+        let Some(worker) = fleet.take(memory, faults) else { return };
+        actions.push(Action::Grant { task, worker, parts, memory });
+    }
+}
+
+/// The registered workers that take work, with what they have left.
+struct Fleet<'a> {
+    workers: Vec<(WorkerId, &'a str, Room)>,
+    /// Free slots of all of them.
+    idle: u64,
+    /// Memory of the largest.
+    largest: u64,
+}
+
+impl<'a> Fleet<'a> {
+    fn of(state: &'a FarmState) -> Self {
+        let able = state.workers.iter().filter(|(_, worker)| !worker.draining);
+        let largest = able.clone().map(|(_, worker)| worker.memory).max().unwrap_or(0);
+        let workers: Vec<_> = able
+            .map(|(id, worker)| (*id, worker.name.as_str(), state.room_of(*id)))
+            .filter(|(_, _, room)| room.slots > 0)
+            .collect();
+        let idle = workers.iter().map(|(_, _, room)| u64::from(room.slots)).sum();
+        Fleet { workers, idle, largest }
+    }
+
+    /// What to reserve for an attempt that asks for `memory`: all of the largest worker where that is less, so that a
+    /// task which is estimated too large for the farm is tried alone instead of waiting for ever.
+    fn demand(&self, memory: u64) -> u64 {
+        memory.min(self.largest)
+    }
+
+    /// Takes a slot with `memory`: on a host where the task has not failed if there is one, then on the emptiest.
+    fn take(&mut self, memory: u64, faults: &[Fault]) -> Option<WorkerId> {
+        let fits = self.workers.iter_mut().filter(|(_, _, room)| room.slots > 0 && room.memory >= memory);
+        let (id, _, room) = fits.min_by_key(|(id, name, room)| {
+            let failed_here = faults.iter().any(|fault| fault.host == *name);
+            (failed_here, Reverse(room.slots), Reverse(room.memory), *id)
+        })?;
+        room.slots -= 1;
+        room.memory -= memory;
+        self.idle -= 1;
+        Some(*id)
+    }
+}
+
+/// A running chunk with whole parts that nobody has begun.
+struct Straggler {
+    task: TaskId,
+    epoch: Epoch,
+    memory: u64,
+    unstarted: Vec<PartIndex>,
+}
+
+/// Gives slots that are still idle the tail half of what running chunks have not begun, the longest first. What is cut
+/// waits like any chunk, and goes to the idle slot in the next round.
+fn cut_stragglers(
+    state: &FarmState,
+    progress: &Progress,
+    fleet: &mut Fleet<'_>,
+    jobs: &[(JobId, &Job)],
+    now_ms: u64,
+    actions: &mut Vec<Action>,
+) {
+    for (id, job) in jobs {
+        if fleet.idle == 0 {
+            return;
+        }
+        if job.stage_not_before_ms(Stage::Encode) > now_ms {
+            continue;
+        }
+        let memory = fleet.demand(job.memory_of(Stage::Encode));
+        let mut stragglers: Vec<_> = state
+            .leases_of_job(*id)
+            .filter(|(task, _)| task.stage == Stage::Encode)
+            .filter_map(|(task, lease)| straggler(job, progress, task, lease.epoch, memory))
+            .collect();
+        stragglers.sort_by_key(|straggler| (Reverse(straggler.unstarted.len()), straggler.task));
+        for Straggler { task, epoch, memory, unstarted } in stragglers {
+            if fleet.take(memory, &[]).is_none() {
+                break;
+            }
+            let at_part = unstarted[unstarted.len() / 2];
+            actions.push(Action::CutChunk { task, epoch, at_part });
+        }
+    }
+}
+
+fn straggler(job: &Job, progress: &Progress, task: TaskId, epoch: Epoch, memory: u64) -> Option<Straggler> {
+    let range = job.chunk(task.index)?;
+    let first = job.encode.first_uncommitted(range)?;
+    let in_hand = progress.part(task, epoch).map_or(first, |seen| seen.max(first));
+    let rest = PartRange::new(in_hand.0.saturating_add(1), range.end);
+    let unstarted: Vec<_> = job.encode.uncommitted(rest).into_iter().flat_map(PartRange::parts).collect();
+    (!unstarted.is_empty()).then_some(Straggler { task, epoch, memory, unstarted })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::command::Reply;
+    use crate::testing::{Farm, FarmBuilder, encode, parts, plan_of, task};
+
+    fn granted(farm: &Farm) -> Vec<String> {
+        farm.proposals()
+            .iter()
+            .filter_map(|action| match action {
+                Action::Grant { task, .. } => Some(task.to_string()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn jobs_are_served_by_priority_and_then_in_order() {
+        let farm = FarmBuilder::new()
+            .worker("w", 5)
+            .job(plan_of(2, 1, 0))
+            .job_with_priority(plan_of(2, 1, 0), 7)
+            .job(plan_of(2, 1, 0))
+            .build();
+        assert_eq!(granted(&farm), ["2/encode/0", "2/encode/1", "1/encode/0", "1/encode/1", "3/encode/0"]);
+    }
+
+    #[test]
+    fn audio_and_encode_run_side_by_side() {
+        let farm = FarmBuilder::new().worker("w", 3).job(plan_of(8, 2, 1)).build();
+        assert_eq!(granted(&farm), ["1/audio/0", "1/encode/0", "1/encode/1"]);
+    }
+
+    #[test]
+    fn the_end_of_a_job_goes_before_the_middle_of_the_next() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(1, 1, 0)).job(plan_of(9, 1, 0)).build();
+        for wanted in ["1/encode/0", "1/assemble/0", "1/measure/0", "1/deliver/0", "2/encode/0"] {
+            assert_eq!(granted(&farm), [wanted]);
+            farm.place();
+            let (task, epoch) = farm.running()[0];
+            farm.finish(task, epoch);
+        }
+    }
+
+    #[test]
+    fn memory_is_never_promised_twice() {
+        let mut farm = FarmBuilder::new().worker_with_memory("w", 4, 250).job(plan_of(8, 1, 0)).build();
+        farm.place();
+        assert_eq!(farm.running().len(), 2, "each asks for 100 of 250 bytes");
+    }
+
+    #[test]
+    fn a_task_too_large_for_every_worker_runs_alone_on_the_largest() {
+        let mut farm = FarmBuilder::new()
+            .worker_with_memory("small", 2, 20)
+            .worker_with_memory("large", 2, 60)
+            .job(plan_of(2, 1, 0))
+            .build();
+        let (worker, memory) = (farm.worker("large"), 60);
+        let alone = Action::Grant { task: encode(1, 0), worker, parts: parts(0, 1), memory };
+        assert_eq!(farm.proposals(), [alone]);
+        farm.place();
+        assert_eq!(farm.running().len(), 1);
+    }
+
+    #[test]
+    fn work_is_spread_over_workers() {
+        let mut farm = FarmBuilder::new().worker("a", 2).worker("b", 2).job(plan_of(2, 1, 0)).build();
+        farm.place();
+        let workers: Vec<_> = farm.state.leases.values().map(|lease| lease.worker).collect();
+        assert_eq!(workers, [farm.worker("a"), farm.worker("b")]);
+    }
+
+    #[test]
+    fn an_idle_slot_takes_the_tail_half_of_the_longest_straggler() {
+        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(12, 8, 0)).build();
+        farm.place();
+        let epoch = farm.state.leases[&encode(1, 1)].epoch;
+        farm.finish(encode(1, 1), epoch);
+        let epoch = farm.state.leases[&encode(1, 0)].epoch;
+        farm.commit_part(encode(1, 0), epoch, 0);
+        farm.progress.note(encode(1, 0), epoch, PartIndex(2));
+        // Parts 3 to 7 are not begun: 5, 6 and 7 go.
+        let at_part = PartIndex(5);
+        assert_eq!(farm.proposals(), [Action::CutChunk { task: encode(1, 0), epoch, at_part }]);
+        farm.place();
+        assert_eq!(farm.job(1).chunk(0), parts(0, 5));
+        assert_eq!(farm.state.leases[&encode(1, 2)].granted, parts(5, 8));
+    }
+
+    #[test]
+    fn progress_of_a_dead_epoch_says_nothing() {
+        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(4, 4, 0)).build();
+        let worker = farm.worker("w");
+        let epoch = farm.grant(encode(1, 0), worker);
+        farm.progress.note(encode(1, 0), Epoch(epoch.0 - 1), PartIndex(3));
+        let at_part = PartIndex(2);
+        assert_eq!(farm.proposals(), [Action::CutChunk { task: encode(1, 0), epoch, at_part }]);
+        farm.progress.retain_live(&farm.state);
+        assert_eq!(farm.progress, Progress::default());
+    }
+
+    #[test]
+    fn the_last_part_of_a_chunk_is_not_cut_from_under_its_encoder() {
+        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(2, 2, 0)).build();
+        let worker = farm.worker("w");
+        let epoch = farm.grant(encode(1, 0), worker);
+        farm.progress.note(encode(1, 0), epoch, PartIndex(1));
+        assert_eq!(farm.proposals(), []);
+    }
+
+    #[test]
+    fn a_queue_of_a_million_chunks_costs_what_its_head_costs() {
+        let mut farm = FarmBuilder::new().worker("w", 4).job(plan_of(1_000_000, 1, 0)).build();
+        assert_eq!(farm.state.waiting_tasks(JobId(1), Stage::Encode).take(3).count(), 3);
+        farm.place();
+        assert_eq!(farm.running().len(), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn placement_is_idempotent_and_keeps_capacity(
+            workers in prop::collection::vec((1u32..5, 0u64..600), 1..6),
+            jobs in prop::collection::vec((1u32..30, 1u32..9, 0u32..3, -2i32..3), 1..5),
+        ) {
+            let mut builder = FarmBuilder::new();
+            for (number, (slots, memory)) in workers.iter().enumerate() {
+                builder = builder.worker_with_memory(&format!("w{number}"), *slots, memory + 1);
+            }
+            for (parts, chunk_parts, tracks, priority) in &jobs {
+                builder = builder.job_with_priority(plan_of(*parts, *chunk_parts, *tracks), *priority);
+            }
+            let mut farm = builder.build();
+            prop_assert_eq!(farm.proposals(), farm.proposals());
+            // `Farm` checks capacity after each command, and `place` that the proposals come to an end.
+            for action in farm.proposals() {
+                let reply = farm.apply(action);
+                prop_assert!(matches!(reply, Reply::Accepted(_)), "{reply:?}");
+            }
+            farm.place();
+            prop_assert_eq!(farm.proposals(), []);
+            farm.run_to_end();
+            prop_assert!(farm.state.jobs.values().all(|job| job.state == crate::state::JobState::Done));
+            prop_assert!(farm.state.jobs.values().all(|job| job.parts_encoded_twice == 0));
+        }
+    }
+
+    #[test]
+    fn a_draining_worker_is_passed_over() {
+        let mut farm = FarmBuilder::new().worker("a", 1).worker("b", 1).job(plan_of(3, 1, 0)).build();
+        let a = farm.worker("a");
+        let epoch = farm.grant(encode(1, 0), a);
+        farm.ok(Action::HandBack { task: encode(1, 0), epoch });
+        let b = farm.worker("b");
+        let all_b = farm
+            .proposals()
+            .iter()
+            .all(|action| matches!(action, Action::Grant { worker, .. } if *worker == b));
+        assert!(all_b);
+        assert_eq!(granted(&farm), [task(1, Stage::Encode, 0).to_string()]);
+    }
+}

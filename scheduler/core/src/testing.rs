@@ -1,0 +1,274 @@
+//! Builders, so that a test of the farm speaks of jobs, workers and parts.
+
+use reel_common::{
+    Artifact, AudioFacts, Colour, Epoch, Failure, FailureClass, IndexSummary, JobId, PartIndex, Rational,
+    SegmentGrid, Stage, TaskId, Timing, VideoFacts, WorkerId,
+};
+
+use crate::command::{Accepted, Action, Command, JobSpec, LossCause, Reply, TaskResult};
+use crate::invariant::check_all;
+use crate::placement::{Progress, place};
+use crate::plan::Plan;
+use crate::state::{FarmState, Job, PartRange};
+
+/// The index of a 1080p film of `frames` frames at 24 frames per second, with stereo sound.
+pub(crate) fn index_summary(frames: u64) -> IndexSummary {
+    IndexSummary {
+        artifact: Artifact::of(b"index"),
+        container: "mov".to_owned(),
+        video: VideoFacts {
+            stream: 0,
+            codec: "prores".to_owned(),
+            codec_profile: "HQ".to_owned(),
+            width: 1920,
+            height: 1080,
+            sample_aspect: Rational::whole(1),
+            rotation: 0,
+            pixel_format: "yuv422p10le".to_owned(),
+            interlaced: false,
+            colour: Colour::default(),
+        },
+        audio: vec![AudioFacts {
+            stream: 1,
+            codec: "pcm_s24le".to_owned(),
+            sample_rate: 48_000,
+            channels: 2,
+            layout: "stereo".to_owned(),
+            language: "eng".to_owned(),
+            start: Rational::ZERO,
+        }],
+        frames,
+        random_access_points: frames,
+        duration: Rational::new(i64::try_from(frames).unwrap(), 24).unwrap(),
+        timing: Timing::Constant { rate: Rational::whole(24) },
+        bytes_read: 1000,
+    }
+}
+
+/// A plan of `parts` parts with `chunk_parts` to a chunk and `tracks` audio tracks; an encode attempt asks for 100
+/// bytes of memory.
+pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
+    Plan {
+        grid: SegmentGrid::regular(u64::from(parts) * 10, 10, 1).unwrap(),
+        chunk_parts,
+        tracks: (0..tracks).collect(),
+        renditions: 2,
+        encode_memory: 100,
+        measure_memory: 100,
+        warnings: Vec::new(),
+    }
+}
+
+/// The record of a part, as a worker would report it.
+pub(crate) fn record_of(part: u32) -> Artifact {
+    Artifact::of(format!("record of part {part}").as_bytes())
+}
+
+/// What a farm begins with.
+pub(crate) struct FarmBuilder {
+    workers: Vec<(String, u32, u64)>,
+    jobs: Vec<(Plan, i32)>,
+}
+
+impl FarmBuilder {
+    /// Memory that no task can use up.
+    pub(crate) const PLENTY: u64 = 1 << 40;
+
+    pub(crate) fn new() -> Self {
+        FarmBuilder { workers: Vec::new(), jobs: Vec::new() }
+    }
+
+    /// A worker with `slots` slots and plenty of memory.
+    pub(crate) fn worker(self, name: &str, slots: u32) -> Self {
+        self.worker_with_memory(name, slots, Self::PLENTY)
+    }
+
+    pub(crate) fn worker_with_memory(mut self, name: &str, slots: u32, memory: u64) -> Self {
+        self.workers.push((name.to_owned(), slots, memory));
+        self
+    }
+
+    /// A job that is planned already.
+    pub(crate) fn job(self, plan: Plan) -> Self {
+        self.job_with_priority(plan, 0)
+    }
+
+    pub(crate) fn job_with_priority(mut self, plan: Plan, priority: i32) -> Self {
+        self.jobs.push((plan, priority));
+        self
+    }
+
+    pub(crate) fn build(self) -> Farm {
+        let mut farm = Farm {
+            state: FarmState::default(),
+            log: Vec::new(),
+            now_ms: 1_000,
+            progress: Progress::default(),
+        };
+        let indexer = (!self.jobs.is_empty()).then(|| farm.register("indexer", 1, 1, FarmBuilder::PLENTY));
+        for (plan, priority) in self.jobs {
+            let job = farm.submit(&format!("out-{}", farm.state.last_job.0 + 1), priority);
+            let task = TaskId { job, stage: Stage::Index, index: 0 };
+            let epoch = farm.grant(task, indexer.unwrap());
+            let summary = Box::new(index_summary(plan.grid.frames()));
+            farm.ok(Action::CommitTask { task, epoch, result: TaskResult::Index(summary) });
+            farm.ok(Action::CommitPlan { job, plan: Box::new(plan) });
+        }
+        if let Some(worker) = indexer {
+            farm.ok(Action::LoseWorker { worker, cause: LossCause::FarmRestarted });
+        }
+        for (name, slots, memory) in self.workers {
+            farm.register(&name, 1, slots, memory);
+        }
+        farm
+    }
+}
+
+/// A farm under test: every command goes through here, and every invariant is checked after each.
+pub(crate) struct Farm {
+    pub(crate) state: FarmState,
+    pub(crate) log: Vec<(u64, Command)>,
+    pub(crate) now_ms: u64,
+    pub(crate) progress: Progress,
+}
+
+impl Farm {
+    pub(crate) fn apply(&mut self, action: Action) -> Reply {
+        let index = self.log.len() as u64 + 1;
+        let command = Command::at(self.now_ms, action);
+        self.log.push((index, command.clone()));
+        let reply = self.state.apply(index, command);
+        assert_eq!(check_all(&self.state), Ok(()), "after {:?}", self.log.last());
+        reply
+    }
+
+    /// Applies what must be accepted.
+    pub(crate) fn ok(&mut self, action: Action) -> Accepted {
+        let reply = self.apply(action.clone());
+        let Reply::Accepted(accepted) = reply else { panic!("{action:?} was answered {reply:?}") };
+        accepted
+    }
+
+    pub(crate) fn submit(&mut self, output: &str, priority: i32) -> JobId {
+        let spec = JobSpec { priority, ..job_spec(output) };
+        let Accepted::Job(id) = self.ok(Action::SubmitJob { spec, profile: "profile text".to_owned() })
+        else {
+            panic!("no job")
+        };
+        id
+    }
+
+    pub(crate) fn register(&mut self, name: &str, incarnation: u64, slots: u32, memory: u64) -> WorkerId {
+        let name = name.to_owned();
+        let action = Action::RegisterWorker { name, incarnation, slots, memory, scratch: 1 };
+        let Accepted::Worker(id) = self.ok(action) else { panic!("no worker") };
+        id
+    }
+
+    pub(crate) fn worker(&self, name: &str) -> WorkerId {
+        *self.state.workers.iter().find(|(_, worker)| worker.name == name).unwrap().0
+    }
+
+    pub(crate) fn job(&self, job: u64) -> &Job {
+        &self.state.jobs[&JobId(job)]
+    }
+
+    /// What a grant of `task` to `worker` would be.
+    pub(crate) fn grant_of(&self, task: TaskId, worker: WorkerId) -> Action {
+        let parts = self.state.jobs[&task.job].chunk(task.index).filter(|_| task.stage == Stage::Encode);
+        Action::Grant { task, worker, parts, memory: 1 }
+    }
+
+    pub(crate) fn grant(&mut self, task: TaskId, worker: WorkerId) -> Epoch {
+        let action = self.grant_of(task, worker);
+        let Accepted::Granted { epoch, .. } = self.ok(action) else { panic!("no epoch") };
+        epoch
+    }
+
+    /// Commits a part, of which both renditions were encoded.
+    pub(crate) fn commit_part(&mut self, task: TaskId, epoch: Epoch, part: u32) -> Reply {
+        let (part, record) = (PartIndex(part), record_of(part));
+        self.apply(Action::CommitPart { task, epoch, part, record, encoded: 2, reused: 0 })
+    }
+
+    /// Commits what the attempt has left, and the task.
+    pub(crate) fn finish(&mut self, task: TaskId, epoch: Epoch) {
+        let result = match task.stage {
+            Stage::Index => TaskResult::Index(Box::new(index_summary(240))),
+            Stage::Encode => {
+                let range = self.state.jobs[&task.job].chunk(task.index).unwrap();
+                for run in self.state.jobs[&task.job].encode.uncommitted(range) {
+                    for part in run.parts() {
+                        assert_eq!(self.commit_part(task, epoch, part.0), Reply::DONE);
+                    }
+                }
+                TaskResult::Parts
+            }
+            stage => TaskResult::Object(Artifact::of(stage.name().as_bytes())),
+        };
+        self.ok(Action::CommitTask { task, epoch, result });
+    }
+
+    pub(crate) fn fail(&mut self, task: TaskId, epoch: Epoch, class: FailureClass, message: &str) -> Reply {
+        let failure = Failure::new(class, message, "evidence");
+        self.apply(Action::FailAttempt { task, epoch, failure })
+    }
+
+    /// What placement proposes now.
+    pub(crate) fn proposals(&self) -> Vec<Action> {
+        place(&self.state, &self.progress, self.now_ms).into_iter().map(|command| command.action).collect()
+    }
+
+    /// Places until nothing more is proposed.
+    pub(crate) fn place(&mut self) {
+        for _ in 0..1_000 {
+            let proposals = self.proposals();
+            if proposals.is_empty() {
+                return;
+            }
+            for action in proposals {
+                self.ok(action);
+            }
+        }
+        panic!("placement does not come to an end");
+    }
+
+    /// The live attempts.
+    pub(crate) fn running(&self) -> Vec<(TaskId, Epoch)> {
+        self.state.leases.iter().map(|(task, lease)| (*task, lease.epoch)).collect()
+    }
+
+    /// Places and finishes attempts until nothing runs.
+    pub(crate) fn run_to_end(&mut self) {
+        for _ in 0..100_000 {
+            self.place();
+            let Some((task, epoch)) = self.running().first().copied() else { return };
+            self.finish(task, epoch);
+        }
+        panic!("the farm does not come to an end");
+    }
+}
+
+/// A request for `output`.
+pub(crate) fn job_spec(output: &str) -> JobSpec {
+    JobSpec {
+        mezzanine: "film.mov".to_owned(),
+        identity: None,
+        output: output.to_owned(),
+        priority: 0,
+        chunk_parts: None,
+        idempotency_key: None,
+    }
+}
+
+pub(crate) fn encode(job: u64, index: u32) -> TaskId {
+    TaskId { job: JobId(job), stage: Stage::Encode, index }
+}
+
+pub(crate) fn task(job: u64, stage: Stage, index: u32) -> TaskId {
+    TaskId { job: JobId(job), stage, index }
+}
+
+pub(crate) fn parts(start: u32, end: u32) -> Option<PartRange> {
+    Some(PartRange::new(start, end))
+}
