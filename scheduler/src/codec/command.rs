@@ -1,0 +1,270 @@
+//! Commands as they stand in the log.
+
+use reel_common::{JobId, PartIndex, SegmentGrid, WorkerId};
+use reel_proto::Malformed;
+use reel_proto::log::v1::{self, command::Action as Wire};
+use reel_scheduler_core::state::PartRange;
+use reel_scheduler_core::{Action, Command, JobSpec, LossCause, Plan, TaskResult};
+
+use super::{artifact, attempt, task, wire_task};
+
+pub(super) fn encode(command: &Command) -> v1::Command {
+    v1::Command { now_ms: command.now_ms, action: Some(encode_action(&command.action)) }
+}
+
+pub(super) fn decode(command: v1::Command) -> Result<Command, Malformed> {
+    let action = decode_action(command.action.ok_or(Malformed("action of a command"))?)?;
+    Ok(Command { now_ms: command.now_ms, action })
+}
+
+fn encode_action(action: &Action) -> Wire {
+    match action {
+        Action::SubmitJob { spec, profile } => {
+            Wire::SubmitJob(v1::SubmitJob { spec: Some(encode_spec(spec)), profile: profile.clone() })
+        }
+        Action::CommitPlan { job, plan } => {
+            Wire::CommitPlan(v1::CommitPlan { job: job.0, plan: Some(encode_plan(plan)) })
+        }
+        Action::RejectPlan { job, reason } => {
+            Wire::RejectPlan(v1::RejectPlan { job: job.0, reason: reason.clone() })
+        }
+        Action::RegisterWorker { name, incarnation, slots, memory, scratch } => {
+            Wire::RegisterWorker(v1::RegisterWorker {
+                name: name.clone(),
+                incarnation: *incarnation,
+                slots: *slots,
+                memory: *memory,
+                scratch: *scratch,
+            })
+        }
+        Action::LoseWorker { worker, cause } => {
+            Wire::LoseWorker(v1::LoseWorker { worker: worker.0, cause: encode_cause(*cause).into() })
+        }
+        Action::CancelJob { job } => Wire::CancelJob(v1::CancelJob { job: job.0 }),
+        Action::PauseJob { job } => Wire::PauseJob(v1::PauseJob { job: job.0 }),
+        Action::ResumeJob { job } => Wire::ResumeJob(v1::ResumeJob { job: job.0 }),
+        Action::PruneJobs => Wire::PruneJobs(v1::PruneJobs {}),
+        about_a_task => encode_task_action(about_a_task),
+    }
+}
+
+fn encode_task_action(action: &Action) -> Wire {
+    match action {
+        Action::Grant { task, worker, parts, memory } => Wire::Grant(v1::Grant {
+            task: wire_task(*task),
+            worker: worker.0,
+            parts: parts.map(encode_range),
+            memory: *memory,
+        }),
+        Action::CommitPart { task, epoch, part, record, encoded, reused } => {
+            Wire::CommitPart(v1::CommitPart {
+                task: wire_task(*task),
+                epoch: epoch.0,
+                part: part.0,
+                record: Some((*record).into()),
+                encoded: *encoded,
+                reused: *reused,
+            })
+        }
+        Action::CommitTask { task, epoch, result } => Wire::CommitTask(v1::CommitTask {
+            task: wire_task(*task),
+            epoch: epoch.0,
+            result: encode_result(result),
+        }),
+        Action::FailAttempt { task, epoch, failure } => Wire::FailAttempt(v1::FailAttempt {
+            task: wire_task(*task),
+            epoch: epoch.0,
+            failure: Some(failure.clone().into()),
+        }),
+        Action::HandBack { task, epoch } => {
+            Wire::HandBack(v1::HandBack { task: wire_task(*task), epoch: epoch.0 })
+        }
+        Action::ExpireLease { task, epoch } => {
+            Wire::ExpireLease(v1::ExpireLease { task: wire_task(*task), epoch: epoch.0 })
+        }
+        Action::CutChunk { task, epoch, at_part } => {
+            Wire::CutChunk(v1::CutChunk { task: wire_task(*task), epoch: epoch.0, at_part: at_part.0 })
+        }
+        Action::RetryTask { task } => Wire::RetryTask(v1::RetryTask { task: wire_task(*task) }),
+        other => unreachable!("`encode_action` handles {other:?}"),
+    }
+}
+
+fn decode_action(action: Wire) -> Result<Action, Malformed> {
+    Ok(match action {
+        Wire::SubmitJob(submit) => {
+            let spec = decode_spec(submit.spec.ok_or(Malformed("job spec"))?);
+            Action::SubmitJob { spec, profile: submit.profile }
+        }
+        Wire::CommitPlan(commit) => {
+            let plan = Box::new(decode_plan(commit.plan.ok_or(Malformed("plan"))?)?);
+            Action::CommitPlan { job: JobId(commit.job), plan }
+        }
+        Wire::RejectPlan(reject) => Action::RejectPlan { job: JobId(reject.job), reason: reject.reason },
+        Wire::RegisterWorker(worker) => Action::RegisterWorker {
+            name: worker.name,
+            incarnation: worker.incarnation,
+            slots: worker.slots,
+            memory: worker.memory,
+            scratch: worker.scratch,
+        },
+        Wire::LoseWorker(lose) => {
+            Action::LoseWorker { worker: WorkerId(lose.worker), cause: decode_cause(lose.cause())? }
+        }
+        Wire::CancelJob(cancel) => Action::CancelJob { job: JobId(cancel.job) },
+        Wire::PauseJob(pause) => Action::PauseJob { job: JobId(pause.job) },
+        Wire::ResumeJob(resume) => Action::ResumeJob { job: JobId(resume.job) },
+        Wire::PruneJobs(_) => Action::PruneJobs,
+        Wire::RetryTask(retry) => Action::RetryTask { task: task(retry.task)? },
+        Wire::Grant(grant) => Action::Grant {
+            task: task(grant.task)?,
+            worker: WorkerId(grant.worker),
+            parts: grant.parts.map(decode_range),
+            memory: grant.memory,
+        },
+        about_an_attempt => decode_attempt_action(about_an_attempt)?,
+    })
+}
+
+fn decode_attempt_action(action: Wire) -> Result<Action, Malformed> {
+    Ok(match action {
+        Wire::CommitPart(commit) => {
+            let (task, epoch) = attempt(commit.task, commit.epoch)?;
+            let record = artifact(commit.record)?;
+            let (encoded, reused) = (commit.encoded, commit.reused);
+            Action::CommitPart { task, epoch, part: PartIndex(commit.part), record, encoded, reused }
+        }
+        Wire::CommitTask(commit) => {
+            let (task, epoch) = attempt(commit.task, commit.epoch)?;
+            Action::CommitTask { task, epoch, result: decode_result(commit.result)? }
+        }
+        Wire::FailAttempt(fail) => {
+            let (task, epoch) = attempt(fail.task, fail.epoch)?;
+            let failure = fail.failure.ok_or(Malformed("failure"))?.try_into()?;
+            Action::FailAttempt { task, epoch, failure }
+        }
+        Wire::HandBack(back) => {
+            let (task, epoch) = attempt(back.task, back.epoch)?;
+            Action::HandBack { task, epoch }
+        }
+        Wire::ExpireLease(expire) => {
+            let (task, epoch) = attempt(expire.task, expire.epoch)?;
+            Action::ExpireLease { task, epoch }
+        }
+        Wire::CutChunk(cut) => {
+            let (task, epoch) = attempt(cut.task, cut.epoch)?;
+            Action::CutChunk { task, epoch, at_part: PartIndex(cut.at_part) }
+        }
+        _ => return Err(Malformed("action of a command")),
+    })
+}
+
+fn encode_result(result: &TaskResult) -> Option<v1::commit_task::Result> {
+    match result {
+        TaskResult::Index(index) => Some(v1::commit_task::Result::Index((**index).clone().into())),
+        TaskResult::Object(object) => Some(v1::commit_task::Result::Object((*object).into())),
+        TaskResult::Parts => None,
+    }
+}
+
+fn decode_result(result: Option<v1::commit_task::Result>) -> Result<TaskResult, Malformed> {
+    Ok(match result {
+        Some(v1::commit_task::Result::Index(index)) => TaskResult::Index(Box::new(index.try_into()?)),
+        Some(v1::commit_task::Result::Object(object)) => TaskResult::Object(object.try_into()?),
+        None => TaskResult::Parts,
+    })
+}
+
+fn encode_cause(cause: LossCause) -> v1::LossCause {
+    match cause {
+        LossCause::Silent => v1::LossCause::Silent,
+        LossCause::FarmRestarted => v1::LossCause::FarmRestarted,
+    }
+}
+
+fn decode_cause(cause: v1::LossCause) -> Result<LossCause, Malformed> {
+    match cause {
+        v1::LossCause::Unspecified => Err(Malformed("cause of a loss")),
+        v1::LossCause::Silent => Ok(LossCause::Silent),
+        v1::LossCause::FarmRestarted => Ok(LossCause::FarmRestarted),
+    }
+}
+
+pub(super) fn encode_spec(spec: &JobSpec) -> v1::JobSpec {
+    v1::JobSpec {
+        mezzanine: spec.mezzanine.clone(),
+        identity: spec.identity.clone().map(Into::into),
+        output: spec.output.clone(),
+        priority: spec.priority,
+        chunk_parts: spec.chunk_parts,
+        idempotency_key: spec.idempotency_key.clone(),
+    }
+}
+
+pub(super) fn decode_spec(spec: v1::JobSpec) -> JobSpec {
+    JobSpec {
+        mezzanine: spec.mezzanine,
+        identity: spec.identity.map(Into::into),
+        output: spec.output,
+        priority: spec.priority,
+        chunk_parts: spec.chunk_parts,
+        idempotency_key: spec.idempotency_key,
+    }
+}
+
+pub(super) fn encode_range(range: PartRange) -> v1::PartRange {
+    v1::PartRange { start: range.start, end: range.end }
+}
+
+pub(super) fn decode_range(range: v1::PartRange) -> PartRange {
+    PartRange { start: range.start, end: range.end }
+}
+
+pub(super) fn encode_plan(plan: &Plan) -> v1::Plan {
+    v1::Plan {
+        grid: Some(encode_grid(&plan.grid)),
+        chunk_parts: plan.chunk_parts,
+        tracks: plan.tracks.clone(),
+        renditions: plan.renditions,
+        encode_memory: plan.encode_memory,
+        measure_memory: plan.measure_memory,
+        warnings: plan.warnings.clone(),
+    }
+}
+
+pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {
+    Ok(Plan {
+        grid: decode_grid(plan.grid.ok_or(Malformed("grid of a plan"))?)?,
+        chunk_parts: plan.chunk_parts,
+        tracks: plan.tracks,
+        renditions: plan.renditions,
+        encode_memory: plan.encode_memory,
+        measure_memory: plan.measure_memory,
+        warnings: plan.warnings,
+    })
+}
+
+fn encode_grid(grid: &SegmentGrid) -> v1::SegmentGrid {
+    v1::SegmentGrid {
+        frames: grid.frames(),
+        segments_per_part: grid.segments_per_part(),
+        segment_frames: grid.segment_frames(),
+        segment_lengths: grid.listed_starts().windows(2).map(|pair| pair[1] - pair[0]).collect(),
+    }
+}
+
+fn decode_grid(grid: v1::SegmentGrid) -> Result<SegmentGrid, Malformed> {
+    let made = match grid.segment_frames {
+        Some(length) => SegmentGrid::regular(grid.frames, length, grid.segments_per_part),
+        None => {
+            let mut starts = vec![0_u64];
+            for length in grid.segment_lengths {
+                let start =
+                    starts[starts.len() - 1].checked_add(length).ok_or(Malformed("segment length"))?;
+                starts.push(start);
+            }
+            SegmentGrid::listed(grid.frames, starts, grid.segments_per_part)
+        }
+    };
+    made.map_err(|_| Malformed("grid of a plan"))
+}

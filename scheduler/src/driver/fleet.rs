@@ -1,0 +1,232 @@
+//! What the leader alone knows of workers: their links, what they were told, when they were heard, how far they are.
+
+use std::collections::BTreeMap;
+
+use reel_common::{Epoch, PartIndex, Stage, TaskId, WorkerId};
+use reel_proto::v1::{self, scheduler_message::Message};
+use reel_scheduler_core::FarmState;
+use reel_scheduler_core::lease::{LeaseClock, LeaseTerms};
+use reel_scheduler_core::placement;
+use tokio::sync::mpsc;
+
+use super::spec;
+
+/// Numbers the links of this process, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LinkId(u64);
+
+/// What came over a link.
+pub(super) enum LinkEvent {
+    /// A message of the worker.
+    Said(LinkId, Box<v1::WorkerMessage>),
+    /// The worker has dropped its end.
+    Gone(LinkId),
+}
+
+/// One worker's connection.
+struct Link {
+    sender: mpsc::Sender<v1::SchedulerMessage>,
+    worker: Option<WorkerId>,
+    told: BTreeMap<TaskId, Told>,
+}
+
+/// A lease that the worker knows of.
+#[derive(Clone, Copy)]
+struct Told {
+    epoch: Epoch,
+    /// For encode: the part after the last that it was told to do.
+    end: Option<u32>,
+}
+
+/// How far an attempt is, by its last heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    epoch: Epoch,
+    pub(super) frames_done: u64,
+    pub(super) frames_total: u64,
+    pub(super) part: Option<u32>,
+}
+
+/// The links, and the heartbeats of this leader's term.
+pub(super) struct Fleet {
+    links: BTreeMap<LinkId, Link>,
+    by_worker: BTreeMap<WorkerId, LinkId>,
+    progress: BTreeMap<TaskId, Progress>,
+    last_link: u64,
+    /// Who was heard of when.
+    pub(super) leases: LeaseClock,
+    /// The part that each encode attempt is at, for cutting chunks.
+    pub(super) in_hand: placement::Progress,
+}
+
+impl Fleet {
+    pub(super) fn new(terms: LeaseTerms) -> Fleet {
+        Fleet {
+            links: BTreeMap::new(),
+            by_worker: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            last_link: 0,
+            leases: LeaseClock::new(terms),
+            in_hand: placement::Progress::default(),
+        }
+    }
+
+    /// Forgets heartbeats at the start of a term: every lease is taken for fresh.
+    pub(super) fn begin_term(&mut self, terms: LeaseTerms) {
+        self.leases = LeaseClock::new(terms);
+        self.in_hand = placement::Progress::default();
+        self.progress.clear();
+    }
+
+    /// Adds a link; what comes over it goes to `events`.
+    pub(super) fn connect(
+        &mut self,
+        mut from_worker: mpsc::Receiver<v1::WorkerMessage>,
+        to_worker: mpsc::Sender<v1::SchedulerMessage>,
+        events: mpsc::Sender<LinkEvent>,
+    ) {
+        self.last_link += 1;
+        let id = LinkId(self.last_link);
+        self.links.insert(id, Link { sender: to_worker, worker: None, told: BTreeMap::new() });
+        tokio::spawn(async move {
+            while let Some(message) = from_worker.recv().await {
+                if events.send(LinkEvent::Said(id, Box::new(message))).await.is_err() {
+                    return;
+                }
+            }
+            // Nobody takes this when the driver is gone, and then it does not matter.
+            let _ = events.send(LinkEvent::Gone(id)).await;
+        });
+    }
+
+    /// Forgets a link, and says whose it was.
+    pub(super) fn disconnect(&mut self, id: LinkId) -> Option<WorkerId> {
+        let worker = self.links.remove(&id)?.worker?;
+        (self.by_worker.get(&worker) == Some(&id)).then(|| self.by_worker.remove(&worker));
+        Some(worker)
+    }
+
+    /// The worker that registered over a link.
+    pub(super) fn worker(&self, id: LinkId) -> Option<WorkerId> {
+        self.links.get(&id)?.worker
+    }
+
+    /// Notes that `worker` speaks over this link; what it holds already, it knows.
+    pub(super) fn registered(&mut self, id: LinkId, worker: WorkerId, state: &FarmState) {
+        if let Some(older) = self.by_worker.insert(worker, id).filter(|older| *older != id) {
+            self.links.remove(&older);
+        }
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.worker = Some(worker);
+        let held = state.leases_of_worker(worker);
+        link.told = held.map(|(task, lease)| (task, Told::new(state, task, lease.epoch))).collect();
+    }
+
+    /// Sends to a link. A worker that does not read its messages is cut off; its lease runs out.
+    pub(super) fn send(&mut self, id: LinkId, message: Message) {
+        let Some(link) = self.links.get(&id) else { return };
+        let message = v1::SchedulerMessage { message: Some(message) };
+        if let Err(mpsc::error::TrySendError::Full(_)) = link.sender.try_send(message) {
+            tracing::warn!(worker = ?link.worker, "the worker does not read its messages, its link is closed");
+            self.disconnect(id);
+        }
+    }
+
+    /// Takes a heartbeat: renews the worker and the attempts that it lists, and revokes what is not its own.
+    pub(super) fn beat(&mut self, id: LinkId, beat: v1::Heartbeat, state: &FarmState, now_ms: u64) {
+        let Some(worker) = self.worker(id) else { return };
+        self.send(id, Message::HeartbeatAck(v1::HeartbeatAck { sequence: beat.sequence }));
+        let mut renewed = Vec::new();
+        for running in beat.running {
+            let epoch = Epoch(running.epoch);
+            let Some(Ok(task)) = running.task.map(TaskId::try_from) else { continue };
+            if state.live(task, epoch).is_none_or(|lease| lease.worker != worker) {
+                self.ended(id, task);
+                self.send(id, Message::Revoke(v1::Revoke { task: running.task, epoch: running.epoch }));
+                continue;
+            }
+            renewed.push((task, epoch));
+            if let Some(v1::Progress { frames_done, frames_total, part }) = running.progress {
+                self.progress.insert(task, Progress { epoch, frames_done, frames_total, part });
+                if let Some(part) = part {
+                    self.in_hand.note(task, epoch, PartIndex(part));
+                }
+            }
+        }
+        self.leases.note_heartbeat(state, worker, renewed, now_ms);
+    }
+
+    /// The attempt has ended by the worker's own message, so it needs no revocation.
+    pub(super) fn ended(&mut self, id: LinkId, task: TaskId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.told.remove(&task);
+        }
+    }
+
+    /// How far a live attempt is.
+    pub(super) fn progress(&self, task: TaskId, epoch: Epoch) -> Option<Progress> {
+        self.progress.get(&task).copied().filter(|progress| progress.epoch == epoch)
+    }
+
+    /// Makes every connected worker know its leases as the state has them: grants, revocations, cuts.
+    pub(super) fn reconcile(&mut self, state: &FarmState, store_url: &str) {
+        let mut messages = Vec::new();
+        for (id, link) in &mut self.links {
+            if let Some(worker) = link.worker {
+                let told = std::mem::take(&mut link.told);
+                link.told =
+                    tell(state, store_url, worker, told, &mut |message| messages.push((*id, message)));
+            }
+        }
+        for (id, message) in messages {
+            self.send(id, message);
+        }
+        self.progress.retain(|task, progress| state.live(*task, progress.epoch).is_some());
+        self.in_hand.retain_live(state);
+    }
+}
+
+impl Told {
+    fn new(state: &FarmState, task: TaskId, epoch: Epoch) -> Told {
+        let range = || state.jobs.get(&task.job)?.chunk(task.index);
+        Told { epoch, end: range().filter(|_| task.stage == Stage::Encode).map(|range| range.end) }
+    }
+}
+
+/// Says what has changed for one worker, and returns what it knows now.
+fn tell(
+    state: &FarmState,
+    store_url: &str,
+    worker: WorkerId,
+    told: BTreeMap<TaskId, Told>,
+    say: &mut impl FnMut(Message),
+) -> BTreeMap<TaskId, Told> {
+    let mut known = BTreeMap::new();
+    for (task, before) in told {
+        let epoch = before.epoch.0;
+        if state.live(task, before.epoch).is_none() {
+            say(Message::Revoke(v1::Revoke { task: Some(task.into()), epoch }));
+            continue;
+        }
+        let now = Told::new(state, task, before.epoch);
+        if let Some(end) = now.end.filter(|end| before.end.is_some_and(|before| *end < before)) {
+            say(Message::CutChunk(v1::CutChunk {
+                task: Some(task.into()),
+                epoch,
+                first_part_given_away: end,
+            }));
+        }
+        known.insert(task, now);
+    }
+    for (task, lease) in state.leases_of_worker(worker) {
+        if known.contains_key(&task) {
+            continue;
+        }
+        match spec::grant(state, store_url, task) {
+            Some(grant) => say(Message::Grant(grant)),
+            None => tracing::error!(%task, epoch = lease.epoch.0, "the lease has no task to hand out"),
+        }
+        known.insert(task, Told::new(state, task, lease.epoch));
+    }
+    known
+}

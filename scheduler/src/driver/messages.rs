@@ -1,0 +1,181 @@
+//! What workers say, and the answers to it.
+
+use reel_common::{Epoch, Failure, PartIndex, TaskId};
+use reel_proto::Malformed;
+use reel_proto::v1::{self, Verdict, scheduler_message, worker_message::Message};
+use reel_scheduler_core::{Accepted, Action, LossCause, Reply, TaskResult};
+
+use super::Driver;
+use super::batch::Asker;
+use super::clock::millis;
+use super::fleet::LinkId;
+use crate::scheduler::{Refused, Submitted};
+
+impl Driver {
+    pub(super) fn on_message(&mut self, link: LinkId, message: v1::WorkerMessage) {
+        let Some(message) = message.message else {
+            return self.on_malformed(link, Malformed("worker message"));
+        };
+        match message {
+            Message::Register(register) => {
+                let v1::Register { name, incarnation, slots, memory_bytes, scratch_bytes } = register;
+                let (memory, scratch) = (memory_bytes, scratch_bytes);
+                let action = Action::RegisterWorker { name, incarnation, slots, memory, scratch };
+                self.propose(action, Asker::Register(link));
+            }
+            Message::Heartbeat(beat) => {
+                let now_ms = millis(self.started.elapsed());
+                self.fleet.beat(link, beat, &self.state, now_ms);
+                self.touch_views();
+            }
+            request => match parse(request) {
+                Ok(Request { request, task, ends, action }) => {
+                    self.propose(action, Asker::Worker { link, request, task, ends });
+                }
+                Err(error) => self.on_malformed(link, error),
+            },
+        }
+    }
+
+    /// An agent that sends what it cannot mean is of another version: it is cut off before it does harm.
+    fn on_malformed(&mut self, link: LinkId, error: Malformed) {
+        tracing::error!(%error, "a worker sent a message that cannot be read, its link is closed");
+        self.on_gone(link);
+    }
+
+    /// Whoever holds the other end says by dropping it that the agent is gone for good.
+    pub(super) fn on_gone(&mut self, link: LinkId) {
+        let Some(worker) = self.fleet.disconnect(link) else { return };
+        tracing::warn!(%worker, "a worker is gone");
+        if self.state.workers.contains_key(&worker) {
+            self.propose(Action::LoseWorker { worker, cause: LossCause::Silent }, Asker::Leader);
+        }
+    }
+
+    /// Passes the reply to a command on to whoever waits for it.
+    pub(super) fn answer(&mut self, asker: Asker, reply: Reply) {
+        match asker {
+            Asker::Leader => {
+                if let Reply::Refused(refusal) = reply {
+                    tracing::debug!(%refusal, "a decision came too late");
+                }
+            }
+            Asker::Submit(sender) => drop(sender.send(submitted(reply))),
+            Asker::Cancel(job, sender) => drop(sender.send(match reply {
+                Reply::Refused(refusal) => Err(Refused::from_core(refusal, job)),
+                _ => Ok(()),
+            })),
+            Asker::Register(link) => self.answer_register(link, reply),
+            Asker::Worker { link, request, task, ends } => {
+                let verdict = verdict(&reply);
+                if ends || verdict == Verdict::Superseded {
+                    self.fleet.ended(link, task);
+                }
+                self.send_verdict(link, request, verdict);
+            }
+        }
+    }
+
+    fn answer_register(&mut self, link: LinkId, reply: Reply) {
+        match reply {
+            Reply::Accepted(Accepted::Worker(worker)) | Reply::Duplicate(Accepted::Worker(worker)) => {
+                self.fleet.registered(link, worker, &self.state);
+                let registered = v1::Registered {
+                    worker: worker.0,
+                    heartbeat_ms: millis(self.config.leases.heartbeat),
+                    lease_ms: millis(self.config.leases.lease),
+                };
+                self.fleet.send(link, scheduler_message::Message::Registered(registered));
+            }
+            other => {
+                tracing::error!(reply = ?other, "a worker cannot be registered, its link is closed");
+                self.fleet.disconnect(link);
+            }
+        }
+    }
+
+    /// Tells whoever waits that nothing was done, or that it is not known.
+    pub(super) fn refuse(&mut self, asker: Asker, reason: &str) {
+        match asker {
+            Asker::Leader => {}
+            Asker::Submit(sender) => drop(sender.send(Err(Refused::Unavailable(reason.to_owned())))),
+            Asker::Cancel(_, sender) => drop(sender.send(Err(Refused::Unavailable(reason.to_owned())))),
+            // The agent asks again until it is answered.
+            Asker::Register(_) | Asker::Worker { .. } => {}
+        }
+    }
+
+    fn send_verdict(&mut self, link: LinkId, request: u64, verdict: Verdict) {
+        let answer = v1::Answer { request, verdict: verdict.into() };
+        self.fleet.send(link, scheduler_message::Message::Answer(answer));
+    }
+}
+
+fn submitted(reply: Reply) -> Result<Submitted, Refused> {
+    match reply {
+        Reply::Accepted(Accepted::Job(job)) => Ok(Submitted { job, duplicate: false }),
+        Reply::Duplicate(Accepted::Job(job)) => Ok(Submitted { job, duplicate: true }),
+        Reply::Refused(refusal) => Err(Refused::Request(refusal.to_string())),
+        other => Err(Refused::Request(format!("the submit was answered with {other:?}"))),
+    }
+}
+
+fn verdict(reply: &Reply) -> Verdict {
+    match reply {
+        Reply::Accepted(_) => Verdict::Accepted,
+        Reply::Duplicate(_) => Verdict::Duplicate,
+        Reply::Superseded => Verdict::Superseded,
+        Reply::Refused(refusal) => {
+            tracing::error!(%refusal, "a worker's commit was refused");
+            Verdict::Superseded
+        }
+    }
+}
+
+/// A worker's request about an attempt.
+struct Request {
+    request: u64,
+    task: TaskId,
+    /// Whether acceptance ends the attempt.
+    ends: bool,
+    action: Action,
+}
+
+fn parse(message: Message) -> Result<Request, Malformed> {
+    match message {
+        Message::CommitPart(commit) => {
+            let (task, epoch) = attempt(commit.task, commit.epoch)?;
+            let record = commit.record.ok_or(Malformed("part record"))?.try_into()?;
+            let (encoded, reused) = (commit.renditions_encoded, commit.renditions_reused);
+            let action =
+                Action::CommitPart { task, epoch, part: PartIndex(commit.part), record, encoded, reused };
+            Ok(Request { request: commit.request, task, ends: false, action })
+        }
+        Message::CommitTask(commit) => {
+            let (task, epoch) = attempt(commit.task, commit.epoch)?;
+            let result = match commit.result {
+                Some(v1::commit_task::Result::Index(index)) => TaskResult::Index(Box::new(index.try_into()?)),
+                Some(v1::commit_task::Result::Object(object)) => TaskResult::Object(object.try_into()?),
+                None => TaskResult::Parts,
+            };
+            let action = Action::CommitTask { task, epoch, result };
+            Ok(Request { request: commit.request, task, ends: true, action })
+        }
+        Message::FailAttempt(fail) => {
+            let (task, epoch) = attempt(fail.task, fail.epoch)?;
+            let failure = Failure::try_from(fail.failure.ok_or(Malformed("failure"))?)?;
+            let action = Action::FailAttempt { task, epoch, failure };
+            Ok(Request { request: fail.request, task, ends: true, action })
+        }
+        Message::HandBack(back) => {
+            let (task, epoch) = attempt(back.task, back.epoch)?;
+            let action = Action::HandBack { task, epoch };
+            Ok(Request { request: back.request, task, ends: true, action })
+        }
+        Message::Register(_) | Message::Heartbeat(_) => Err(Malformed("request of a worker")),
+    }
+}
+
+fn attempt(task: Option<v1::TaskId>, epoch: u64) -> Result<(TaskId, Epoch), Malformed> {
+    Ok((task.ok_or(Malformed("task"))?.try_into()?, Epoch(epoch)))
+}

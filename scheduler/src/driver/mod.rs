@@ -1,0 +1,398 @@
+//! The one owner of the farm's state: events come in, the leader decides, entries go out, effects follow what was
+//! applied.
+//!
+//! Effects are levels, not edges: after each entry, [`Fleet::reconcile`] tells every connected worker how its leases
+//! differ from what it knows. A new leader therefore needs no memory of what the last one said.
+
+mod batch;
+mod clock;
+mod fleet;
+mod messages;
+mod requests;
+mod spec;
+mod views;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use reel_profiles::Profile;
+use reel_proto::v1;
+use reel_scheduler_core::lease::LeaseTerms;
+use reel_scheduler_core::view::{jobs_to_plan, next_backoff_deadline, prune_is_due};
+use reel_scheduler_core::{Action, Command, FarmState, LossCause, placement, plan};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use self::batch::{Asker, Batch};
+use self::clock::{Clock, millis};
+use self::fleet::{Fleet, LinkEvent};
+use self::views::Watchers;
+use crate::codec;
+use crate::config::SchedulerConfig;
+use crate::raft::{Applied, MAX_RECORD_BYTES, OwnerCall, ProposeError, Raft, Role};
+use crate::scheduler::{JobSpec, Refused, StartError, Submitted};
+use crate::view::JobView;
+
+/// Calls of the log that may wait for the owner; each is one entry.
+const OWNER_CALLS: usize = 64;
+/// Worker messages that may wait.
+const LINK_EVENTS: usize = 1024;
+/// Leases are checked and waiting tasks placed at least this often.
+const TICK: Duration = Duration::from_secs(1);
+/// Watchers are told at most this often, but at once when a job's state changes.
+const VIEW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a client asks.
+pub(crate) enum Request {
+    Submit {
+        spec: Box<JobSpec>,
+        reply: oneshot::Sender<Result<Submitted, Refused>>,
+    },
+    Cancel {
+        job: reel_common::JobId,
+        reply: oneshot::Sender<Result<(), Refused>>,
+    },
+    Watch {
+        job: reel_common::JobId,
+        reply: oneshot::Sender<Result<watch::Receiver<JobView>, Refused>>,
+    },
+    Connect {
+        from_worker: mpsc::Receiver<v1::WorkerMessage>,
+        to_worker: mpsc::Sender<v1::SchedulerMessage>,
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// A driver that runs.
+pub(crate) struct Started {
+    /// Whether this node leads.
+    pub(crate) leading: watch::Receiver<bool>,
+    /// Why it cannot go on.
+    pub(crate) failure: watch::Receiver<Option<String>>,
+    /// Ends when the requests' sender is dropped, or after a failure.
+    pub(crate) task: JoinHandle<()>,
+}
+
+enum Event {
+    Owner(OwnerCall),
+    Proposed(Result<Applied, ProposeError>),
+    Role,
+    Link(LinkEvent),
+    Request(Request),
+    Tick,
+    Views,
+    Stop,
+}
+
+type InFlight = Pin<Box<dyn Future<Output = Result<Applied, ProposeError>> + Send>>;
+
+struct Driver {
+    config: SchedulerConfig,
+    state: FarmState,
+    raft: Raft,
+    role: watch::Receiver<Role>,
+    calls: mpsc::Receiver<OwnerCall>,
+    requests: mpsc::Receiver<Request>,
+    link_events: mpsc::Receiver<LinkEvent>,
+    link_sender: mpsc::Sender<LinkEvent>,
+    leading: watch::Sender<bool>,
+    failure: watch::Sender<Option<String>>,
+    fleet: Fleet,
+    watchers: Watchers,
+    batch: Batch,
+    in_flight: Option<(InFlight, Vec<Asker>)>,
+    clock: Clock,
+    /// Counts for leases, whatever the wall clock does.
+    started: Instant,
+    /// Something has happened that may let a task be placed.
+    unsettled: bool,
+    next_tick: Instant,
+    views_due: Option<Instant>,
+    abandon_fleet: bool,
+}
+
+/// Opens the log, applies what is in it, and starts the driver.
+pub(crate) async fn start(
+    config: SchedulerConfig,
+    requests: mpsc::Receiver<Request>,
+) -> Result<Started, StartError> {
+    let (owner, mut calls) = mpsc::channel(OWNER_CALLS);
+    let mut state = FarmState::default();
+    let (dir, node) = (config.dir.clone(), config.node_id);
+    let mut opening = Box::pin(async move { Raft::start(&dir, node, owner).await });
+    let raft = loop {
+        tokio::select! {
+            opened = &mut opening => break opened.map_err(|error| StartError::Log(error.to_string()))?,
+            Some(call) = calls.recv() => serve(&mut state, call),
+        }
+    };
+    let (leading, leads) = watch::channel(false);
+    let (failure, failed) = watch::channel(None);
+    let (link_sender, link_events) = mpsc::channel(LINK_EVENTS);
+    let now = Instant::now();
+    let mut role = raft.role();
+    role.mark_changed();
+    let driver = Driver {
+        role,
+        calls,
+        requests,
+        link_events,
+        link_sender,
+        leading,
+        failure,
+        fleet: Fleet::new(terms(&config)),
+        watchers: Watchers::default(),
+        batch: Batch::default(),
+        in_flight: None,
+        clock: Clock::new(state.clock_ms),
+        started: now,
+        unsettled: true,
+        next_tick: now + TICK,
+        views_due: None,
+        abandon_fleet: config.abandon_fleet,
+        config,
+        state,
+        raft,
+    };
+    let task = tokio::spawn(driver.run());
+    Ok(Started { leading: leads, failure: failed, task })
+}
+
+fn terms(config: &SchedulerConfig) -> LeaseTerms {
+    LeaseTerms { ttl_ms: millis(config.leases.lease), grace_ms: millis(config.leases.grace) }
+}
+
+/// Answers a call of the log.
+fn serve(state: &mut FarmState, call: OwnerCall) {
+    // A caller that is gone has stopped; what it asked is done all the same.
+    match call {
+        OwnerCall::Apply { index, commands, reply } => {
+            let replies = commands.into_iter().map(|command| state.apply(index, command)).collect();
+            let _ = reply.send(replies);
+        }
+        OwnerCall::Copy { reply } => drop(reply.send(state.clone())),
+        OwnerCall::Restore { state: restored, reply } => {
+            *state = *restored;
+            let _ = reply.send(());
+        }
+    }
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            match self.next_event().await {
+                Event::Stop => break,
+                event => self.handle(event),
+            }
+            if self.failure.borrow().is_some() {
+                break;
+            }
+            self.advance();
+        }
+        self.stop().await;
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let open = !self.batch.is_full();
+        tokio::select! {
+            Some(call) = self.calls.recv() => Event::Owner(call),
+            result = settled(&mut self.in_flight) => Event::Proposed(result),
+            Ok(()) = self.role.changed() => Event::Role,
+            Some(event) = self.link_events.recv(), if open => Event::Link(event),
+            request = self.requests.recv(), if open => request.map_or(Event::Stop, Event::Request),
+            () = sleep_until(self.next_tick) => Event::Tick,
+            () = due(self.views_due) => Event::Views,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Owner(call) => serve(&mut self.state, call),
+            Event::Proposed(result) => self.on_proposed(result),
+            Event::Role => self.on_role(),
+            Event::Link(LinkEvent::Said(link, message)) => self.on_message(link, *message),
+            Event::Link(LinkEvent::Gone(link)) => self.on_gone(link),
+            Event::Request(request) => self.on_request(request),
+            Event::Tick => self.on_tick(),
+            Event::Views => self.on_views(),
+            Event::Stop => {}
+        }
+    }
+
+    /// Decides and proposes, unless an entry is on its way: then the state is about to change.
+    fn advance(&mut self) {
+        if self.in_flight.is_some() {
+            return;
+        }
+        if std::mem::take(&mut self.unsettled) && *self.leading.borrow() {
+            self.decide();
+        }
+        if self.batch.is_empty() {
+            return;
+        }
+        let (commands, askers) = self.batch.take_entry();
+        self.in_flight = Some((Box::pin(self.raft.propose(&commands)), askers));
+    }
+
+    /// What the leader wants by itself: plans, forgetting, grants and cuts.
+    fn decide(&mut self) {
+        for job in jobs_to_plan(&self.state) {
+            if let Some(action) = self.plan(job) {
+                self.propose(action, Asker::Leader);
+            }
+        }
+        if prune_is_due(&self.state) {
+            self.propose(Action::PruneJobs, Asker::Leader);
+        }
+        for command in placement::place(&self.state, &self.fleet.in_hand, self.clock.now_ms()) {
+            self.batch.push(command, Asker::Leader);
+        }
+        self.schedule_tick();
+    }
+
+    /// The next tick, or the end of a backoff where that is earlier.
+    fn schedule_tick(&mut self) {
+        let now_ms = self.clock.now_ms();
+        let wait = next_backoff_deadline(&self.state, now_ms)
+            .map_or(TICK, |deadline| TICK.min(Duration::from_millis(deadline - now_ms)));
+        self.next_tick = self.next_tick.min(Instant::now() + wait);
+    }
+
+    fn plan(&self, id: reel_common::JobId) -> Option<Action> {
+        let job = self.state.jobs.get(&id)?;
+        let (index, text) = (job.index.as_ref()?, self.state.profiles.get(&job.profile)?);
+        let planned =
+            Profile::parse(text, "profile").map_err(|error| error.to_string()).and_then(|profile| {
+                plan(index, &profile, job.spec.chunk_parts).map_err(|error| error.to_string())
+            });
+        let commit = match planned {
+            Ok(plan) => Action::CommitPlan { job: id, plan: Box::new(plan) },
+            Err(reason) => return Some(Action::RejectPlan { job: id, reason }),
+        };
+        let fits = codec::encoded_len(&Command::at(0, commit.clone())) < MAX_RECORD_BYTES - 1024;
+        let reason =
+            || "the title has too many segments of different lengths: use longer segments".to_owned();
+        Some(if fits { commit } else { Action::RejectPlan { job: id, reason: reason() } })
+    }
+
+    fn propose(&mut self, action: Action, asker: Asker) {
+        self.batch.push(Command::at(self.clock.now_ms(), action), asker);
+    }
+
+    fn on_proposed(&mut self, result: Result<Applied, ProposeError>) {
+        let Some((_, askers)) = self.in_flight.take() else { return };
+        match result {
+            Ok(applied) => {
+                for (asker, reply) in askers.into_iter().zip(applied) {
+                    self.answer(asker, reply);
+                }
+                self.fleet.reconcile(&self.state, &self.config.store_url);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an entry was not accepted");
+                for asker in askers {
+                    self.refuse(asker, &error.to_string());
+                }
+            }
+        }
+        self.unsettled = true;
+        self.touch_views();
+    }
+
+    fn on_role(&mut self) {
+        let role = self.role.borrow_and_update().clone();
+        let leads = matches!(role, Role::Leader { .. });
+        match role {
+            Role::Leader { term } => self.begin_term(term),
+            Role::Follower => tracing::info!("this scheduler does not lead"),
+            Role::Failed(reason) => {
+                self.failure.send_replace(Some(reason));
+            }
+        }
+        self.leading.send_replace(leads);
+    }
+
+    fn begin_term(&mut self, term: u64) {
+        tracing::info!(term, "this scheduler leads");
+        self.clock = Clock::new(self.state.clock_ms);
+        self.fleet.begin_term(terms(&self.config));
+        if std::mem::take(&mut self.abandon_fleet) {
+            let workers: Vec<_> = self.state.workers.keys().copied().collect();
+            for worker in workers {
+                self.propose(Action::LoseWorker { worker, cause: LossCause::FarmRestarted }, Asker::Leader);
+            }
+        }
+        self.unsettled = true;
+    }
+
+    fn on_tick(&mut self) {
+        self.next_tick = Instant::now() + TICK;
+        if !*self.leading.borrow() {
+            return;
+        }
+        let expired = self.fleet.leases.expire(&self.state, millis(self.started.elapsed()));
+        if expired.held_back > 0 {
+            tracing::error!(
+                workers = expired.held_back,
+                "many workers fell silent at once: their work is kept for now"
+            );
+        }
+        for action in expired.actions {
+            tracing::warn!(?action, "a worker or lease was not heard of");
+            self.propose(action, Asker::Leader);
+        }
+        self.unsettled = true;
+    }
+
+    fn on_views(&mut self) {
+        self.views_due = None;
+        self.watchers.publish(&self.state, &self.fleet);
+    }
+
+    /// Tells watchers soon, or now where a job has begun or ended.
+    fn touch_views(&mut self) {
+        if self.watchers.is_empty() {
+            return;
+        }
+        if self.watchers.have_news(&self.state) {
+            self.on_views();
+        } else {
+            self.views_due.get_or_insert_with(|| Instant::now() + VIEW_INTERVAL);
+        }
+    }
+
+    /// Closes the log, which may still ask for what it has to apply, and refuses everybody who waits.
+    async fn stop(mut self) {
+        let reason = self.failure.borrow().clone().unwrap_or_else(|| "the scheduler has stopped".to_owned());
+        let flying = self.in_flight.take().map(|(_, askers)| askers).unwrap_or_default();
+        for asker in flying.into_iter().chain(self.batch.take_askers()) {
+            self.refuse(asker, &reason);
+        }
+        self.requests.close();
+        let Driver { raft, mut calls, mut state, .. } = self;
+        let mut closing = Box::pin(raft.shutdown());
+        loop {
+            tokio::select! {
+                () = &mut closing => return,
+                Some(call) = calls.recv() => serve(&mut state, call),
+            }
+        }
+    }
+}
+
+async fn settled(in_flight: &mut Option<(InFlight, Vec<Asker>)>) -> Result<Applied, ProposeError> {
+    match in_flight {
+        Some((proposal, _)) => proposal.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

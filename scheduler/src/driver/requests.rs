@@ -1,0 +1,74 @@
+//! What clients ask.
+
+use reel_common::JobId;
+use reel_profiles::Profile;
+use reel_scheduler_core::view::open_job_like;
+use reel_scheduler_core::{Action, JobSpec as CoreSpec, Refusal};
+use tokio::sync::oneshot;
+
+use super::batch::Asker;
+use super::{Driver, Request};
+use crate::scheduler::{JobSpec, Refused, Submitted};
+
+impl Driver {
+    pub(super) fn on_request(&mut self, request: Request) {
+        let leads = *self.leading.borrow();
+        let elsewhere = || Refused::Unavailable("this scheduler is not the leader".to_owned());
+        match request {
+            Request::Submit { reply, .. } if !leads => drop(reply.send(Err(elsewhere()))),
+            Request::Cancel { reply, .. } if !leads => drop(reply.send(Err(elsewhere()))),
+            Request::Submit { spec, reply } => self.on_submit(*spec, reply),
+            Request::Cancel { job, reply } => {
+                self.propose(Action::CancelJob { job }, Asker::Cancel(job, reply))
+            }
+            Request::Watch { job, reply } => {
+                let receiver = self.watchers.watch(job, &self.state, &self.fleet);
+                drop(reply.send(receiver.ok_or(Refused::UnknownJob(job))));
+            }
+            Request::Connect { from_worker, to_worker, reply } => {
+                self.fleet.connect(from_worker, to_worker, self.link_sender.clone());
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn on_submit(&mut self, spec: JobSpec, reply: oneshot::Sender<Result<Submitted, Refused>>) {
+        let JobSpec { profile, profile_name, .. } = &spec;
+        if profile.len() > CoreSpec::MAX_PROFILE_BYTES {
+            let (length, limit) = (profile.len(), CoreSpec::MAX_PROFILE_BYTES);
+            let problem =
+                format!("{profile_name}: the profile has {length} bytes, at most {limit} are allowed");
+            return drop(reply.send(Err(Refused::Profile(problem))));
+        }
+        if let Err(error) = Profile::parse(profile, profile_name) {
+            return drop(reply.send(Err(Refused::Profile(error.to_string()))));
+        }
+        let profile = spec.profile;
+        let spec = CoreSpec {
+            mezzanine: spec.mezzanine,
+            identity: spec.identity,
+            output: spec.output,
+            priority: spec.priority,
+            chunk_parts: spec.chunk_parts,
+            idempotency_key: spec.idempotency_key,
+        };
+        // The same command given again takes up the work where it is.
+        if spec.idempotency_key.is_none()
+            && let Some(job) = open_job_like(&self.state, &spec, &profile)
+        {
+            return drop(reply.send(Ok(Submitted { job, duplicate: true })));
+        }
+        self.propose(Action::SubmitJob { spec, profile }, Asker::Submit(reply));
+    }
+}
+
+impl Refused {
+    /// The refusal of a request about `job`.
+    pub(super) fn from_core(refusal: Refusal, job: JobId) -> Refused {
+        match refusal {
+            Refusal::UnknownJob(_) => Refused::UnknownJob(job),
+            Refusal::WrongState { state, .. } => Refused::WrongState { job, state },
+            other => Refused::Request(other.to_string()),
+        }
+    }
+}

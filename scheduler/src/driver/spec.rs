@@ -1,0 +1,83 @@
+//! The task that a lease stands for, as the message that hands it to a worker.
+
+use reel_common::{Artifact, TaskId};
+use reel_proto::v1::{self, task_spec::Work as WireWork};
+use reel_scheduler_core::FarmState;
+use reel_scheduler_core::view::{JobHistory, Work, staging_path, task_inputs};
+
+/// The grant of the live lease of `task`; `None` where the job lacks what the stage needs, which a live lease excludes.
+pub(super) fn grant(state: &FarmState, store_url: &str, task: TaskId) -> Option<v1::Grant> {
+    let inputs = task_inputs(state, task)?;
+    let output = inputs.spec.output.clone();
+    let spec = v1::TaskSpec {
+        task: Some(task.into()),
+        attempt: inputs.attempt.0,
+        epoch: inputs.epoch.0,
+        mezzanine: inputs.spec.mezzanine.clone(),
+        identity: inputs.spec.identity.clone().map(Into::into),
+        profile: inputs.profile.to_owned(),
+        store: store_url.to_owned(),
+        work: Some(wire_work(inputs.work, staging_path(&output, task.job))),
+        output,
+    };
+    Some(v1::Grant { spec: Some(spec), memory_bytes: inputs.memory })
+}
+
+fn wire_work(work: Work, staging: String) -> WireWork {
+    match work {
+        Work::Index => WireWork::Index(v1::IndexTask {}),
+        Work::Encode { index, parts } => WireWork::Encode(v1::EncodeTask {
+            index: wire(index),
+            parts: parts.into_iter().map(Into::into).collect(),
+        }),
+        Work::Audio { index, track } => WireWork::Audio(v1::AudioTask { index: wire(index), track }),
+        Work::Assemble { index, parts, audio } => WireWork::Assemble(v1::AssembleTask {
+            index: wire(index),
+            parts: parts.into_iter().map(Into::into).collect(),
+            audio: audio.into_iter().map(Into::into).collect(),
+        }),
+        // The tree is found by its path; that it is the assembly's, the runner checks.
+        Work::Measure { index, .. } => {
+            WireWork::Measure(v1::MeasureTask { index: wire(index), tree: staging })
+        }
+        Work::Deliver { index, assembly, proof, history } => WireWork::Deliver(v1::DeliverTask {
+            index: wire(index),
+            assembly: wire(assembly),
+            proof: wire(proof),
+            history: Some(wire_history(history)),
+        }),
+    }
+}
+
+fn wire(artifact: Artifact) -> Option<v1::Artifact> {
+    Some(artifact.into())
+}
+
+fn wire_history(history: JobHistory) -> v1::JobHistory {
+    let attempts = history.attempts.into_iter().map(|attempt| v1::AttemptRecord {
+        task: Some(attempt.task.into()),
+        attempt: attempt.attempt.0,
+        epoch: attempt.epoch.0,
+        worker: attempt.worker,
+        started_ms: attempt.started_ms,
+        ended_ms: attempt.ended_ms,
+        outcome: attempt.outcome.name().to_owned(),
+        message: attempt.message,
+    });
+    let parts = history.parts.into_iter().map(|part| v1::PartHistory {
+        worker: part.worker,
+        epoch: part.epoch.0,
+        renditions_encoded: part.encoded,
+        renditions_reused: part.reused,
+    });
+    v1::JobHistory {
+        job: history.job.0,
+        submitted_ms: history.submitted_ms,
+        attempts: attempts.collect(),
+        attempts_total: history.attempts_total,
+        parts: parts.collect(),
+        parts_encoded_twice: history.parts_encoded_twice,
+        renditions_encoded: history.renditions_encoded,
+        renditions_reused: history.renditions_reused,
+    }
+}

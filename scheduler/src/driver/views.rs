@@ -1,0 +1,149 @@
+//! Jobs for their watchers: the replicated state and, for work in hand, the heartbeats.
+
+use std::collections::BTreeMap;
+
+use reel_common::{JobId, PartIndex, SegmentGrid, Stage, TaskId};
+use reel_scheduler_core::FarmState;
+use reel_scheduler_core::state::{Job, Lease, PartRange};
+use reel_scheduler_core::view::{self as core, job_view};
+use tokio::sync::watch;
+
+use super::fleet::Fleet;
+use crate::view::{JobReason, JobView, RunningView, StageView};
+
+/// The watched jobs.
+#[derive(Default)]
+pub(super) struct Watchers {
+    jobs: BTreeMap<JobId, watch::Sender<JobView>>,
+}
+
+impl Watchers {
+    /// A receiver of a job's views; `None` where there is no such job.
+    pub(super) fn watch(
+        &mut self,
+        id: JobId,
+        state: &FarmState,
+        fleet: &Fleet,
+    ) -> Option<watch::Receiver<JobView>> {
+        let view = view(state, fleet, id)?;
+        Some(self.jobs.entry(id).or_insert_with(|| watch::channel(view).0).subscribe())
+    }
+
+    /// Whether anybody watches.
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Tells the watchers what has changed; forgets jobs that nobody watches any more and jobs that are over.
+    pub(super) fn publish(&mut self, state: &FarmState, fleet: &Fleet) {
+        self.jobs.retain(|id, sender| {
+            let Some(view) = view(state, fleet, *id).filter(|_| !sender.is_closed()) else { return false };
+            let open = !view.is_over();
+            sender.send_if_modified(|current| {
+                let changed = *current != view;
+                *current = view;
+                changed
+            });
+            open
+        });
+    }
+
+    /// Whether a watched job is over and its watchers do not know.
+    pub(super) fn have_news(&self, state: &FarmState) -> bool {
+        self.jobs.iter().any(|(id, sender)| {
+            let now = state.jobs.get(id).map(|job| job.state);
+            now.is_none_or(|now| now != sender.borrow().state)
+        })
+    }
+}
+
+/// A job as it is now.
+fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
+    let (job, seen) = (state.jobs.get(&id)?, job_view(state, id)?);
+    let planned = job.plan.is_some();
+    let stages = seen.stages.iter().filter(|stage| planned || stage.stage == Stage::Index);
+    Some(JobView {
+        id,
+        state: seen.state,
+        reason: reason(job),
+        stages: stages.map(|stage| stage_view(state, fleet, job, id, stage)).collect(),
+        running: state.leases_of_job(id).map(|(task, lease)| running(job, fleet, task, lease)).collect(),
+        warnings: seen.warnings,
+        frames: seen.frames,
+        parts_total: seen.parts_total,
+        parts_committed: seen.parts_committed,
+        attempts: seen.attempts,
+        parts_encoded_twice: seen.parts_encoded_twice,
+        renditions_encoded: seen.renditions_encoded,
+        renditions_reused: seen.renditions_reused,
+        report: job.report,
+        submitted_ms: seen.submitted_ms,
+        ended_ms: seen.ended_ms,
+    })
+}
+
+fn reason(job: &Job) -> Option<JobReason> {
+    let failed = job.failure.as_ref()?;
+    Some(JobReason {
+        task: failed.task,
+        worker: failed.worker.clone(),
+        class: failed.failure.class,
+        message: failed.failure.message.clone(),
+        evidence: failed.failure.evidence.clone(),
+    })
+}
+
+fn running(job: &Job, fleet: &Fleet, task: TaskId, lease: &Lease) -> RunningView {
+    let progress = fleet.progress(task, lease.epoch);
+    RunningView {
+        task,
+        attempt: lease.attempt,
+        epoch: lease.epoch,
+        worker: job.workers.get(&lease.worker).cloned().unwrap_or_default(),
+        frames_done: progress.map_or(0, |progress| progress.frames_done),
+        frames_total: progress.map_or(0, |progress| progress.frames_total),
+        part: progress.and_then(|progress| progress.part),
+    }
+}
+
+fn stage_view(state: &FarmState, fleet: &Fleet, job: &Job, id: JobId, seen: &core::StageView) -> StageView {
+    let leases: Vec<_> = state.leases_of_job(id).filter(|(task, _)| task.stage == seen.stage).collect();
+    let (frames_done, frames_total) = match (&job.plan, seen.stage) {
+        (Some(plan), Stage::Encode) => encode_frames(fleet, job, &plan.grid, &leases),
+        _ => leases
+            .iter()
+            .filter_map(|(task, lease)| fleet.progress(*task, lease.epoch))
+            .fold((0, 0), |(done, total), progress| {
+                (done + progress.frames_done, total + progress.frames_total)
+            }),
+    };
+    let core::StageView { stage, total, done, running } = *seen;
+    StageView { stage, total, done, running, frames_done, frames_total }
+}
+
+/// Frames of the title that are encoded, and all: committed parts whole, parts in hand by the share of the attempt.
+fn encode_frames(fleet: &Fleet, job: &Job, grid: &SegmentGrid, leases: &[(TaskId, &Lease)]) -> (u64, u64) {
+    let committed: u64 =
+        job.encode.committed.keys().map(|part| frames(grid, PartRange::new(part.0, part.0 + 1))).sum();
+    let in_hand = leases.iter().filter_map(|(task, lease)| {
+        let progress = fleet.progress(*task, lease.epoch)?;
+        let granted = lease.granted?;
+        let range = PartIndex(granted.start)..PartIndex(granted.end);
+        let counted: u64 = job
+            .encode
+            .committed
+            .range(range)
+            .map(|(part, _)| frames(grid, PartRange::new(part.0, part.0 + 1)))
+            .sum();
+        let all = frames(grid, granted);
+        let share =
+            u128::from(all) * u128::from(progress.frames_done) / u128::from(progress.frames_total.max(1));
+        Some(u64::try_from(share).unwrap_or(all).min(all).saturating_sub(counted))
+    });
+    ((committed + in_hand.sum::<u64>()).min(grid.frames()), grid.frames())
+}
+
+fn frames(grid: &SegmentGrid, parts: PartRange) -> u64 {
+    let start = |part: u32| grid.segment_start(u64::from(part) * u64::from(grid.segments_per_part()));
+    start(parts.end).saturating_sub(start(parts.start))
+}

@@ -1,0 +1,251 @@
+//! The replicated log, behind one facade: commands go in, the owner of the state applies them in order, replies come
+//! out. Nothing outside this folder knows openraft or sled.
+
+mod disk;
+mod envelope;
+mod log_store;
+mod machine;
+mod network;
+mod snapshot;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
+use openraft::{BasicNode, Config, ReadPolicy, SnapshotPolicy};
+use reel_scheduler_core::{Command, FarmState, Reply};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+pub(crate) use self::disk::{MAX_RECORD_BYTES, OpenError};
+use self::log_store::LogStore;
+use self::machine::Machine;
+use self::network::NoPeers;
+use self::snapshot::SnapshotFolder;
+use self::types::{Proposal, Types};
+use crate::codec;
+
+/// A leader sends a heartbeat this often.
+const HEARTBEAT_MS: u64 = 300;
+/// A follower that hears nothing stands for election after this long, at least and at most.
+const ELECTION_MS: (u64, u64) = (1500, 3000);
+/// Entries after which a snapshot is taken: a restart reads at most about this many.
+const SNAPSHOT_EVERY: u64 = 5000;
+/// Entries kept behind a snapshot, for a peer that lags a little.
+const KEPT_ENTRIES: u64 = 1000;
+/// Entries removed at once, so that purging costs few writes.
+const PURGE_BATCH: u64 = 256;
+/// How long the database may take to close. It only waits for its last sync.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the log asks of the one owner of the state.
+pub(crate) enum OwnerCall {
+    /// Apply the commands of one entry, in order.
+    Apply {
+        /// The entry's index.
+        index: u64,
+        /// Its commands.
+        commands: Vec<Command>,
+        /// One answer for each.
+        reply: oneshot::Sender<Vec<Reply>>,
+    },
+    /// Give a copy of the state, for a snapshot.
+    Copy {
+        /// Where to.
+        reply: oneshot::Sender<FarmState>,
+    },
+    /// Take this state, from a snapshot.
+    Restore {
+        /// The state.
+        state: Box<FarmState>,
+        /// Told when it is taken.
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// The answers to the commands of one entry, in order; none for an entry of Raft itself.
+pub(crate) type Applied = Vec<Reply>;
+
+/// What this node is to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Not the leader, or not yet caught up.
+    Follower,
+    /// The leader, with every committed entry applied.
+    Leader {
+        /// Its term.
+        term: u64,
+    },
+    /// The log cannot be written any more: the node stops.
+    Failed(String),
+}
+
+/// Why a proposal has no answer. Its commands may or may not be in the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ProposeError {
+    /// Another node leads, or none.
+    #[error("this scheduler is not the leader")]
+    NotLeader,
+    /// The commands do not fit in an entry.
+    #[error("the request has {0} bytes, at most {MAX_RECORD_BYTES} fit in a log entry")]
+    TooLarge(usize),
+    /// The node has stopped.
+    #[error("the scheduler has stopped: {0}")]
+    Stopped(String),
+}
+
+/// Why the log cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The folder cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log or the state that it gives cannot be used.
+    #[error("the scheduler's log cannot be started: {0}")]
+    Raft(String),
+}
+
+/// One node of the cluster.
+pub(crate) struct Raft {
+    inner: openraft::Raft<Types, Machine>,
+    role: watch::Receiver<Role>,
+    watcher: JoinHandle<()>,
+    closed: disk::Closed,
+}
+
+impl Raft {
+    /// Opens the log in `dir` and joins the cluster; a new folder becomes a cluster of one. The calls to `owner` must
+    /// be answered from now on: what is in the log is applied before this returns.
+    pub(crate) async fn start(
+        dir: &Path,
+        node: u64,
+        owner: mpsc::Sender<OwnerCall>,
+    ) -> Result<Raft, StartError> {
+        std::fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.to_owned(), source })?;
+        let (store, closed) = LogStore::open(dir, node).await?;
+        let snapshots = SnapshotFolder::open(dir)?;
+        check_reach(dir, &store, &snapshots)?;
+        let refused = |error: String| StartError::Raft(error);
+        let machine = Machine::new(owner, snapshots);
+        let config = Arc::new(config().validate().map_err(|error| refused(error.to_string()))?);
+        let inner = openraft::Raft::new(node, config, NoPeers, store, machine)
+            .await
+            .map_err(|error| refused(error.to_string()))?;
+        if !inner.is_initialized().await.map_err(|error| refused(error.to_string()))? {
+            let alone = BTreeMap::from([(node, BasicNode::new(""))]);
+            inner.initialize(alone).await.map_err(|error| refused(error.to_string()))?;
+        }
+        let (sender, role) = watch::channel(Role::Follower);
+        let watcher = tokio::spawn(watch_role(inner.clone(), sender));
+        Ok(Raft { inner, role, watcher, closed })
+    }
+
+    /// What this node is, from now on.
+    pub(crate) fn role(&self) -> watch::Receiver<Role> {
+        self.role.clone()
+    }
+
+    /// Proposes commands as one entry; the future ends when they are applied.
+    pub(crate) fn propose(
+        &self,
+        commands: &[Command],
+    ) -> impl Future<Output = Result<Applied, ProposeError>> + Send + use<> {
+        let entry = codec::encode_entry(commands);
+        let raft = self.inner.clone();
+        async move {
+            // Leaves room for what surrounds the entry in its record.
+            if entry.len() + 64 > MAX_RECORD_BYTES {
+                return Err(ProposeError::TooLarge(entry.len()));
+            }
+            match raft.client_write(Proposal(entry.into())).await {
+                Ok(response) => Ok(response.data),
+                Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
+                    Err(ProposeError::NotLeader)
+                }
+                Err(error) => Err(ProposeError::Stopped(error.to_string())),
+            }
+        }
+    }
+
+    /// Stops the node and closes its folder.
+    pub(crate) async fn shutdown(self) {
+        let Raft { inner, role, watcher, closed } = self;
+        if let Err(error) = inner.shutdown().await {
+            tracing::error!(%error, "the log did not stop in order");
+        }
+        watcher.abort();
+        let _ = watcher.await;
+        drop((inner, role));
+        if tokio::time::timeout(CLOSE_TIMEOUT, closed).await.is_err() {
+            tracing::warn!("the log's folder is still open");
+        }
+    }
+}
+
+fn config() -> Config {
+    Config {
+        cluster_name: "reelfarm".to_owned(),
+        heartbeat_interval: HEARTBEAT_MS,
+        election_timeout_min: ELECTION_MS.0,
+        election_timeout_max: ELECTION_MS.1,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
+        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+        purge_batch_size: PURGE_BATCH,
+        ..Config::default()
+    }
+}
+
+/// What was purged must be in the snapshot, or state has been lost.
+fn check_reach(dir: &Path, store: &LogStore, snapshots: &SnapshotFolder) -> Result<(), OpenError> {
+    let path = dir.to_owned();
+    let purged = store.last_purged();
+    let current = snapshots.current();
+    let found = purged.and_then(|purged| Ok((purged, current?.and_then(|(meta, _)| meta.last_log_id))));
+    match found {
+        Ok((purged, snapshot)) if purged <= snapshot => Ok(()),
+        Ok((purged, _)) => {
+            let index = purged.map_or(0, |id| id.index);
+            Err(OpenError::Damaged {
+                path,
+                what: format!("the snapshot of the first {index} log entries is missing"),
+            })
+        }
+        Err(error) => Err(OpenError::Damaged { path, what: error.to_string() }),
+    }
+}
+
+/// Tells the role: a leader only after it has applied all that was committed before its term.
+async fn watch_role(raft: openraft::Raft<Types, Machine>, role: watch::Sender<Role>) {
+    let mut metrics = raft.metrics();
+    loop {
+        let (running, leads, term) = {
+            let now = metrics.borrow_and_update();
+            (now.running_state.clone(), now.current_leader == Some(now.id), now.current_term)
+        };
+        let next = match (running, leads) {
+            (Err(error), _) => Role::Failed(error.to_string()),
+            (Ok(()), false) => Role::Follower,
+            (Ok(()), true) if *role.borrow() == (Role::Leader { term }) => Role::Leader { term },
+            (Ok(()), true) => match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
+                Ok(_) => Role::Leader { term },
+                Err(_) => Role::Follower,
+            },
+        };
+        let failed = matches!(next, Role::Failed(_));
+        role.send_if_modified(|current| {
+            let changed = *current != next;
+            *current = next;
+            changed
+        });
+        if failed || metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}

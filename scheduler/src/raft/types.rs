@@ -1,0 +1,131 @@
+//! The types that openraft is instantiated with, and their stored form.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+
+use bytes::Bytes;
+use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, StoredMembershipOf, VoteOf};
+use openraft::impls::leader_id_std;
+use openraft::{BasicNode, EntryPayload};
+use prost::Message;
+use reel_proto::log::v1;
+
+use super::Applied;
+
+openraft::declare_raft_types!(
+    /// One leader in a term, numbered nodes with an address, commands as encoded bytes.
+    pub(crate) Types:
+        D = Proposal,
+        R = Applied,
+        LeaderId = leader_id_std::LeaderId<Self::Term, Self::NodeId>,
+);
+
+pub(super) type LogId = LogIdOf<Types>;
+pub(super) type Vote = VoteOf<Types>;
+pub(super) type Entry = EntryOf<Types>;
+pub(super) type Membership = openraft::Membership<u64, BasicNode>;
+pub(super) type StoredMembership = StoredMembershipOf<Types>;
+pub(super) type SnapshotMeta = SnapshotMetaOf<Types>;
+
+/// An encoded `reel.log.v1.Entry`: a batch of commands.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Proposal(pub(crate) Bytes);
+
+impl fmt::Debug for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proposal({} bytes)", self.0.len())
+    }
+}
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+pub(super) fn invalid(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.into())
+}
+
+pub(super) fn encode_log_id(id: &LogId) -> v1::LogId {
+    v1::LogId { term: id.leader_id.term, index: id.index }
+}
+
+pub(super) fn decode_log_id(id: v1::LogId) -> LogId {
+    LogId::new_term_index(id.term, id.index)
+}
+
+pub(super) fn decode_log_id_bytes(bytes: &[u8]) -> io::Result<LogId> {
+    v1::LogId::decode(bytes).map(decode_log_id).map_err(|error| invalid(error.to_string()))
+}
+
+pub(super) fn encode_vote(vote: &Vote) -> Vec<u8> {
+    let (term, node) = (vote.leader_id.term, vote.leader_id.voted_for);
+    v1::Vote { term, node, committed: vote.committed }.encode_to_vec()
+}
+
+pub(super) fn decode_vote(bytes: &[u8]) -> io::Result<Vote> {
+    let vote = v1::Vote::decode(bytes).map_err(|error| invalid(error.to_string()))?;
+    Ok(Vote {
+        leader_id: leader_id_std::LeaderId { term: vote.term, voted_for: vote.node },
+        committed: vote.committed,
+    })
+}
+
+pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
+    let payload = match &entry.payload {
+        EntryPayload::Blank => None,
+        EntryPayload::Normal(proposal) => Some(v1::record::Payload::Entry(proposal.0.to_vec())),
+        EntryPayload::Membership(membership) => {
+            Some(v1::record::Payload::Membership(encode_membership(membership)))
+        }
+    };
+    v1::Record { id: Some(encode_log_id(&entry.log_id)), payload }.encode_to_vec()
+}
+
+pub(super) fn decode_entry(index: u64, bytes: &[u8]) -> io::Result<Entry> {
+    let record = v1::Record::decode(bytes).map_err(|error| invalid(format!("log entry {index}: {error}")))?;
+    let id = record.id.filter(|id| id.index == index);
+    let log_id =
+        decode_log_id(id.ok_or_else(|| invalid(format!("log entry {index} has another entry's id")))?);
+    let payload = match record.payload {
+        None => EntryPayload::Blank,
+        Some(v1::record::Payload::Entry(bytes)) => EntryPayload::Normal(Proposal(bytes.into())),
+        Some(v1::record::Payload::Membership(membership)) => {
+            EntryPayload::Membership(decode_membership(membership)?)
+        }
+    };
+    Ok(Entry { log_id, payload })
+}
+
+fn encode_membership(membership: &Membership) -> v1::Membership {
+    let configs = membership.get_joint_config().iter();
+    v1::Membership {
+        configs: configs.map(|set| v1::VoterSet { voters: set.iter().copied().collect() }).collect(),
+        nodes: membership
+            .nodes()
+            .map(|(id, node)| v1::Node { id: *id, address: node.addr.clone() })
+            .collect(),
+    }
+}
+
+fn decode_membership(membership: v1::Membership) -> io::Result<Membership> {
+    let configs = membership.configs.into_iter();
+    let configs = configs.map(|set| set.voters.into_iter().collect::<BTreeSet<_>>()).collect();
+    let nodes = membership.nodes.into_iter().map(|node| (node.id, BasicNode { addr: node.address }));
+    Membership::new(configs, nodes.collect::<BTreeMap<_, _>>()).map_err(|error| invalid(error.to_string()))
+}
+
+pub(super) fn encode_stored_membership(stored: &StoredMembership) -> v1::StoredMembership {
+    v1::StoredMembership {
+        id: stored.log_id().as_ref().map(encode_log_id),
+        membership: Some(encode_membership(stored.membership())),
+    }
+}
+
+pub(super) fn decode_stored_membership(stored: v1::StoredMembership) -> io::Result<StoredMembership> {
+    let Some(id) = stored.id else { return Ok(StoredMembership::default()) };
+    let membership = stored.membership.ok_or_else(|| invalid("a membership lacks its voters"))?;
+    Ok(StoredMembership::new(Some(decode_log_id(id)), decode_membership(membership)?))
+}

@@ -1,0 +1,99 @@
+//! A job as its watchers see it.
+
+use reel_common::{Artifact, AttemptNumber, Epoch, FailureClass, JobId, Stage, TaskId};
+use reel_scheduler_core::state::JobState;
+
+/// How far a job is. Committed work comes from the replicated state, work in hand from heartbeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobView {
+    /// Its number.
+    pub id: JobId,
+    /// Its state.
+    pub state: JobState,
+    /// Why it failed.
+    pub reason: Option<JobReason>,
+    /// What admission had to say.
+    pub warnings: Vec<String>,
+    /// Every stage that the job has, in order; before the plan only index.
+    pub stages: Vec<StageView>,
+    /// Attempts that run, in task order.
+    pub running: Vec<RunningView>,
+    /// Frames of the title; 0 before the index.
+    pub frames: u64,
+    /// Parts of the plan; 0 before it.
+    pub parts_total: u32,
+    /// Parts whose renditions are all in the store.
+    pub parts_committed: u32,
+    /// Attempts granted so far.
+    pub attempts: u64,
+    /// Commits of an already committed part whose attempt encoded anything of it.
+    pub parts_encoded_twice: u64,
+    /// Renditions of parts that were encoded.
+    pub renditions_encoded: u64,
+    /// Renditions of parts that were found in the store.
+    pub renditions_reused: u64,
+    /// The report, once it is delivered.
+    pub report: Option<Artifact>,
+    /// When it was accepted, in milliseconds since 1970.
+    pub submitted_ms: u64,
+    /// When it ended, likewise.
+    pub ended_ms: Option<u64>,
+}
+
+impl JobView {
+    /// Whether nothing more will happen.
+    pub fn is_over(&self) -> bool {
+        !self.state.is_open()
+    }
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobReason {
+    /// The task that failed; `None` where the job could not be planned.
+    pub task: Option<TaskId>,
+    /// The worker it ran on; empty where there was none.
+    pub worker: String,
+    /// The class of the failure.
+    pub class: FailureClass,
+    /// What is wrong, where, and what to do.
+    pub message: String,
+    /// What was seen: exit status and the end of the runner's stderr.
+    pub evidence: String,
+}
+
+/// How far one stage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageView {
+    /// Which one.
+    pub stage: Stage,
+    /// What it has to do: parts for encode, tracks for audio, 1 for the others.
+    pub total: u32,
+    /// How much of that is committed.
+    pub done: u32,
+    /// Attempts that run.
+    pub running: u32,
+    /// Frames (or bytes, for stages that count bytes) that are done, work in hand included.
+    pub frames_done: u64,
+    /// Of so many; 0 where it is not known yet.
+    pub frames_total: u64,
+}
+
+/// An attempt that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningView {
+    /// Its task.
+    pub task: TaskId,
+    /// Which try it is.
+    pub attempt: AttemptNumber,
+    /// Its fencing token.
+    pub epoch: Epoch,
+    /// Name of its worker.
+    pub worker: String,
+    /// Frames (or bytes) of this attempt that are done.
+    pub frames_done: u64,
+    /// Of so many; 0 before the first heartbeat that says.
+    pub frames_total: u64,
+    /// The part in hand, for encode.
+    pub part: Option<u32>,
+}
