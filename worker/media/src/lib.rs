@@ -1,5 +1,6 @@
 //! libav, x264, pixels and samples: index, exact range decode, encode, proof. The only room with `unsafe`.
 
+mod audio;
 mod decode;
 mod demux;
 mod encode;
@@ -12,6 +13,7 @@ mod picture;
 mod recipe;
 mod timeline;
 
+pub use audio::{AudioJob, audio};
 pub use encode::{EncodeEvents, EncodeJob, encode};
 pub use error::MediaError;
 pub use index::index;

@@ -5,9 +5,9 @@ mod gather;
 mod rap;
 
 use ffmpeg_next as ff;
-use reel_common::{AudioFacts, Rational, Timing, VideoFacts};
+use reel_common::{Artifact, AudioFacts, IndexSummary, Rational, SegmentGrid, Timing, VideoFacts};
 use reel_profiles::Profile;
-use reel_proto::v1;
+use reel_proto::{Malformed, v1};
 use reel_store::Source;
 
 use self::gather::Gathered;
@@ -145,13 +145,6 @@ fn summarise(
     random_access_points: usize,
 ) -> Result<v1::IndexSummary, MediaError> {
     let timeline = Timeline::new(index)?;
-    let timing = match timeline.constant_rate() {
-        Some(rate) => Timing::Constant { rate },
-        None => Timing::Variable {
-            average_rate: timeline.average_rate(),
-            segment_starts: segment_starts(&timeline, profile.segment_seconds),
-        },
-    };
     Ok(v1::IndexSummary {
         artifact: None,
         container: index.container.clone(),
@@ -160,9 +153,36 @@ fn summarise(
         frames: timeline.frames(),
         random_access_points: random_access_points as u64,
         duration: Some(timeline.duration().into()),
-        timing: Some(timing.into()),
+        timing: Some(timing(&timeline, profile).into()),
         bytes_read: source.bytes_read(),
     })
+}
+
+fn timing(timeline: &Timeline, profile: &Profile) -> Timing {
+    match timeline.constant_rate() {
+        Some(rate) => Timing::Constant { rate },
+        None => Timing::Variable {
+            average_rate: timeline.average_rate(),
+            segment_starts: segment_starts(timeline, profile.segment_seconds),
+        },
+    }
+}
+
+/// Where the segments of a title begin, as the plan cuts it.
+pub(crate) fn grid(index: &v1::Index, timeline: &Timeline, profile: &Profile) -> Result<SegmentGrid, MediaError> {
+    let facts = index.video.as_ref().and_then(|video| video.facts.clone()).unwrap_or_default();
+    let summary = IndexSummary {
+        artifact: Artifact::of(&[]),
+        container: index.container.clone(),
+        video: facts.try_into().map_err(|error: Malformed| MediaError::failed(error.to_string()))?,
+        audio: Vec::new(),
+        frames: timeline.frames(),
+        random_access_points: 0,
+        duration: timeline.duration(),
+        timing: timing(timeline, profile),
+        bytes_read: 0,
+    };
+    profile.grid(&summary).map_err(|error| MediaError::invalid(error.to_string()))
 }
 
 /// With a variable frame rate, segment k begins at the first frame shown at or after k segment lengths; a tail

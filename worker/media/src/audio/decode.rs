@@ -1,0 +1,289 @@
+//! Decoded sound at a wanted rate and channel count, each block with its place on the title's timeline.
+
+use std::collections::VecDeque;
+
+use ffmpeg_next as ff;
+use ff::format::sample::{Sample, Type};
+use ff::software::resampling;
+use reel_common::{AudioFacts, Rational};
+use reel_store::Source;
+
+use crate::MediaError;
+use crate::demux::{Demuxer, rational};
+
+/// Containers round times, so a packet that is off by less than this, in seconds, follows its predecessor; one that
+/// is off by more stands behind a gap or an overlap.
+const JITTER: (i64, i64) = (1, 100);
+/// libav's audio frames are far smaller; a larger one is damage.
+const MAX_FRAME_SAMPLES: usize = 1 << 20;
+
+/// A block of planar samples.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sound {
+    /// The first sample's number on the title's timeline.
+    pub(crate) start: u64,
+    /// One row for each channel, all of one length.
+    pub(crate) channels: Vec<Vec<f32>>,
+}
+
+impl Sound {
+    /// Samples of each channel.
+    pub(crate) fn frames(&self) -> usize {
+        self.channels.first().map_or(0, Vec::len)
+    }
+
+    /// The piece of the block that lies in `[from, end)`.
+    pub(crate) fn within(mut self, from: u64, end: u64) -> Self {
+        let skip = usize::try_from(from.saturating_sub(self.start)).unwrap_or(usize::MAX).min(self.frames());
+        let keep = usize::try_from(end.saturating_sub(self.start)).unwrap_or(usize::MAX).min(self.frames());
+        for channel in &mut self.channels {
+            channel.truncate(keep.max(skip));
+            channel.drain(..skip);
+        }
+        self.start += skip as u64;
+        self
+    }
+}
+
+/// Calls back for each packet of an audio stream, with its time on the container's timeline in seconds.
+pub(super) fn each_packet(
+    source: &Source,
+    facts: &AudioFacts,
+    mut take: impl FnMut(Option<Rational>, &[u8]),
+) -> Result<(), MediaError> {
+    let mut packets = Packets::open(source, facts)?;
+    while let Some(packet) = packets.next(source)? {
+        let time = packet.pts().and_then(|pts| Rational::whole(pts).checked_mul(packets.time_base));
+        take(time, packet.data().unwrap_or_default());
+    }
+    Ok(())
+}
+
+struct Packets {
+    demuxer: Demuxer,
+    stream: usize,
+    time_base: Rational,
+}
+
+impl Packets {
+    fn open(source: &Source, facts: &AudioFacts) -> Result<Self, MediaError> {
+        let mut demuxer = Demuxer::open(source)?;
+        let stream = facts.stream as usize;
+        demuxer.keep_only(stream);
+        let time_base = demuxer.input.stream(stream).and_then(|stream| rational(stream.time_base()));
+        let time_base = time_base.ok_or_else(|| {
+            MediaError::failed(format!("{} has no audio stream {stream} any more", source.location()))
+        })?;
+        Ok(Packets { demuxer, stream, time_base })
+    }
+
+    fn next(&mut self, source: &Source) -> Result<Option<ff::Packet>, MediaError> {
+        loop {
+            let mut packet = ff::Packet::empty();
+            match packet.read(&mut self.demuxer.input) {
+                Ok(()) if packet.stream() == self.stream => return Ok(Some(packet)),
+                Ok(()) => {}
+                Err(ff::Error::Eof) => return Ok(None),
+                Err(error) => {
+                    let place = source.location();
+                    return Err(MediaError::failed(format!("reading the sound of {place} failed: {error}")));
+                }
+            }
+        }
+    }
+}
+
+/// Decodes and resamples one audio stream.
+pub(crate) struct SoundReader<'a> {
+    source: &'a Source,
+    packets: Packets,
+    decoder: ff::decoder::Audio,
+    origin: Rational,
+    rate: u32,
+    layout: ff::ChannelLayout,
+    resampler: Option<resampling::Context>,
+    /// The number of the next sample that the resampler gives, which may lie before the title.
+    position: i64,
+    /// When the next decoded sample is due on the container's timeline, in seconds.
+    due: Option<Rational>,
+    ready: VecDeque<Sound>,
+    drained: bool,
+    bad_packets: u64,
+}
+
+impl<'a> SoundReader<'a> {
+    /// Opens the stream that `facts` tell of.
+    pub(crate) fn open(
+        source: &'a Source,
+        facts: &AudioFacts,
+        origin: Rational,
+        rate: u32,
+        channels: u32,
+    ) -> Result<Self, MediaError> {
+        let packets = Packets::open(source, facts)?;
+        let refuse = |error: ff::Error| {
+            let place = source.location();
+            MediaError::invalid(format!("{place}: its sound, `{}`, cannot be decoded: {error}", facts.codec))
+        };
+        let stream = packets.demuxer.input.stream(packets.stream).ok_or(ff::Error::StreamNotFound).map_err(refuse)?;
+        let mut context = ff::codec::Context::from_parameters(stream.parameters()).map_err(refuse)?;
+        // SAFETY: the context was just made. Without its time base the decoder could not skip priming samples.
+        unsafe {
+            (*context.as_mut_ptr()).pkt_timebase = stream.time_base().into();
+            (*context.as_mut_ptr()).flags |= ff::ffi::AV_CODEC_FLAG_BITEXACT as i32;
+        }
+        let decoder = context.decoder().audio().map_err(refuse)?;
+        Ok(SoundReader {
+            source,
+            packets,
+            decoder,
+            origin,
+            rate,
+            layout: ff::ChannelLayout::default(channels as i32),
+            resampler: None,
+            position: 0,
+            due: None,
+            ready: VecDeque::new(),
+            drained: false,
+            bad_packets: 0,
+        })
+    }
+
+    /// The next block, in ascending order; blocks before the title's beginning are left out.
+    pub(crate) fn next(&mut self) -> Result<Option<Sound>, MediaError> {
+        while self.ready.is_empty() && !self.drained {
+            let mut frame = ff::frame::Audio::empty();
+            match self.decoder.receive_frame(&mut frame) {
+                Ok(()) => self.take(&mut frame)?,
+                Err(ff::Error::Other { errno }) if errno == ff::ffi::EAGAIN => self.feed()?,
+                Err(ff::Error::Eof) => {
+                    self.flush_resampler()?;
+                    self.drained = true;
+                }
+                Err(_) => self.bad_packets += 1,
+            }
+            if self.bad_packets > 0 {
+                let place = self.source.location();
+                let seconds = self.due.and_then(|due| due.checked_sub(self.origin)).map_or(0.0, Rational::to_f64);
+                return Err(MediaError::invalid(format!(
+                    "{place} is damaged: its sound does not decode near {seconds:.3} s; deliver it again"
+                )));
+            }
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    fn feed(&mut self) -> Result<(), MediaError> {
+        let sent = match self.packets.next(self.source)? {
+            Some(packet) => self.decoder.send_packet(&packet),
+            None => self.decoder.send_eof(),
+        };
+        if matches!(sent, Err(ff::Error::InvalidData)) {
+            self.bad_packets += 1;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: &mut ff::frame::Audio) -> Result<(), MediaError> {
+        let (rate, samples) = (frame.rate(), frame.samples());
+        if samples == 0 || samples > MAX_FRAME_SAMPLES || rate == 0 {
+            return Ok(());
+        }
+        if frame.channel_layout().is_empty() {
+            frame.set_channel_layout(ff::ChannelLayout::default(frame.channels().into()));
+        }
+        let time = frame.timestamp().or(frame.pts()).and_then(|pts| Rational::whole(pts).checked_mul(self.packets.time_base));
+        let follows = match (self.due, time) {
+            (Some(due), Some(time)) => time.checked_sub(due).is_some_and(is_jitter),
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if !follows {
+            self.flush_resampler()?;
+            let place = time.unwrap_or(self.origin).checked_sub(self.origin).unwrap_or(Rational::ZERO);
+            self.position = place.checked_mul(Rational::whole(self.rate.into())).map_or(0, Rational::round);
+            self.due = Some(time.unwrap_or(self.origin));
+        }
+        let length = Rational::new(samples as i64, rate.into()).unwrap_or(Rational::ZERO);
+        self.due = self.due.and_then(|due| due.checked_add(length));
+        self.resample(frame)
+    }
+
+    fn resample(&mut self, frame: &ff::frame::Audio) -> Result<(), MediaError> {
+        let definition = (frame.format(), frame.channel_layout(), frame.rate());
+        let fits = |context: &resampling::Context| {
+            let input = context.input();
+            (input.format, input.channel_layout, input.rate) == definition
+        };
+        if !self.resampler.as_ref().is_some_and(fits) {
+            self.flush_resampler()?;
+            let (format, layout, rate) = definition;
+            let wanted = Sample::F32(Type::Planar);
+            let context = resampling::Context::get(format, layout, rate, wanted, self.layout, self.rate);
+            self.resampler = Some(context.map_err(|error| MediaError::library("converting the sound", error))?);
+        }
+        let Some(resampler) = &mut self.resampler else { return Ok(()) };
+        let mut output = ff::frame::Audio::empty();
+        resampler.run(frame, &mut output).map_err(|error| MediaError::library("converting the sound", error))?;
+        self.place(&output);
+        Ok(())
+    }
+
+    /// Takes the last samples out of the resampler before something new begins.
+    fn flush_resampler(&mut self) -> Result<(), MediaError> {
+        let Some(mut resampler) = self.resampler.take() else { return Ok(()) };
+        loop {
+            let mut output = ff::frame::Audio::empty();
+            let more = resampler.flush(&mut output);
+            more.map_err(|error| MediaError::library("converting the sound", error))?;
+            if output.samples() == 0 {
+                return Ok(());
+            }
+            self.place(&output);
+        }
+    }
+
+    fn place(&mut self, output: &ff::frame::Audio) {
+        let samples = output.samples();
+        if samples == 0 {
+            return;
+        }
+        let before = usize::try_from(-self.position).unwrap_or(0).min(samples);
+        let channels = (0..output.planes()).map(|plane| output.plane::<f32>(plane)[before..].to_vec());
+        let block = Sound { start: self.position.max(0) as u64, channels: channels.collect() };
+        self.position += samples as i64;
+        if block.frames() > 0 {
+            self.ready.push_back(block);
+        }
+    }
+}
+
+fn is_jitter(difference: Rational) -> bool {
+    Rational::new(JITTER.0, JITTER.1)
+        .is_some_and(|limit| difference <= limit && difference.checked_add(limit).is_some_and(|sum| sum >= Rational::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sound(start: u64, samples: std::ops::Range<i32>) -> Sound {
+        Sound { start, channels: vec![samples.map(|sample| sample as f32).collect()] }
+    }
+
+    #[test]
+    fn a_block_is_cut_to_what_is_wanted() {
+        assert_eq!(sound(10, 0..5).within(0, 100), sound(10, 0..5));
+        assert_eq!(sound(10, 0..5).within(12, 100), sound(12, 2..5));
+        assert_eq!(sound(10, 0..5).within(0, 12), sound(10, 0..2));
+        assert_eq!(sound(10, 0..5).within(20, 100).frames(), 0);
+        assert_eq!(sound(10, 0..5).within(0, 3).frames(), 0);
+    }
+
+    #[test]
+    fn jitter_is_told_from_a_gap() {
+        let milliseconds = |ms| Rational::new(ms, 1000).unwrap();
+        assert!(is_jitter(milliseconds(9)) && is_jitter(milliseconds(-9)) && is_jitter(Rational::ZERO));
+        assert!(!is_jitter(milliseconds(11)) && !is_jitter(milliseconds(-11)));
+    }
+}

@@ -1,0 +1,135 @@
+//! Audio as a whole-track task: decoded, placed sample by sample on the title's timeline, encoded once from end to end.
+
+mod aac;
+mod decode;
+
+use std::path::{Path, PathBuf};
+
+use reel_common::{AudioFacts, DigestWriter, Rational, RecipeHasher, RecipeKey};
+use reel_profiles::{AudioTrack, Profile};
+use reel_proto::v1;
+use reel_store::Source;
+
+use self::aac::AacTrack;
+pub(crate) use self::decode::{Sound, SoundReader};
+use crate::MediaError;
+use crate::index::grid;
+use crate::recipe::library_versions;
+use crate::timeline::Timeline;
+
+/// An audio track to make.
+pub struct AudioJob<'a> {
+    /// The mezzanine.
+    pub source: &'a Source,
+    /// Its index.
+    pub index: &'a v1::Index,
+    /// The recipe.
+    pub profile: &'a Profile,
+    /// Number of the `[[audio]]` entry of the profile, from 0.
+    pub track: usize,
+    /// Where the finished file is left.
+    pub scratch: &'a Path,
+}
+
+/// Where a track comes from and how long it is.
+struct TrackPlan<'a> {
+    track: &'a AudioTrack,
+    facts: AudioFacts,
+    /// Title time 0 on the container's timeline, in seconds.
+    origin: Rational,
+    /// Samples of the presentation.
+    samples: u64,
+    /// The sample before which each segment ends.
+    segment_ends: Vec<u64>,
+}
+
+/// Makes one audio track, or finds it in the store.
+pub fn audio(
+    job: &AudioJob<'_>,
+    find: &mut dyn FnMut(RecipeKey) -> Option<v1::AudioRecord>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(v1::AudioRecord, Option<PathBuf>), MediaError> {
+    use_portable_arithmetic();
+    let plan = plan(job)?;
+    let key = key(job, &plan)?;
+    if let Some(record) = find(key) {
+        return Ok((record, None));
+    }
+    let path = job.scratch.join(format!("{key}.m4s"));
+    let mut output = AacTrack::create(&path, plan.track, plan.samples, &plan.segment_ends)?;
+    let mut sound = SoundReader::open(job.source, &plan.facts, plan.origin, plan.track.sample_rate, plan.track.channels)?;
+    let mut placed = 0;
+    while let Some(block) = sound.next()? {
+        let block = block.within(placed, plan.samples);
+        output.silence(block.start.saturating_sub(placed))?;
+        output.push(&block)?;
+        placed = placed.max(block.start + block.frames() as u64);
+        progress(placed, plan.samples);
+    }
+    output.silence(plan.samples - placed)?;
+    let record = v1::AudioRecord {
+        name: plan.track.name.clone(),
+        recipe_key: key.0.0.to_vec(),
+        language: plan.facts.language.clone(),
+        source_stream: plan.facts.stream,
+        ..output.finish()?
+    };
+    Ok((record, Some(path)))
+}
+
+/// Floating point in vector units rounds differently from machine to machine; plain C does not.
+fn use_portable_arithmetic() {
+    // SAFETY: sets a global of libavutil; a runner does one task, and no codec is open yet.
+    unsafe { ffmpeg_next::ffi::av_force_cpu_flags(0) };
+}
+
+fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
+    let malformed = |error: reel_proto::Malformed| MediaError::failed(error.to_string());
+    let facts = job.index.audio.iter().cloned().map(AudioFacts::try_from);
+    let facts: Vec<AudioFacts> = facts.collect::<Result<_, _>>().map_err(malformed)?;
+    let source = job.profile.tracks(&facts).into_iter().find(|source| source.track as usize == job.track);
+    let source = source.and_then(|source| facts.get(source.source as usize)).cloned();
+    let (Some(facts), Some(track)) = (source, job.profile.audio.get(job.track)) else {
+        let place = job.source.location();
+        return Err(MediaError::invalid(format!("{place} has no sound for audio track {} of the profile", job.track)));
+    };
+    let timeline = Timeline::new(job.index)?;
+    let video = job.index.video.as_ref().and_then(|video| video.origin);
+    let origin = video.ok_or_else(|| MediaError::failed("the index has no origin"))?.try_into().map_err(malformed)?;
+    let grid = grid(job.index, &timeline, job.profile)?;
+    let sample_at = |frame: u64| {
+        let timescale = Rational::whole(i64::from(timeline.timescale()));
+        let time = Rational::whole(timeline.title_ticks(frame)).checked_div(timescale);
+        let samples = time.and_then(|time| time.checked_mul(Rational::whole(track.sample_rate.into())));
+        samples.map_or(0, Rational::round).max(0) as u64
+    };
+    let segment_ends = (1..=grid.segments()).map(|segment| sample_at(grid.segment_start(segment))).collect();
+    Ok(TrackPlan { track, facts, origin, samples: sample_at(timeline.frames()), segment_ends })
+}
+
+/// The key of a track: its packets with their times, its place on the timeline, and the encoder's settings.
+fn key(job: &AudioJob<'_>, plan: &TrackPlan<'_>) -> Result<RecipeKey, MediaError> {
+    let mut key = RecipeHasher::new("aac track 1");
+    for (name, version) in library_versions() {
+        key.number(name, version.into());
+    }
+    let track = plan.track;
+    key.number("sample rate", track.sample_rate.into()).number("channels", track.channels.into());
+    key.number("kbit/s", track.bitrate_kbps.into());
+    key.number("samples", plan.samples as i64);
+    for end in &plan.segment_ends {
+        key.number("segment", *end as i64);
+    }
+    key.text("codec", &plan.facts.codec).text("layout", &plan.facts.layout);
+    key.text("language", &plan.facts.language);
+    let mut packets = DigestWriter::default();
+    decode::each_packet(job.source, &plan.facts, |time, packet| {
+        // Times relative to the title's beginning: where a container counts from does not matter.
+        let place = time.and_then(|time| time.checked_sub(plan.origin)).map(|time| time.to_string());
+        packets.add(place.unwrap_or_default().as_bytes());
+        packets.add(&(packet.len() as u64).to_le_bytes());
+        packets.add(packet);
+    })?;
+    key.bytes("packets", &packets.finish().0);
+    Ok(key.finish())
+}
