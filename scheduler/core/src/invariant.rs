@@ -199,3 +199,156 @@ fn indexes_agree(state: &FarmState) -> Result<(), String> {
         && state.workers.keys().next_back().is_none_or(|id| *id <= state.last_worker);
     ensure(numbers, || "a job or worker number was not given out".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use reel_common::{AttemptNumber, FailureClass, PartIndex, WorkerId};
+
+    use super::*;
+    use crate::command::Action;
+    use crate::state::{CommittedPart, PartRange};
+    use crate::testing::{Farm, FarmBuilder, encode, plan_of, record_of, task};
+
+    /// A job with a committed part, a running and a waiting chunk that were begun, and chunks that were not.
+    fn farm() -> Farm {
+        let mut farm = FarmBuilder::new().worker_with_memory("w", 2, 1_000).job(plan_of(12, 3, 1)).build();
+        let worker = farm.worker("w");
+        let waiting = farm.grant(encode(1, 0), worker);
+        farm.grant(encode(1, 1), worker);
+        farm.commit_part(encode(1, 0), waiting, 0);
+        farm.fail(encode(1, 0), waiting, FailureClass::Failed, "x");
+        farm
+    }
+
+    fn job(state: &mut FarmState) -> &mut Job {
+        state.jobs.get_mut(&JobId(1)).unwrap()
+    }
+
+    /// Breaks a good state and requires that exactly the named check, if not others too, sees it.
+    fn breaks(name: &str, damage: impl FnOnce(&mut FarmState)) {
+        let mut state = farm().state;
+        assert_eq!(check_all(&state), Ok(()));
+        damage(&mut state);
+        let (_, check) = ALL.iter().find(|(known, _)| *known == name).unwrap();
+        assert!(check(&state).is_err(), "{name} does not see the damage");
+        assert!(check_all(&state).is_err());
+    }
+
+    #[test]
+    fn a_lease_that_is_not_the_newest_grant_of_a_live_task_is_seen() {
+        let name = "one_live_epoch_per_task";
+        breaks(name, |state| state.leases.get_mut(&encode(1, 1)).unwrap().epoch.0 -= 1);
+        breaks(name, |state| job(state).state = JobState::Queued);
+        breaks(name, |state| {
+            state.jobs.remove(&JobId(1));
+        });
+        breaks(name, |state| {
+            let lease = state.leases[&encode(1, 1)].clone();
+            state.leases.insert(task(1, Stage::Measure, 0), lease);
+        });
+    }
+
+    #[test]
+    fn a_part_in_two_places_or_in_none_is_seen() {
+        let name = "every_part_in_one_place";
+        breaks(name, |state| {
+            job(state).encode.committed.clear();
+        });
+        breaks(name, |state| {
+            job(state).encode.chunks.insert(99, PartRange::new(4, 5));
+        });
+        breaks(name, |state| job(state).encode.fresh = 3);
+        breaks(name, |state| job(state).encode.fresh = 1);
+        breaks(name, |state| job(state).encode.next_chunk = 2);
+        breaks(name, |state| {
+            let part = job(state).encode.committed[&PartIndex(0)];
+            job(state).encode.committed.insert(PartIndex(11), part);
+        });
+        breaks(name, |state| job(state).plan = None);
+    }
+
+    #[test]
+    fn a_committed_part_in_a_waiting_chunk_is_seen() {
+        breaks("no_committed_part_is_queued", |state| {
+            job(state).encode.chunks.insert(0, PartRange::new(0, 3));
+        });
+        breaks("no_committed_part_is_queued", |state| {
+            let (record, worker, epoch) = (record_of(2), WorkerId(2), Epoch(1));
+            let part = CommittedPart { record, worker, epoch, encoded: 0, reused: 0 };
+            job(state).encode.committed.insert(PartIndex(2), part);
+        });
+    }
+
+    #[test]
+    fn a_worker_with_too_much_on_it_is_seen() {
+        let name = "capacity_is_kept";
+        breaks(name, |state| state.workers.values_mut().for_each(|worker| worker.slots = 0));
+        breaks(name, |state| state.workers.values_mut().for_each(|worker| worker.memory = 0));
+        breaks(name, |state| state.workers.clear());
+    }
+
+    #[test]
+    fn an_epoch_of_the_future_is_seen() {
+        let name = "epochs_ascend";
+        breaks(name, |state| state.applied = 1);
+        breaks(name, |state| job(state).tasks.get_mut(&(Stage::Encode, 0)).unwrap().last_epoch = Epoch(999));
+        breaks(name, |state| job(state).attempts[0].epoch = Epoch(999));
+    }
+
+    #[test]
+    fn a_done_job_that_lacks_something_is_seen() {
+        let name = "done_jobs_are_whole";
+        breaks(name, |state| job(state).state = JobState::Done);
+        breaks(name, |state| {
+            state.leases.clear();
+            job(state).state = JobState::Done;
+            job(state).ended_ms = Some(1);
+        });
+        breaks(name, |state| {
+            state.leases.clear();
+            job(state).state = JobState::Failed;
+            job(state).ended_ms = Some(1);
+        });
+    }
+
+    #[test]
+    fn counts_that_do_not_add_up_are_seen() {
+        let name = "counters_agree";
+        breaks(name, |state| job(state).attempts_total = 1);
+        breaks(name, |state| job(state).renditions_encoded = 0);
+        breaks(name, |state| state.profiles.clear());
+        breaks(name, |state| job(state).state = JobState::Queued);
+        breaks(name, |state| {
+            let attempt = job(state).attempts[0].clone();
+            job(state).attempts_total = u64::MAX;
+            job(state).attempts.extend(std::iter::repeat_n(attempt, Job::MAX_ATTEMPTS));
+        });
+    }
+
+    #[test]
+    fn an_index_that_lies_is_seen() {
+        let name = "indexes_agree";
+        breaks(name, |state| state.by_output.clear());
+        breaks(name, |state| state.by_worker.clear());
+        breaks(name, |state| {
+            state.by_key.insert("nobody's".to_owned(), JobId(1));
+        });
+        breaks(name, |state| job(state).spec.idempotency_key = Some("k".to_owned()));
+        breaks(name, |state| state.last_job = JobId(0));
+        breaks(name, |state| state.last_worker = WorkerId(0));
+    }
+
+    #[test]
+    fn a_task_has_one_live_epoch_after_any_number_of_grants() {
+        let mut farm = farm();
+        let worker = farm.worker("w");
+        for attempt in 2..20 {
+            farm.now_ms += 100_000;
+            let epoch = farm.grant(encode(1, 2), worker);
+            let lease = &farm.state.leases[&encode(1, 2)];
+            assert_eq!((lease.epoch, lease.attempt), (epoch, AttemptNumber(attempt - 1)));
+            farm.ok(Action::HandBack { task: encode(1, 2), epoch });
+            farm.state.workers.get_mut(&worker).unwrap().draining = false;
+        }
+    }
+}

@@ -14,6 +14,8 @@ pub mod lease;
 pub mod placement;
 pub mod plan;
 pub mod policy;
+#[cfg(test)]
+mod sequences;
 pub mod state;
 #[cfg(test)]
 mod testing;
