@@ -1,0 +1,198 @@
+//! `reel plan`: what a submit would make, and its cost. Runs nothing but the index.
+
+use reel_common::{IndexSummary, Stage};
+use reel_profiles::{Profile, ResolvedRendition};
+use reel_scheduler_core::Plan;
+use serde_json::{Value, json};
+
+use crate::args::PlanArgs;
+use crate::commands::{probe, profile};
+use crate::exit::Stop;
+use crate::input::Input;
+use crate::once::Bench;
+use crate::output::{bytes, print, print_json, row, table};
+
+pub(crate) fn run(args: PlanArgs) -> Result<(), Stop> {
+    let profile = profile::load(&args.profile.name)?;
+    let input = Input::open(&args.input)?;
+    let index = Bench::new()?.index(&input, &profile)?;
+    let chunk_parts = args.chunk_parts.map(std::num::NonZeroU32::get);
+    let shown = Shown::of(input, profile, index, chunk_parts)?;
+    if args.json { print_json(&shown.as_json()) } else { print(&shown.as_table()) }
+}
+
+/// A plan with what it was made from.
+struct Shown {
+    input: Input,
+    profile: Profile,
+    index: IndexSummary,
+    ladder: Vec<ResolvedRendition>,
+    plan: Plan,
+}
+
+impl Shown {
+    fn of(
+        input: Input,
+        profile: Profile,
+        index: IndexSummary,
+        chunk_parts: Option<u32>,
+    ) -> Result<Self, Stop> {
+        let refused =
+            |error: &dyn std::fmt::Display| Stop::job_failed(format!("{}: {error}", input.location));
+        let plan = reel_scheduler_core::plan::plan(&index, &profile, chunk_parts).map_err(|e| refused(&e))?;
+        let ladder = profile.ladder(&index.video).map_err(|error| refused(&error))?;
+        Ok(Shown { input, profile, index, ladder, plan })
+    }
+
+    /// How many tasks each stage has.
+    fn tasks(&self) -> Vec<(Stage, u32)> {
+        let tracks = self.plan.tracks.len() as u32;
+        let count = |stage| match stage {
+            Stage::Encode => self.plan.chunks(),
+            Stage::Audio => tracks,
+            Stage::Index | Stage::Assemble | Stage::Measure | Stage::Deliver => 1,
+        };
+        Stage::ALL.into_iter().map(|stage| (stage, count(stage))).collect()
+    }
+
+    /// Millions of pixels that all encoders together take: what the time of a job grows with.
+    fn encoded_megapixels(&self) -> u64 {
+        let pixels: u64 = self.ladder.iter().map(|r| u64::from(r.width) * u64::from(r.height)).sum();
+        pixels.saturating_mul(self.index.frames) / 1_000_000
+    }
+
+    /// Bytes that the title has at most, by the ceilings of its rates; `None` where a rendition has no ceiling. Single
+    /// files hold every rendition once more, each with the first audio track.
+    fn most_bytes(&self) -> Option<u64> {
+        let video = self.ladder.iter().map(|entry| entry.rendition.rate.maxrate_kbps.map(u64::from));
+        let video = video.sum::<Option<u64>>()?;
+        let track = |number: &u32| self.profile.audio.get(*number as usize);
+        let audio: Vec<u64> =
+            self.plan.tracks.iter().filter_map(track).map(|track| u64::from(track.bitrate_kbps)).collect();
+        let segments = video + audio.iter().sum::<u64>();
+        let files = video + audio.first().unwrap_or(&0) * self.ladder.len() as u64;
+        let package = self.profile.package;
+        let kbps = segments * u64::from(package.hls) + files * u64::from(package.mp4);
+        let seconds = u64::try_from(self.index.duration.ceil()).unwrap_or(0);
+        Some(kbps.saturating_mul(1000 / 8).saturating_mul(seconds))
+    }
+
+    fn as_table(&self) -> String {
+        let Shown { profile, index, plan, .. } = self;
+        let title = format!(
+            "{} frames, {} s, {}",
+            index.frames,
+            probe::seconds(index.duration),
+            probe::timing(&index.timing)
+        );
+        let mut rows = vec![
+            row(["mezzanine", &self.input.location]),
+            row(["title", &title]),
+            row(["profile", &format!("{} version {}", profile.name, profile.version)]),
+        ];
+        for entry in &self.ladder {
+            rows.push(row(["rendition", &rendition_line(entry)]));
+        }
+        for track in plan.tracks.iter().filter_map(|number| profile.audio.get(*number as usize)) {
+            let (name, codec, channels, rate) =
+                (&track.name, track.codec, track.channels, track.bitrate_kbps);
+            rows.push(row(["audio", &format!("{name}: {codec}, {channels} channels, {rate} kbit/s")]));
+        }
+        rows.push(row(["segments", &self.segments_line()]));
+        let parts = plan.grid.parts();
+        let per_part = plan.grid.segments_per_part();
+        rows.push(row(["parts", &format!("{parts} of up to {per_part} segments")]));
+        rows.push(row(["chunks", &format!("{} of up to {} parts", plan.chunks(), plan.chunk_parts)]));
+        let tasks: Vec<String> =
+            self.tasks().iter().map(|(stage, count)| format!("{count} {stage}")).collect();
+        rows.push(row(["tasks", &tasks.join(", ")]));
+        let memory = (bytes(plan.encode_memory), bytes(plan.measure_memory));
+        rows.push(row(["memory", &format!("{} to encode a chunk, {} to measure", memory.0, memory.1)]));
+        let most =
+            self.most_bytes().map_or("no ceiling".to_owned(), |most| format!("at most {}", bytes(most)));
+        let (frames, megapixels) = (plan.encoded_frames(), self.encoded_megapixels());
+        rows.push(row([
+            "cost",
+            &format!("{frames} encoded frames, {megapixels} megapixels; {most} delivered"),
+        ]));
+        rows.extend(plan.warnings.iter().map(|warning| row(["warning", warning])));
+        table(&rows)
+    }
+
+    fn segments_line(&self) -> String {
+        let segments = self.plan.grid.segments();
+        match self.plan.grid.segment_frames() {
+            Some(frames) => format!("{segments} of {frames} frames"),
+            None => format!("{segments} of about {} s", probe::seconds(self.profile.segment_seconds)),
+        }
+    }
+
+    fn as_json(&self) -> Value {
+        let Shown { input, profile, index, plan, .. } = self;
+        let tasks: serde_json::Map<String, Value> =
+            self.tasks().into_iter().map(|(stage, count)| (stage.to_string(), count.into())).collect();
+        let rendition = |entry: &ResolvedRendition| json!({ "name": entry.rendition.name, "width": entry.width, "height": entry.height });
+        let audio = plan.tracks.iter().filter_map(|number| profile.audio.get(*number as usize));
+        json!({
+            "input": input.location,
+            "profile": { "name": profile.name, "version": profile.version },
+            "frames": index.frames,
+            "duration_s": index.duration.to_f64(),
+            "renditions": self.ladder.iter().map(rendition).collect::<Vec<_>>(),
+            "audio": audio.map(|track| track.name.clone()).collect::<Vec<_>>(),
+            "segments": plan.grid.segments(),
+            "segment_frames": plan.grid.segment_frames(),
+            "parts": plan.grid.parts(),
+            "chunks": plan.chunks(),
+            "chunk_parts": plan.chunk_parts,
+            "tasks": tasks,
+            "memory": { "encode_bytes": plan.encode_memory, "measure_bytes": plan.measure_memory },
+            "cost": {
+                "encoded_frames": plan.encoded_frames(),
+                "encoded_megapixels": self.encoded_megapixels(),
+                "delivered_bytes_at_most": self.most_bytes(),
+            },
+            "warnings": plan.warnings,
+        })
+    }
+}
+
+fn rendition_line(entry: &ResolvedRendition) -> String {
+    let rendition = &entry.rendition;
+    let crf = f64::from(rendition.rate.crf_milli) / 1000.0;
+    let ceiling =
+        rendition.rate.maxrate_kbps.map_or(String::new(), |rate| format!(", at most {rate} kbit/s"));
+    let (name, preset, codec) = (&rendition.name, rendition.preset, rendition.codec);
+    format!("{name}: {}x{} {codec} {preset}, crf {crf}{ceiling}", entry.width, entry.height)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::probe::tests::sample;
+    use crate::exit::Exit;
+
+    fn shown(name: &str) -> Shown {
+        let (input, index) = sample();
+        Shown::of(input, profile::load(name).unwrap(), index, Some(2)).unwrap()
+    }
+
+    #[test]
+    fn a_plan_is_shown_as_a_table() {
+        insta::assert_snapshot!(shown("vod-abr").as_table());
+    }
+
+    #[test]
+    fn a_plan_is_one_json_object() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&shown("proxy").as_json()).unwrap());
+    }
+
+    #[test]
+    fn a_rejected_mezzanine_is_a_failed_job_with_the_reason() {
+        let (input, mut index) = sample();
+        index.video.colour.transfer = 16;
+        let stop = Shown::of(input, profile::load("vod-abr").unwrap(), index, None).err().unwrap();
+        assert_eq!(stop.exit, Exit::JobFailed);
+        assert!(stop.message.contains("HDR"), "{}", stop.message);
+    }
+}

@@ -1,0 +1,247 @@
+//! `reel transcode`: the whole farm in one process, from the arguments to the delivered title.
+
+mod farm;
+mod ledger;
+mod progress;
+mod reporter;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use reel_common::{RecipeHasher, SourceIdentity};
+use reel_profiles::Profile;
+use reel_scheduler::{JobReason, JobSpec, JobView};
+use reel_scheduler_core::state::JobState;
+use serde_json::{Value, json};
+
+use crate::args::TranscodeArgs;
+use crate::commands::profile;
+use crate::destination::Destination;
+use crate::exit::Stop;
+use crate::home::{self, Home};
+use crate::input::Input;
+use crate::once;
+use crate::output::{clock, print, print_json};
+use crate::signals;
+use farm::{Ending, Farm, Fleet};
+use reporter::{Audience, Reporter};
+
+pub(crate) fn run(args: TranscodeArgs) -> Result<(), Stop> {
+    let started = Instant::now();
+    let audience = match (args.json, args.quiet) {
+        (true, _) => Audience::Programs,
+        (_, true) => Audience::Nobody,
+        (false, false) => Audience::People,
+    };
+    let order = Order::from_args(args)?;
+    let home = Home::enter(&order.home)?;
+    let destination = order.destination.clone();
+    let (view, ending) = signals::runtime()?.block_on(work(order, &home, Reporter::new(audience)))?;
+    drop(home);
+    let elapsed = started.elapsed().as_secs_f64();
+    if audience == Audience::Programs {
+        print_json(&last_object(&view, ending, &destination, elapsed))?;
+    }
+    match ending {
+        Ending::Stopped(signal) => Err(stopped(&view, signal)),
+        Ending::AlreadyDone | Ending::Over if view.state == JobState::Done => match audience {
+            Audience::People => print(&summary(&view, ending, &destination, elapsed)),
+            Audience::Programs | Audience::Nobody => Ok(()),
+        },
+        Ending::AlreadyDone | Ending::Over => Err(failed(&view)),
+    }
+}
+
+/// What the arguments ask for, checked as far as it can be without working on it.
+struct Order {
+    spec: JobSpec,
+    destination: Destination,
+    home: PathBuf,
+    fleet: Fleet,
+}
+
+impl Order {
+    fn from_args(args: TranscodeArgs) -> Result<Self, Stop> {
+        let profile = profile::load(&args.profile.name)?;
+        let input = Input::open(&args.input)?;
+        let home = home::locate(args.home)?;
+        let destination = Destination::prepare(&args.output, input.local_path().as_deref(), &home)?;
+        let runner = once::runner()?;
+        let spec = JobSpec {
+            idempotency_key: Some(idempotency_key(&input, &destination, &profile)),
+            profile: profile.to_toml(),
+            profile_name: profile.name,
+            mezzanine: input.location,
+            identity: Some(input.identity),
+            output: destination.path.display().to_string(),
+            priority: 0,
+            chunk_parts: args.chunk_parts.map(std::num::NonZeroU32::get),
+        };
+        let fleet = Fleet { workers: args.workers, slots: args.slots, runner };
+        Ok(Order { spec, destination, home, fleet })
+    }
+}
+
+/// The same command on the same version of the mezzanine is the same job. Only what the output depends on counts: how
+/// many workers there are, and how parts are grouped, may differ.
+fn idempotency_key(input: &Input, destination: &Destination, profile: &Profile) -> String {
+    let SourceIdentity { size, modified_us, etag } = &input.identity;
+    let mut key = RecipeHasher::new("transcode job 1");
+    key.text("mezzanine", &input.location);
+    key.text("size", &size.to_string());
+    key.text("modified", &modified_us.map_or(String::new(), |time| time.to_string()));
+    key.text("etag", etag.as_deref().unwrap_or_default());
+    key.text("output", &destination.path.display().to_string());
+    key.text("profile", &profile.to_toml());
+    key.finish().to_string()
+}
+
+async fn work(order: Order, home: &Home, mut reporter: Reporter) -> Result<(JobView, Ending), Stop> {
+    let farm = Farm::open(home).await?;
+    let outcome = follow(&farm, order, home, &mut reporter).await;
+    reporter.end();
+    farm.close().await;
+    outcome
+}
+
+async fn follow(
+    farm: &Farm,
+    order: Order,
+    home: &Home,
+    reporter: &mut Reporter,
+) -> Result<(JobView, Ending), Stop> {
+    let accepted = farm.accept(order.spec, &order.destination, home).await?;
+    if accepted.already_done {
+        ledger::close(home);
+        return Ok((accepted.view, Ending::AlreadyDone));
+    }
+    reporter.accepted(&accepted.view, accepted.resumed)?;
+    let agents = farm.employ(&order.fleet, home).await?;
+    let ended = farm.watch(accepted.view.id, reporter).await;
+    agents.dismiss().await;
+    let (view, ending) = ended?;
+    if ending == Ending::Over {
+        ledger::close(home);
+        ledger::clear_staging(&order.destination.path, view.id);
+    }
+    Ok((view, ending))
+}
+
+fn stopped(view: &JobView, signal: &str) -> Stop {
+    let (id, committed, total) = (view.id, view.parts_committed, view.parts_total);
+    let parts = if total == 0 { String::new() } else { format!(" with {committed} of {total} parts made") };
+    Stop::failed(format!("stopped by {signal}: job {id} is kept{parts}; the same command goes on from there"))
+}
+
+fn failed(view: &JobView) -> Stop {
+    let id = view.id;
+    let Some(reason) = &view.reason else {
+        return Stop::job_failed(format!("job {id} is {}", view.state.name()));
+    };
+    let place = match (&reason.task, reason.worker.as_str()) {
+        (None, _) => String::new(),
+        (Some(task), "") => format!(" in {task}"),
+        (Some(task), worker) => format!(" in {task} on {worker}"),
+    };
+    let message = format!("job {id} failed{place} ({}): {}", reason.class, reason.message);
+    Stop::job_failed(message).with_evidence(&reason.evidence)
+}
+
+fn summary(view: &JobView, ending: Ending, destination: &Destination, elapsed: f64) -> String {
+    let output = destination.path.display();
+    let JobView { id, frames, parts_total, .. } = view;
+    if ending == Ending::AlreadyDone {
+        return format!("{output} is there already: job {id} made it, and nothing has changed since\n");
+    }
+    let (encoded, reused) = (view.renditions_encoded, view.renditions_reused);
+    let time = if elapsed < 60.0 { format!("{elapsed:.1} s") } else { clock(elapsed as u64) };
+    format!(
+        "{output} is made and proved: {frames} frames in {parts_total} parts; \
+         of the parts' renditions {encoded} were encoded and {reused} found in the store; {time}\n"
+    )
+}
+
+fn last_object(view: &JobView, ending: Ending, destination: &Destination, elapsed: f64) -> Value {
+    let reason = view.reason.as_ref().map(|reason: &JobReason| {
+        json!({
+            "class": reason.class.name(),
+            "task": reason.task.map(|task| task.to_string()),
+            "worker": reason.worker,
+            "message": reason.message,
+            "evidence": reason.evidence,
+        })
+    });
+    json!({
+        "job": view.id,
+        "state": view.state.name(),
+        "output": destination.path.display().to_string(),
+        "already_done": ending == Ending::AlreadyDone,
+        "frames": view.frames,
+        "parts_total": view.parts_total,
+        "parts_committed": view.parts_committed,
+        "renditions_encoded": view.renditions_encoded,
+        "renditions_reused": view.renditions_reused,
+        "parts_encoded_twice": view.parts_encoded_twice,
+        "attempts": view.attempts,
+        "warnings": view.warnings,
+        "reason": reason,
+        "elapsed_s": elapsed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use reel_common::{FailureClass, JobId, Stage, TaskId};
+
+    use super::*;
+    use crate::commands::transcode::progress::tests::view;
+    use crate::exit::Exit;
+
+    fn destination() -> Destination {
+        Destination { path: "/titles/movie".into() }
+    }
+
+    #[test]
+    fn the_key_follows_what_the_output_depends_on() {
+        let identity = SourceIdentity { size: 5, modified_us: Some(7), etag: None };
+        let input = Input { location: "/m.mov".to_owned(), identity };
+        let proxy = profile::load("proxy").unwrap();
+        let key = idempotency_key(&input, &destination(), &proxy);
+        let mut touched = input.clone();
+        touched.identity.modified_us = Some(8);
+        assert_ne!(idempotency_key(&touched, &destination(), &proxy), key);
+        assert_ne!(idempotency_key(&input, &Destination { path: "/x".into() }, &proxy), key);
+        assert_ne!(idempotency_key(&input, &destination(), &profile::load("vod-abr").unwrap()), key);
+        assert_eq!(idempotency_key(&input.clone(), &destination(), &proxy), key);
+    }
+
+    #[test]
+    fn the_last_object_is_stable() {
+        let mut view = view();
+        view.state = JobState::Failed;
+        view.reason = Some(JobReason {
+            task: Some(TaskId { job: JobId(1), stage: Stage::Index, index: 0 }),
+            worker: "worker-1".to_owned(),
+            class: FailureClass::Invalid,
+            message: "no video stream".to_owned(),
+            evidence: "line one\nline two".to_owned(),
+        });
+        let object = last_object(&view, Ending::Over, &destination(), 1.5);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&object).unwrap());
+        let stop = failed(&view);
+        assert_eq!((stop.exit, stop.evidence.as_str()), (Exit::JobFailed, "line one\nline two"));
+        assert_eq!(stop.message, "job 1 failed in 1/index/0 on worker-1 (invalid): no video stream");
+    }
+
+    #[test]
+    fn summaries_are_sentences() {
+        let (view, there) = (view(), destination());
+        let stop = stopped(&view, "SIGINT").message;
+        let texts = [
+            summary(&view, Ending::Over, &there, 61.0),
+            summary(&view, Ending::AlreadyDone, &there, 0.2),
+            stop,
+        ];
+        insta::assert_snapshot!(texts.join(""));
+    }
+}

@@ -1,0 +1,205 @@
+//! OUTPUT as it was typed: whether a title may be delivered there.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+
+use crate::exit::Stop;
+
+/// The report that every delivered title holds.
+pub(crate) const REPORT: &str = "report.json";
+/// Longest name of a folder on Linux file systems, less what the staging folder's name adds.
+const MAX_NAME_BYTES: usize = 200;
+
+/// A folder where a title may be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    /// Absolute; its parent exists.
+    pub(crate) path: PathBuf,
+}
+
+impl Destination {
+    /// Checks OUTPUT against the mezzanine and the home, and makes its parent folders.
+    ///
+    /// # Errors
+    /// Refused where something is there that is no title of ours; wrong usage where OUTPUT is, holds or lies in what it
+    /// must not; failed where the file system does not let us write.
+    pub(crate) fn prepare(typed: &Path, mezzanine: Option<&Path>, home: &Path) -> Result<Self, Stop> {
+        let shown = typed.display();
+        if typed.to_str().is_some_and(|text| text.contains("://")) {
+            return Err(Stop::usage(format!("{shown} is a URL: give OUTPUT as the path of a folder")));
+        }
+        let path = absolute(typed)?;
+        let text =
+            path.to_str().ok_or_else(|| Stop::usage(format!("{shown} is not UTF-8: use another OUTPUT")))?;
+        if text.chars().any(char::is_control) {
+            return Err(Stop::usage(format!("{text:?} holds control characters: use another OUTPUT")));
+        }
+        if path.file_name().is_none_or(|name| name.len() > MAX_NAME_BYTES) {
+            return Err(Stop::usage(format!("{shown} is no name for a folder: use another OUTPUT")));
+        }
+        if let Some(mezzanine) = mezzanine.filter(|mezzanine| mezzanine.starts_with(&path)) {
+            let reason =
+                format!("{shown} is or holds the mezzanine {}: use another OUTPUT", mezzanine.display());
+            return Err(Stop::usage(reason));
+        }
+        if home.starts_with(&path) || path.starts_with(home) {
+            let reason = format!("{shown} overlaps the home {}: use another OUTPUT", home.display());
+            return Err(Stop::usage(reason));
+        }
+        occupied(&path)?;
+        make_parent(&path)?;
+        Ok(Destination { path })
+    }
+
+    /// The report of the title that is there now.
+    pub(crate) fn report(&self) -> PathBuf {
+        self.path.join(REPORT)
+    }
+}
+
+/// Resolves links and dots in the part of a path that exists; the rest is appended.
+fn absolute(typed: &Path) -> Result<PathBuf, Stop> {
+    let shown = typed.display();
+    let failed = |error| Stop::failed(format!("cannot resolve OUTPUT {shown}: {error}"));
+    let mut base = std::path::absolute(typed).map_err(failed)?;
+    let mut rest: Vec<std::ffi::OsString> = Vec::new();
+    loop {
+        match base.canonicalize() {
+            Ok(found) => return Ok(rest.iter().rev().fold(found, |path, name| path.join(name))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if base.symlink_metadata().is_ok() {
+                    let link = base.display();
+                    return Err(Stop::refused(format!("{link} is a link to nowhere: use another OUTPUT")));
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {}
+            Err(error) => return Err(failed(error)),
+        }
+        match base.file_name().map(OsStr::to_owned) {
+            Some(name) => rest.push(name),
+            None => return Err(Stop::usage(format!("{shown} steps out of a folder that is not there"))),
+        }
+        base.pop();
+    }
+}
+
+/// Refuses an OUTPUT that is there and is neither empty nor a title of ours.
+fn occupied(path: &Path) -> Result<(), Stop> {
+    let shown = path.display();
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+        Err(error) => return Err(Stop::failed(format!("cannot look at OUTPUT {shown}: {error}"))),
+    };
+    if !metadata.is_dir() {
+        return Err(Stop::refused(format!("{shown} is a file, and a title is a folder: use another OUTPUT")));
+    }
+    let mut entries =
+        fs::read_dir(path).map_err(|error| Stop::failed(format!("cannot look into {shown}: {error}")))?;
+    if entries.next().is_none() || is_title(path) {
+        return Ok(());
+    }
+    let reason = "holds files that are no title of reel: use another OUTPUT, or move them away";
+    Err(Stop::refused(format!("{shown} {reason}")))
+}
+
+/// Whether a folder holds a report of ours, and so may be replaced.
+fn is_title(path: &Path) -> bool {
+    let text = fs::read(path.join(REPORT)).unwrap_or_default();
+    let report: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    report.get("job").is_some()
+}
+
+fn make_parent(path: &Path) -> Result<(), Stop> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    let (shown, folder) = (path.display(), parent.display());
+    fs::create_dir_all(parent).map_err(|error| match error.kind() {
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            Stop::usage(format!("{shown} lies below a file: use another OUTPUT"))
+        }
+        _ => Stop::failed(format!("cannot make the folder {folder} for OUTPUT: {error}")),
+    })?;
+    rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+        Stop::failed(format!(
+            "cannot write OUTPUT {shown}: the folder {folder} says {}",
+            std::io::Error::from(error)
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    struct Place {
+        root: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            Place { root: tempfile::tempdir().unwrap() }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.root.path().canonicalize().unwrap().join(name)
+        }
+
+        fn prepare(&self, name: &str) -> Result<Destination, Exit> {
+            let (home, mezzanine) = (self.path("home"), self.path("in/movie.mov"));
+            let prepared = Destination::prepare(&self.root.path().join(name), Some(&mezzanine), &home);
+            prepared.map_err(|stop| stop.exit)
+        }
+    }
+
+    #[test]
+    fn an_absent_output_gets_its_parents_and_an_empty_one_is_taken() {
+        let place = Place::new();
+        let there = Destination { path: place.path("a/b/title") };
+        assert_eq!(place.prepare("a/b/title"), Ok(there.clone()));
+        assert!(place.path("a/b").is_dir() && !there.path.exists());
+        fs::create_dir(&there.path).unwrap();
+        assert_eq!(place.prepare("a/./b/../b/title"), Ok(there));
+    }
+
+    #[test]
+    fn foreign_files_are_never_replaced() {
+        let place = Place::new();
+        fs::create_dir(place.path("photos")).unwrap();
+        fs::write(place.path("photos/one.jpg"), b"x").unwrap();
+        fs::write(place.path("file"), b"x").unwrap();
+        std::os::unix::fs::symlink(place.path("nowhere"), place.path("link")).unwrap();
+        assert_eq!(place.prepare("photos"), Err(Exit::Refused));
+        assert_eq!(place.prepare("file"), Err(Exit::Refused));
+        assert_eq!(place.prepare("link"), Err(Exit::Refused));
+        fs::write(place.path("photos/report.json"), b"{\"mine\": true}").unwrap();
+        assert_eq!(place.prepare("photos"), Err(Exit::Refused), "a report that is not ours");
+        fs::write(place.path("photos/report.json"), b"{\"job\": 1}").unwrap();
+        assert!(place.prepare("photos").is_ok(), "an earlier title");
+    }
+
+    #[test]
+    fn an_output_that_would_swallow_something_is_wrong_usage() {
+        let place = Place::new();
+        fs::create_dir_all(place.path("in")).unwrap();
+        fs::create_dir_all(place.path("home/store")).unwrap();
+        fs::write(place.path("file"), b"x").unwrap();
+        for name in ["in", "in/movie.mov", "", "home", "home/store/title", "file/title"] {
+            assert_eq!(place.prepare(name), Err(Exit::Usage), "{name}");
+        }
+        assert!(place.prepare("in/title").is_ok(), "beside the mezzanine is fine");
+    }
+
+    #[test]
+    fn names_that_cannot_be_folders_are_wrong_usage() {
+        let place = Place::new();
+        for name in ["a\nb", &"x".repeat(250), "s3://bucket/title"] {
+            let prepared = Destination::prepare(Path::new(name), None, &place.path("home"));
+            assert_eq!(prepared.map_err(|stop| stop.exit), Err(Exit::Usage), "{name}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Every environment variable that the command reads, and the log that one of them sets up.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::exit::Stop;
+
+/// Where state, parts and scratch files are kept.
+pub(crate) const HOME: &str = "REEL_HOME";
+/// The runner program.
+pub(crate) const RUNNER: &str = "REEL_RUNNER";
+/// Log levels.
+pub(crate) const LOG: &str = "REEL_LOG";
+/// Base of the default home.
+pub(crate) const STATE_HOME: &str = "XDG_STATE_HOME";
+/// The user's home, below which the default home lies.
+pub(crate) const USER_HOME: &str = "HOME";
+/// Switches colour off.
+pub(crate) const NO_COLOR: &str = "NO_COLOR";
+
+/// Name and meaning of each variable, as `reel help env` prints them.
+pub(crate) const ALL: &[(&str, &str)] = &[
+    (HOME, "where state, finished parts and scratch files are kept (= --home)"),
+    (STATE_HOME, "base of the default home: $XDG_STATE_HOME/reel, else ~/.local/state/reel"),
+    (USER_HOME, "the ~ in the default home"),
+    (RUNNER, "the reel-runner program; by default the one beside reel"),
+    (LOG, "log to stderr at these levels, such as info or reel_worker=debug; default warn"),
+    (NO_COLOR, "if set and not empty: no colour, also on a terminal"),
+    ("AWS_*", "credentials and endpoint of s3 URLs, as the AWS tools name them"),
+];
+
+/// The value of a variable, `None` where it is absent or empty.
+pub(crate) fn value(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Whether messages on stderr may have colour.
+pub(crate) fn colour_on_stderr() -> bool {
+    io::stderr().is_terminal() && value(NO_COLOR).is_none()
+}
+
+/// Sends the log to stderr at the levels that the environment asks for.
+pub(crate) fn start_log() -> Result<(), Stop> {
+    let levels = value(LOG).unwrap_or_else(|| "warn".into());
+    let bad =
+        |reason: &str| Stop::usage(format!("{LOG} is no list of log levels: {reason}; try `{LOG}=info`"));
+    let filter = EnvFilter::try_new(levels.to_str().ok_or_else(|| bad("it is not UTF-8"))?);
+    let filter = filter.map_err(|error| bad(&error.to_string()))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    log.with_ansi(colour_on_stderr()).init();
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! The mezzanine as it was typed, turned into what tasks are told: an absolute location and its identity.
+
+use std::path::Path;
+
+use reel_common::SourceIdentity;
+use reel_store::Source;
+use url::Url;
+
+use crate::exit::Stop;
+
+/// A mezzanine that was there and readable when the command began.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    /// Absolute path or URL.
+    pub(crate) location: String,
+    /// The version that was seen.
+    pub(crate) identity: SourceIdentity,
+}
+
+impl Input {
+    /// Looks at the mezzanine. Must not be called on a tokio runtime, since a remote source brings its own.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read: absent, empty, a folder, not permitted, no such kind of URL.
+    pub(crate) fn open(typed: &str) -> Result<Self, Stop> {
+        let identity = Source::open(typed)?.identity().clone();
+        Ok(Input { location: absolute(typed)?, identity })
+    }
+
+    /// The path of a local mezzanine.
+    pub(crate) fn local_path(&self) -> Option<std::path::PathBuf> {
+        match Url::parse(&self.location) {
+            Ok(url) if url.scheme() == "file" => url.to_file_path().ok(),
+            Ok(_) if self.location.contains("://") => None,
+            _ => Some(self.location.clone().into()),
+        }
+    }
+}
+
+/// The same for every way to type it: links and relative parts of a local path are resolved.
+fn absolute(typed: &str) -> Result<String, Stop> {
+    let path = match Url::parse(typed) {
+        Ok(url) if url.scheme() == "file" => url.to_file_path().ok(),
+        Ok(url) if typed.contains("://") => return Ok(url.into()),
+        _ => Some(Path::new(typed).to_owned()),
+    };
+    let Some(path) = path else { return Ok(typed.to_owned()) };
+    let path = path
+        .canonicalize()
+        .map_err(|error| Stop::failed(format!("cannot resolve {}: {error}", path.display())))?;
+    match path.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Url::from_file_path(&path)
+            .map(String::from)
+            .map_err(|()| Stop::usage(format!("{} has no URL: rename it", path.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    #[test]
+    fn every_way_to_type_a_path_is_one_location() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a movie.mov");
+        std::fs::write(&file, b"x").unwrap();
+        std::os::unix::fs::symlink(&file, folder.path().join("link")).unwrap();
+        let plain = Input::open(file.to_str().unwrap()).unwrap();
+        assert_eq!(plain.local_path(), Some(file.canonicalize().unwrap()));
+        let dotted = folder.path().join("./../").join(folder.path().file_name().unwrap()).join("link");
+        for typed in [dotted.to_str().unwrap().to_owned(), Url::from_file_path(&file).unwrap().into()] {
+            assert_eq!(Input::open(&typed).unwrap().location, plain.location, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_mezzanine_is_refused_with_its_exit_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(path("empty.mov"), b"").unwrap();
+        let exit = |typed: &str| Input::open(typed).unwrap_err().exit;
+        assert_eq!(exit(&path("missing.mov")), Exit::NotFound);
+        assert_eq!(exit(&path("empty.mov")), Exit::JobFailed);
+        assert_eq!(exit(&path("")), Exit::Usage);
+        assert_eq!(exit("gopher://host/movie.mov"), Exit::Usage);
+    }
+}

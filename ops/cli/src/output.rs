@@ -1,0 +1,95 @@
+//! Results on stdout, errors on stderr, and the shape of tables.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::environment;
+use crate::exit::Stop;
+
+/// Prints a result. A reader that has gone away, such as `head`, is no error.
+pub(crate) fn print(text: &str) -> Result<(), Stop> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Stop::failed(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints one JSON object on one line.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Stop> {
+    let line = serde_json::to_string(value).map_err(anyhow::Error::from)?;
+    print(&format!("{line}\n"))
+}
+
+/// Prints a remark for people.
+pub(crate) fn remark(text: &str) {
+    // Nobody is left to be told when stderr cannot be written.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Prints what went wrong.
+pub(crate) fn error(stop: &Stop) {
+    let label = if environment::colour_on_stderr() { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
+    remark(&format!("{label} {}", stop.message));
+    stop.evidence.lines().for_each(|line| remark(&format!("  {line}")));
+}
+
+/// Rows with aligned columns; the last column is not padded.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+/// One row of a table.
+pub(crate) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+/// Bytes for people, with binary units.
+pub(crate) fn bytes(count: u64) -> String {
+    let (mut value, mut unit) = (count as f64, "B");
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, larger);
+    }
+    if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// Seconds for people, as `h:mm:ss`.
+pub(crate) fn clock(seconds: u64) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_the_last_has_no_trailing_space() {
+        let rows = [row(["name", "grösse", ""]), row(["1080p", "6", "x"])];
+        assert_eq!(table(&rows), "name   grösse\n1080p  6       x\n");
+    }
+
+    #[test]
+    fn quantities_are_readable() {
+        assert_eq!(
+            [bytes(0), bytes(1023), bytes(1536), bytes(5 << 40)],
+            ["0 B", "1023 B", "1.5 KiB", "5.0 TiB"]
+        );
+        assert_eq!([clock(0), clock(3599), clock(36_061)], ["0:00:00", "0:59:59", "10:01:01"]);
+    }
+}
