@@ -32,6 +32,17 @@ fn generated_pictures_carry_their_numbers() {
     }
 }
 
+#[test]
+fn a_variable_rate_leaves_out_frames_and_keeps_the_times_of_the_others() {
+    let frames = ffmpeg::decode(&fixtures::variable_rate_mkv().path);
+    let kept: Vec<u32> = (0..200).filter(|n| ![7, 8].contains(&(n % 12))).collect();
+    assert_eq!(numbers(&frames), kept);
+    let offset = frames.times[0];
+    let times =
+        kept.iter().map(|n| Rational::new(i64::from(*n), 25).and_then(|time| time.checked_add(offset)));
+    assert_eq!(frames.times, times.map(Option::unwrap).collect::<Vec<_>>());
+}
+
 /// Types of the NAL units of the video in `path`, in decode order.
 fn nal_units(path: &Path, format: &str, kind: fn(u8) -> u8) -> Vec<u8> {
     let stream = ["-map", "0:v", "-c", "copy", "-f", format, "-"].map(AsRef::as_ref);
