@@ -16,13 +16,15 @@ pub use jobs::{MAX_ENDED_JOBS, MAX_ENDED_PARTS, MAX_OPEN_JOBS};
 pub use workers::{MAX_NAME_BYTES, MAX_SLOTS, MAX_WORKERS};
 
 impl FarmState {
-    /// Applies one command of the log. `log_index` ascends; it is the epoch of what is granted.
+    /// Applies one command of the log entry `log_index`.
     ///
-    /// In debug builds every invariant is checked afterwards.
+    /// Its number, which is the epoch of what it grants, is the log index; where an entry holds several commands, each
+    /// has the next number, so that no two grants have one epoch. In debug builds every invariant is checked
+    /// afterwards.
     pub fn apply(&mut self, log_index: u64, command: Command) -> Reply {
-        self.applied = self.applied.max(log_index);
+        self.applied = log_index.max(self.applied.saturating_add(1));
         self.clock_ms = self.clock_ms.max(command.now_ms);
-        let reply = self.act(Epoch(log_index), command.action);
+        let reply = self.act(Epoch(self.applied), command.action);
         debug_assert_eq!(crate::invariant::check_all(self), Ok(()), "after log index {log_index}");
         reply
     }

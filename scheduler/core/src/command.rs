@@ -64,7 +64,7 @@ pub enum Action {
         /// Scratch space in bytes.
         scratch: u64,
     },
-    /// Leases a ready task to a worker. Its epoch is the log index of this command. Answer: [`Accepted::Granted`].
+    /// Leases a ready task to a worker. Its epoch is the number of this command. Answer: [`Accepted::Granted`].
     Grant {
         /// The task.
         task: TaskId,

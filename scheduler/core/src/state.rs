@@ -20,7 +20,7 @@ pub use task::{Fault, TaskRecord};
 /// Everything that the schedulers agree on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FarmState {
-    /// Log index of the last command applied.
+    /// Number of the last command applied: the index of its log entry or, where entries hold several commands, more.
     pub applied: u64,
     /// The latest stamp of a command, in milliseconds since 1970.
     pub clock_ms: u64,
@@ -76,7 +76,7 @@ impl Worker {
 /// A worker's right to run one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// The fencing token: the log index of the grant.
+    /// The fencing token: the number of the grant, as [`FarmState::apply`] counts commands.
     pub epoch: Epoch,
     /// Who runs it.
     pub worker: WorkerId,

@@ -15,22 +15,20 @@ pub(super) struct Proposal {
 }
 
 pub(super) fn on_grant(state: &mut FarmState, epoch: Epoch, proposal: Proposal) -> Reply {
-    match check_grant(state, epoch, proposal) {
+    match check_grant(state, proposal) {
         Ok(()) => grant(state, epoch, proposal),
         Err(refusal) => Reply::Refused(refusal),
     }
 }
 
-fn check_grant(state: &FarmState, epoch: Epoch, proposal: Proposal) -> Result<(), Refusal> {
+fn check_grant(state: &FarmState, proposal: Proposal) -> Result<(), Refusal> {
     let Proposal { task, worker, parts, memory } = proposal;
     let job = state.jobs.get(&task.job).ok_or(Refusal::UnknownJob(task.job))?;
     if !job.state.is_active() {
         return Err(Refusal::WrongState { job: task.job, state: job.state });
     }
     let left = job.chunk(task.index).filter(|_| task.stage == Stage::Encode);
-    let granted_before =
-        job.tasks.get(&(task.stage, task.index)).map_or(Epoch(0), |record| record.last_epoch);
-    let free = !state.leases.contains_key(&task) && granted_before < epoch;
+    let free = !state.leases.contains_key(&task);
     if !free || !job.wants(task.stage, task.index) || parts != left {
         return Err(Refusal::NotReady(task));
     }
@@ -111,6 +109,18 @@ mod tests {
         let accepted = farm.ok(grant);
         let epoch = Epoch(farm.log.len() as u64);
         assert_eq!(accepted, Accepted::Granted { epoch, attempt: AttemptNumber(1) });
+    }
+
+    #[test]
+    fn grants_of_one_log_entry_have_epochs_of_their_own() {
+        let mut farm = FarmBuilder::new().worker("w", 3).job(plan_of(6, 2, 0)).build();
+        let entry = farm.log.len() as u64 + 1;
+        let proposals = crate::placement::place(&farm.state, &farm.progress, farm.now_ms);
+        let replies: Vec<_> = proposals.into_iter().map(|command| farm.state.apply(entry, command)).collect();
+        let epochs: Vec<_> = farm.state.leases.values().map(|lease| lease.epoch.0).collect();
+        assert_eq!(epochs, [entry, entry + 1, entry + 2], "{replies:?}");
+        let next = farm.state.apply(entry + 1, crate::Command::at(0, Action::PruneJobs));
+        assert_eq!((next, farm.state.applied), (Reply::Accepted(Accepted::Pruned(0)), entry + 3));
     }
 
     #[test]
@@ -246,5 +256,21 @@ mod tests {
         farm.finish(encode(1, 1), tail_epoch);
         farm.finish(encode(1, 0), epoch);
         assert!(farm.job(1).is_encoded());
+    }
+
+    #[test]
+    fn a_part_that_the_second_attempt_found_in_the_store_was_not_encoded_twice() {
+        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(6, 6, 0)).build();
+        let worker = farm.worker("w");
+        let epoch = farm.grant(encode(1, 0), worker);
+        farm.ok(cut(encode(1, 0), epoch, 2));
+        let tail_epoch = farm.grant(encode(1, 1), worker);
+        assert_eq!(farm.commit_part(encode(1, 0), epoch, 3), Reply::DONE);
+        assert_eq!(farm.job(1).chunk(1), parts(2, 6), "what runs is not split under its worker");
+        let (part, record) = (PartIndex(3), crate::testing::record_of(3));
+        let found =
+            Action::CommitPart { task: encode(1, 1), epoch: tail_epoch, part, record, encoded: 0, reused: 2 };
+        assert_eq!(farm.apply(found), Reply::Duplicate(Accepted::Done));
+        assert_eq!((farm.job(1).parts_encoded_twice, farm.job(1).renditions_reused), (0, 0));
     }
 }
