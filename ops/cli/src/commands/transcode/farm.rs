@@ -20,6 +20,8 @@ use crate::signals;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long agents may take to end after their runners were killed.
 const DISMISSAL: Duration = Duration::from_secs(10);
+/// The share of the host's memory that runners may have; the rest is for the system and this process.
+const MEMORY_PERCENT: u64 = 85;
 /// How often one and the same job may be submitted afresh; a thousand failures are a loop of the caller's.
 const MAX_SUBMISSIONS: u32 = 1_000;
 
@@ -125,7 +127,7 @@ impl Farm {
             let name = format!("worker-{number}");
             let config = AgentConfig {
                 slots: fleet.slots.unwrap_or(host.cores / fleet.workers).max(1),
-                memory_bytes: host.memory_bytes / u64::from(fleet.workers),
+                memory_bytes: host.memory_bytes / 100 * MEMORY_PERCENT / u64::from(fleet.workers),
                 scratch: home.scratch().join(&name),
                 runner: fleet.runner.clone(),
                 store_url: home.store().display().to_string(),
@@ -168,10 +170,13 @@ impl Agents {
     /// Kills what runs, hands it back, and waits until the agents have ended.
     pub(super) async fn dismiss(self) {
         self.0.iter().for_each(|agent| agent.drain(Duration::ZERO));
-        for agent in self.0 {
-            if tokio::time::timeout(DISMISSAL, agent.join()).await.is_err() {
-                tracing::warn!("a worker did not end in time and was dropped");
+        let all_ended = async {
+            for agent in self.0 {
+                agent.join().await;
             }
+        };
+        if tokio::time::timeout(DISMISSAL, all_ended).await.is_err() {
+            tracing::warn!("some workers did not end in time and were dropped");
         }
     }
 }
