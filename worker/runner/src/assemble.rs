@@ -1,0 +1,349 @@
+//! Assemble: committed parts and tracks become the output tree, in a staging folder beside the destination.
+//!
+//! Parts lie on the title's own timeline, so that a rendition is their concatenation: no timestamp is computed here,
+//! but each is checked. Every stored byte is compared with its record while it is copied. Memory holds the sample
+//! table of one rendition, never media; a handful of files are open at a time, however many parts there are.
+
+mod collect;
+mod records;
+mod segment;
+mod single;
+mod staging;
+
+use std::path::Path;
+
+use prost::Message;
+use reel_cmaf::avc;
+use reel_cmaf::init::{AudioInit, Bitrate, VideoInit, audio_init, video_init};
+use reel_cmaf::progressive::{TrackConfig, TrackInput};
+use reel_common::{Failure, FailureClass, Rational};
+use reel_media::Timeline;
+use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
+use reel_package::{Stream, layout, target_duration};
+use reel_profiles::Profile;
+use reel_proto::v1;
+use reel_store::BlockingStore;
+
+use collect::{Collected, Collector, Stored};
+use records::Records;
+use staging::Staging;
+
+/// What assemble works on.
+pub(crate) struct Assemble<'a> {
+    /// Numbers the staging folder.
+    pub(crate) job: u64,
+    /// Path of the destination.
+    pub(crate) output: &'a Path,
+    /// Says what is delivered.
+    pub(crate) profile: &'a Profile,
+    /// Names the index, the parts and the tracks.
+    pub(crate) task: &'a v1::AssembleTask,
+    /// Holds them.
+    pub(crate) store: &'a BlockingStore,
+}
+
+/// Makes the staging tree. `progress` is told bytes done and bytes in total.
+///
+/// # Errors
+/// Damaged parts and tracks are all listed in one failure; a disk without room is a shortage that names the folder
+/// and the bytes needed; a destination that cannot be written is invalid. Nothing is left behind.
+pub(crate) fn assemble(
+    work: &Assemble<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<v1::Assembly, Failure> {
+    let index = read_index(work)?;
+    let timeline = Timeline::new(&index).map_err(|error| Failure::new(error.class, &error.message, ""))?;
+    let records = Records::load(work, timeline.frames())?;
+    let staging = Staging::create(work.output, work.job, records.space(&work.profile.package))?;
+    let total = records.bytes_to_copy(&work.profile.package);
+    let mut done = 0;
+    let mut advance = |bytes: u64| {
+        done += bytes;
+        progress(done, total);
+    };
+    let mut tree = Tree { work, records: &records, timeline: &timeline, staging, advance: &mut advance };
+    tree.fill()?;
+    let staging = tree.staging;
+    let (folder, files) = staging.finish()?;
+    // A single file leaves out the heads of segments, so that a little less than the total was copied.
+    progress(total, total);
+    Ok(v1::Assembly { staging: folder, files, parts: records.parts, audio: records.audio })
+}
+
+fn read_index(work: &Assemble<'_>) -> Result<v1::Index, Failure> {
+    let artifact = work.task.index.as_ref().ok_or_else(|| fault("the task names no index"))?;
+    let artifact = artifact.try_into().map_err(|error| fault(&format!("the index: {error}")))?;
+    let bytes = work
+        .store
+        .object(artifact)
+        .map_err(|error| Failure::new(error.class(), &format!("the index: {error}"), ""))?;
+    v1::Index::decode(bytes).map_err(|error| fault(&format!("the index: {error}")))
+}
+
+/// A failure that another attempt may not meet.
+fn fault(message: &str) -> Failure {
+    Failure::new(FailureClass::Failed, message, "")
+}
+
+/// The tree on its way.
+struct Tree<'a> {
+    work: &'a Assemble<'a>,
+    records: &'a Records,
+    timeline: &'a Timeline,
+    staging: Staging,
+    advance: &'a mut dyn FnMut(u64),
+}
+
+/// What the playlists need to know of a rendition whose samples are written and forgotten.
+struct Written {
+    stream: Stream,
+    frame_rate: Option<Rational>,
+}
+
+impl Tree<'_> {
+    fn fill(&mut self) -> Result<(), Failure> {
+        let mut damage = records::Damage::default();
+        let mut audio = Vec::new();
+        for number in 0..self.records.audio.len() {
+            audio.push(self.audio_track(number, &mut damage)?);
+        }
+        let mut video = Vec::new();
+        for number in 0..self.records.renditions() {
+            let samples = self.rendition(number, &mut damage)?;
+            if damage.is_empty() {
+                self.video_header(number, &samples)?;
+                self.single_file(number, &samples, audio.first())?;
+                video.push(Written { frame_rate: self.frame_rate(&samples), stream: samples.stream });
+            }
+        }
+        damage.into_failure()?;
+        if self.work.profile.package.hls {
+            self.playlists(&video, &audio)?;
+        }
+        Ok(())
+    }
+
+    /// Copies a track's segments and writes its header.
+    fn audio_track(&mut self, number: usize, damage: &mut records::Damage) -> Result<Collected, Failure> {
+        let record = &self.records.audio[number];
+        let folder = self.work.profile.package.hls.then(|| layout::audio_folder(&record.name));
+        let mut samples = Collected::new(record.sample_rate);
+        let stored = Stored::of_audio(self.records, number)?;
+        let whole = self.collect(&stored, folder.as_deref(), &mut samples)?;
+        if !whole {
+            damage.tracks.push(self.records.track_numbers[number]);
+            return Ok(samples);
+        }
+        let coded = samples.stream.segments.iter().map(|segment| segment.ticks);
+        if !coded.eq(record.segment_samples.iter().copied()) {
+            return Err(fault(&format!("track {}: its segments differ from its record", record.name)));
+        }
+        if u64::from(record.priming) + record.samples > samples.stream.duration() {
+            return Err(fault(&format!("track {}: it is shorter than its record says", record.name)));
+        }
+        if let Some(folder) = folder {
+            let init = audio_init(&self.audio_init(number, &samples), samples.stream.duration());
+            self.staging.write(&format!("{folder}/{}", layout::INIT), &init)?;
+        }
+        Ok(samples)
+    }
+
+    /// Copies the segments of all parts of a rendition, in order.
+    fn rendition(&mut self, number: usize, damage: &mut records::Damage) -> Result<Collected, Failure> {
+        let first = self.records.rendition(0, number);
+        let folder = self.work.profile.package.hls.then(|| layout::video_folder(&first.rendition));
+        let mut samples = Collected::new(first.timescale);
+        for part in 0..self.records.parts.len() {
+            let record = self.records.rendition(part, number);
+            let start = samples.specs.len() as u64;
+            let stored = Stored::of_part(self.records, part, number)?;
+            // After damage the timeline has a hole: what follows is only compared with its record.
+            let folder = folder.as_deref().filter(|_| damage.is_empty());
+            let whole = match damage.is_empty() {
+                true => self.collect(&stored, folder, &mut samples)?,
+                false => self.check_only(&stored)?,
+            };
+            if !whole {
+                damage.parts.insert(part as u32);
+            } else if damage.is_empty() {
+                self.check_part(part, record, start, &samples)?;
+            }
+        }
+        if damage.is_empty() && samples.specs.len() as u64 != self.timeline.frames() {
+            let (found, frames) = (samples.specs.len(), self.timeline.frames());
+            return Err(fault(&format!("rendition {}: {found} of {frames} frames", first.rendition)));
+        }
+        Ok(samples)
+    }
+
+    /// Whether a part has the frames that its record says, at the times that the index says.
+    fn check_part(
+        &self,
+        part: usize,
+        record: &v1::RenditionPart,
+        start: u64,
+        samples: &Collected,
+    ) -> Result<(), Failure> {
+        let end = samples.specs.len() as u64;
+        let fault =
+            |what: &str| Err(fault(&format!("part {part} of rendition {}: {what}", record.rendition)));
+        if end - start != record.frames {
+            return fault(&format!("it has {} frames, its record says {}", end - start, record.frames));
+        }
+        if self.timeline.timescale() != record.timescale || self.timeline.title_ticks(end) != samples.next_dts
+        {
+            return fault("its frames are not at the times of the index");
+        }
+        Ok(())
+    }
+
+    fn collect(
+        &mut self,
+        stored: &Stored<'_>,
+        folder: Option<&str>,
+        samples: &mut Collected,
+    ) -> Result<bool, Failure> {
+        let mut collector = Collector {
+            store: self.work.store,
+            staging: &mut self.staging,
+            advance: &mut *self.advance,
+            folder,
+        };
+        collector.copy(stored, samples)
+    }
+
+    fn check_only(&mut self, stored: &Stored<'_>) -> Result<bool, Failure> {
+        let whole = collect::is_whole(self.work.store, stored)?;
+        (self.advance)(stored.artifact.size);
+        Ok(whole)
+    }
+
+    fn video_header(&mut self, number: usize, samples: &Collected) -> Result<(), Failure> {
+        if self.work.profile.package.hls {
+            let init = video_init(&self.video_init(number, samples), samples.stream.duration());
+            let folder = layout::video_folder(&self.records.rendition(0, number).rendition);
+            self.staging.write(&format!("{folder}/{}", layout::INIT), &init)?;
+        }
+        Ok(())
+    }
+
+    fn video_init<'a>(&'a self, number: usize, samples: &Collected) -> VideoInit<'a> {
+        let record = self.records.rendition(0, number);
+        VideoInit {
+            timescale: record.timescale,
+            // Checked when the records were loaded.
+            width: record.width as u16,
+            height: record.height as u16,
+            sample_aspect: Rational::whole(1),
+            avcc: &record.codec_config,
+            colour: avc::colour(&record.codec_config),
+            bitrate: bitrate(&samples.stream),
+        }
+    }
+
+    fn audio_init<'a>(&'a self, number: usize, samples: &Collected) -> AudioInit<'a> {
+        let record = &self.records.audio[number];
+        AudioInit {
+            sample_rate: record.sample_rate,
+            channels: record.channels as u16,
+            audio_specific_config: &record.codec_config,
+            priming: record.priming,
+            language: &record.language,
+            bitrate: bitrate(&samples.stream),
+        }
+    }
+
+    /// The single file of a rendition, with the first audio track.
+    fn single_file(
+        &mut self,
+        number: usize,
+        video: &Collected,
+        audio: Option<&Collected>,
+    ) -> Result<(), Failure> {
+        if !self.work.profile.package.mp4 {
+            return Ok(());
+        }
+        let mut tracks = vec![TrackInput {
+            config: TrackConfig::Video(self.video_init(number, video)),
+            samples: video.specs.clone(),
+            runs: video.runs.clone(),
+        }];
+        if let Some(audio) = audio {
+            let presented = self.records.audio[0].samples;
+            tracks.push(TrackInput {
+                config: TrackConfig::Audio { init: self.audio_init(0, audio), presented },
+                samples: audio.specs.clone(),
+                runs: audio.runs.clone(),
+            });
+        }
+        let name = layout::single_file(&self.records.rendition(0, number).rendition);
+        let plan =
+            reel_cmaf::progressive::plan(&tracks).map_err(|error| fault(&format!("{name}: {error}")))?;
+        drop(tracks);
+        let keys = self.records.sources(number)?;
+        single::write(&name, &plan, &keys, self.work.store, &mut self.staging, self.advance)
+    }
+
+    /// Frames a second; the highest where it varies.
+    fn frame_rate(&self, samples: &Collected) -> Option<Rational> {
+        let shortest = samples.specs.iter().map(|spec| spec.duration).filter(|ticks| *ticks > 0).min();
+        let highest = || Rational::new(samples.stream.timescale.into(), shortest?.into());
+        self.timeline.constant_rate().or_else(highest)
+    }
+
+    fn playlists(&mut self, video: &[Written], audio: &[Collected]) -> Result<(), Failure> {
+        let video_streams = || video.iter().map(|written| &written.stream);
+        let audio_streams = || audio.iter().map(|samples| &samples.stream);
+        let target = target_duration(video_streams().chain(audio_streams()));
+        let folders = |number: usize| layout::video_folder(&self.records.rendition(0, number).rendition);
+        let video_folders = (0..video.len()).map(folders);
+        let audio_folders = self.records.audio.iter().map(|record| layout::audio_folder(&record.name));
+        let playlists: Vec<_> = video_folders
+            .chain(audio_folders)
+            .zip(video_streams().chain(audio_streams()))
+            .map(|(folder, stream)| {
+                (format!("{folder}/{}", layout::PLAYLIST), media_playlist(stream, target))
+            })
+            .collect();
+        for (path, text) in playlists {
+            self.staging.write(&path, text.as_bytes())?;
+        }
+        let variants: Vec<_> =
+            video.iter().enumerate().map(|(number, written)| self.variant(number, written)).collect();
+        let media: Vec<_> = self.records.audio.iter().zip(audio_streams()).map(audio_media).collect();
+        let master = master_playlist(&variants, &media, target);
+        self.staging.write(layout::MASTER, master.as_bytes())
+    }
+
+    fn variant<'a>(&'a self, number: usize, written: &'a Written) -> Variant<'a> {
+        let record = self.records.rendition(0, number);
+        Variant {
+            rendition: &record.rendition,
+            stream: &written.stream,
+            avcc: &record.codec_config,
+            width: record.width,
+            height: record.height,
+            frame_rate: written.frame_rate,
+            transfer: avc::colour(&record.codec_config).unwrap_or_default().transfer,
+        }
+    }
+}
+
+fn audio_media<'a>((record, stream): (&'a v1::AudioRecord, &'a Stream)) -> AudioMedia<'a> {
+    AudioMedia {
+        track: &record.name,
+        stream,
+        config: &record.codec_config,
+        channels: record.channels,
+        language: &record.language,
+    }
+}
+
+fn bitrate(stream: &Stream) -> Bitrate {
+    let narrow = |bps: u64| u32::try_from(bps).unwrap_or(u32::MAX);
+    let target = target_duration([stream]);
+    Bitrate { peak: narrow(stream.peak_bps(target)), average: narrow(stream.average_bps()) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! One stored part or track: compared with its record, cut into segment files, and its sample table collected.
+
+use reel_cmaf::fragment::Fragment;
+use reel_cmaf::progressive::{SampleSpec, SourceRun};
+use reel_common::{Artifact, Failure, RecipeKey};
+use reel_package::{SegmentSize, Stream, layout};
+use reel_proto::v1;
+use reel_store::{BlockingStore, StoreError};
+
+use super::fault;
+use super::records::{Records, recipe_key};
+use super::segment::{self, Trouble};
+use super::staging::Staging;
+
+/// What lies in the store under one recipe key.
+pub(super) struct Stored<'a> {
+    /// For messages.
+    name: String,
+    /// Its number among the sources of a single file.
+    source: u32,
+    key: RecipeKey,
+    /// What it should be.
+    pub(super) artifact: Artifact,
+    segment_bytes: &'a [u64],
+}
+
+impl<'a> Stored<'a> {
+    /// One rendition of one part.
+    pub(super) fn of_part(records: &'a Records, part: usize, rendition: usize) -> Result<Self, Failure> {
+        let record = records.rendition(part, rendition);
+        let name = format!("part {part} of rendition {}", record.rendition);
+        Self::new(name, part, &record.recipe_key, record.artifact.as_ref(), &record.segment_bytes)
+    }
+
+    /// One audio track.
+    pub(super) fn of_audio(records: &'a Records, number: usize) -> Result<Self, Failure> {
+        let record = &records.audio[number];
+        let name = format!("track {}", record.name);
+        let source = records.parts.len();
+        Self::new(name, source, &record.recipe_key, record.artifact.as_ref(), &record.segment_bytes)
+    }
+
+    fn new(
+        name: String,
+        source: usize,
+        key: &[u8],
+        artifact: Option<&v1::Artifact>,
+        segment_bytes: &'a [u64],
+    ) -> Result<Self, Failure> {
+        let bad = |what: &str| fault(&format!("{name}: its record has no usable {what}"));
+        let artifact = artifact.and_then(|artifact| Artifact::try_from(artifact).ok());
+        let artifact = artifact.ok_or_else(|| bad("artifact"))?;
+        let sum = segment_bytes.iter().try_fold(0u64, |sum, bytes| sum.checked_add(*bytes));
+        if sum != Some(artifact.size) || segment_bytes.is_empty() {
+            return Err(bad("list of segments"));
+        }
+        let source = u32::try_from(source).map_err(|_| bad("number"))?;
+        Ok(Stored { key: recipe_key(key)?, name, source, artifact, segment_bytes })
+    }
+}
+
+/// The sample table of one rendition or track.
+pub(super) struct Collected {
+    /// Its segments.
+    pub(super) stream: Stream,
+    /// Its samples in decode order.
+    pub(super) specs: Vec<SampleSpec>,
+    /// Where they lie.
+    pub(super) runs: Vec<SourceRun>,
+    /// Decode time after the last of them.
+    pub(super) next_dts: i64,
+}
+
+impl Collected {
+    /// Nothing yet.
+    pub(super) fn new(timescale: u32) -> Self {
+        let stream = Stream { timescale, segments: Vec::new() };
+        Collected { stream, specs: Vec::new(), runs: Vec::new(), next_dts: 0 }
+    }
+
+    /// Adds a segment that lies at `offset` in a source; refuses one that does not follow the last.
+    fn add(&mut self, fragment: &Fragment, source: u32, offset: u64) -> Result<(), String> {
+        let number = self.stream.segments.len();
+        if u64::from(fragment.sequence) != number as u64 + 1
+            || fragment.base_decode_time() != Some(self.next_dts)
+        {
+            let (sequence, time) = (fragment.sequence, fragment.base_decode_time().unwrap_or(0));
+            let (number, next) = (number + 1, self.next_dts);
+            return Err(format!(
+                "segment {sequence} at {time} stands where segment {number} at {next} belongs"
+            ));
+        }
+        let mut position = None;
+        for sample in &fragment.samples {
+            if position.is_some_and(|position| position != sample.position) {
+                return Err(format!("the samples of segment {number} do not lie in order"));
+            }
+            position = Some(sample.position + u64::from(sample.size));
+            let composition_offset = i32::try_from(sample.pts - sample.dts);
+            self.specs.push(SampleSpec {
+                size: sample.size,
+                duration: sample.duration,
+                composition_offset: composition_offset.map_err(|error| error.to_string())?,
+                sync: sample.sync,
+            });
+        }
+        let first = fragment.samples.first().filter(|sample| sample.sync);
+        let first = first.ok_or_else(|| format!("segment {number} does not begin with a sync sample"))?;
+        self.runs.push(SourceRun {
+            samples: fragment.samples.len() as u32,
+            source,
+            offset: offset + first.position,
+        });
+        let ticks = fragment.duration();
+        self.next_dts += ticks as i64;
+        self.stream.segments.push(SegmentSize { ticks, bytes: fragment.end });
+        Ok(())
+    }
+}
+
+/// Copies stored bytes into the tree.
+pub(super) struct Collector<'a> {
+    pub(super) store: &'a BlockingStore,
+    pub(super) staging: &'a mut Staging,
+    /// Told of bytes that were read.
+    pub(super) advance: &'a mut dyn FnMut(u64),
+    /// Where segment files go; nowhere without HLS.
+    pub(super) folder: Option<&'a str>,
+}
+
+impl Collector<'_> {
+    /// Copies a part or track and adds its samples; false when it is damaged or gone.
+    pub(super) fn copy(&mut self, stored: &Stored<'_>, samples: &mut Collected) -> Result<bool, Failure> {
+        let mut reader = match self.store.part_reader(stored.key, stored.artifact) {
+            Ok(reader) => reader,
+            Err(error) => return damaged(stored, error),
+        };
+        let mut offset = 0;
+        let mut trouble = None;
+        for length in stored.segment_bytes {
+            match self.copy_segment(&mut reader, *length, stored.source, offset, samples) {
+                Ok(()) => offset += length,
+                Err(Trouble::Output(failure)) => return Err(failure),
+                Err(Trouble::Source(what)) => {
+                    trouble = Some(what);
+                    break;
+                }
+            }
+        }
+        // Bytes that are not the ones of the record explain any trouble; the right ones make it a fault.
+        match (reader.finish(), trouble) {
+            (Ok(()), None) => Ok(true),
+            (Ok(()), Some(what)) => Err(fault(&format!("{}: {what}", stored.name))),
+            (Err(error), _) => damaged(stored, error),
+        }
+    }
+
+    fn copy_segment(
+        &mut self,
+        reader: &mut dyn std::io::Read,
+        length: u64,
+        source: u32,
+        offset: u64,
+        samples: &mut Collected,
+    ) -> Result<(), Trouble> {
+        let number = samples.stream.segments.len() as u64;
+        let path = self.folder.map(|folder| format!("{folder}/{}", layout::segment(number)));
+        let mut file = path.map(|path| self.staging.open(&path)).transpose().map_err(Trouble::Output)?;
+        let fragment = segment::pass(reader, length, &mut |bytes| {
+            (self.advance)(bytes.len() as u64);
+            file.as_mut().map_or(Ok(()), |file| self.staging.append(file, bytes))
+        })?;
+        if let Some(file) = file {
+            self.staging.close(file);
+        }
+        samples.add(&fragment, source, offset).map_err(Trouble::Source)
+    }
+}
+
+/// Whether a part or track is what its record says.
+pub(super) fn is_whole(store: &BlockingStore, stored: &Stored<'_>) -> Result<bool, Failure> {
+    match store.part_reader(stored.key, stored.artifact).and_then(|reader| reader.finish()) {
+        Ok(()) => Ok(true),
+        Err(error) => damaged(stored, error),
+    }
+}
+
+/// False for bytes that are gone or wrong; other errors are failures.
+fn damaged(stored: &Stored<'_>, error: StoreError) -> Result<bool, Failure> {
+    match error {
+        StoreError::Damaged { .. } | StoreError::NotFound { .. } => Ok(false),
+        error => Err(Failure::new(error.class(), &format!("{}: {error}", stored.name), "")),
+    }
+}

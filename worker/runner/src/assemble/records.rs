@@ -1,0 +1,218 @@
+//! The records of parts and tracks: loaded, and checked against each other, the profile and the index.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use prost::Message;
+use reel_common::{Artifact, Digest, Failure, PartIndex, RecipeKey};
+use reel_profiles::Package;
+use reel_proto::v1;
+use reel_store::StoreError;
+
+use super::{Assemble, fault};
+
+/// Room for a file's last block and its directory entry.
+const FILE_BYTES: u64 = 8192;
+/// Room for one sample in the header of a single file.
+const SAMPLE_BYTES: u64 = 24;
+
+/// All records of a job.
+pub(super) struct Records {
+    /// In the order of the title.
+    pub(super) parts: Vec<v1::PartRecord>,
+    /// In the order of the profile.
+    pub(super) audio: Vec<v1::AudioRecord>,
+    /// The numbers of these tracks in the profile.
+    pub(super) track_numbers: Vec<u32>,
+}
+
+/// Parts and tracks whose stored bytes are not what was committed.
+#[derive(Default)]
+pub(super) struct Damage {
+    /// Numbers of parts.
+    pub(super) parts: BTreeSet<u32>,
+    /// Numbers of tracks in the profile.
+    pub(super) tracks: Vec<u32>,
+}
+
+impl Damage {
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty() && self.tracks.is_empty()
+    }
+
+    /// The failure that has them made again; nothing when nothing is damaged.
+    pub(super) fn into_failure(self) -> Result<(), Failure> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let (parts, tracks) = (self.parts.len(), self.tracks.len());
+        let message = format!(
+            "{parts} parts and {tracks} tracks in the store are not what was committed: they are made again"
+        );
+        let mut failure = fault(&message);
+        failure.damaged_parts = self.parts.into_iter().map(PartIndex).collect();
+        failure.damaged_tracks = self.tracks;
+        Err(failure)
+    }
+}
+
+impl Records {
+    /// Loads every record and checks that together they make a title of `frames` frames.
+    pub(super) fn load(work: &Assemble<'_>, frames: u64) -> Result<Self, Failure> {
+        let mut damage = Damage::default();
+        let mut parts = Vec::new();
+        for (number, artifact) in (0..).zip(&work.task.parts) {
+            match load(work, artifact, &format!("the record of part {number}"))? {
+                Some(bytes) => parts.push(decode(bytes, &format!("the record of part {number}"))?),
+                None => drop(damage.parts.insert(number)),
+            }
+        }
+        let mut audio: Vec<v1::AudioRecord> = Vec::new();
+        for (number, artifact) in (0..).zip(&work.task.audio) {
+            match load(work, artifact, &format!("the record of track {number}"))? {
+                Some(bytes) => audio.push(decode(bytes, &format!("the record of track {number}"))?),
+                None => damage.tracks.push(number),
+            }
+        }
+        damage.into_failure()?;
+        let track_numbers =
+            audio.iter().map(|record| track_number(work, record)).collect::<Result<_, _>>()?;
+        let records = Records { parts, audio, track_numbers };
+        records.check(work, frames)?;
+        Ok(records)
+    }
+
+    fn check(&self, work: &Assemble<'_>, frames: u64) -> Result<(), Failure> {
+        let first = self.parts.first().filter(|part| !part.renditions.is_empty());
+        let first = first.ok_or_else(|| fault("there are no parts to assemble"))?;
+        let known = |name: &str| work.profile.video.iter().any(|rendition| rendition.name == name);
+        if let Some(stranger) = first.renditions.iter().find(|record| !known(&record.rendition)) {
+            return Err(fault(&format!("rendition {} is not in the profile", stranger.rendition)));
+        }
+        for (number, part) in (0..).zip(&self.parts) {
+            if part.part != number {
+                return Err(fault(&format!("part {} stands where part {number} belongs", part.part)));
+            }
+            if part.renditions.len() != first.renditions.len() {
+                return Err(fault(&format!("part {number} has other renditions than part 0")));
+            }
+            for (record, first) in part.renditions.iter().zip(&first.renditions) {
+                check_alike(number, record, first)?;
+            }
+        }
+        for rendition in 0..first.renditions.len() {
+            let found: u64 = self.parts.iter().map(|part| part.renditions[rendition].frames).sum();
+            if found != frames {
+                let name = &first.renditions[rendition].rendition;
+                return Err(fault(&format!(
+                    "the parts of rendition {name} have {found} frames, the mezzanine has {frames}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many renditions each part has.
+    pub(super) fn renditions(&self) -> usize {
+        self.parts.first().map_or(0, |part| part.renditions.len())
+    }
+
+    /// The record of one rendition of one part.
+    pub(super) fn rendition(&self, part: usize, rendition: usize) -> &v1::RenditionPart {
+        &self.parts[part].renditions[rendition]
+    }
+
+    /// What the copies of a single file come from: the parts of a rendition, then the first track.
+    pub(super) fn sources(&self, rendition: usize) -> Result<Vec<RecipeKey>, Failure> {
+        let parts = self.parts.iter().map(|part| &part.renditions[rendition].recipe_key);
+        parts.chain(self.audio.first().map(|record| &record.recipe_key)).map(|key| recipe_key(key)).collect()
+    }
+
+    /// Bytes that are read and written: all of it once for the segments, and once more for single files.
+    pub(super) fn bytes_to_copy(&self, package: &Package) -> u64 {
+        self.stored_bytes() + if package.mp4 { self.single_file_bytes() } else { 0 }
+    }
+
+    /// Bytes that the tree takes on the disk, rounded up generously.
+    pub(super) fn space(&self, package: &Package) -> u64 {
+        let renditions = self.parts.iter().flat_map(|part| &part.renditions);
+        let segments: usize = renditions.clone().map(|record| record.segment_bytes.len()).sum();
+        let audio_segments: usize = self.audio.iter().map(|record| record.segment_bytes.len()).sum();
+        let files = 64 + segments + audio_segments;
+        let frames: u64 = renditions.map(|record| record.frames).sum();
+        let hls = if package.hls { self.stored_bytes() + files as u64 * FILE_BYTES } else { 0 };
+        let mp4 = if package.mp4 { self.single_file_bytes() + frames * SAMPLE_BYTES } else { 0 };
+        hls + mp4 + (1 << 20)
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        let renditions = self.parts.iter().flat_map(|part| &part.renditions).map(|record| &record.artifact);
+        renditions.chain(self.audio.iter().map(|record| &record.artifact)).map(size).sum()
+    }
+
+    fn single_file_bytes(&self) -> u64 {
+        let video: u64 = self.parts.iter().flat_map(|part| &part.renditions).map(|r| size(&r.artifact)).sum();
+        let audio = self.audio.first().map_or(0, |record| size(&record.artifact));
+        video + audio * self.renditions() as u64
+    }
+}
+
+fn size(artifact: &Option<v1::Artifact>) -> u64 {
+    artifact.as_ref().map_or(0, |artifact| artifact.size)
+}
+
+/// The bytes of an object; `None` when they are gone or damaged.
+fn load(work: &Assemble<'_>, artifact: &v1::Artifact, what: &str) -> Result<Option<Bytes>, Failure> {
+    let artifact = Artifact::try_from(artifact).map_err(|error| fault(&format!("{what}: {error}")))?;
+    match work.store.object(artifact) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(StoreError::NotFound { .. } | StoreError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(Failure::new(error.class(), &format!("{what}: {error}"), "")),
+    }
+}
+
+fn decode<M: Message + Default>(bytes: Bytes, what: &str) -> Result<M, Failure> {
+    M::decode(bytes).map_err(|error| fault(&format!("{what}: {error}")))
+}
+
+fn track_number(work: &Assemble<'_>, record: &v1::AudioRecord) -> Result<u32, Failure> {
+    let found = work.profile.audio.iter().position(|track| track.name == record.name);
+    let number = found.ok_or_else(|| fault(&format!("track {} is not in the profile", record.name)))?;
+    let channels = u16::try_from(record.channels).is_ok_and(|channels| channels > 0);
+    if !channels || record.sample_rate == 0 {
+        return Err(fault(&format!("track {}: its record has no usable format", record.name)));
+    }
+    Ok(number as u32)
+}
+
+/// All parts of a rendition share one header, or players stumble at the join.
+fn check_alike(part: u32, record: &v1::RenditionPart, first: &v1::RenditionPart) -> Result<(), Failure> {
+    let differs = |what: &str| {
+        let name = &first.rendition;
+        Err(fault(&format!(
+            "part {part} of rendition {name} has {what} other than part 0: workers with different versions of \
+             reel-runner or its libraries took part; make them equal and run the job again"
+        )))
+    };
+    if record.rendition != first.rendition {
+        return differs("a name");
+    }
+    if record.codec_config != first.codec_config {
+        return differs("parameter sets (SPS, PPS)");
+    }
+    if record.timescale != first.timescale || record.timescale == 0 {
+        return differs("a time scale");
+    }
+    let size = |record: &v1::RenditionPart| {
+        Some((u16::try_from(record.width).ok()?, u16::try_from(record.height).ok()?))
+    };
+    if size(record).is_none() || size(record) != size(first) {
+        return differs("a picture size");
+    }
+    Ok(())
+}
+
+/// The recipe key in a record.
+pub(super) fn recipe_key(bytes: &[u8]) -> Result<RecipeKey, Failure> {
+    Digest::try_from(bytes).map(RecipeKey).map_err(|error| fault(&format!("a recipe key: {error}")))
+}

@@ -1,0 +1,131 @@
+//! The staging folder: files are digested as they are written, and nothing is left when the attempt fails.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use reel_common::{Artifact, DigestWriter, Failure, FailureClass};
+use reel_proto::v1;
+
+/// A staging folder. It is removed when it is dropped before [`Staging::finish`].
+pub(super) struct Staging {
+    folder: PathBuf,
+    needed: u64,
+    files: Vec<v1::OutputFile>,
+    finished: bool,
+}
+
+/// A file of the tree on its way.
+pub(super) struct StagedFile {
+    name: String,
+    file: File,
+    digest: DigestWriter,
+    size: u64,
+}
+
+impl Staging {
+    /// Makes the folder afresh beside `output`, after checking that `needed` bytes are free there.
+    pub(super) fn create(output: &Path, job: u64, needed: u64) -> Result<Self, Failure> {
+        let invalid = |path: &Path, error: &dyn std::fmt::Display| {
+            let hint = "choose another destination or change the permissions of the folder";
+            Failure::new(
+                FailureClass::Invalid,
+                &format!("cannot write to {}: {error}; {hint}", path.display()),
+                "",
+            )
+        };
+        let output = std::path::absolute(output).map_err(|error| invalid(output, &error))?;
+        let (Some(parent), Some(name)) = (output.parent(), output.file_name()) else {
+            return Err(invalid(&output, &"it is not the path of a folder in a folder"));
+        };
+        fs::create_dir_all(parent).map_err(|error| invalid(parent, &error))?;
+        let folder = parent.join(format!(".{}.reel-{job}.partial", name.to_string_lossy()));
+        let removed = match fs::symlink_metadata(&folder) {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(&folder),
+            Ok(_) => fs::remove_file(&folder),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        removed.map_err(|error| invalid(&folder, &error))?;
+        let free = rustix::fs::statvfs(parent).map_err(|error| invalid(parent, &error))?;
+        let free = free.f_bavail.saturating_mul(free.f_frsize);
+        if free < needed {
+            return Err(shortage(parent, needed, &format!("{free} are free")));
+        }
+        let staging = Staging { folder, needed, files: Vec::new(), finished: false };
+        match fs::create_dir(&staging.folder) {
+            Ok(()) => Ok(staging),
+            Err(error) if is_shortage(&error) => Err(staging.failure("", &error)),
+            Err(error) => Err(invalid(parent, &error)),
+        }
+    }
+
+    /// Opens a file of the tree; `path` is below the folder and uses `/`.
+    pub(super) fn open(&self, path: &str) -> Result<StagedFile, Failure> {
+        let full = self.folder.join(path);
+        let created = full.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| File::create_new(&full));
+        let file = created.map_err(|error| self.failure(path, &error))?;
+        Ok(StagedFile { name: path.to_owned(), file, digest: DigestWriter::default(), size: 0 })
+    }
+
+    /// Adds bytes to a file.
+    pub(super) fn append(&self, file: &mut StagedFile, bytes: &[u8]) -> Result<(), Failure> {
+        file.file.write_all(bytes).map_err(|error| self.failure(&file.name, &error))?;
+        file.digest.add(bytes);
+        file.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Ends a file and lists it.
+    pub(super) fn close(&mut self, file: StagedFile) {
+        let artifact = Artifact { sha256: file.digest.finish(), size: file.size };
+        self.files.push(v1::OutputFile { path: file.name, artifact: Some(artifact.into()) });
+    }
+
+    /// Writes a whole file.
+    pub(super) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let mut file = self.open(path)?;
+        self.append(&mut file, bytes)?;
+        self.close(file);
+        Ok(())
+    }
+
+    /// Waits until everything is on the disk; the folder and the files in it.
+    pub(super) fn finish(mut self) -> Result<(String, Vec<v1::OutputFile>), Failure> {
+        let synced = File::open(&self.folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+        synced.map_err(|error| self.failure("", &error))?;
+        self.finished = true;
+        Ok((self.folder.to_string_lossy().into_owned(), std::mem::take(&mut self.files)))
+    }
+
+    fn failure(&self, path: &str, error: &io::Error) -> Failure {
+        if is_shortage(error) {
+            let folder = self.folder.parent().unwrap_or(&self.folder);
+            return shortage(folder, self.needed, &error.to_string());
+        }
+        let path = self.folder.join(path);
+        Failure::new(FailureClass::Failed, &format!("writing {} failed: {error}", path.display()), "")
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Best effort: the next attempt begins with the same removal.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn shortage(folder: &Path, needed: u64, found: &str) -> Failure {
+    let message = format!(
+        "not enough space in {}: the output takes {needed} bytes while it is made, {found}; free some space there or \
+         choose another destination",
+        folder.display()
+    );
+    Failure::new(FailureClass::Shortage, &message, "")
+}

@@ -1,0 +1,118 @@
+//! How the process fits itself to its host: arguments, limits, its end with its parent, its pipes.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
+
+/// Open files: the mezzanine, the store, and a file for each rendition of the parts in hand.
+const OPEN_FILES: u64 = 1024;
+/// The data limit is the granted memory twice over, since address space is counted that is never touched, plus the
+/// stacks and arenas of a few dozen threads.
+const MEMORY_FACTOR: u64 = 2;
+const MEMORY_BASE_BYTES: u64 = 512 << 20;
+
+/// What the agent tells a runner on its command line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    parent: i32,
+    /// 0 sets no limit.
+    memory_bytes: u64,
+}
+
+impl Arguments {
+    /// Reads `--parent PID --memory-bytes N`.
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut parent, mut memory_bytes) = (None, 0);
+        let mut arguments = arguments;
+        while let Some(name) = arguments.next() {
+            let value = arguments.next().ok_or_else(|| format!("{name} has no value"))?;
+            let bad = || format!("{name} {value} is not a number");
+            match name.as_str() {
+                "--parent" => parent = Some(value.parse().map_err(|_| bad())?),
+                "--memory-bytes" => memory_bytes = value.parse().map_err(|_| bad())?,
+                _ => return Err(format!("{name} is not an option")),
+            }
+        }
+        let parent = parent.ok_or("--parent is missing")?;
+        Ok(Arguments { parent, memory_bytes })
+    }
+}
+
+/// Says on stderr why there is nothing to do.
+#[expect(clippy::print_stderr, reason = "there is no log yet")]
+pub(crate) fn misused(reason: &str) -> ExitCode {
+    eprintln!("reel-runner: {reason}; it is started by reel and not by hand");
+    ExitCode::from(2)
+}
+
+/// Sets limits, ties the process to its parent, and keeps stdout for messages alone: what libraries print there goes
+/// to stderr. Returns the way to the agent.
+pub(crate) fn settle_in(arguments: &Arguments) -> Result<File, String> {
+    let failed = |what: &str, error: io::Error| format!("{what} failed: {error}");
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| failed("asking for the parent's death signal", error.into()))?;
+    // The parent may have died before that.
+    if getppid().map(Pid::as_raw_pid) != Some(arguments.parent) {
+        return Err("the agent that started it is gone".to_owned());
+    }
+    let set = |resource, limit| {
+        // A limit that is lower already stays.
+        let limit = getrlimit(resource).maximum.map_or(limit, |most: u64| most.min(limit));
+        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })
+            .map_err(|error| failed("setting a resource limit", error.into()))
+    };
+    set(Resource::Core, 0)?;
+    set(Resource::Nofile, OPEN_FILES)?;
+    if arguments.memory_bytes > 0 {
+        set(Resource::Data, arguments.memory_bytes.saturating_mul(MEMORY_FACTOR) + MEMORY_BASE_BYTES)?;
+    }
+    let pipe = io::stdout().as_fd().try_clone_to_owned().map_err(|error| failed("duplicating stdout", error))?;
+    rustix::stdio::dup2_stdout(io::stderr()).map_err(|error| failed("redirecting stdout", error.into()))?;
+    Ok(File::from(pipe))
+}
+
+/// Logs warnings, or what `REEL_LOG` asks for, to stderr, whose end the agent keeps.
+pub(crate) fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_env_var("REEL_LOG")
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
+}
+
+/// Ends the process at once: the agent is gone and nobody wants the result. Not through `exit`, whose handlers would
+/// race with the threads of codecs.
+pub(crate) fn vanish() -> ! {
+    if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL) {
+        tracing::error!(%error, "cannot kill this process");
+    }
+    std::process::abort()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, String> {
+        Arguments::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn arguments_are_read_or_refused_with_a_reason() {
+        let read = parse("--parent 12 --memory-bytes 1000");
+        assert_eq!(read, Ok(Arguments { parent: 12, memory_bytes: 1000 }));
+        for (line, reason) in [
+            ("", "--parent is missing"),
+            ("--parent", "--parent has no value"),
+            ("--parent x", "--parent x is not a number"),
+            ("--help me", "--help is not an option"),
+        ] {
+            assert_eq!(parse(line), Err(reason.to_owned()));
+        }
+    }
+}

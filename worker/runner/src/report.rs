@@ -1,0 +1,385 @@
+//! `report.json`: what a title is made of, the proof, and who did what.
+//!
+//! Times are milliseconds since 1970, `pts` are ticks of `1/timescale`, PSNR is in decibels. The report is written
+//! once, when the title is delivered, and is the one file of a title that differs from run to run.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use reel_common::{Digest, Failure, TaskId};
+use reel_package::layout;
+use reel_profiles::Profile;
+use reel_proto::v1;
+use serde::{Deserialize, Serialize};
+
+/// Grows when a reader of older reports would misread a new one.
+const FORMAT: u32 = 1;
+/// A report of the longest title with the longest history stays far below.
+const MAX_REPORT_BYTES: u64 = 256 << 20;
+
+/// Everything that a report is made from.
+pub(crate) struct Sources<'a> {
+    pub(crate) spec: &'a v1::TaskSpec,
+    pub(crate) profile: &'a Profile,
+    pub(crate) index: &'a v1::Index,
+    pub(crate) assembly: &'a v1::Assembly,
+    pub(crate) proof: &'a v1::Proof,
+    pub(crate) history: &'a v1::JobHistory,
+    pub(crate) identity: &'a Identity,
+}
+
+/// What tells one delivery from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Number of the job.
+    pub(crate) id: u64,
+    /// When it was accepted.
+    pub(crate) submitted_ms: u64,
+    /// SHA-256 of the assembly that was delivered.
+    pub(crate) assembly: Digest,
+}
+
+impl Identity {
+    /// Which delivery made the title in `folder`; `None` when no report of reel is there.
+    pub(crate) fn read(folder: &Path) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            job: Identity,
+        }
+        let mut bytes = Vec::new();
+        let file = fs::File::open(folder.join(layout::REPORT)).ok()?;
+        file.take(MAX_REPORT_BYTES).read_to_end(&mut bytes).ok()?;
+        serde_json::from_slice::<Head>(&bytes).ok().map(|head| head.job)
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    format: u32,
+    made_by: &'static str,
+    job: Job<'a>,
+    mezzanine: Mezzanine<'a>,
+    profile: ProfileUsed<'a>,
+    renditions: Vec<Rendition<'a>>,
+    audio: Vec<Track<'a>>,
+    proof: Proof<'a>,
+    files: Vec<File<'a>>,
+}
+
+#[derive(Serialize)]
+struct Job<'a> {
+    #[serde(flatten)]
+    identity: &'a Identity,
+    output: &'a str,
+    renditions_encoded: u64,
+    renditions_reused: u64,
+    parts_encoded_twice: u64,
+    /// All that there were; of many only the newest are listed.
+    attempts_total: u64,
+    attempts: Vec<Attempt<'a>>,
+    parts: Vec<PartMade<'a>>,
+}
+
+#[derive(Serialize)]
+struct Attempt<'a> {
+    task: String,
+    attempt: u32,
+    epoch: u64,
+    worker: &'a str,
+    started_ms: u64,
+    ended_ms: u64,
+    outcome: &'a str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct PartMade<'a> {
+    part: usize,
+    worker: &'a str,
+    epoch: u64,
+    renditions_encoded: u32,
+    renditions_reused: u32,
+}
+
+#[derive(Serialize)]
+struct Mezzanine<'a> {
+    url: &'a str,
+    bytes: Option<u64>,
+    modified_us: Option<i64>,
+    etag: Option<&'a str>,
+    container: &'a str,
+    codec: &'a str,
+    width: u32,
+    height: u32,
+    pixel_format: &'a str,
+    /// Frames a second as a fraction; `null` where the rate varies.
+    frame_rate: Option<String>,
+    frames: u64,
+}
+
+#[derive(Serialize)]
+struct ProfileUsed<'a> {
+    name: &'a str,
+    version: u32,
+    sha256: Digest,
+}
+
+#[derive(Serialize)]
+struct Rendition<'a> {
+    name: &'a str,
+    width: u32,
+    height: u32,
+    timescale: u32,
+    frames: u64,
+    bytes: u64,
+    peak_segment_bps: u64,
+    /// Over all frames.
+    psnr_db: f64,
+    ssim: f64,
+    parts: Vec<Part>,
+}
+
+#[derive(Serialize)]
+struct Part {
+    part: u32,
+    recipe_key: String,
+    frames: u64,
+    first_pts: i64,
+    last_pts: i64,
+    segments: usize,
+    bytes: u64,
+    sha256: String,
+    psnr_db: f64,
+    ssim: f64,
+}
+
+#[derive(Serialize)]
+struct Track<'a> {
+    name: &'a str,
+    language: &'a str,
+    source_stream: u32,
+    channels: u32,
+    sample_rate: u32,
+    samples: u64,
+    priming: u32,
+    recipe_key: String,
+    segments: usize,
+    bytes: u64,
+    sha256: String,
+    peak_segment_bps: u64,
+}
+
+#[derive(Serialize)]
+struct Proof<'a> {
+    renditions: Vec<RenditionProof<'a>>,
+    audio: Vec<TrackProof<'a>>,
+}
+
+#[derive(Serialize)]
+struct RenditionProof<'a> {
+    name: &'a str,
+    frames: u64,
+    first_pts: i64,
+    last_pts: i64,
+    timescale: u32,
+    frame_digest: String,
+    worst_difference_ppm: u64,
+    ties: u64,
+}
+
+#[derive(Serialize)]
+struct TrackProof<'a> {
+    name: &'a str,
+    samples: u64,
+    sample_rate: u32,
+    /// Delay against the mezzanine in samples, at start, middle and end.
+    offsets: &'a [i32],
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    path: &'a str,
+    bytes: u64,
+    sha256: String,
+}
+
+/// The text of a report.
+pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
+    let report = Report {
+        format: FORMAT,
+        made_by: concat!("reel ", env!("CARGO_PKG_VERSION")),
+        job: job(sources),
+        mezzanine: mezzanine(sources),
+        profile: ProfileUsed {
+            name: &sources.profile.name,
+            version: sources.profile.version,
+            sha256: Digest::of(sources.spec.profile.as_bytes()),
+        },
+        renditions: renditions(&sources.assembly.parts),
+        audio: sources.assembly.audio.iter().map(track).collect(),
+        proof: proof(sources.proof),
+        files: sources.assembly.files.iter().map(file).collect(),
+    };
+    let mut text = serde_json::to_vec_pretty(&report)
+        .map_err(|error| crate::attempt::failed(&format!("the report cannot be written: {error}")))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn job<'a>(sources: &Sources<'a>) -> Job<'a> {
+    let history = sources.history;
+    let attempts = history.attempts.iter().map(|attempt| Attempt {
+        task: attempt.task.and_then(|task| TaskId::try_from(task).ok()).map_or_else(String::new, |task| task.to_string()),
+        attempt: attempt.attempt,
+        epoch: attempt.epoch,
+        worker: &attempt.worker,
+        started_ms: attempt.started_ms,
+        ended_ms: attempt.ended_ms,
+        outcome: &attempt.outcome,
+        message: &attempt.message,
+    });
+    let parts = history.parts.iter().enumerate().map(|(part, made)| PartMade {
+        part,
+        worker: &made.worker,
+        epoch: made.epoch,
+        renditions_encoded: made.renditions_encoded,
+        renditions_reused: made.renditions_reused,
+    });
+    Job {
+        identity: sources.identity,
+        output: &sources.spec.output,
+        renditions_encoded: history.renditions_encoded,
+        renditions_reused: history.renditions_reused,
+        parts_encoded_twice: history.parts_encoded_twice,
+        attempts_total: history.attempts_total,
+        attempts: attempts.collect(),
+        parts: parts.collect(),
+    }
+}
+
+fn mezzanine<'a>(sources: &Sources<'a>) -> Mezzanine<'a> {
+    let index = sources.index;
+    let identity = index.identity.as_ref();
+    let video = index.video.as_ref();
+    let facts = video.and_then(|video| video.facts.as_ref());
+    let rate = video.and_then(|video| video.constant_rate);
+    let rate = rate.and_then(|rate| reel_common::Rational::try_from(rate).ok());
+    let differences: u64 = video.map_or(0, |video| video.pts.iter().map(|run| run.count).sum());
+    Mezzanine {
+        url: &sources.spec.mezzanine,
+        bytes: identity.map(|identity| identity.size),
+        modified_us: identity.and_then(|identity| identity.modified_us),
+        etag: identity.and_then(|identity| identity.etag.as_deref()),
+        container: &index.container,
+        codec: facts.map_or("", |facts| &facts.codec),
+        width: facts.map_or(0, |facts| facts.width),
+        height: facts.map_or(0, |facts| facts.height),
+        pixel_format: facts.map_or("", |facts| &facts.pixel_format),
+        frame_rate: rate.map(|rate| rate.to_string()),
+        // The first frame has no difference.
+        frames: differences + 1,
+    }
+}
+
+fn renditions(parts: &[v1::PartRecord]) -> Vec<Rendition<'_>> {
+    let ladder = parts.first().map_or(&[][..], |part| &part.renditions);
+    ladder.iter().enumerate().map(|(number, first)| rendition(parts, number, first)).collect()
+}
+
+fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::RenditionPart) -> Rendition<'a> {
+    let records = || parts.iter().filter_map(|part| Some((part.part, part.renditions.get(number)?)));
+    let total = |what: fn(&v1::RenditionPart) -> u64| records().map(|(_, record)| what(record)).sum();
+    let frames: u64 = total(|record| record.frames);
+    let mean = |what: fn(&v1::RenditionPart) -> f64| {
+        let sum: f64 = records().map(|(_, record)| what(record) * record.frames as f64).sum();
+        sum / frames.max(1) as f64
+    };
+    Rendition {
+        name: &first.rendition,
+        width: first.width,
+        height: first.height,
+        timescale: first.timescale,
+        frames,
+        bytes: total(|record| record.artifact.as_ref().map_or(0, |artifact| artifact.size)),
+        peak_segment_bps: records().map(|(_, record)| record.peak_segment_bps).max().unwrap_or(0),
+        psnr_db: mean(psnr_db),
+        ssim: mean(ssim),
+        parts: records().map(|(index, record)| part(index, record)).collect(),
+    }
+}
+
+fn part(index: u32, record: &v1::RenditionPart) -> Part {
+    let (bytes, sha256) = artifact(record.artifact.as_ref());
+    Part {
+        part: index,
+        recipe_key: hex(&record.recipe_key),
+        frames: record.frames,
+        first_pts: record.first_pts,
+        last_pts: record.last_pts,
+        segments: record.segment_bytes.len(),
+        bytes,
+        sha256,
+        psnr_db: psnr_db(record),
+        ssim: ssim(record),
+    }
+}
+
+fn psnr_db(record: &v1::RenditionPart) -> f64 {
+    record.psnr_mdb as f64 / 1e3
+}
+
+fn ssim(record: &v1::RenditionPart) -> f64 {
+    record.ssim_ppm as f64 / 1e6
+}
+
+fn track(record: &v1::AudioRecord) -> Track<'_> {
+    let (bytes, sha256) = artifact(record.artifact.as_ref());
+    Track {
+        name: &record.name,
+        language: &record.language,
+        source_stream: record.source_stream,
+        channels: record.channels,
+        sample_rate: record.sample_rate,
+        samples: record.samples,
+        priming: record.priming,
+        recipe_key: hex(&record.recipe_key),
+        segments: record.segment_bytes.len(),
+        bytes,
+        sha256,
+        peak_segment_bps: record.peak_segment_bps,
+    }
+}
+
+fn proof(proof: &v1::Proof) -> Proof<'_> {
+    let renditions = proof.renditions.iter().map(|proof| RenditionProof {
+        name: &proof.rendition,
+        frames: proof.frames,
+        first_pts: proof.first_pts,
+        last_pts: proof.last_pts,
+        timescale: proof.timescale,
+        frame_digest: hex(&proof.frame_digest),
+        worst_difference_ppm: proof.worst_difference_ppm,
+        ties: proof.ties,
+    });
+    let audio = proof.audio.iter().map(|proof| TrackProof {
+        name: &proof.name,
+        samples: proof.samples,
+        sample_rate: proof.sample_rate,
+        offsets: &proof.offsets,
+    });
+    Proof { renditions: renditions.collect(), audio: audio.collect() }
+}
+
+fn file(file: &v1::OutputFile) -> File<'_> {
+    let (bytes, sha256) = artifact(file.artifact.as_ref());
+    File { path: &file.path, bytes, sha256 }
+}
+
+fn artifact(artifact: Option<&v1::Artifact>) -> (u64, String) {
+    artifact.map_or((0, String::new()), |artifact| (artifact.size, hex(&artifact.sha256)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
