@@ -111,7 +111,7 @@ fn occupied(path: &Path) -> Result<(), Stop> {
 fn is_title(path: &Path) -> bool {
     let text = fs::read(path.join(REPORT)).unwrap_or_default();
     let report: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    report.get("job").is_some()
+    report["job"]["id"].is_u64() && report["job"]["assembly"].is_string()
 }
 
 fn make_parent(path: &Path) -> Result<(), Stop> {
@@ -176,9 +176,9 @@ mod tests {
         assert_eq!(place.prepare("photos"), Err(Exit::Refused));
         assert_eq!(place.prepare("file"), Err(Exit::Refused));
         assert_eq!(place.prepare("link"), Err(Exit::Refused));
-        fs::write(place.path("photos/report.json"), b"{\"mine\": true}").unwrap();
-        assert_eq!(place.prepare("photos"), Err(Exit::Refused), "a report that is not ours");
         fs::write(place.path("photos/report.json"), b"{\"job\": 1}").unwrap();
+        assert_eq!(place.prepare("photos"), Err(Exit::Refused), "a report that is not ours");
+        fs::write(place.path("photos/report.json"), br#"{"job": {"id": 1, "assembly": "00"}}"#).unwrap();
         assert!(place.prepare("photos").is_ok(), "an earlier title");
     }
 

@@ -65,7 +65,7 @@ struct ReportProfile {
 struct ReportFile {
     path: String,
     sha256: Digest,
-    size: u64,
+    bytes: u64,
 }
 
 /// A delivered title.
@@ -114,7 +114,7 @@ impl Title {
                 return Err(mismatch("the report names a file outside of the title".to_owned()));
             }
             let found = digest(&self.folder.join(&file.path)).map_err(|error| mismatch(error.to_string()))?;
-            let expected = Artifact { sha256: file.sha256, size: file.size };
+            let expected = Artifact { sha256: file.sha256, size: file.bytes };
             if found.size != expected.size {
                 return Err(mismatch(format!("{} bytes, and the report says {}", found.size, expected.size)));
             }
@@ -244,7 +244,7 @@ mod tests {
         fn report(&self, files: &[(&str, &[u8])]) {
             let entry = |(path, bytes): &(&str, &[u8])| {
                 let Artifact { sha256, size } = Artifact::of(bytes);
-                json!({ "path": path, "sha256": sha256, "size": size })
+                json!({ "path": path, "sha256": sha256, "bytes": size })
             };
             let files: Vec<Value> = files.iter().map(entry).collect();
             let text = profile::load("proxy").unwrap().to_toml();
