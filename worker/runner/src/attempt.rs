@@ -32,7 +32,8 @@ impl Attempt {
         let profile = Profile::parse(&spec.profile, "profile")
             .map_err(|error| Failure::new(FailureClass::Invalid, &error.to_string(), ""))?;
         let store = BlockingStore::open(&spec.store).map_err(stored)?;
-        let scratch = std::env::current_dir().map_err(|error| destination::failure(Path::new("."), &error))?;
+        let scratch =
+            std::env::current_dir().map_err(|error| destination::failure(Path::new("."), &error))?;
         Ok(Attempt { spec, task, profile, store, scratch, voice, orders })
     }
 

@@ -18,11 +18,10 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::AudioTask) -> Result<v1::TaskFin
         track: task.track as usize,
         scratch: &attempt.scratch,
     };
-    let (record, file) =
-        reel_media::audio(&job, &mut |key| find(attempt, key), &mut |done, total| {
-            attempt.voice.progress(done, total, None);
-        })
-        .map_err(media)?;
+    let (record, file) = reel_media::audio(&job, &mut |key| find(attempt, key), &mut |done, total| {
+        attempt.voice.progress(done, total, None);
+    })
+    .map_err(media)?;
     let mut finished = finished_with(attempt.leave("track.pb", &record.encode_to_vec())?);
     if let Some(file) = file {
         let scratch_file = attempt.name_of(&file)?;

@@ -20,7 +20,8 @@ pub(crate) fn failure(path: &Path, error: &io::Error) -> Failure {
             Failure::new(FailureClass::Shortage, &message, "")
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            let message = format!("{shown} may not be written: {error}; change its permissions or the destination");
+            let message =
+                format!("{shown} may not be written: {error}; change its permissions or the destination");
             Failure::new(FailureClass::Invalid, &message, "")
         }
         _ => Failure::new(FailureClass::Failed, &format!("{shown}: {error}"), ""),

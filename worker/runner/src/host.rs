@@ -71,7 +71,8 @@ pub(crate) fn settle_in(arguments: &Arguments) -> Result<File, String> {
     if arguments.memory_bytes > 0 {
         set(Resource::Data, arguments.memory_bytes.saturating_mul(MEMORY_FACTOR) + MEMORY_BASE_BYTES)?;
     }
-    let pipe = io::stdout().as_fd().try_clone_to_owned().map_err(|error| failed("duplicating stdout", error))?;
+    let pipe =
+        io::stdout().as_fd().try_clone_to_owned().map_err(|error| failed("duplicating stdout", error))?;
     rustix::stdio::dup2_stdout(io::stderr()).map_err(|error| failed("redirecting stdout", error.into()))?;
     Ok(File::from(pipe))
 }

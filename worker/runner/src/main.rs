@@ -1,5 +1,86 @@
 //! The process that touches media bytes: runs one attempt of one task.
+//!
+//! It is started by an agent, which talks to it over stdin and stdout in length-delimited protobuf. Whatever goes
+//! wrong inside, including a panic, is told to the agent as a failure; a crash is told by the exit itself.
 
 mod assemble;
+mod attempt;
+mod audio;
+mod channel;
+mod deliver;
+mod destination;
+mod encode;
+mod host;
+mod index;
+mod report;
 
-fn main() {}
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+
+use prost::Message;
+use reel_common::{Failure, FailureClass};
+use reel_proto::v1;
+use reel_proto::v1::task_spec::Work;
+
+use crate::assemble::{Assemble, assemble};
+use crate::attempt::{Attempt, finished_with};
+use crate::channel::Voice;
+
+fn main() -> ExitCode {
+    let arguments = match host::Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(reason) => return host::misused(&reason),
+    };
+    let voice = match host::settle_in(&arguments) {
+        Ok(pipe) => Voice::new(pipe),
+        Err(reason) => return host::misused(&reason),
+    };
+    host::log_to_stderr();
+    let (spec, orders) = match channel::listen() {
+        Ok(received) => received,
+        Err(reason) => return host::misused(&reason),
+    };
+    let ended = catch_unwind(AssertUnwindSafe(|| Attempt::new(spec, voice.clone(), orders).and_then(run)));
+    match ended.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+        Ok(finished) => voice.finished(finished),
+        Err(failure) => voice.failed(failure),
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(attempt: Attempt) -> Result<v1::TaskFinished, Failure> {
+    match attempt.spec.work.clone() {
+        Some(Work::Index(_)) => index::run(&attempt),
+        Some(Work::Encode(task)) => encode::run(&attempt, &task),
+        Some(Work::Audio(task)) => audio::run(&attempt, &task),
+        Some(Work::Assemble(task)) => join(&attempt, &task),
+        Some(Work::Measure(_)) => Err(Failure::new(FailureClass::Failed, "measure is not built yet", "")),
+        Some(Work::Deliver(task)) => deliver::run(&attempt, &task),
+        None => {
+            let message =
+                "the task asks for work that this runner does not know; give all hosts the same version";
+            Err(Failure::new(FailureClass::Failed, message, ""))
+        }
+    }
+}
+
+fn join(attempt: &Attempt, task: &v1::AssembleTask) -> Result<v1::TaskFinished, Failure> {
+    let work = Assemble {
+        job: attempt.task.job.0,
+        output: Path::new(&attempt.spec.output),
+        profile: &attempt.profile,
+        task,
+        store: &attempt.store,
+    };
+    let assembly = assemble(&work, &mut |done, total| attempt.voice.progress(done, total, None))?;
+    Ok(finished_with(attempt.leave("assembly.pb", &assembly.encode_to_vec())?))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    // The place is in the evidence: the panic hook has written it to stderr.
+    Failure::new(FailureClass::Failed, &format!("the runner panicked: {said}"), "")
+}

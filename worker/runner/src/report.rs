@@ -230,7 +230,10 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
 fn job<'a>(sources: &Sources<'a>) -> Job<'a> {
     let history = sources.history;
     let attempts = history.attempts.iter().map(|attempt| Attempt {
-        task: attempt.task.and_then(|task| TaskId::try_from(task).ok()).map_or_else(String::new, |task| task.to_string()),
+        task: attempt
+            .task
+            .and_then(|task| TaskId::try_from(task).ok())
+            .map_or_else(String::new, |task| task.to_string()),
         attempt: attempt.attempt,
         epoch: attempt.epoch,
         worker: &attempt.worker,
