@@ -20,7 +20,7 @@ use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_scheduler_core::lease::LeaseTerms;
 use reel_scheduler_core::view::{jobs_to_plan, next_backoff_deadline, prune_is_due};
-use reel_scheduler_core::{Action, Command, FarmState, LossCause, placement, plan};
+use reel_scheduler_core::{Action, Command, FarmState, LossCause, Reply, placement, plan};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -286,6 +286,8 @@ impl Driver {
         let Some((_, askers)) = self.in_flight.take() else { return };
         match result {
             Ok(applied) => {
+                // Where all that was done are refused decisions, deciding again would give the same.
+                self.unsettled |= askers.iter().zip(&applied).any(|pair| !is_refused_decision(pair));
                 for (asker, reply) in askers.into_iter().zip(applied) {
                     self.answer(asker, reply);
                 }
@@ -298,7 +300,6 @@ impl Driver {
                 }
             }
         }
-        self.unsettled = true;
         self.touch_views();
     }
 
@@ -381,6 +382,10 @@ impl Driver {
             }
         }
     }
+}
+
+fn is_refused_decision((asker, reply): (&Asker, &Reply)) -> bool {
+    matches!((asker, reply), (Asker::Leader, Reply::Refused(_) | Reply::Superseded))
 }
 
 async fn settled(in_flight: &mut Option<(InFlight, Vec<Asker>)>) -> Result<Applied, ProposeError> {

@@ -10,6 +10,8 @@ mod snapshot;
 mod types;
 
 #[cfg(test)]
+mod power_cut;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
