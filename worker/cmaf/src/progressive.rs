@@ -103,6 +103,9 @@ pub enum ProgressiveError {
     /// A time scale of zero.
     #[error("track {0} has a time scale of 0")]
     Timescale(usize),
+    /// Composition offsets too far apart for 32 bits.
+    #[error("the presentation times of track {0} are too far from its decode times")]
+    Offsets(usize),
     /// The header alone is larger than a box may be.
     #[error("the header would be larger than 4 GiB")]
     Header,
@@ -115,7 +118,8 @@ pub fn plan(tracks: &[TrackInput<'_>]) -> Result<Progressive, ProgressiveError> 
         check(number, track)?;
     }
     let movie_timescale = movie_timescale(tracks);
-    let mut laid: Vec<Laid<'_>> = tracks.iter().map(Laid::new).collect();
+    let laid = (1..).zip(tracks).map(|(number, track)| Laid::new(number, track));
+    let mut laid: Vec<Laid<'_>> = laid.collect::<Result<_, _>>()?;
     let (copies, payload) = interleave(&mut laid);
     let chunks: u64 = laid.iter().map(|track| track.chunks.len() as u64).sum();
     // The header is measured with narrow offsets; wide ones only add to it.
@@ -173,25 +177,37 @@ struct Laid<'a> {
     duration: u64,
     /// What is presented, in ticks of the track.
     presented: Range<i64>,
+    /// Added to all composition offsets: an edit list cannot begin before time 0.
+    shift: i32,
     chunks: Vec<Placed>,
 }
 
 impl<'a> Laid<'a> {
-    fn new(input: &'a TrackInput<'a>) -> Self {
+    fn new(number: usize, input: &'a TrackInput<'a>) -> Result<Self, ProgressiveError> {
         let (mut dts, mut first, mut end) = (0i64, i64::MAX, i64::MIN);
         for sample in &input.samples {
             let pts = dts + i64::from(sample.composition_offset);
             (first, end) = (first.min(pts), end.max(pts + i64::from(sample.duration)));
             dts += i64::from(sample.duration);
         }
+        let far = |_| ProgressiveError::Offsets(number);
+        let shift = i32::try_from(-first.min(0)).map_err(far)?;
+        let largest = input.samples.iter().map(|sample| i64::from(sample.composition_offset)).max();
+        i32::try_from(largest.unwrap_or(0) + i64::from(shift)).map_err(far)?;
         let presented = match &input.config {
-            TrackConfig::Video(_) => first..end,
+            TrackConfig::Video(_) => first + i64::from(shift)..end + i64::from(shift),
             TrackConfig::Audio { init, presented } => {
                 let start = i64::from(init.priming);
                 start..start.saturating_add_unsigned(*presented).min(end.max(start))
             }
         };
-        Laid { input, duration: dts as u64, presented, chunks: Vec::new() }
+        Ok(Laid { input, duration: dts as u64, presented, shift, chunks: Vec::new() })
+    }
+
+    /// The composition offsets as they are written; none where all are 0.
+    fn offsets(&self) -> Option<impl Iterator<Item = i32> + Clone + '_> {
+        let offsets = self.input.samples.iter().map(|sample| sample.composition_offset + self.shift);
+        offsets.clone().any(|offset| offset != 0).then_some(offsets)
     }
 
     fn config(&self) -> Config<'_> {
@@ -333,9 +349,9 @@ fn trak(w: &mut Writer, id: u32, track: &Laid<'_>, movie_timescale: u32, offsets
 fn sample_tables(w: &mut Writer, track: &Laid<'_>) {
     let samples = &track.input.samples;
     run_lengths(w, b"stts", 0, samples.iter().map(|sample| sample.duration));
-    if samples.iter().any(|sample| sample.composition_offset != 0) {
-        let version = samples.iter().any(|sample| sample.composition_offset < 0).into();
-        run_lengths(w, b"ctts", version, samples.iter().map(|sample| sample.composition_offset as u32));
+    if let Some(offsets) = track.offsets() {
+        let version = offsets.clone().any(|offset| offset < 0).into();
+        run_lengths(w, b"ctts", version, offsets.map(|offset| offset as u32));
     }
     if samples.iter().any(|sample| !sample.sync) {
         let numbered = (1..).zip(samples).filter(|(_, sample)| sample.sync).map(|(number, _)| number);
