@@ -40,8 +40,13 @@ pub(crate) struct ShardLock {
 
 impl Local {
     pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(root).map_err(|error| StoreError::from_io(root.display(), &error))?;
-        let root = root.canonicalize().map_err(|error| StoreError::from_io(root.display(), &error))?;
+        let made = fs::create_dir_all(root).and_then(|()| root.canonicalize());
+        let root = made.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                StoreError::BadUrl { url: root.display().to_string(), reason: error.to_string() }
+            }
+            _ => StoreError::from_io(root.display(), &error),
+        })?;
         Ok(Local { root })
     }
 

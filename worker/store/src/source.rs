@@ -131,7 +131,8 @@ impl Source {
             .filter(|(name, _)| name.starts_with("AWS_"))
             .map(|(name, value)| (name.to_ascii_lowercase(), value))
             .chain([("allow_http".to_owned(), "true".to_owned())]);
-        let (store, path) = object_store::parse_url_opts(url, options).map_err(|error| bad(error.to_string()))?;
+        let (store, path) =
+            object_store::parse_url_opts(url, options).map_err(|error| bad(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
