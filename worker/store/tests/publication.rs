@@ -1,6 +1,8 @@
 //! Publication and repair, in a folder and in an object store: whatever happens to stored bytes, they are either the
 //! ones that were published or count as absent.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
