@@ -13,6 +13,8 @@ pub(crate) const HOME: &str = "REEL_HOME";
 pub(crate) const RUNNER: &str = "REEL_RUNNER";
 /// Log levels.
 pub(crate) const LOG: &str = "REEL_LOG";
+/// Levels where nothing else is asked for. Raft warns of every change of leader, and here each start is one.
+const DEFAULT_LEVELS: &str = "warn,openraft=error";
 /// Base of the default home.
 pub(crate) const STATE_HOME: &str = "XDG_STATE_HOME";
 /// The user's home, below which the default home lies.
@@ -43,7 +45,7 @@ pub(crate) fn colour_on_stderr() -> bool {
 
 /// Sends the log to stderr at the levels that the environment asks for.
 pub(crate) fn start_log() -> Result<(), Stop> {
-    let levels = value(LOG).unwrap_or_else(|| "warn".into());
+    let levels = value(LOG).unwrap_or_else(|| DEFAULT_LEVELS.into());
     let bad =
         |reason: &str| Stop::usage(format!("{LOG} is no list of log levels: {reason}; try `{LOG}=info`"));
     let filter = EnvFilter::try_new(levels.to_str().ok_or_else(|| bad("it is not UTF-8"))?);

@@ -123,6 +123,8 @@ struct ProfileUsed<'a> {
     name: &'a str,
     version: u32,
     sha256: Digest,
+    /// As the job carried it, so that the title can be verified without the profile's file.
+    text: &'a str,
 }
 
 #[derive(Serialize)]
@@ -215,6 +217,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
             name: &sources.profile.name,
             version: sources.profile.version,
             sha256: Digest::of(sources.spec.profile.as_bytes()),
+            text: &sources.spec.profile,
         },
         renditions: renditions(&sources.assembly.parts),
         audio: sources.assembly.audio.iter().map(track).collect(),

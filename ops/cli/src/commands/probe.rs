@@ -80,7 +80,7 @@ fn video_line(video: &VideoFacts) -> String {
         words.push("interlaced".to_owned());
     }
     let Colour { primaries, transfer, matrix, full_range, .. } = video.colour;
-    if video.colour != Colour::default() {
+    if (primaries, transfer, matrix, full_range) != (2, 2, 2, false) {
         let range = if full_range { "full" } else { "limited" };
         words.push(format!("colour {primaries}/{transfer}/{matrix} {range} range"));
     }
