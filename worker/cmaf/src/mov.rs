@@ -214,3 +214,97 @@ fn opens_a_movie(kind: &FourCc) -> bool {
         [b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid", b"PICT", b"junk"];
     openers.contains(&kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::writer::Writer;
+
+    fn boxed(kind: &FourCc, body: &[u8]) -> Vec<u8> {
+        let mut w = Writer::default();
+        w.boxed(kind, |w| w.bytes(body));
+        w.finish()
+    }
+
+    /// A header without tracks.
+    fn moov() -> Vec<u8> {
+        let mut mvhd = vec![0; 100];
+        mvhd[12..16].copy_from_slice(&600u32.to_be_bytes());
+        boxed(b"moov", &boxed(b"mvhd", &mvhd))
+    }
+
+    fn read(boxes: &[&[u8]]) -> Result<Movie, MovError> {
+        Movie::read(&boxes.concat())
+    }
+
+    #[test]
+    fn moov_is_found_behind_boxes_of_every_form() {
+        let ftyp = boxed(b"ftyp", b"qt  \0\0\0\0qt  ");
+        let wide = [&[0, 0, 0, 1][..], b"mdat", &20u64.to_be_bytes(), b"data"].concat();
+        let classic = [boxed(b"wide", b""), boxed(b"mdat", b"xyz"), boxed(b"free", b"")].concat();
+        for before in [Vec::new(), ftyp.clone(), [ftyp.clone(), wide].concat(), classic] {
+            let movie = read(&[&before, &moov(), b"garbage after the header"]).unwrap();
+            assert_eq!((movie.movie_timescale, movie.tracks.len(), movie.fragmented), (600, 0, false));
+        }
+        let mut open_ended = moov();
+        open_ended[..4].copy_from_slice(&[0; 4]);
+        assert!(read(&[&ftyp, &open_ended]).is_ok());
+    }
+
+    #[test]
+    fn a_file_without_its_header_is_unfinished() {
+        let ftyp = boxed(b"ftyp", b"qt  \0\0\0\0qt  ");
+        let open_ended = [&[0, 0, 0, 0][..], b"mdat", b"to the end of the file"].concat();
+        let claims_more = [&[0, 0, 9, 0][..], b"mdat", b"cut"].concat();
+        for rest in [&[][..], &open_ended, &claims_more, &[0; 16], &[0, 0, 0, 3, 1, 1, 1, 1]] {
+            let error = read(&[&ftyp, rest]).unwrap_err();
+            assert!(matches!(error, MovError::NoMoov), "{error}");
+        }
+    }
+
+    #[test]
+    fn headers_that_cannot_be_used_say_why() {
+        let compressed = read(&[&boxed(b"moov", &boxed(b"cmov", b"zlib"))]).unwrap_err();
+        assert!(matches!(compressed, MovError::Compressed));
+        let empty = read(&[&boxed(b"moov", b"")]).unwrap_err();
+        assert_eq!(empty.to_string(), "moov has no usable mvhd");
+        let cut = read(&[&moov()[..50]]).unwrap_err().to_string();
+        assert_eq!(
+            cut,
+            "moov is cut off: 50 of its 116 bytes are there; the file is truncated or still being written"
+        );
+    }
+
+    /// A file that claims to be larger than any memory.
+    struct Huge;
+
+    impl ReadAt for Huge {
+        fn len(&self) -> u64 {
+            1 << 50
+        }
+
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+            let head = [&[0, 0, 0, 1][..], b"moov", &(1u64 << 40).to_be_bytes()].concat();
+            assert_eq!((offset, buf.len()), (0, head.len()));
+            buf.copy_from_slice(&head);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_header_beyond_all_bounds_is_not_read() {
+        assert!(matches!(Movie::read(&Huge), Err(MovError::MoovTooLarge(size)) if size == 1 << 40));
+    }
+
+    #[test]
+    fn a_broken_track_that_nobody_needs_is_passed_over() {
+        let hdlr = |kind: &[u8]| boxed(b"mdia", &boxed(b"hdlr", &[&[0; 8], kind, &[0; 13]].concat()));
+        let with_track = |kind: &[u8]| {
+            let mvhd = moov()[8..].to_vec();
+            Movie::read(&boxed(b"moov", &[mvhd, boxed(b"trak", &hdlr(kind))].concat()))
+        };
+        assert!(with_track(b"tmcd").unwrap().tracks.is_empty());
+        let error = with_track(b"vide").unwrap_err().to_string();
+        assert_eq!(error, "track 0: it has no usable `tkhd` box");
+    }
+}

@@ -426,3 +426,85 @@ fn listed(table: &Table<4>, cursor: &mut usize, number: u32) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::writer::Writer;
+
+    /// A sample table of boxes whose words are given.
+    fn stbl(boxes: &[(&FourCc, &[u32])]) -> Bytes {
+        let mut w = Writer::default();
+        for (kind, words) in boxes {
+            w.full(kind, 0, 0, |w| words.iter().for_each(|word| w.u32(*word)));
+        }
+        w.finish().into()
+    }
+
+    const TIMES: (&FourCc, &[u32]) = (b"stts", &[1, 9, 10]);
+    const CHUNKS: (&FourCc, &[u32]) = (b"stco", &[3, 100, 200, 300]);
+
+    fn sizes(boxes: &[(&FourCc, &[u32])]) -> Vec<u32> {
+        SampleTable::read(&stbl(boxes)).unwrap().iter().map(|sample| sample.size).collect()
+    }
+
+    #[test]
+    fn compact_sizes_of_every_width_are_read() {
+        let runs: (&FourCc, &[u32]) = (b"stsc", &[1, 1, 1, 1]);
+        assert_eq!(sizes(&[TIMES, CHUNKS, runs, (b"stz2", &[4, 3, 0x12_30_00_00])]), [1, 2, 3]);
+        assert_eq!(sizes(&[TIMES, CHUNKS, runs, (b"stz2", &[8, 3, 0x01_02_ff_00])]), [1, 2, 255]);
+        assert_eq!(
+            sizes(&[TIMES, CHUNKS, runs, (b"stz2", &[16, 3, 0x0001_ffff, 0x0003_0000])]),
+            [1, 65_535, 3]
+        );
+        let odd = SampleTable::read(&stbl(&[TIMES, CHUNKS, runs, (b"stz2", &[5, 3, 0])]));
+        assert_eq!(odd.err(), Some(TableError::Missing(*b"stsz")));
+    }
+
+    #[test]
+    fn runs_of_chunks_place_samples() {
+        let runs: (&FourCc, &[u32]) = (b"stsc", &[2, 1, 2, 1, 3, 1, 1]);
+        let table = SampleTable::read(&stbl(&[TIMES, CHUNKS, runs, (b"stsz", &[7, 5])])).unwrap();
+        let positions: Vec<_> = table.iter().map(|sample| sample.position).collect();
+        assert_eq!(positions, [100, 107, 200, 207, 300]);
+        let chunks: Vec<_> =
+            table.chunks().map(|chunk| (chunk.first_sample, chunk.samples, chunk.bytes)).collect();
+        assert_eq!(chunks, [(0, 2, 14), (2, 2, 14), (4, 1, 7)]);
+        assert_eq!((table.end(), table.duration(), table.len()), (307, 50, 5));
+    }
+
+    #[test]
+    fn the_last_duration_goes_on_where_the_time_table_ends_early() {
+        let runs: (&FourCc, &[u32]) = (b"stsc", &[1, 1, 1, 1]);
+        let times: (&FourCc, &[u32]) = (b"stts", &[1, 1, 10]);
+        let table = SampleTable::read(&stbl(&[times, CHUNKS, runs, (b"stsz", &[7, 3])])).unwrap();
+        assert_eq!(table.iter().map(|sample| sample.dts).collect::<Vec<_>>(), [0, 10, 20]);
+        assert_eq!(table.duration(), 30);
+    }
+
+    #[test]
+    fn tables_that_do_not_place_their_samples_are_refused() {
+        let read = |runs: &[u32], sizes: &[u32]| {
+            SampleTable::read(&stbl(&[TIMES, CHUNKS, (b"stsc", runs), (b"stsz", sizes)])).err()
+        };
+        assert_eq!(read(&[1, 1, 2, 1], &[7, 6]), None);
+        assert_eq!(read(&[1, 1, 2, 1], &[7, 7]), Some(TableError::Unplaced { listed: 7, placed: 6 }));
+        assert_eq!(read(&[1, 1, 2, 1], &[0, 6, 1, 1]), Some(TableError::Unplaced { listed: 6, placed: 2 }));
+        assert_eq!(read(&[1, 2, 2, 1], &[7, 1]), Some(TableError::Disorder));
+        assert_eq!(read(&[2, 1, 2, 1, 1, 1, 1], &[7, 1]), Some(TableError::Disorder));
+        // Chunks that do not exist hold nothing, and a count of four billion is no reason to walk them.
+        assert_eq!(read(&[2, 1, 1, 1, 4_000_000_000, 9, 1], &[7, 3]), None);
+        let missing = SampleTable::read(&stbl(&[TIMES, CHUNKS, (b"stsz", &[7, 1])])).err();
+        assert_eq!(missing, Some(TableError::Missing(*b"stsc")));
+    }
+
+    #[test]
+    fn a_track_of_four_billion_small_samples_costs_nothing() {
+        let times: (&FourCc, &[u32]) = (b"stts", &[1, u32::MAX, 1]);
+        let runs: (&FourCc, &[u32]) = (b"stsc", &[1, 1, u32::MAX, 1]);
+        let table = SampleTable::read(&stbl(&[times, CHUNKS, runs, (b"stsz", &[18, u32::MAX])])).unwrap();
+        assert_eq!((table.len(), table.duration()), (u32::MAX.into(), u32::MAX.into()));
+        assert_eq!(table.end(), 100 + 18 * u64::from(u32::MAX));
+        assert_eq!((table.time_runs().count(), table.chunks().count()), (1, 1));
+    }
+}
