@@ -12,6 +12,7 @@ mod destination;
 mod encode;
 mod host;
 mod index;
+mod measure;
 mod report;
 
 use std::any::Any;
@@ -56,7 +57,7 @@ fn run(attempt: Attempt) -> Result<v1::TaskFinished, Failure> {
         Some(Work::Encode(task)) => encode::run(&attempt, &task),
         Some(Work::Audio(task)) => audio::run(&attempt, &task),
         Some(Work::Assemble(task)) => join(&attempt, &task),
-        Some(Work::Measure(_)) => Err(Failure::new(FailureClass::Failed, "measure is not built yet", "")),
+        Some(Work::Measure(task)) => measure::run(&attempt, &task),
         Some(Work::Deliver(task)) => deliver::run(&attempt, &task),
         None => {
             let message =
