@@ -167,11 +167,6 @@ impl<'a> FrameReader<'a> {
         Ok(Some((frame, picture)))
     }
 
-    /// How many frames were missing and shown again from the one before.
-    pub(crate) fn repeated(&self) -> u64 {
-        self.repeated
-    }
-
     /// The next good frame of the range that the decoder gives, at or after `self.next`.
     fn receive(&mut self) -> Result<Option<(u64, ff::frame::Video)>, MediaError> {
         loop {

@@ -1,6 +1,7 @@
 //! Opening a mezzanine with libav: container, streams, and what their decoders have to be told.
 
 use std::ffi::CStr;
+use std::io::{Read, Seek};
 
 use ffmpeg_next as ff;
 use ffmpeg_next::ffi;
@@ -25,10 +26,17 @@ pub(crate) struct Demuxer {
 impl Demuxer {
     /// Opens a source and lets libav read as much of it as it takes to know the streams.
     pub(crate) fn open(source: &Source) -> Result<Self, MediaError> {
+        Self::open_reader(source.reader(), source.location())
+    }
+
+    /// The same for anything that can be read and sought; `place` is its name in messages.
+    pub(crate) fn open_reader(
+        reader: impl Read + Seek + Send + 'static,
+        place: &str,
+    ) -> Result<Self, MediaError> {
         start_libav();
-        let stream =
-            ff::format::context::StreamIo::from_read_seek_with_capacity(source.reader(), BUFFER_BYTES)
-                .map_err(|error| MediaError::library("opening the source", error))?;
+        let stream = ff::format::context::StreamIo::from_read_seek_with_capacity(reader, BUFFER_BYTES)
+            .map_err(|error| MediaError::library("opening the source", error))?;
         let mut options = ff::Dictionary::new();
         options.set("format_whitelist", CONTAINERS);
         let input = ff::format::input_from_stream(stream, None, Some(options)).map_err(|error| {
@@ -36,7 +44,7 @@ impl Demuxer {
                 ff::Error::InvalidData => "it is no media file, or it is damaged or incomplete".to_owned(),
                 other => other.to_string(),
             };
-            MediaError::invalid(format!("{} cannot be opened: {reason}", source.location()))
+            MediaError::invalid(format!("{place} cannot be opened: {reason}"))
         })?;
         let container = input.format().name().to_owned();
         Ok(Demuxer { input, container })

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use ffmpeg_next as ff;
 use ff::format::sample::{Sample as Format, Type};
+use ffmpeg_next as ff;
 use reel_cmaf::segment::{Sample, media_segment};
 use reel_common::{Artifact, DigestWriter};
 use reel_profiles::AudioTrack;
@@ -31,7 +31,8 @@ pub(super) struct AacTrack {
     segment_ends: Vec<u64>,
     /// Samples that wait for a whole frame, a row for each channel.
     waiting: Vec<Vec<f32>>,
-    pushed: u64,
+    /// Samples given to the encoder.
+    encoded: u64,
     packets: Vec<Vec<u8>>,
     coded_frames: u64,
     segment_bytes: Vec<u64>,
@@ -50,8 +51,10 @@ impl AacTrack {
         let priming = priming(&encoder);
         let total = (samples + priming).div_ceil(FRAME_SAMPLES as u64);
         // A segment ends with the first frame that reaches the end of the video's; the last takes the rest.
-        let mut ends: Vec<u64> =
-            segment_ends.iter().map(|end| (end + priming).div_ceil(FRAME_SAMPLES as u64).min(total)).collect();
+        let mut ends: Vec<u64> = segment_ends
+            .iter()
+            .map(|end| (end + priming).div_ceil(FRAME_SAMPLES as u64).min(total))
+            .collect();
         if let Some(last) = ends.last_mut() {
             *last = total;
         }
@@ -64,7 +67,7 @@ impl AacTrack {
             samples,
             segment_ends: ends,
             waiting: vec![Vec::new(); track.channels as usize],
-            pushed: 0,
+            encoded: 0,
             packets: Vec::new(),
             coded_frames: 0,
             segment_bytes: Vec::new(),
@@ -78,7 +81,6 @@ impl AacTrack {
         for (row, channel) in self.waiting.iter_mut().zip(&sound.channels) {
             row.extend_from_slice(channel);
         }
-        self.pushed += sound.frames() as u64;
         let mut from = 0;
         while self.waiting[0].len() - from >= FRAME_SAMPLES {
             self.encode(from)?;
@@ -105,7 +107,8 @@ impl AacTrack {
         let layout = ff::ChannelLayout::default(self.track.channels as i32);
         let mut frame = ff::frame::Audio::new(Format::F32(Type::Planar), FRAME_SAMPLES, layout);
         frame.set_rate(self.track.sample_rate);
-        frame.set_pts(Some(self.pushed as i64));
+        frame.set_pts(Some(self.encoded as i64));
+        self.encoded += FRAME_SAMPLES as u64;
         for (plane, row) in self.waiting.iter().enumerate() {
             frame.plane_mut::<f32>(plane).copy_from_slice(&row[from..from + FRAME_SAMPLES]);
         }
@@ -158,10 +161,14 @@ impl AacTrack {
         self.encoder.send_eof().map_err(|error| MediaError::library("encoding the sound", error))?;
         self.receive()?;
         if self.segment_bytes.len() != self.segment_ends.len() {
-            return Err(MediaError::failed(format!("the AAC encoder gave only {} frames", self.coded_frames)));
+            return Err(MediaError::failed(format!(
+                "the AAC encoder gave only {} frames",
+                self.coded_frames
+            )));
         }
         self.file.flush()?;
-        let artifact = Artifact { sha256: self.digest.clone().finish(), size: self.segment_bytes.iter().sum() };
+        let artifact =
+            Artifact { sha256: self.digest.clone().finish(), size: self.segment_bytes.iter().sum() };
         Ok(v1::AudioRecord {
             artifact: Some(artifact.into()),
             sample_rate: self.track.sample_rate,

@@ -1,13 +1,13 @@
 //! Decoded sound at a wanted rate and channel count, each block with its place on the title's timeline.
 
 use std::collections::VecDeque;
+use std::io::{Read, Seek};
 
 use ffmpeg_next as ff;
-use ff::format::sample::{Sample, Type};
-use ff::software::resampling;
 use reel_common::{AudioFacts, Rational};
 use reel_store::Source;
 
+use super::resample::Resampler;
 use crate::MediaError;
 use crate::demux::{Demuxer, rational};
 
@@ -52,7 +52,7 @@ pub(super) fn each_packet(
     mut take: impl FnMut(Option<Rational>, &[u8]),
 ) -> Result<(), MediaError> {
     let mut packets = Packets::open(source, facts)?;
-    while let Some(packet) = packets.next(source)? {
+    while let Some(packet) = packets.next()? {
         let time = packet.pts().and_then(|pts| Rational::whole(pts).checked_mul(packets.time_base));
         take(time, packet.data().unwrap_or_default());
     }
@@ -63,21 +63,24 @@ struct Packets {
     demuxer: Demuxer,
     stream: usize,
     time_base: Rational,
+    /// What is read, for messages.
+    place: String,
 }
 
 impl Packets {
     fn open(source: &Source, facts: &AudioFacts) -> Result<Self, MediaError> {
-        let mut demuxer = Demuxer::open(source)?;
-        let stream = facts.stream as usize;
-        demuxer.keep_only(stream);
-        let time_base = demuxer.input.stream(stream).and_then(|stream| rational(stream.time_base()));
-        let time_base = time_base.ok_or_else(|| {
-            MediaError::failed(format!("{} has no audio stream {stream} any more", source.location()))
-        })?;
-        Ok(Packets { demuxer, stream, time_base })
+        Self::of(Demuxer::open(source)?, facts.stream as usize, source.location())
     }
 
-    fn next(&mut self, source: &Source) -> Result<Option<ff::Packet>, MediaError> {
+    fn of(mut demuxer: Demuxer, stream: usize, place: &str) -> Result<Self, MediaError> {
+        demuxer.keep_only(stream);
+        let time_base = demuxer.input.stream(stream).and_then(|stream| rational(stream.time_base()));
+        let time_base = time_base
+            .ok_or_else(|| MediaError::failed(format!("{place} has no audio stream {stream} any more")))?;
+        Ok(Packets { demuxer, stream, time_base, place: place.to_owned() })
+    }
+
+    fn next(&mut self) -> Result<Option<ff::Packet>, MediaError> {
         loop {
             let mut packet = ff::Packet::empty();
             match packet.read(&mut self.demuxer.input) {
@@ -85,7 +88,7 @@ impl Packets {
                 Ok(()) => {}
                 Err(ff::Error::Eof) => return Ok(None),
                 Err(error) => {
-                    let place = source.location();
+                    let place = &self.place;
                     return Err(MediaError::failed(format!("reading the sound of {place} failed: {error}")));
                 }
             }
@@ -94,14 +97,13 @@ impl Packets {
 }
 
 /// Decodes and resamples one audio stream.
-pub(crate) struct SoundReader<'a> {
-    source: &'a Source,
+pub(crate) struct SoundReader {
     packets: Packets,
     decoder: ff::decoder::Audio,
     origin: Rational,
     rate: u32,
-    layout: ff::ChannelLayout,
-    resampler: Option<resampling::Context>,
+    channels: u32,
+    resampler: Option<Resampler>,
     /// The number of the next sample that the resampler gives, which may lie before the title.
     position: i64,
     /// When the next decoded sample is due on the container's timeline, in seconds.
@@ -111,21 +113,33 @@ pub(crate) struct SoundReader<'a> {
     bad_packets: u64,
 }
 
-impl<'a> SoundReader<'a> {
-    /// Opens the stream that `facts` tell of.
+impl SoundReader {
+    /// Opens the stream of a mezzanine that `facts` tell of; title time 0 is at `origin`, in seconds.
     pub(crate) fn open(
-        source: &'a Source,
+        source: &Source,
         facts: &AudioFacts,
         origin: Rational,
         rate: u32,
         channels: u32,
     ) -> Result<Self, MediaError> {
-        let packets = Packets::open(source, facts)?;
+        Self::new(Packets::open(source, facts)?, origin, rate, channels)
+    }
+
+    /// Opens the first stream of a track of ours, mixed to one channel.
+    pub(crate) fn of_track(
+        reader: impl Read + Seek + Send + 'static,
+        place: &str,
+        rate: u32,
+    ) -> Result<Self, MediaError> {
+        Self::new(Packets::of(Demuxer::open_reader(reader, place)?, 0, place)?, Rational::ZERO, rate, 1)
+    }
+
+    fn new(packets: Packets, origin: Rational, rate: u32, channels: u32) -> Result<Self, MediaError> {
         let refuse = |error: ff::Error| {
-            let place = source.location();
-            MediaError::invalid(format!("{place}: its sound, `{}`, cannot be decoded: {error}", facts.codec))
+            MediaError::invalid(format!("the sound of {} cannot be decoded: {error}", packets.place))
         };
-        let stream = packets.demuxer.input.stream(packets.stream).ok_or(ff::Error::StreamNotFound).map_err(refuse)?;
+        let stream = packets.demuxer.input.stream(packets.stream).ok_or(ff::Error::StreamNotFound);
+        let stream = stream.map_err(refuse)?;
         let mut context = ff::codec::Context::from_parameters(stream.parameters()).map_err(refuse)?;
         // SAFETY: the context was just made. Without its time base the decoder could not skip priming samples.
         unsafe {
@@ -134,12 +148,11 @@ impl<'a> SoundReader<'a> {
         }
         let decoder = context.decoder().audio().map_err(refuse)?;
         Ok(SoundReader {
-            source,
             packets,
             decoder,
             origin,
             rate,
-            layout: ff::ChannelLayout::default(channels as i32),
+            channels,
             resampler: None,
             position: 0,
             due: None,
@@ -154,7 +167,7 @@ impl<'a> SoundReader<'a> {
         while self.ready.is_empty() && !self.drained {
             let mut frame = ff::frame::Audio::empty();
             match self.decoder.receive_frame(&mut frame) {
-                Ok(()) => self.take(&mut frame)?,
+                Ok(()) => self.take(&frame)?,
                 Err(ff::Error::Other { errno }) if errno == ff::ffi::EAGAIN => self.feed()?,
                 Err(ff::Error::Eof) => {
                     self.flush_resampler()?;
@@ -163,8 +176,9 @@ impl<'a> SoundReader<'a> {
                 Err(_) => self.bad_packets += 1,
             }
             if self.bad_packets > 0 {
-                let place = self.source.location();
-                let seconds = self.due.and_then(|due| due.checked_sub(self.origin)).map_or(0.0, Rational::to_f64);
+                let place = &self.packets.place;
+                let seconds =
+                    self.due.and_then(|due| due.checked_sub(self.origin)).map_or(0.0, Rational::to_f64);
                 return Err(MediaError::invalid(format!(
                     "{place} is damaged: its sound does not decode near {seconds:.3} s; deliver it again"
                 )));
@@ -174,7 +188,7 @@ impl<'a> SoundReader<'a> {
     }
 
     fn feed(&mut self) -> Result<(), MediaError> {
-        let sent = match self.packets.next(self.source)? {
+        let sent = match self.packets.next()? {
             Some(packet) => self.decoder.send_packet(&packet),
             None => self.decoder.send_eof(),
         };
@@ -184,15 +198,15 @@ impl<'a> SoundReader<'a> {
         Ok(())
     }
 
-    fn take(&mut self, frame: &mut ff::frame::Audio) -> Result<(), MediaError> {
+    fn take(&mut self, frame: &ff::frame::Audio) -> Result<(), MediaError> {
         let (rate, samples) = (frame.rate(), frame.samples());
         if samples == 0 || samples > MAX_FRAME_SAMPLES || rate == 0 {
             return Ok(());
         }
-        if frame.channel_layout().is_empty() {
-            frame.set_channel_layout(ff::ChannelLayout::default(frame.channels().into()));
-        }
-        let time = frame.timestamp().or(frame.pts()).and_then(|pts| Rational::whole(pts).checked_mul(self.packets.time_base));
+        let time = frame
+            .timestamp()
+            .or(frame.pts())
+            .and_then(|pts| Rational::whole(pts).checked_mul(self.packets.time_base));
         let follows = match (self.due, time) {
             (Some(due), Some(time)) => time.checked_sub(due).is_some_and(is_jitter),
             (Some(_), None) => true,
@@ -210,47 +224,30 @@ impl<'a> SoundReader<'a> {
     }
 
     fn resample(&mut self, frame: &ff::frame::Audio) -> Result<(), MediaError> {
-        let definition = (frame.format(), frame.channel_layout(), frame.rate());
-        let fits = |context: &resampling::Context| {
-            let input = context.input();
-            (input.format, input.channel_layout, input.rate) == definition
-        };
-        if !self.resampler.as_ref().is_some_and(fits) {
+        if !self.resampler.as_ref().is_some_and(|resampler| resampler.fits(frame)) {
             self.flush_resampler()?;
-            let (format, layout, rate) = definition;
-            let wanted = Sample::F32(Type::Planar);
-            let context = resampling::Context::get(format, layout, rate, wanted, self.layout, self.rate);
-            self.resampler = Some(context.map_err(|error| MediaError::library("converting the sound", error))?);
+            self.resampler = Some(Resampler::open(frame, self.rate, self.channels)?);
         }
-        let Some(resampler) = &mut self.resampler else { return Ok(()) };
-        let mut output = ff::frame::Audio::empty();
-        resampler.run(frame, &mut output).map_err(|error| MediaError::library("converting the sound", error))?;
-        self.place(&output);
+        if let Some(resampler) = &mut self.resampler {
+            let rows = resampler.convert(Some(frame))?;
+            self.place(rows);
+        }
         Ok(())
     }
 
     /// Takes the last samples out of the resampler before something new begins.
     fn flush_resampler(&mut self) -> Result<(), MediaError> {
-        let Some(mut resampler) = self.resampler.take() else { return Ok(()) };
-        loop {
-            let mut output = ff::frame::Audio::empty();
-            let more = resampler.flush(&mut output);
-            more.map_err(|error| MediaError::library("converting the sound", error))?;
-            if output.samples() == 0 {
-                return Ok(());
-            }
-            self.place(&output);
+        if let Some(mut resampler) = self.resampler.take() {
+            self.place(resampler.convert(None)?);
         }
+        Ok(())
     }
 
-    fn place(&mut self, output: &ff::frame::Audio) {
-        let samples = output.samples();
-        if samples == 0 {
-            return;
-        }
+    fn place(&mut self, mut channels: Vec<Vec<f32>>) {
+        let samples = channels.first().map_or(0, Vec::len);
         let before = usize::try_from(-self.position).unwrap_or(0).min(samples);
-        let channels = (0..output.planes()).map(|plane| output.plane::<f32>(plane)[before..].to_vec());
-        let block = Sound { start: self.position.max(0) as u64, channels: channels.collect() };
+        channels.iter_mut().for_each(|channel| drop(channel.drain(..before)));
+        let block = Sound { start: self.position.max(0) as u64, channels };
         self.position += samples as i64;
         if block.frames() > 0 {
             self.ready.push_back(block);
@@ -259,8 +256,9 @@ impl<'a> SoundReader<'a> {
 }
 
 fn is_jitter(difference: Rational) -> bool {
-    Rational::new(JITTER.0, JITTER.1)
-        .is_some_and(|limit| difference <= limit && difference.checked_add(limit).is_some_and(|sum| sum >= Rational::ZERO))
+    Rational::new(JITTER.0, JITTER.1).is_some_and(|limit| {
+        difference <= limit && difference.checked_add(limit).is_some_and(|sum| sum >= Rational::ZERO)
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod aac;
 mod decode;
+mod resample;
 
 use std::path::{Path, PathBuf};
 
@@ -57,13 +58,18 @@ pub fn audio(
     }
     let path = job.scratch.join(format!("{key}.m4s"));
     let mut output = AacTrack::create(&path, plan.track, plan.samples, &plan.segment_ends)?;
-    let mut sound = SoundReader::open(job.source, &plan.facts, plan.origin, plan.track.sample_rate, plan.track.channels)?;
+    let mut sound =
+        SoundReader::open(job.source, &plan.facts, plan.origin, plan.track.sample_rate, plan.track.channels)?;
     let mut placed = 0;
-    while let Some(block) = sound.next()? {
+    while placed < plan.samples
+        && let Some(block) = sound.next()?
+    {
         let block = block.within(placed, plan.samples);
-        output.silence(block.start.saturating_sub(placed))?;
-        output.push(&block)?;
-        placed = placed.max(block.start + block.frames() as u64);
+        if block.frames() > 0 {
+            output.silence(block.start - placed)?;
+            output.push(&block)?;
+            placed = block.start + block.frames() as u64;
+        }
         progress(placed, plan.samples);
     }
     output.silence(plan.samples - placed)?;
@@ -91,11 +97,15 @@ fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
     let source = source.and_then(|source| facts.get(source.source as usize)).cloned();
     let (Some(facts), Some(track)) = (source, job.profile.audio.get(job.track)) else {
         let place = job.source.location();
-        return Err(MediaError::invalid(format!("{place} has no sound for audio track {} of the profile", job.track)));
+        return Err(MediaError::invalid(format!(
+            "{place} has no sound for audio track {} of the profile",
+            job.track
+        )));
     };
     let timeline = Timeline::new(job.index)?;
     let video = job.index.video.as_ref().and_then(|video| video.origin);
-    let origin = video.ok_or_else(|| MediaError::failed("the index has no origin"))?.try_into().map_err(malformed)?;
+    let origin =
+        video.ok_or_else(|| MediaError::failed("the index has no origin"))?.try_into().map_err(malformed)?;
     let grid = grid(job.index, &timeline, job.profile)?;
     let sample_at = |frame: u64| {
         let timescale = Rational::whole(i64::from(timeline.timescale()));

@@ -169,7 +169,11 @@ fn timing(timeline: &Timeline, profile: &Profile) -> Timing {
 }
 
 /// Where the segments of a title begin, as the plan cuts it.
-pub(crate) fn grid(index: &v1::Index, timeline: &Timeline, profile: &Profile) -> Result<SegmentGrid, MediaError> {
+pub(crate) fn grid(
+    index: &v1::Index,
+    timeline: &Timeline,
+    profile: &Profile,
+) -> Result<SegmentGrid, MediaError> {
     let facts = index.video.as_ref().and_then(|video| video.facts.clone()).unwrap_or_default();
     let summary = IndexSummary {
         artifact: Artifact::of(&[]),

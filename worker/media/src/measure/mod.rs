@@ -1,0 +1,132 @@
+//! The proof: an output tree decoded back and held against the mezzanine, every frame and the sound.
+
+mod sound;
+mod tree;
+mod video;
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+
+use reel_common::{AudioFacts, Rational};
+use reel_profiles::{DamageRule, Profile};
+use reel_proto::v1;
+use reel_store::Source;
+
+use self::sound::Passages;
+use self::tree::{Stream, Tree};
+use self::video::{Reducer, Thumbnail};
+use crate::MediaError;
+use crate::audio::SoundReader;
+use crate::decode::FrameReader;
+use crate::timeline::Timeline;
+
+/// Thumbnails of the mezzanine that wait for one rendition; 2.3 kB each.
+const QUEUED_THUMBNAILS: usize = 256;
+
+/// An output tree to prove.
+pub struct MeasureJob<'a> {
+    /// The mezzanine.
+    pub source: &'a Source,
+    /// Its index.
+    pub index: &'a v1::Index,
+    /// Tells which sound of the mezzanine a track was made from, and whether damage was allowed.
+    pub profile: &'a Profile,
+    /// The tree: a staging folder, or a delivered output.
+    pub tree: &'a Path,
+}
+
+/// Proves a tree: every rendition shows every frame of the mezzanine once, in order, at its time, and every audio
+/// track sounds when the mezzanine does. The error names the first thing that does not hold.
+pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
+    let timeline = Timeline::new(job.index)?;
+    let tree = Tree::read(job.tree)?;
+    let renditions = prove_video(job, &timeline, &tree.video, progress)?;
+    let audio =
+        tree.audio.iter().map(|stream| prove_audio(job, &timeline, stream)).collect::<Result<_, _>>()?;
+    Ok(v1::Proof { renditions, audio })
+}
+
+/// Decodes the mezzanine once, from end to end, beside all renditions.
+fn prove_video(
+    job: &MeasureJob<'_>,
+    timeline: &Timeline,
+    streams: &[Stream],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<v1::RenditionProof>, MediaError> {
+    thread::scope(|scope| {
+        let mut senders = Vec::new();
+        let mut provers = Vec::new();
+        for stream in streams {
+            let (sender, receiver) = mpsc::sync_channel(QUEUED_THUMBNAILS);
+            senders.push(sender);
+            provers.push(scope.spawn(move || video::prove(stream, timeline, &receiver)));
+        }
+        let decoded = send_thumbnails(job, timeline, &senders, progress);
+        drop(senders);
+        let proofs: Vec<_> = provers.into_iter().map(join).collect();
+        // A rendition that is short of the mezzanine's frames fails because of the mezzanine.
+        decoded?;
+        proofs.into_iter().collect()
+    })
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, MediaError>>) -> Result<T, MediaError> {
+    thread.join().unwrap_or_else(|_| Err(MediaError::failed("a comparison ended in a panic")))
+}
+
+fn send_thumbnails(
+    job: &MeasureJob<'_>,
+    timeline: &Timeline,
+    senders: &[mpsc::SyncSender<Thumbnail>],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), MediaError> {
+    // Frames that were mended in the encode are mended here alike.
+    let damage = match job.profile.admission.damage {
+        DamageRule::Refuse => DamageRule::Refuse,
+        _ => DamageRule::Repeat,
+    };
+    let frames = timeline.frames();
+    let mut reader = FrameReader::new(job.source, job.index, timeline, (0, frames), damage)?;
+    let mut reducer = Reducer::new();
+    while let Some((frame, picture)) = reader.next()? {
+        let thumbnail = reducer.reduce(&picture)?;
+        let listening = senders.iter().filter(|sender| sender.send(thumbnail).is_ok()).count();
+        if listening < senders.len() {
+            // A rendition that has failed says so itself.
+            return Ok(());
+        }
+        progress(frame + 1, frames);
+    }
+    Ok(())
+}
+
+fn prove_audio(
+    job: &MeasureJob<'_>,
+    timeline: &Timeline,
+    stream: &Stream,
+) -> Result<v1::AudioProof, MediaError> {
+    let malformed = |error: reel_proto::Malformed| MediaError::failed(error.to_string());
+    let facts: Vec<AudioFacts> = job
+        .index
+        .audio
+        .iter()
+        .cloned()
+        .map(AudioFacts::try_from)
+        .collect::<Result<_, _>>()
+        .map_err(malformed)?;
+    let track = job.profile.audio.iter().position(|track| track.name == stream.name);
+    let made_from = job.profile.tracks(&facts);
+    let source = made_from.iter().find(|source| Some(source.track as usize) == track);
+    let facts = source.and_then(|source| facts.get(source.source as usize)).or(facts.first());
+    let facts = facts.ok_or_else(|| {
+        MediaError::failed(format!("audio/{} has no sound in the mezzanine to be held against", stream.name))
+    })?;
+    let origin = job.index.video.as_ref().and_then(|video| video.origin).unwrap_or_default();
+    let origin = Rational::try_from(origin).map_err(malformed)?;
+    let rate = track.map_or(48_000, |track| job.profile.audio[track].sample_rate);
+    let samples = sound::title_samples(timeline.duration(), rate);
+    let mut mezzanine = SoundReader::open(job.source, facts, origin, rate, 1)?;
+    let passages = Passages::pick(&mut mezzanine, samples)?;
+    sound::prove(stream, &passages, samples, rate)
+}

@@ -1,0 +1,226 @@
+//! The tracks of an output tree, read back from its files.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use reel_cmaf::ReadAt;
+use reel_cmaf::fragment::Fragments;
+use reel_cmaf::mov::{Movie, Sample, Track, TrackKind};
+use reel_common::DigestWriter;
+
+use crate::MediaError;
+
+/// Several files, read as if they were one behind the other. One of them is open at a time.
+pub(super) struct Joined {
+    /// Each file with the offset at which it ends.
+    files: Vec<(PathBuf, u64)>,
+    position: u64,
+    open: std::sync::Mutex<Option<(usize, File)>>,
+}
+
+impl Joined {
+    pub(super) fn new(paths: Vec<PathBuf>) -> io::Result<Self> {
+        let mut end = 0;
+        let mut files = Vec::with_capacity(paths.len());
+        for path in paths {
+            end += fs::metadata(&path)?.len();
+            files.push((path, end));
+        }
+        Ok(Joined { files, position: 0, open: std::sync::Mutex::new(None) })
+    }
+
+    fn read_piece(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let number = self.files.partition_point(|(_, end)| *end <= offset);
+        let Some((path, end)) = self.files.get(number) else { return Ok(0) };
+        let start = number.checked_sub(1).map_or(0, |before| self.files[before].1);
+        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let file = match open.take() {
+            Some((at, file)) if at == number => file,
+            _ => File::open(path)?,
+        };
+        let length = buffer.len().min(usize::try_from(end - offset).unwrap_or(usize::MAX));
+        file.read_exact_at(&mut buffer[..length], offset - start)?;
+        *open = Some((number, file));
+        Ok(length)
+    }
+}
+
+impl ReadAt for Joined {
+    fn len(&self) -> u64 {
+        self.files.last().map_or(0, |(_, end)| *end)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read_piece(offset + filled as u64, &mut buffer[filled..])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                length => filled += length,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Read for Joined {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.read_piece(self.position, buffer)?;
+        self.position += length as u64;
+        Ok(length)
+    }
+}
+
+impl Seek for Joined {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(offset) => i128::from(offset),
+            SeekFrom::Current(offset) => i128::from(self.position) + i128::from(offset),
+            SeekFrom::End(offset) => i128::from(self.len()) + i128::from(offset),
+        };
+        self.position = u64::try_from(target).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.position)
+    }
+}
+
+/// One way in which a stream lies in the tree: its segments, or a single file.
+pub(super) struct Carrier {
+    /// The files, in order.
+    pub(super) paths: Vec<PathBuf>,
+    /// What it is called in messages.
+    pub(super) label: String,
+}
+
+/// A stream of the tree with all the ways in which it is carried; there is at least one.
+pub(super) struct Stream {
+    pub(super) name: String,
+    pub(super) carriers: Vec<Carrier>,
+}
+
+/// The streams of a tree.
+pub(super) struct Tree {
+    pub(super) video: Vec<Stream>,
+    pub(super) audio: Vec<Stream>,
+}
+
+impl Tree {
+    /// Finds the streams by the layout of an output tree.
+    pub(super) fn read(root: &Path) -> Result<Self, MediaError> {
+        let unreadable =
+            |error: io::Error| MediaError::invalid(format!("{} cannot be read: {error}", root.display()));
+        let mut video = segmented(&root.join("video")).map_err(unreadable)?;
+        let audio = segmented(&root.join("audio")).map_err(unreadable)?;
+        for path in sorted(root).map_err(unreadable)? {
+            let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            if path.extension().is_none_or(|extension| extension != "mp4") {
+                continue;
+            }
+            let label = format!("{name}.mp4");
+            let carrier = Carrier { paths: vec![path], label };
+            match video.iter_mut().find(|stream| stream.name == name) {
+                Some(stream) => stream.carriers.push(carrier),
+                None => video.push(Stream { name, carriers: vec![carrier] }),
+            }
+        }
+        if video.is_empty() {
+            return Err(MediaError::invalid(format!(
+                "{} holds no rendition: is it an output of reel?",
+                root.display()
+            )));
+        }
+        Ok(Tree { video, audio })
+    }
+}
+
+fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = match fs::read_dir(folder) {
+        Ok(entries) => {
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    paths.sort();
+    Ok(paths)
+}
+
+/// The streams in the sub-folders of `folder`: `init.mp4` and numbered segments.
+fn segmented(folder: &Path) -> io::Result<Vec<Stream>> {
+    let mut streams = Vec::new();
+    for path in sorted(folder)?.into_iter().filter(|path| path.is_dir()) {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "m4s");
+        let mut segments: Vec<PathBuf> = sorted(&path)?.into_iter().filter(is_segment).collect();
+        // Numbers are padded to five digits and may outgrow that.
+        segments.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+        let paths = std::iter::once(path.join("init.mp4")).chain(segments).collect();
+        let label = format!("{}/{name}", folder.file_name().unwrap_or_default().to_string_lossy());
+        streams.push(Stream { name, carriers: vec![Carrier { paths, label }] });
+    }
+    Ok(streams)
+}
+
+/// The video samples of a carrier.
+pub(super) struct VideoTrack {
+    pub(super) bytes: Joined,
+    pub(super) label: String,
+    pub(super) timescale: u32,
+    pub(super) avcc: Vec<u8>,
+    /// In decode order; presentation times are relative to the presented beginning.
+    pub(super) samples: Vec<Sample>,
+}
+
+impl VideoTrack {
+    pub(super) fn read(carrier: &Carrier) -> Result<Self, MediaError> {
+        let label = carrier.label.clone();
+        let bad = |reason: &dyn std::fmt::Display| {
+            MediaError::failed(format!("{label} of the output cannot be read: {reason}"))
+        };
+        let bytes = Joined::new(carrier.paths.clone()).map_err(|error| bad(&error))?;
+        let movie = Movie::read(&bytes).map_err(|error| bad(&error))?;
+        let track = movie.first(TrackKind::Video).ok_or_else(|| bad(&"it has no video track"))?;
+        let avcc = track.codec_config().ok_or_else(|| bad(&"it has no AVC configuration"))?.to_vec();
+        let timescale = track.timescale;
+        let samples = match movie.fragmented {
+            true => fragment_samples(&bytes).map_err(|error| bad(&error))?,
+            false => presented(track),
+        };
+        Ok(VideoTrack { bytes, label: carrier.label.clone(), timescale, avcc, samples })
+    }
+
+    /// Reads a sample's bytes.
+    pub(super) fn data(&self, sample: &Sample) -> Result<Vec<u8>, MediaError> {
+        let mut data = vec![0; sample.size as usize];
+        let read = self.bytes.read_at(sample.position, &mut data);
+        read.map_err(|error| {
+            MediaError::failed(format!("{} of the output is cut off: {error}", self.label))
+        })?;
+        Ok(data)
+    }
+
+    /// A digest over all samples and their times in seconds, whatever carries them.
+    pub(super) fn digest(&self) -> Result<reel_common::Digest, MediaError> {
+        let mut digest = DigestWriter::default();
+        for sample in &self.samples {
+            let time = reel_common::Rational::new(sample.pts, self.timescale.into());
+            digest.add(time.map(|time| time.to_string()).unwrap_or_default().as_bytes());
+            digest.add(&self.data(sample)?);
+        }
+        Ok(digest.finish())
+    }
+}
+
+fn fragment_samples(bytes: &Joined) -> Result<Vec<Sample>, reel_cmaf::fragment::FragmentError> {
+    let mut samples = Vec::new();
+    for fragment in Fragments::of_ours(bytes) {
+        samples.extend(fragment?.samples);
+    }
+    Ok(samples)
+}
+
+/// The samples of a single file, its edit list applied.
+fn presented(track: &Track) -> Vec<Sample> {
+    let start = track.edits.iter().find_map(|edit| edit.media_time).unwrap_or(0);
+    track.samples.iter().map(|sample| Sample { pts: sample.pts - start, ..sample }).collect()
+}

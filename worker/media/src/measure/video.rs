@@ -1,0 +1,278 @@
+//! Frames of the output against frames of the mezzanine: the same number, at the same times, each most like its own.
+
+use std::sync::mpsc;
+
+use ffmpeg_next as ff;
+use reel_common::DigestWriter;
+use reel_proto::v1;
+
+use super::tree::{Stream, VideoTrack};
+use crate::MediaError;
+use crate::decode::{Speed, open_decoder};
+use crate::picture::Scaler;
+use crate::timeline::Timeline;
+
+/// Pictures are compared as means over areas: this many across and down.
+pub(super) const WIDTH: usize = 64;
+pub(super) const HEIGHT: usize = 36;
+/// Two neighbours that differ by less than this many levels of 255 are told apart by their times alone: that
+/// little may be lost in coding.
+const TIE_LEVELS: f64 = 0.75;
+/// No encode that is worth delivering is further from its source, in levels of 255.
+const MAX_LEVELS: f64 = 20.0;
+
+/// A picture reduced to the means of its areas.
+pub(super) type Thumbnail = [u8; WIDTH * HEIGHT];
+
+/// Reduces pictures.
+pub(super) struct Reducer(Scaler);
+
+impl Reducer {
+    pub(super) fn new() -> Self {
+        Reducer(Scaler::for_comparison(WIDTH as u32, HEIGHT as u32))
+    }
+
+    pub(super) fn reduce(&mut self, picture: &ff::frame::Video) -> Result<Thumbnail, MediaError> {
+        let small = self.0.scale(picture)?;
+        let mut thumbnail = [0; WIDTH * HEIGHT];
+        for (row, samples) in thumbnail.chunks_exact_mut(WIDTH).zip(small.data(0).chunks(small.stride(0))) {
+            row.copy_from_slice(&samples[..WIDTH]);
+        }
+        Ok(thumbnail)
+    }
+}
+
+/// Mean difference in levels of 255.
+fn difference(a: &Thumbnail, b: &Thumbnail) -> f64 {
+    let sum: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+    f64::from(sum) / (WIDTH * HEIGHT) as f64
+}
+
+/// Checks one rendition against the thumbnails of the mezzanine's frames, which come in order.
+pub(super) fn prove(
+    stream: &Stream,
+    timeline: &Timeline,
+    mezzanine: &mpsc::Receiver<Thumbnail>,
+) -> Result<v1::RenditionProof, MediaError> {
+    let mut tracks = stream.carriers.iter().map(VideoTrack::read).collect::<Result<Vec<_>, _>>()?;
+    for track in &tracks {
+        check_times(track, timeline)?;
+    }
+    if let [first, others @ ..] = tracks.as_slice()
+        && !others.is_empty()
+    {
+        let digest = first.digest()?;
+        for other in others {
+            if other.digest()? != digest {
+                let (first, other) = (&first.label, &other.label);
+                return Err(MediaError::failed(format!("{other} does not hold the samples of {first}")));
+            }
+        }
+    }
+    let track = tracks.swap_remove(0);
+    let mut comparison = Comparison::new(&track.label, timeline);
+    let mut decoder = OutputDecoder::open(&track)?;
+    while let Some(output) = decoder.next()? {
+        comparison.push(output, mezzanine)?;
+    }
+    let mut proof = comparison.finish()?;
+    proof.rendition = stream.name.clone();
+    Ok(proof)
+}
+
+/// Every frame of the title is there once, at its time.
+fn check_times(track: &VideoTrack, timeline: &Timeline) -> Result<(), MediaError> {
+    let (label, frames) = (&track.label, timeline.frames());
+    if track.samples.len() as u64 != frames {
+        return Err(MediaError::failed(format!(
+            "{label} has {} frames, the mezzanine has {frames}",
+            track.samples.len()
+        )));
+    }
+    if track.timescale != timeline.timescale() {
+        return Err(MediaError::failed(format!("{label} counts {} ticks a second", track.timescale)));
+    }
+    let mut times: Vec<i64> = track.samples.iter().map(|sample| sample.pts).collect();
+    times.sort_unstable();
+    let wrong = (0..frames).zip(&times).find(|(frame, time)| timeline.title_ticks(*frame) != **time);
+    match wrong {
+        None => Ok(()),
+        Some((frame, time)) => Err(MediaError::failed(format!(
+            "{label} shows frame {frame} at tick {time} instead of {}",
+            timeline.title_ticks(frame)
+        ))),
+    }
+}
+
+/// Decodes the output in presentation order.
+struct OutputDecoder<'a> {
+    track: &'a VideoTrack,
+    decoder: ff::decoder::Video,
+    reducer: Reducer,
+    next: usize,
+}
+
+impl<'a> OutputDecoder<'a> {
+    fn open(track: &'a VideoTrack) -> Result<Self, MediaError> {
+        let setup = v1::DecoderSetup {
+            codec: "h264".to_owned(),
+            extradata: track.avcc.clone(),
+            reorder: 16,
+            profile: ff::ffi::FF_PROFILE_UNKNOWN,
+            level: ff::ffi::FF_LEVEL_UNKNOWN,
+            ..Default::default()
+        };
+        let decoder = open_decoder(&setup, None, Speed::Rough)?;
+        Ok(OutputDecoder { track, decoder, reducer: Reducer::new(), next: 0 })
+    }
+
+    fn next(&mut self) -> Result<Option<(i64, Thumbnail)>, MediaError> {
+        let label = &self.track.label;
+        loop {
+            let mut picture = ff::frame::Video::empty();
+            match self.decoder.receive_frame(&mut picture) {
+                Ok(()) if picture.is_corrupt() || picture.has_decode_errors() => {
+                    return Err(MediaError::failed(format!("{label} holds a frame that does not decode")));
+                }
+                Ok(()) => {
+                    let pts = picture.pts().unwrap_or(i64::MIN);
+                    return Ok(Some((pts, self.reducer.reduce(&picture)?)));
+                }
+                Err(ff::Error::Other { errno }) if errno == ff::ffi::EAGAIN => self.feed()?,
+                Err(ff::Error::Eof) => return Ok(None),
+                Err(error) => return Err(MediaError::failed(format!("{label} does not decode: {error}"))),
+            }
+        }
+    }
+
+    fn feed(&mut self) -> Result<(), MediaError> {
+        let sent = match self.track.samples.get(self.next) {
+            Some(sample) => {
+                let mut packet = ff::Packet::copy(&self.track.data(sample)?);
+                packet.set_pts(Some(sample.pts));
+                packet.set_dts(Some(sample.dts));
+                self.decoder.send_packet(&packet)
+            }
+            None => self.decoder.send_eof(),
+        };
+        self.next += 1;
+        sent.map_err(|error| MediaError::failed(format!("{} does not decode: {error}", self.track.label)))
+    }
+}
+
+/// Compares frame by frame, with the neighbours before and after at hand.
+struct Comparison<'a> {
+    label: &'a str,
+    timeline: &'a Timeline,
+    /// The mezzanine's frames `compared - 1`, `compared` and `compared + 1`, as far as they are known.
+    before: Option<Thumbnail>,
+    own: Option<Thumbnail>,
+    after: Option<Thumbnail>,
+    compared: u64,
+    digest: DigestWriter,
+    worst: f64,
+    ties: u64,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(label: &'a str, timeline: &'a Timeline) -> Self {
+        Comparison {
+            label,
+            timeline,
+            before: None,
+            own: None,
+            after: None,
+            compared: 0,
+            digest: DigestWriter::default(),
+            worst: 0.0,
+            ties: 0,
+        }
+    }
+
+    fn push(
+        &mut self,
+        (pts, output): (i64, Thumbnail),
+        mezzanine: &mpsc::Receiver<Thumbnail>,
+    ) -> Result<(), MediaError> {
+        let frame = self.compared;
+        let due = self.timeline.title_ticks(frame);
+        if frame >= self.timeline.frames() || pts != due {
+            return Err(MediaError::failed(format!(
+                "{} decodes to tick {pts} where {due} is due",
+                self.label
+            )));
+        }
+        self.advance(mezzanine)?;
+        self.judge(frame, &output)?;
+        self.digest.add(&output);
+        self.compared += 1;
+        Ok(())
+    }
+
+    fn advance(&mut self, mezzanine: &mpsc::Receiver<Thumbnail>) -> Result<(), MediaError> {
+        if self.compared == 0 {
+            self.own = mezzanine.recv().ok();
+        } else {
+            self.before = self.own.take();
+            self.own = self.after.take();
+        }
+        if self.own.is_none() {
+            // Whoever decodes the mezzanine has said why.
+            return Err(MediaError::failed("the mezzanine ended early"));
+        }
+        self.after = mezzanine.recv().ok();
+        Ok(())
+    }
+
+    fn judge(&mut self, frame: u64, output: &Thumbnail) -> Result<(), MediaError> {
+        let Some(own) = &self.own else { return Ok(()) };
+        let here = difference(output, own);
+        self.worst = self.worst.max(here);
+        if here > MAX_LEVELS {
+            let seconds = self.timeline.seconds(frame);
+            return Err(MediaError::failed(format!(
+                "{} shows something else at frame {frame}, {seconds:.3} s: it differs by {here:.1} levels of 255",
+                self.label
+            )));
+        }
+        let mut tie = false;
+        for (offset, neighbour) in [(-1, &self.before), (1, &self.after)] {
+            let Some(neighbour) = neighbour else { continue };
+            let motion = difference(own, neighbour);
+            tie |= motion < TIE_LEVELS;
+            // A frame in the neighbour's place would be nearer to the neighbour by nearly all of the motion;
+            // coding loss alone never takes it half of the way.
+            if here - difference(output, neighbour) > (motion / 2.0).max(TIE_LEVELS) {
+                let seconds = self.timeline.seconds(frame);
+                return Err(MediaError::failed(format!(
+                    "{} shows frame {} of the mezzanine in the place of frame {frame}, at {seconds:.3} s",
+                    self.label,
+                    frame as i64 + offset
+                )));
+            }
+        }
+        self.ties += u64::from(tie);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<v1::RenditionProof, MediaError> {
+        let frames = self.timeline.frames();
+        if self.compared != frames {
+            let compared = self.compared;
+            return Err(MediaError::failed(format!(
+                "{} decodes to {compared} of {frames} frames",
+                self.label
+            )));
+        }
+        Ok(v1::RenditionProof {
+            frames,
+            first_pts: self.timeline.title_ticks(0),
+            last_pts: self.timeline.title_ticks(frames - 1),
+            timescale: self.timeline.timescale(),
+            frame_digest: self.digest.finish().0.to_vec(),
+            worst_difference_ppm: (self.worst / 255.0 * 1e6).round() as u64,
+            ties: self.ties,
+            ..Default::default()
+        })
+    }
+}
