@@ -129,3 +129,33 @@ fn shortage(folder: &Path, needed: u64, found: &str) -> Failure {
     );
     Failure::new(FailureClass::Shortage, &message, "")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fills_up_on_the_way_is_a_shortage_and_leaves_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let staging = Staging::create(&parent.path().join("out"), 7, 123).unwrap();
+        let file = File::options().write(true).open("/dev/full").unwrap();
+        let mut full =
+            StagedFile { name: "1080p.mp4".to_owned(), file, digest: DigestWriter::default(), size: 0 };
+        let failure = staging.append(&mut full, b"bytes").unwrap_err();
+        assert_eq!(failure.class, FailureClass::Shortage);
+        let folder = parent.path().display();
+        let message = format!("not enough space in {folder}: the output takes 123 bytes while it is made");
+        assert!(failure.message.starts_with(&message), "{}", failure.message);
+        drop(staging);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_staging_folder_goes() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::write(parent.path().join(".out.reel-7.partial"), "x").unwrap();
+        let (folder, files) = Staging::create(&parent.path().join("out"), 7, 0).unwrap().finish().unwrap();
+        assert!(Path::new(&folder).is_dir());
+        assert!(files.is_empty());
+    }
+}

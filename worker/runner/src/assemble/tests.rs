@@ -448,6 +448,38 @@ fn a_destination_that_cannot_be_written_is_invalid() {
 }
 
 #[test]
+fn a_disk_without_room_is_told_before_anything_is_written() {
+    let mut farm = Farm::new(1);
+    let record = &mut farm.parts[0].renditions[0];
+    record.artifact.as_mut().unwrap().size = 1 << 60;
+    record.segment_bytes = vec![1 << 60];
+    farm.commit();
+    let failure = farm.assemble().unwrap_err();
+    assert_eq!(failure.class, FailureClass::Shortage);
+    let folder = farm.output().parent().unwrap().display().to_string();
+    assert!(failure.message.starts_with(&format!("not enough space in {folder}: ")), "{}", failure.message);
+    let needed: u64 = failure.message.split(' ').find_map(|word| word.parse().ok()).unwrap();
+    assert!(needed > 1 << 61, "the segments and the single file: {needed}");
+    farm.assert_nothing_left();
+}
+
+#[test]
+fn few_files_are_open_however_many_parts_there_are() {
+    let farm = Farm::new(40);
+    let (output, root) = (farm.output(), farm.folder.path());
+    let work =
+        Assemble { job: 42, output: &output, profile: &farm.profile, task: &farm.task, store: &farm.store };
+    let mut most = 0;
+    assemble(&work, &mut |_, _| {
+        let open = fs::read_dir("/proc/self/fd").unwrap();
+        let paths = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        most = most.max(paths.filter(|path| path.starts_with(root)).count());
+    })
+    .unwrap();
+    assert!((2..=4).contains(&most), "{most}");
+}
+
+#[test]
 fn without_a_package_form_its_files_are_not_made() {
     let mut farm = Farm::new(1);
     farm.profile.package = reel_profiles::Package { hls: false, mp4: true };
