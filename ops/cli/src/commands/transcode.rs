@@ -67,24 +67,30 @@ impl Order {
         let home = home::locate(args.home)?;
         let destination = Destination::prepare(&args.output, input.local_path().as_deref(), &home)?;
         let runner = once::runner()?;
+        let chunk_parts = args.chunk_parts.map(std::num::NonZeroU32::get);
         let spec = JobSpec {
-            idempotency_key: Some(idempotency_key(&input, &destination, &profile)),
+            idempotency_key: Some(idempotency_key(&input, &destination, &profile, chunk_parts)),
             profile: profile.to_toml(),
             profile_name: profile.name,
             mezzanine: input.location,
             identity: Some(input.identity),
             output: destination.path.display().to_string(),
             priority: 0,
-            chunk_parts: args.chunk_parts.map(std::num::NonZeroU32::get),
+            chunk_parts,
         };
         let fleet = Fleet { workers: args.workers, slots: args.slots, runner };
         Ok(Order { spec, destination, home, fleet })
     }
 }
 
-/// The same command on the same version of the mezzanine is the same job. Only what the output depends on counts: how
-/// many workers there are, and how parts are grouped, may differ.
-fn idempotency_key(input: &Input, destination: &Destination, profile: &Profile) -> String {
+/// The same command on the same version of the mezzanine is the same job, with any number of workers. Other chunks are
+/// another plan and so another job, which finds the parts of the first in the store.
+fn idempotency_key(
+    input: &Input,
+    destination: &Destination,
+    profile: &Profile,
+    chunk_parts: Option<u32>,
+) -> String {
     let SourceIdentity { size, modified_us, etag } = &input.identity;
     let mut key = RecipeHasher::new("transcode job 1");
     key.text("mezzanine", &input.location);
@@ -93,19 +99,20 @@ fn idempotency_key(input: &Input, destination: &Destination, profile: &Profile) 
     key.text("etag", etag.as_deref().unwrap_or_default());
     key.text("output", &destination.path.display().to_string());
     key.text("profile", &profile.to_toml());
+    key.text("chunk_parts", &chunk_parts.map_or(String::new(), |parts| parts.to_string()));
     key.finish().to_string()
 }
 
 async fn work(order: Order, home: &Home, mut reporter: Reporter) -> Result<(JobView, Ending), Stop> {
-    let farm = Farm::open(home).await?;
-    let outcome = follow(&farm, order, home, &mut reporter).await;
+    let mut farm = Farm::open(home).await?;
+    let outcome = follow(&mut farm, order, home, &mut reporter).await;
     reporter.end();
-    farm.close().await;
+    farm.close(!matches!(outcome, Ok((_, Ending::Over | Ending::AlreadyDone)))).await;
     outcome
 }
 
 async fn follow(
-    farm: &Farm,
+    farm: &mut Farm,
     order: Order,
     home: &Home,
     reporter: &mut Reporter,
@@ -116,10 +123,8 @@ async fn follow(
         return Ok((accepted.view, Ending::AlreadyDone));
     }
     reporter.accepted(&accepted.view, accepted.resumed)?;
-    let agents = farm.employ(&order.fleet, home).await?;
-    let ended = farm.watch(accepted.view.id, reporter).await;
-    agents.dismiss().await;
-    let (view, ending) = ended?;
+    farm.employ(&order.fleet, home).await?;
+    let (view, ending) = farm.watch(accepted.view.id, reporter).await?;
     if ending == Ending::Over {
         ledger::close(home);
         ledger::clear_staging(&order.destination.path, view.id);
@@ -202,17 +207,22 @@ mod tests {
     }
 
     #[test]
-    fn the_key_follows_what_the_output_depends_on() {
+    fn the_key_follows_everything_that_makes_another_job() {
         let identity = SourceIdentity { size: 5, modified_us: Some(7), etag: None };
         let input = Input { location: "/m.mov".to_owned(), identity };
-        let proxy = profile::load("proxy").unwrap();
-        let key = idempotency_key(&input, &destination(), &proxy);
-        let mut touched = input.clone();
-        touched.identity.modified_us = Some(8);
-        assert_ne!(idempotency_key(&touched, &destination(), &proxy), key);
-        assert_ne!(idempotency_key(&input, &Destination { path: "/x".into() }, &proxy), key);
-        assert_ne!(idempotency_key(&input, &destination(), &profile::load("vod-abr").unwrap()), key);
-        assert_eq!(idempotency_key(&input.clone(), &destination(), &proxy), key);
+        let [proxy, vod] = ["proxy", "vod-abr"].map(|name| profile::load(name).unwrap());
+        let touched_identity = SourceIdentity { modified_us: Some(8), ..input.identity.clone() };
+        let touched = Input { identity: touched_identity, ..input.clone() };
+        let elsewhere = Destination { path: "/x".into() };
+        let keys = [
+            idempotency_key(&input, &destination(), &proxy, None),
+            idempotency_key(&touched, &destination(), &proxy, None),
+            idempotency_key(&input, &elsewhere, &proxy, None),
+            idempotency_key(&input, &destination(), &vod, None),
+            idempotency_key(&input, &destination(), &proxy, Some(1)),
+        ];
+        assert_eq!(std::collections::BTreeSet::from(keys.clone()).len(), keys.len());
+        assert_eq!(idempotency_key(&input.clone(), &destination(), &proxy, None), keys[0]);
     }
 
     #[test]

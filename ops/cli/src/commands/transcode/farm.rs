@@ -54,9 +54,10 @@ pub(super) struct Accepted {
     pub(super) already_done: bool,
 }
 
-/// A scheduler in this process.
+/// A scheduler and its agents in this process.
 pub(super) struct Farm {
     scheduler: Scheduler,
+    agents: Vec<AgentHandle>,
 }
 
 impl Farm {
@@ -69,11 +70,20 @@ impl Farm {
         let scheduler = Scheduler::start(config).await;
         let scheduler =
             scheduler.map_err(|error| Stop::failed(format!("the scheduler does not start: {error}")))?;
-        Ok(Farm { scheduler })
+        Ok(Farm { scheduler, agents: Vec::new() })
     }
 
-    pub(super) async fn close(self) {
-        self.scheduler.shutdown().await;
+    /// Ends the agents and the scheduler. Work that is to go on later is handed back first; after a job that is over
+    /// the agents have nothing to say, and end with the scheduler.
+    pub(super) async fn close(self, hand_back: bool) {
+        if hand_back {
+            self.agents.iter().for_each(|agent| agent.drain(Duration::ZERO));
+            all_ended(self.agents).await;
+            self.scheduler.shutdown().await;
+        } else {
+            self.scheduler.shutdown().await;
+            all_ended(self.agents).await;
+        }
     }
 
     /// Submits the job, or finds it where an earlier command has submitted it. One that has failed, or whose title has
@@ -118,11 +128,10 @@ impl Farm {
     }
 
     /// Starts the agents and connects them.
-    pub(super) async fn employ(&self, fleet: &Fleet, home: &Home) -> Result<Agents, Stop> {
+    pub(super) async fn employ(&mut self, fleet: &Fleet, home: &Home) -> Result<(), Stop> {
         let failed =
             |error: &dyn std::fmt::Display| Stop::failed(format!("a worker does not start: {error}"));
         let host = HostFacts::measure(&home.scratch()).map_err(|error| failed(&error))?;
-        let mut agents = Agents(Vec::new());
         for number in 1..=fleet.workers {
             let name = format!("worker-{number}");
             let config = AgentConfig {
@@ -136,9 +145,9 @@ impl Farm {
             let (sender, receiver) = self.scheduler.connect_worker().await.map_err(refused)?;
             let agent =
                 Agent::start(config, WorkerLink { sender, receiver }).map_err(|error| failed(&error))?;
-            agents.0.push(agent);
+            self.agents.push(agent);
         }
-        Ok(agents)
+        Ok(())
     }
 
     /// Follows the job until it is over, a signal comes, or the scheduler cannot go on.
@@ -163,21 +172,14 @@ async fn until_over(views: &mut watch::Receiver<JobView>, reporter: &mut Reporte
     }
 }
 
-/// The agents of this process.
-pub(super) struct Agents(Vec<AgentHandle>);
-
-impl Agents {
-    /// Kills what runs, hands it back, and waits until the agents have ended.
-    pub(super) async fn dismiss(self) {
-        self.0.iter().for_each(|agent| agent.drain(Duration::ZERO));
-        let all_ended = async {
-            for agent in self.0 {
-                agent.join().await;
-            }
-        };
-        if tokio::time::timeout(DISMISSAL, all_ended).await.is_err() {
-            tracing::warn!("some workers did not end in time and were dropped");
+async fn all_ended(agents: Vec<AgentHandle>) {
+    let all = async {
+        for agent in agents {
+            agent.join().await;
         }
+    };
+    if tokio::time::timeout(DISMISSAL, all).await.is_err() {
+        tracing::warn!("some workers did not end in time and were dropped");
     }
 }
 
