@@ -12,6 +12,7 @@ use reel_common::{Epoch, JobId, Stage, TaskId};
 use crate::command::{Accepted, Action, Command, Refusal, Reply};
 use crate::state::{AttemptRecord, FarmState, Job, JobState, Lease, Outcome, Worker};
 
+pub(crate) use jobs::surplus_jobs;
 pub use jobs::{MAX_ENDED_JOBS, MAX_ENDED_PARTS, MAX_OPEN_JOBS};
 pub use workers::{MAX_NAME_BYTES, MAX_SLOTS, MAX_WORKERS};
 

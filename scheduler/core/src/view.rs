@@ -324,9 +324,9 @@ pub fn next_backoff_deadline(state: &FarmState, now_ms: u64) -> Option<u64> {
     deadlines.filter(|deadline| *deadline > now_ms).min()
 }
 
-/// Whether there are more ended jobs than are remembered, so that `PruneJobs` is due.
+/// Whether ended jobs are more than are remembered, so that `PruneJobs` is due.
 pub fn prune_is_due(state: &FarmState) -> bool {
-    state.jobs.len() - state.by_output.len() > crate::apply::MAX_ENDED_JOBS
+    !crate::apply::surplus_jobs(state).is_empty()
 }
 
 /// Where the output of a job is assembled: a hidden folder beside `output`, which is a path with `/`.

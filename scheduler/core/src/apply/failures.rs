@@ -128,6 +128,20 @@ mod tests {
     }
 
     #[test]
+    fn an_attempt_that_fails_as_preempted_is_handed_back() {
+        let mut farm = one_slot(4, 4);
+        farm.place();
+        let (chunk, epoch) = farm.running()[0];
+        assert_eq!(farm.fail(chunk, epoch, FailureClass::Preempted, "told to go"), Reply::DONE);
+        assert_eq!(
+            farm.fail(chunk, epoch, FailureClass::Preempted, "told to go"),
+            Reply::Duplicate(Accepted::Done)
+        );
+        let worker = &farm.state.workers[&farm.worker("w")];
+        assert_eq!((worker.draining, worker.preemptions), (true, 1));
+    }
+
+    #[test]
     fn a_failed_task_waits_and_is_then_tried_on_another_host() {
         let mut farm = FarmBuilder::new().worker("a", 1).worker("b", 1).job(plan_of(1, 1, 0)).build();
         let (a, b) = (farm.worker("a"), farm.worker("b"));

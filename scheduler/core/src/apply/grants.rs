@@ -239,6 +239,16 @@ mod tests {
     }
 
     #[test]
+    fn a_tail_with_committed_parts_is_cut_into_what_lies_between_them() {
+        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(6, 6, 0)).build();
+        let worker = farm.worker("w");
+        let epoch = farm.grant(encode(1, 0), worker);
+        farm.commit_part(encode(1, 0), epoch, 4);
+        farm.ok(cut(encode(1, 0), epoch, 2));
+        assert_eq!([0, 1, 2].map(|index| farm.job(1).chunk(index)), [parts(0, 2), parts(2, 4), parts(5, 6)]);
+    }
+
+    #[test]
     fn a_part_that_two_attempts_encode_after_a_cut_is_counted_once() {
         let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(4, 4, 0)).build();
         let worker = farm.worker("w");

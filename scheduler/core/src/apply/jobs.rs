@@ -175,17 +175,9 @@ pub(super) fn on_retry_task(state: &mut FarmState, task: TaskId) -> Reply {
     Reply::DONE
 }
 
-/// Keeps the newest ended jobs, as many as their number and their parts allow.
+/// Forgets what [`surplus_jobs`] names.
 pub(super) fn on_prune_jobs(state: &mut FarmState) -> Reply {
-    let (mut jobs, mut parts) = (0, 0);
-    let mut old = Vec::new();
-    for (id, job) in state.jobs.iter().rev().filter(|(_, job)| !job.state.is_open()) {
-        jobs += 1;
-        parts += u64::from(job.parts_committed());
-        if jobs > MAX_ENDED_JOBS || parts > MAX_ENDED_PARTS {
-            old.push(*id);
-        }
-    }
+    let old = surplus_jobs(state);
     for id in &old {
         let key = state.jobs.remove(id).and_then(|job| job.spec.idempotency_key);
         if let Some(key) = key {
@@ -197,9 +189,21 @@ pub(super) fn on_prune_jobs(state: &mut FarmState) -> Reply {
     Reply::Accepted(Accepted::Pruned(old.len() as u32))
 }
 
+/// The ended jobs that are too many: the newest are kept, as many as their number and their parts allow.
+pub(crate) fn surplus_jobs(state: &FarmState) -> Vec<JobId> {
+    let (mut jobs, mut parts) = (0, 0);
+    let ended = state.jobs.iter().rev().filter(|(_, job)| !job.state.is_open());
+    let surplus = ended.filter(|(_, job)| {
+        jobs += 1;
+        parts += u64::from(job.parts_committed());
+        jobs > MAX_ENDED_JOBS || parts > MAX_ENDED_PARTS
+    });
+    surplus.map(|(id, _)| *id).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use reel_common::Stage;
+    use reel_common::{PartIndex, Stage};
 
     use super::*;
     use crate::command::{Action, LossCause};
@@ -348,6 +352,45 @@ mod tests {
     }
 
     #[test]
+    fn a_retry_forgives_what_was_charged_and_ends_the_wait() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(1, 1, 0)).build();
+        for class in [FailureClass::Failed, FailureClass::Shortage] {
+            farm.place();
+            let (chunk, epoch) = farm.running()[0];
+            farm.fail(chunk, epoch, class, "x");
+            assert_eq!(farm.proposals(), []);
+            farm.ok(Action::RetryTask { task: chunk });
+            assert_eq!(farm.job(1).tasks[&(Stage::Encode, 0)].faults, []);
+            assert_eq!(farm.proposals().len(), 1, "after {class}");
+        }
+        let unknown = task(1, Stage::Deliver, 0);
+        assert_eq!(
+            farm.apply(Action::RetryTask { task: unknown }),
+            Reply::Refused(Refusal::UnknownTask(unknown))
+        );
+    }
+
+    #[test]
+    fn a_retried_job_may_have_its_damage_made_again_as_often_as_a_new_one() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(1, 1, 0)).build();
+        farm.place();
+        let (chunk, epoch) = farm.running()[0];
+        farm.state.jobs.get_mut(&JobId(1)).unwrap().reopenings = 3;
+        farm.fail(chunk, epoch, FailureClass::Invalid, "x");
+        farm.ok(Action::RetryTask { task: chunk });
+        assert_eq!(farm.job(1).reopenings, 0);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_says_its_limit() {
+        let mut farm = FarmBuilder::new().build();
+        // The invariants are not asked: only the index of open jobs is full.
+        farm.state.by_output = (0..MAX_OPEN_JOBS).map(|n| (format!("out-{n}"), JobId(n as u64))).collect();
+        let reply = on_submit_job(&mut farm.state, job_spec("one more"), "profile text".to_owned());
+        assert_eq!(reply, Reply::Refused(Refusal::TooManyJobs(MAX_OPEN_JOBS)));
+    }
+
+    #[test]
     fn the_oldest_ended_jobs_are_forgotten_with_their_keys() {
         let mut farm = FarmBuilder::new().build();
         let total = MAX_ENDED_JOBS + 3;
@@ -372,6 +415,23 @@ mod tests {
             farm.apply(Action::CancelJob { job: JobId(1) }),
             Reply::Refused(Refusal::UnknownJob(_))
         ));
+    }
+
+    #[test]
+    fn ended_jobs_with_too_many_parts_are_forgotten_before_they_are_a_thousand() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(2, 2, 0)).build();
+        farm.run_to_end();
+        let done = farm.job(1).clone();
+        assert_eq!(done.state, JobState::Done);
+        let part = done.encode.committed[&PartIndex(0)];
+        for number in 2..=4 {
+            let mut job = Job { ended_ms: Some(number), ..done.clone() };
+            job.encode.committed =
+                (0..MAX_ENDED_PARTS as u32 / 2).map(|index| (PartIndex(index), part)).collect();
+            farm.state.jobs.insert(JobId(number), job);
+        }
+        assert_eq!(surplus_jobs(&farm.state), [JobId(2), JobId(1)]);
+        assert!(crate::view::prune_is_due(&farm.state));
     }
 
     #[test]
