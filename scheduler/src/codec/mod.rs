@@ -4,6 +4,8 @@
 
 mod command;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use prost::Message;
 use reel_common::{Artifact, Digest, Epoch, TaskId};

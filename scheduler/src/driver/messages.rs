@@ -46,10 +46,13 @@ impl Driver {
     /// Whoever holds the other end says by dropping it that the agent is gone for good.
     pub(super) fn on_gone(&mut self, link: LinkId) {
         let Some(worker) = self.fleet.disconnect(link) else { return };
-        tracing::warn!(%worker, "a worker is gone");
-        if self.state.workers.contains_key(&worker) {
-            self.propose(Action::LoseWorker { worker, cause: LossCause::Silent }, Asker::Leader);
+        let Some(known) = self.state.workers.get(&worker) else { return };
+        if known.draining {
+            tracing::info!(%worker, "a worker that handed its work back is gone");
+        } else {
+            tracing::warn!(%worker, "a worker is gone");
         }
+        self.propose(Action::LoseWorker { worker, cause: LossCause::Silent }, Asker::Leader);
     }
 
     /// Passes the reply to a command on to whoever waits for it.

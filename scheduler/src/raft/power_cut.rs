@@ -6,7 +6,6 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
-use std::time::{Duration, Instant};
 
 use openraft::storage::{RaftLogReader, RaftLogStorage};
 use tempfile::TempDir;
@@ -34,10 +33,7 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     for cut in 0..CUTS {
         disk.mount();
         check(&disk.log(), acknowledged).await;
-        // Not round, so that cuts fall at different places between syncs.
-        let before = acknowledged.last;
-        acknowledged = cut_while_appending(&disk, acknowledged, Duration::from_millis(150 + 97 * cut));
-        assert!(acknowledged.last > before, "cut {cut}: nothing was appended");
+        acknowledged = cut_while_appending(&disk, acknowledged, 20 + 90 * cut);
         disk.unmount();
     }
     disk.mount();
@@ -51,8 +47,8 @@ struct Acknowledged {
     term: u64,
 }
 
-/// Lets a child append for `time`, then cuts the power.
-fn cut_while_appending(disk: &LoopDisk, mut acknowledged: Acknowledged, time: Duration) -> Acknowledged {
+/// Lets a child append until so many appends are acknowledged, then cuts the power while it goes on.
+fn cut_while_appending(disk: &LoopDisk, mut acknowledged: Acknowledged, appends: u64) -> Acknowledged {
     let mut child = Running(
         Process::new(std::env::current_exe().unwrap())
             .args(["--exact", NAME, "--nocapture", "--test-threads=1"])
@@ -63,21 +59,22 @@ fn cut_while_appending(disk: &LoopDisk, mut acknowledged: Acknowledged, time: Du
             .unwrap(),
     );
     let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-    let started = Instant::now();
-    let mut cut = false;
+    let mut seen = 0;
     for line in lines.by_ref().map_while(Result::ok) {
         let mut words = line.split(' ');
         match (words.next(), words.next().and_then(|number| number.parse().ok())) {
-            (Some("entry"), Some(number)) => acknowledged.last = number,
+            (Some("entry"), Some(number)) => {
+                acknowledged.last = number;
+                seen += 1;
+                if seen == appends {
+                    disk.cut_power();
+                }
+            }
             (Some("vote"), Some(number)) => acknowledged.term = number,
             _ => {}
         }
-        if !cut && started.elapsed() > time {
-            disk.cut_power();
-            cut = true;
-        }
     }
-    assert!(cut, "the child ended by itself after entry {}", acknowledged.last);
+    assert!(seen >= appends, "the child ended by itself after entry {}", acknowledged.last);
     acknowledged
 }
 

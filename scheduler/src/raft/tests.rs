@@ -246,10 +246,11 @@ async fn a_node_restarts_from_its_snapshot_and_the_entries_after_it() {
         node.submit(&format!("{number}")).await;
     }
     node.raft.inner.trigger().snapshot().await.unwrap();
-    let last = node.raft.inner.metrics().borrow_watched().last_applied;
-    node.raft.inner.wait(None).snapshot(last.unwrap(), "the snapshot").await.unwrap();
-    node.raft.inner.trigger().purge_log(last.unwrap().index).await.unwrap();
-    node.raft.inner.wait(None).purged(last, "the purge").await.unwrap();
+    let limit = Some(Duration::from_secs(30));
+    let taken =
+        node.raft.inner.wait(limit).metrics(|now| now.snapshot.is_some(), "the snapshot").await.unwrap();
+    node.raft.inner.trigger().purge_log(taken.snapshot.unwrap().index).await.unwrap();
+    node.raft.inner.wait(limit).metrics(|now| now.purged == taken.snapshot, "the purge").await.unwrap();
     node.submit("after").await;
     let before = node.stop().await;
 

@@ -1,0 +1,298 @@
+//! Entries and snapshots of every released version are read as they were meant, for ever.
+//!
+//! `tests/golden/log-v1.txt` holds one line for each kind of command and one for a whole state: a name, and the bytes
+//! in hexadecimal. `REEL_BLESS=1 cargo test -p reel-scheduler codec` writes the file anew; a line that was released is
+//! never changed by that, only added.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+
+use reel_common::{
+    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, IndexSummary, JobId,
+    PartIndex, Rational, SegmentGrid, SourceIdentity, Stage, TaskId, Timing, VideoFacts, WorkerId,
+};
+use reel_scheduler_core::state::{
+    AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, PartRange,
+    StageBackoff, TaskRecord, Worker,
+};
+use reel_scheduler_core::{Action, JobSpec, LossCause, Plan, TaskResult};
+
+use super::*;
+
+const TASK: TaskId = TaskId { job: JobId(42), stage: Stage::Encode, index: 7 };
+const EPOCH: Epoch = Epoch(1234);
+
+fn spec() -> JobSpec {
+    JobSpec {
+        mezzanine: "s3://bucket/film.mov".into(),
+        identity: Some(SourceIdentity { size: 5, modified_us: Some(-1), etag: Some("e".into()) }),
+        output: "/srv/out/film".into(),
+        priority: -3,
+        chunk_parts: Some(2),
+        idempotency_key: Some("key".into()),
+    }
+}
+
+fn index(timing: Timing) -> IndexSummary {
+    IndexSummary {
+        artifact: Artifact::of(b"index"),
+        container: "mov".into(),
+        video: VideoFacts {
+            stream: 1,
+            codec: "prores".into(),
+            codec_profile: "HQ".into(),
+            width: 1920,
+            height: 1080,
+            sample_aspect: Rational::new(4, 3).unwrap(),
+            rotation: 90,
+            pixel_format: "yuv422p10le".into(),
+            interlaced: true,
+            colour: Colour {
+                primaries: 1,
+                transfer: 1,
+                matrix: 1,
+                full_range: true,
+                chroma_location: Some(0),
+            },
+        },
+        audio: vec![AudioFacts {
+            stream: 2,
+            codec: "pcm_s24le".into(),
+            sample_rate: 48_000,
+            channels: 6,
+            layout: "5.1".into(),
+            language: "eng".into(),
+            start: Rational::new(-1, 48).unwrap(),
+        }],
+        frames: 1000,
+        random_access_points: 999,
+        duration: Rational::new(1001, 24).unwrap(),
+        timing,
+        bytes_read: 77,
+    }
+}
+
+fn plan(grid: SegmentGrid) -> Box<Plan> {
+    Box::new(Plan {
+        grid,
+        chunk_parts: 4,
+        tracks: vec![0, 2],
+        renditions: 4,
+        encode_memory: 1 << 31,
+        measure_memory: 1 << 30,
+        warnings: vec!["its video is interlaced".into()],
+    })
+}
+
+fn failure() -> Failure {
+    let mut failure = Failure::new(FailureClass::Shortage, "disk full", "ENOSPC");
+    failure.damaged_parts = vec![PartIndex(3)];
+    failure.damaged_tracks = vec![1];
+    failure
+}
+
+fn actions() -> Vec<(&'static str, Action)> {
+    let regular = SegmentGrid::regular(1000, 96, 3).unwrap();
+    let listed = SegmentGrid::listed(1000, vec![0, 90, 200], 3).unwrap();
+    let varying = Timing::Variable { average_rate: Rational::whole(24), segment_starts: vec![0, 90, 200] };
+    let constant = Timing::Constant { rate: Rational::new(24_000, 1001).unwrap() };
+    let (task, epoch) = (TASK, EPOCH);
+    let (job, worker) = (JobId(42), WorkerId(9));
+    let commit = |result| Action::CommitTask { task, epoch, result };
+    let register = Action::RegisterWorker {
+        name: "host".into(),
+        incarnation: 5,
+        slots: 8,
+        memory: 1 << 35,
+        scratch: 1 << 40,
+    };
+    let record = Artifact::of(b"record");
+    vec![
+        ("submit_job", Action::SubmitJob { spec: spec(), profile: "name = \"p\"".into() }),
+        ("commit_plan_regular", Action::CommitPlan { job, plan: plan(regular) }),
+        ("commit_plan_listed", Action::CommitPlan { job, plan: plan(listed) }),
+        ("reject_plan", Action::RejectPlan { job, reason: "too short".into() }),
+        ("register_worker", register),
+        ("grant_parts", Action::Grant { task, worker, parts: Some(PartRange::new(4, 8)), memory: 1 << 31 }),
+        ("grant", Action::Grant { task, worker, parts: None, memory: 0 }),
+        (
+            "commit_part",
+            Action::CommitPart { task, epoch, part: PartIndex(5), record, encoded: 3, reused: 1 },
+        ),
+        ("commit_index_constant", commit(TaskResult::Index(Box::new(index(constant))))),
+        ("commit_index_variable", commit(TaskResult::Index(Box::new(index(varying))))),
+        ("commit_object", commit(TaskResult::Object(record))),
+        ("commit_parts", commit(TaskResult::Parts)),
+        ("fail_attempt", Action::FailAttempt { task, epoch, failure: failure() }),
+        ("hand_back", Action::HandBack { task, epoch }),
+        ("expire_lease", Action::ExpireLease { task, epoch }),
+        ("lose_worker_silent", Action::LoseWorker { worker, cause: LossCause::Silent }),
+        ("lose_worker_restarted", Action::LoseWorker { worker, cause: LossCause::FarmRestarted }),
+        ("cut_chunk", Action::CutChunk { task, epoch, at_part: PartIndex(6) }),
+        ("retry_task", Action::RetryTask { task }),
+        ("cancel_job", Action::CancelJob { job }),
+        ("pause_job", Action::PauseJob { job }),
+        ("resume_job", Action::ResumeJob { job }),
+        ("prune_jobs", Action::PruneJobs),
+    ]
+}
+
+fn attempts() -> VecDeque<AttemptRecord> {
+    let outcomes = [Outcome::Done, Outcome::Failed(FailureClass::Lost), Outcome::Revoked];
+    let records = outcomes.into_iter().zip(1..).map(|(outcome, number)| AttemptRecord {
+        stage: Stage::Audio,
+        index: 1,
+        attempt: AttemptNumber(number),
+        epoch: Epoch(50 + u64::from(number)),
+        worker: WorkerId(9),
+        started_ms: 10,
+        ended_ms: 20,
+        outcome,
+        message: "m".into(),
+    });
+    records.collect()
+}
+
+fn parts() -> EncodeState {
+    let committed = CommittedPart {
+        record: Artifact::of(b"part"),
+        worker: WorkerId(9),
+        epoch: EPOCH,
+        encoded: 3,
+        reused: 1,
+    };
+    EncodeState {
+        committed: BTreeMap::from([(PartIndex(2), committed)]),
+        fresh: 1,
+        chunks: BTreeMap::from([(0, PartRange::new(0, 2))]),
+        next_chunk: 5,
+    }
+}
+
+/// A job in which no field has its default value.
+fn job(state: JobState, profile: &str) -> Job {
+    let timing = Timing::Constant { rate: Rational::whole(25) };
+    let fault = Fault { host: "host".into(), message: "signal 11".into() };
+    let record =
+        TaskRecord { attempts: 3, last_epoch: EPOCH, losses: 1, faults: vec![fault], not_before_ms: 99 };
+    Job {
+        spec: spec(),
+        profile: Digest::of(profile.as_bytes()),
+        state,
+        submitted_ms: 5,
+        ended_ms: Some(0),
+        failure: Some(Box::new(JobFailure { task: Some(TASK), worker: "host".into(), failure: failure() })),
+        index: Some(Box::new(index(timing))),
+        plan: Some(plan(SegmentGrid::regular(1000, 96, 3).unwrap())),
+        encode: parts(),
+        audio: BTreeMap::from([(2, Artifact::of(b"audio"))]),
+        assembly: Some(Artifact::of(b"assembly")),
+        proof: Some(Artifact::of(b"proof")),
+        report: Some(Artifact::of(b"report")),
+        tasks: BTreeMap::from([((Stage::Encode, 0), record)]),
+        backoffs: BTreeMap::from([(Stage::Audio, StageBackoff { shortages: 2, not_before_ms: 77 })]),
+        workers: BTreeMap::from([(WorkerId(9), "host".to_owned())]),
+        attempts: attempts(),
+        attempts_total: 30,
+        parts_encoded_twice: 1,
+        renditions_encoded: 12,
+        renditions_reused: 4,
+        reopenings: 2,
+    }
+}
+
+fn state() -> FarmState {
+    use JobState::{Canceled, Done, Failed, Paused, Queued, Running};
+    let profile = "name = \"p\"";
+    let states = [Queued, Running, Done, Failed, Canceled, Paused].into_iter().zip(1..);
+    let mut jobs: BTreeMap<_, _> = states.map(|(state, id)| (JobId(id), job(state, profile))).collect();
+    for (id, job) in &mut jobs {
+        job.spec.output = format!("/out/{id}");
+        job.spec.idempotency_key = Some(id.to_string());
+    }
+    let lease = Lease {
+        epoch: EPOCH,
+        worker: WorkerId(9),
+        attempt: AttemptNumber(3),
+        granted: Some(PartRange::new(0, 4)),
+        memory: 1 << 31,
+        granted_ms: 44,
+        repeated: vec![PartIndex(1)],
+    };
+    let mut worker = Worker::new("host".into(), 5, 8, 1 << 35, 1 << 40);
+    (worker.draining, worker.registered_ms, worker.preemptions) = (true, 33, 2);
+    let mut state = FarmState {
+        applied: 1234,
+        clock_ms: 99,
+        last_job: JobId(6),
+        last_worker: WorkerId(9),
+        jobs,
+        profiles: BTreeMap::from([(Digest::of(profile.as_bytes()), profile.to_owned())]),
+        workers: BTreeMap::from([(WorkerId(9), worker)]),
+        leases: BTreeMap::from([(TaskId { job: JobId(2), ..TASK }, lease)]),
+        ..FarmState::default()
+    };
+    state.reindex();
+    state
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+/// The golden lines; a name that has none gets one when the file is blessed.
+fn golden(samples: &[(&str, Vec<u8>)]) -> BTreeMap<String, Vec<u8>> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/log-v1.txt");
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let lines = text.lines().map(|line| line.split_once(' ').unwrap());
+    let mut known: BTreeMap<_, _> = lines.map(|(name, bytes)| (name.to_owned(), unhex(bytes))).collect();
+    if std::env::var_os("REEL_BLESS").is_some() {
+        for (name, bytes) in samples {
+            known.entry((*name).to_owned()).or_insert_with(|| bytes.clone());
+        }
+        let lines = known.iter().map(|(name, bytes)| format!("{name} {}\n", hex(bytes)));
+        std::fs::write(&path, lines.collect::<String>()).unwrap();
+    }
+    known
+}
+
+#[test]
+fn every_command_is_read_as_version_1_wrote_it() {
+    let samples: Vec<_> =
+        actions().into_iter().map(|(name, action)| (name, Command::at(1_700_000_000_000, action))).collect();
+    let encoded: Vec<_> =
+        samples.iter().map(|(name, command)| (*name, encode_entry(std::slice::from_ref(command)))).collect();
+    let golden = golden(&encoded);
+    for ((name, command), (_, bytes)) in samples.iter().zip(&encoded) {
+        let stored = golden.get(*name).unwrap_or_else(|| panic!("{name} has no golden line: bless it"));
+        assert_eq!(decode_entry(stored).unwrap(), [command.clone()], "{name}");
+        assert_eq!(hex(bytes), hex(stored), "{name} is written in another way than before");
+        assert!(encoded_len(command) >= bytes.len(), "{name}");
+    }
+}
+
+#[test]
+fn a_state_is_read_as_version_1_wrote_it() {
+    let state = state();
+    let bytes = encode_state(&state);
+    let golden = golden(&[("state", bytes.clone())]);
+    let stored = golden.get("state").expect("the state has no golden line: bless it");
+    assert_eq!(decode_state(stored).unwrap(), state);
+    assert_eq!(hex(&bytes), hex(stored), "a state is written in another way than before");
+}
+
+#[test]
+fn what_no_version_wrote_is_refused_by_name() {
+    let error = |bytes: &[u8]| decode_entry(bytes).unwrap_err().to_string();
+    let empty = log::v1::Entry { commands: vec![log::v1::Command { now_ms: 1, action: None }] };
+    assert!(error(&empty.encode_to_vec()).contains("action of a command"));
+    assert!(!error(b"\xff\xff").is_empty());
+    let mut commands = encode_entry(&[Command::at(1, Action::RetryTask { task: TASK })]);
+    commands.truncate(commands.len() - 1);
+    assert!(!error(&commands).is_empty());
+}
