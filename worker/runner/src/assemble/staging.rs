@@ -1,6 +1,6 @@
 //! The staging folder: files are digested as they are written, and nothing is left when the attempt fails.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,8 @@ pub(super) struct Staging {
     needed: u64,
     files: Vec<v1::OutputFile>,
     finished: bool,
+    /// Held as long as the attempt lives, so that no other one of this job removes what it writes.
+    _lock: File,
 }
 
 /// A file of the tree on its way.
@@ -26,38 +28,23 @@ pub(super) struct StagedFile {
 impl Staging {
     /// Makes the folder afresh beside `output`, after checking that `needed` bytes are free there.
     pub(super) fn create(output: &Path, job: u64, needed: u64) -> Result<Self, Failure> {
-        let invalid = |path: &Path, error: &dyn std::fmt::Display| {
-            let hint = "choose another destination or change the permissions of the folder";
-            Failure::new(
-                FailureClass::Invalid,
-                &format!("cannot write to {}: {error}; {hint}", path.display()),
-                "",
-            )
-        };
-        let output = std::path::absolute(output).map_err(|error| invalid(output, &error))?;
+        let output = std::path::absolute(output).map_err(|error| unusable(output, needed, &error))?;
         let (Some(parent), Some(name)) = (output.parent(), output.file_name()) else {
-            return Err(invalid(&output, &"it is not the path of a folder in a folder"));
+            let error = io::Error::other("it is not the path of a folder in a folder");
+            return Err(unusable(&output, needed, &error));
         };
-        fs::create_dir_all(parent).map_err(|error| invalid(parent, &error))?;
+        fs::create_dir_all(parent).map_err(|error| unusable(parent, needed, &error))?;
         let folder = parent.join(format!(".{}.reel-{job}.partial", name.to_string_lossy()));
-        let removed = match fs::symlink_metadata(&folder) {
-            Ok(found) if found.is_dir() => fs::remove_dir_all(&folder),
-            Ok(_) => fs::remove_file(&folder),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        };
-        removed.map_err(|error| invalid(&folder, &error))?;
-        let free = rustix::fs::statvfs(parent).map_err(|error| invalid(parent, &error))?;
+        remove_left_over(&folder, needed)?;
+        let free = rustix::fs::statvfs(parent).map_err(|error| unusable(parent, needed, &error.into()))?;
         let free = free.f_bavail.saturating_mul(free.f_frsize);
         if free < needed {
             return Err(shortage(parent, needed, &format!("{free} are free")));
         }
-        let staging = Staging { folder, needed, files: Vec::new(), finished: false };
-        match fs::create_dir(&staging.folder) {
-            Ok(()) => Ok(staging),
-            Err(error) if is_shortage(&error) => Err(staging.failure("", &error)),
-            Err(error) => Err(invalid(parent, &error)),
-        }
+        fs::create_dir(&folder).map_err(|error| unusable(parent, needed, &error))?;
+        let lock = File::open(&folder).map_err(|error| unusable(&folder, needed, &error))?;
+        lock.try_lock().map_err(|error| in_use(&folder, &error))?;
+        Ok(Staging { folder, needed, files: Vec::new(), finished: false, _lock: lock })
     }
 
     /// Opens a file of the tree; `path` is below the folder and uses `/`.
@@ -117,6 +104,37 @@ impl Drop for Staging {
     }
 }
 
+/// Removes what an attempt that has ended left; one that still runs is left alone.
+fn remove_left_over(folder: &Path, needed: u64) -> Result<(), Failure> {
+    let found = match fs::symlink_metadata(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(|error| unusable(folder, needed, &error))?,
+    };
+    if !found.is_dir() {
+        return fs::remove_file(folder).map_err(|error| unusable(folder, needed, &error));
+    }
+    let lock = File::open(folder).map_err(|error| unusable(folder, needed, &error))?;
+    lock.try_lock().map_err(|error| in_use(folder, &error))?;
+    fs::remove_dir_all(folder).map_err(|error| unusable(folder, needed, &error))
+}
+
+fn in_use(folder: &Path, error: &TryLockError) -> Failure {
+    let what = match error {
+        TryLockError::WouldBlock => "an earlier attempt of this job still writes to it".to_owned(),
+        TryLockError::Error(error) => error.to_string(),
+    };
+    Failure::new(FailureClass::Failed, &format!("{} cannot be locked: {what}", folder.display()), "")
+}
+
+/// A destination that cannot be prepared is the user's to change, unless only space is short.
+fn unusable(path: &Path, needed: u64, error: &io::Error) -> Failure {
+    if is_shortage(error) {
+        return shortage(path, needed, &error.to_string());
+    }
+    let hint = "choose another destination or change the permissions of the folder";
+    Failure::new(FailureClass::Invalid, &format!("cannot write to {}: {error}; {hint}", path.display()), "")
+}
+
 fn is_shortage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -157,5 +175,20 @@ mod tests {
         let (folder, files) = Staging::create(&parent.path().join("out"), 7, 0).unwrap().finish().unwrap();
         assert!(Path::new(&folder).is_dir());
         assert!(files.is_empty());
+    }
+
+    #[test]
+    fn an_attempt_never_removes_what_another_one_writes() {
+        let parent = tempfile::tempdir().unwrap();
+        let output = parent.path().join("out");
+        let mut first = Staging::create(&output, 7, 0).unwrap();
+        first.write("a", b"1").unwrap();
+        let failure = Staging::create(&output, 7, 0).err().unwrap();
+        assert_eq!(failure.class, FailureClass::Failed);
+        assert!(failure.message.ends_with("an earlier attempt of this job still writes to it"));
+        let (folder, _) = first.finish().unwrap();
+        assert_eq!(fs::read(Path::new(&folder).join("a")).unwrap(), b"1");
+        drop(Staging::create(&output, 7, 0).unwrap());
+        assert!(!Path::new(&folder).exists());
     }
 }
