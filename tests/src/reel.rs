@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::bin_dir;
 
 /// Longest time that one command may take: far above what any test needs on two cores.
-const DEADLINE: Duration = Duration::from_secs(400);
+const DEADLINE: Duration = Duration::from_secs(240);
 
 /// One `reel` command, ready to be started.
 pub struct Reel {
