@@ -61,7 +61,7 @@ pub(crate) struct TranscodeArgs {
     /// One JSON object a line instead of progress for people.
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) json: bool,
-    /// No progress.
+    /// No progress: only warnings and errors.
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -10,6 +11,10 @@ use rustix::io::Errno;
 use crate::args::HomeChoice;
 use crate::environment;
 use crate::exit::Stop;
+
+/// A process that was killed needs a moment until it is gone and its lock with it.
+const PATIENCE: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(20);
 
 /// A home that this process has for itself; dropping it lets others in.
 #[derive(Debug)]
@@ -37,7 +42,7 @@ impl Home {
             .truncate(false)
             .open(path.join("lock"))
             .map_err(failed)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        match lock_in_time(&lock) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(taken(path, &mut lock)),
             Err(error) => return Err(failed(error.into())),
@@ -69,6 +74,16 @@ impl Home {
     /// Where attempts work.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.path.join("scratch")
+    }
+}
+
+fn lock_in_time(lock: &File) -> Result<(), Errno> {
+    let start = Instant::now();
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => std::thread::sleep(RETRY),
+            result => return result,
+        }
     }
 }
 

@@ -109,8 +109,8 @@ impl Reporter {
     fn say(&self, text: &str) {
         match &self.form {
             Form::Bar(bar) => bar.suspend(|| remark(text)),
-            Form::Lines => remark(text),
-            Form::Json | Form::Quiet => {}
+            Form::Lines | Form::Quiet => remark(text),
+            Form::Json => {}
         }
     }
 }
