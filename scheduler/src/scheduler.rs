@@ -86,7 +86,7 @@ pub enum Refused {
     Unavailable(String),
 }
 
-/// A running scheduler. Dropping it without [`Scheduler::shutdown`] leaves it running until the process ends.
+/// A running scheduler. Dropping it stops it too, but does not wait until its folder is closed.
 pub struct Scheduler {
     requests: mpsc::Sender<Request>,
     failure: watch::Receiver<Option<String>>,
@@ -120,7 +120,8 @@ impl Scheduler {
         self.ask(|reply| Request::Submit { spec: Box::new(spec), reply }).await?
     }
 
-    /// The channels of a new worker, which registers by its first message. Dropping them leaves its leases to expire.
+    /// The channels of a new worker, which registers by its first message. Dropping the sender says that the worker is
+    /// gone for good: it is lost, and its work goes to others.
     ///
     /// # Errors
     /// The scheduler has stopped.

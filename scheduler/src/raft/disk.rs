@@ -116,9 +116,13 @@ pub(crate) enum OpenError {
 pub(super) struct Disk {
     log: sled::Tree,
     meta: sled::Tree,
+    failure: Failure,
     // After the trees: the last handle on the database is then the applying thread's own.
     jobs: mpsc::Sender<Job>,
 }
+
+/// Why nothing is written any more, once that is so.
+pub(super) type Failure = Arc<OnceLock<String>>;
 
 /// Resolves when the database is closed and its folder may be opened again.
 pub(super) type Closed = oneshot::Receiver<()>;
@@ -138,11 +142,17 @@ impl Disk {
 
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (sender, closed) = oneshot::channel();
-        let disk = Disk { log: log.clone(), meta: meta.clone(), jobs };
+        let failure = Failure::default();
+        let disk = Disk { log: log.clone(), meta: meta.clone(), failure: failure.clone(), jobs };
         disk.verify(&path)?;
-        let writer = Writer { db, log, meta, file, failed: Arc::default() };
+        let writer = Writer { db, log, meta, file, failed: failure };
         spawn("reel-log-apply", move || writer.apply_all(queue, sender)).map_err(io_error)?;
         Ok((disk, closed))
+    }
+
+    /// Why nothing is written any more.
+    pub(super) fn failure(&self) -> Failure {
+        self.failure.clone()
     }
 
     /// Queues `change`, and returns when it can be read. `durable` is called when it is on disk.
@@ -256,7 +266,7 @@ struct Writer {
     log: sled::Tree,
     meta: sled::Tree,
     file: File,
-    failed: Arc<OnceLock<String>>,
+    failed: Failure,
 }
 
 impl Writer {
@@ -267,21 +277,14 @@ impl Writer {
         let syncer =
             file.and_then(|file| spawn("reel-log-sync", move || sync_all(&db, &file, &failed, receiver)));
         while let Some(job) = queue.blocking_recv() {
-            let result = match self.failed.get() {
-                Some(reason) => Err(io::Error::other(reason.clone())),
-                None => self.apply(job.change).inspect_err(|error| fail(&self.failed, error)),
-            };
-            let failure = result.as_ref().err().map(|error| io::Error::other(error.to_string()));
+            let result = attempt(&self.failed, || self.apply(job.change));
             // A receiver that is gone has given up on the answer.
-            let _ = job.applied.send(result);
-            match (job.durable, failure) {
-                (Some(durable), Some(error)) => durable(Err(error)),
-                (Some(durable), None) => {
-                    if let Err(blocking::SendError(durable)) = sender.send(durable) {
-                        durable(Err(io::Error::other("the sync thread has stopped")));
-                    }
-                }
-                (None, _) => {}
+            let _ = job.applied.send(as_io(&result));
+            let Some(durable) = job.durable else { continue };
+            if result.is_err() {
+                durable(as_io(&result));
+            } else if let Err(blocking::SendError(durable)) = sender.send(durable) {
+                durable(Err(io::Error::other("the sync thread has stopped")));
             }
         }
         drop(sender);
@@ -342,22 +345,28 @@ impl Writer {
 fn sync_all(db: &sled::Db, file: &File, failed: &OnceLock<String>, queue: blocking::Receiver<Durable>) {
     while let Ok(first) = queue.recv() {
         let waiting: Vec<_> = std::iter::once(first).chain(queue.try_iter()).collect();
-        // After a failed sync the kernel may have dropped the dirty pages: a later success proves nothing.
-        let result = match failed.get() {
-            Some(reason) => Err(io::Error::other(reason.clone())),
-            None => flush(db).and_then(|()| file.sync_data()),
-        };
-        if let Err(error) = &result {
-            fail(failed, error);
-        }
+        let result = attempt(failed, || flush(db).and_then(|()| file.sync_data()));
         for durable in waiting {
-            durable(copied(&result));
+            durable(as_io(&result));
         }
     }
 }
 
-fn copied(result: &io::Result<()>) -> io::Result<()> {
-    result.as_ref().copied().map_err(|error| io::Error::other(error.to_string()))
+/// Runs `write`, unless one has failed before. After a failed sync the kernel may have dropped the dirty pages, so that
+/// a later success would prove nothing: the first failure is the last write.
+fn attempt(failed: &OnceLock<String>, write: impl FnOnce() -> io::Result<()>) -> Result<(), String> {
+    if let Some(reason) = failed.get() {
+        return Err(reason.clone());
+    }
+    write().map_err(|error| {
+        tracing::error!(%error, "writing the log failed; this scheduler stops");
+        let advice = "free the disk or repair it, then start again";
+        failed.get_or_init(|| format!("the scheduler's log cannot be written: {error}; {advice}")).clone()
+    })
+}
+
+fn as_io(result: &Result<(), String>) -> io::Result<()> {
+    result.clone().map_err(io::Error::other)
 }
 
 /// A panic inside sled must not swallow the callbacks of those who wait.
@@ -365,15 +374,6 @@ fn flush(db: &sled::Db) -> io::Result<()> {
     match std::panic::catch_unwind(AssertUnwindSafe(|| db.flush())) {
         Ok(flushed) => flushed.map(drop).map_err(io::Error::from),
         Err(_) => Err(io::Error::other("the database failed while it wrote")),
-    }
-}
-
-fn fail(failed: &OnceLock<String>, error: &io::Error) {
-    let reason = format!(
-        "the scheduler's log cannot be written: {error}; free the disk or repair it, then start again"
-    );
-    if failed.set(reason).is_ok() {
-        tracing::error!(%error, "writing the log failed; this scheduler stops");
     }
 }
 

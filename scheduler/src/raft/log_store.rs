@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 
-use super::disk::{Change, Closed, Disk, OpenError, Slot};
+use super::disk::{Change, Closed, Disk, Failure, OpenError, Slot};
 use super::types::{
     Entry, LogId, Types, Vote, decode_entry, decode_log_id_bytes, decode_vote, encode_entry, encode_log_id,
     encode_vote,
@@ -30,9 +30,12 @@ pub(super) struct LogReader {
 impl LogStore {
     /// Opens the log in `dir`, which belongs to node `node`.
     pub(super) async fn open(dir: &Path, node: u64) -> Result<(LogStore, Closed), OpenError> {
-        let (disk, closed) = Disk::open(dir)?;
-        let store = LogStore { disk: Arc::new(disk) };
         let path = dir.to_owned();
+        let folder = path.clone();
+        let opened = tokio::task::spawn_blocking(move || Disk::open(&folder)).await;
+        let stopped = |error| OpenError::Io { path: path.clone(), source: io::Error::other(error) };
+        let (disk, closed) = opened.map_err(stopped)??;
+        let store = LogStore { disk: Arc::new(disk) };
         let unreadable =
             |error: io::Error| OpenError::Damaged { path: path.clone(), what: error.to_string() };
         match store.disk.get(Slot::Node).map_err(unreadable)? {
@@ -53,6 +56,11 @@ impl LogStore {
         }
         store.check_front().map_err(unreadable)?;
         Ok((store, closed))
+    }
+
+    /// Why nothing is written any more.
+    pub(super) fn failure(&self) -> Failure {
+        self.disk.failure()
     }
 
     /// The last entry removed from the front of the log.

@@ -99,7 +99,7 @@ pub(crate) enum ProposeError {
     #[error("the request has {0} bytes, at most {MAX_RECORD_BYTES} fit in a log entry")]
     TooLarge(usize),
     /// The node has stopped.
-    #[error("the scheduler has stopped: {0}")]
+    #[error("{0}")]
     Stopped(String),
 }
 
@@ -119,6 +119,7 @@ pub(crate) struct Raft {
     inner: openraft::Raft<Types, Machine>,
     role: watch::Receiver<Role>,
     watcher: JoinHandle<()>,
+    failure: disk::Failure,
     closed: disk::Closed,
 }
 
@@ -134,6 +135,7 @@ impl Raft {
         let (store, closed) = LogStore::open(dir, node).await?;
         let snapshots = SnapshotFolder::open(dir)?;
         check_reach(dir, &store, &snapshots)?;
+        let failure = store.failure();
         let refused = |error: String| StartError::Raft(error);
         let machine = Machine::new(owner, snapshots);
         let config = Arc::new(config().validate().map_err(|error| refused(error.to_string()))?);
@@ -145,8 +147,8 @@ impl Raft {
             inner.initialize(alone).await.map_err(|error| refused(error.to_string()))?;
         }
         let (sender, role) = watch::channel(Role::Follower);
-        let watcher = tokio::spawn(watch_role(inner.clone(), sender));
-        Ok(Raft { inner, role, watcher, closed })
+        let watcher = tokio::spawn(watch_role(inner.clone(), failure.clone(), sender));
+        Ok(Raft { inner, role, watcher, failure, closed })
     }
 
     /// What this node is, from now on.
@@ -160,7 +162,7 @@ impl Raft {
         commands: &[Command],
     ) -> impl Future<Output = Result<Applied, ProposeError>> + Send + use<> {
         let entry = codec::encode_entry(commands);
-        let raft = self.inner.clone();
+        let (raft, failure) = (self.inner.clone(), self.failure.clone());
         async move {
             // Leaves room for what surrounds the entry in its record.
             if entry.len() + 64 > MAX_RECORD_BYTES {
@@ -171,14 +173,14 @@ impl Raft {
                 Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
                     Err(ProposeError::NotLeader)
                 }
-                Err(error) => Err(ProposeError::Stopped(error.to_string())),
+                Err(error) => Err(ProposeError::Stopped(reason(&failure, &error))),
             }
         }
     }
 
     /// Stops the node and closes its folder.
     pub(crate) async fn shutdown(self) {
-        let Raft { inner, role, watcher, closed } = self;
+        let Raft { inner, role, watcher, closed, .. } = self;
         if let Err(error) = inner.shutdown().await {
             tracing::error!(%error, "the log did not stop in order");
         }
@@ -223,8 +225,13 @@ fn check_reach(dir: &Path, store: &LogStore, snapshots: &SnapshotFolder) -> Resu
     }
 }
 
+/// What a user can act on: the disk's own words, where it was the disk.
+fn reason(failure: &disk::Failure, error: &impl ToString) -> String {
+    failure.get().cloned().unwrap_or_else(|| error.to_string())
+}
+
 /// Tells the role: a leader only after it has applied all that was committed before its term.
-async fn watch_role(raft: openraft::Raft<Types, Machine>, role: watch::Sender<Role>) {
+async fn watch_role(raft: openraft::Raft<Types, Machine>, failure: disk::Failure, role: watch::Sender<Role>) {
     let mut metrics = raft.metrics();
     loop {
         let (running, leads, term) = {
@@ -232,7 +239,7 @@ async fn watch_role(raft: openraft::Raft<Types, Machine>, role: watch::Sender<Ro
             (now.running_state.clone(), now.current_leader == Some(now.id), now.current_term)
         };
         let next = match (running, leads) {
-            (Err(error), _) => Role::Failed(error.to_string()),
+            (Err(error), _) => Role::Failed(reason(&failure, &error)),
             (Ok(()), false) => Role::Follower,
             (Ok(()), true) if *role.borrow() == (Role::Leader { term }) => Role::Leader { term },
             (Ok(()), true) => match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
