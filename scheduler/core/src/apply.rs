@@ -116,3 +116,28 @@ fn answer_ended(state: &FarmState, task: TaskId, epoch: Epoch, outcome: Outcome)
         _ => Reply::Superseded,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FarmBuilder, plan_of};
+
+    #[test]
+    fn a_job_that_has_ended_remembers_its_newest_attempts() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(150, 1, 0)).build();
+        farm.run_to_end();
+        let job = farm.job(1);
+        assert_eq!((job.attempts_total, job.attempts.len()), (154, Job::MAX_ATTEMPTS_ENDED));
+        assert_eq!(job.attempts.back().map(|attempt| attempt.stage), Some(Stage::Deliver));
+    }
+
+    #[test]
+    fn the_clock_of_the_state_never_goes_back() {
+        let mut farm = FarmBuilder::new().build();
+        for (now_ms, clock_ms) in [(5_000, 5_000), (9_000, 9_000), (1_000, 9_000)] {
+            farm.now_ms = now_ms;
+            let job = farm.submit(&format!("out-{now_ms}"), 0);
+            assert_eq!((farm.state.clock_ms, farm.job(job.0).submitted_ms), (clock_ms, clock_ms));
+        }
+    }
+}

@@ -42,7 +42,6 @@ pub(super) fn on_damage(state: &mut FarmState, task: TaskId, damage: Damage, fai
     }
     job.reopenings += 1;
     job.assembly = None;
-    job.proof = None;
     job.encode.committed.retain(|part, _| !damage.parts.contains(part));
     job.audio.retain(|track, _| !damage.tracks.contains(track));
     revoke_holders(state, task.job, &damage.parts);

@@ -109,6 +109,29 @@ mod tests {
     }
 
     #[test]
+    fn a_preempted_worker_that_comes_back_takes_work_and_keeps_its_count() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(4, 1, 0)).build();
+        farm.place();
+        let (task, epoch) = farm.running()[0];
+        farm.ok(Action::HandBack { task, epoch });
+        farm.ok(register("w", 2, 1));
+        let worker = &farm.state.workers[&farm.worker("w")];
+        assert_eq!((worker.draining, worker.preemptions), (false, 1));
+        assert_eq!(farm.proposals().len(), 1);
+    }
+
+    #[test]
+    fn a_full_fleet_refuses_and_says_its_limit() {
+        let mut farm = FarmBuilder::new().build();
+        let workers =
+            (1..=MAX_WORKERS as u64).map(|n| (WorkerId(n), Worker::new(format!("w{n}"), 1, 1, 1, 1)));
+        farm.state.workers = workers.collect();
+        farm.state.last_worker = WorkerId(MAX_WORKERS as u64);
+        let reply = farm.apply(register("one more", 1, 1));
+        assert_eq!(reply, Reply::Refused(Refusal::TooManyWorkers(MAX_WORKERS)));
+    }
+
+    #[test]
     fn a_lost_worker_frees_all_that_it_held() {
         let mut farm = FarmBuilder::new().worker("a", 2).worker("b", 1).job(plan_of(6, 2, 1)).build();
         farm.place();
