@@ -160,8 +160,9 @@ fn summary(view: &JobView, ending: Ending, destination: &Destination, elapsed: f
     }
     let (encoded, reused) = (view.renditions_encoded, view.renditions_reused);
     let time = if elapsed < 60.0 { format!("{elapsed:.1} s") } else { clock(elapsed as u64) };
+    let parts = if *parts_total == 1 { "1 part".to_owned() } else { format!("{parts_total} parts") };
     format!(
-        "{output} is made and proved: {frames} frames in {parts_total} parts; \
+        "{output} is made and proved: {frames} frames in {parts}; \
          of the parts' renditions {encoded} were encoded and {reused} found in the store; {time}\n"
     )
 }
@@ -190,7 +191,7 @@ fn last_object(view: &JobView, ending: Ending, destination: &Destination, elapse
         "attempts": view.attempts,
         "warnings": view.warnings,
         "reason": reason,
-        "elapsed_s": elapsed,
+        "elapsed_s": (elapsed * 1000.0).round() / 1000.0,
     })
 }
 

@@ -123,7 +123,7 @@ struct Event {
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:9} [{bar:32}] {msg}");
+    let style = ProgressStyle::with_template("{prefix:9} [{bar:32}] {wide_msg}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));
     bar.enable_steady_tick(Duration::from_millis(250));
