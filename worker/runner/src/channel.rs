@@ -27,7 +27,7 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Orders { stop_after_part: AtomicBool::new(false), first_given_away: AtomicU32::new(u32::MAX) }
     }
 

@@ -1,0 +1,8 @@
+//! A real agent with real runners, opposite a scheduler that the test plays.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod farm;
+mod job;
+mod once;
+mod trouble;
