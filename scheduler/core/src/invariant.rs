@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{Epoch, JobId, Stage, TaskId};
+use reel_common::{Epoch, JobId, PartIndex, Stage, TaskId};
 
 use crate::state::{FarmState, Job, JobState};
 
@@ -146,7 +146,12 @@ fn done_jobs_are_whole(state: &FarmState) -> Result<(), String> {
             format!("job {id} is {} and has or lacks a reason", job.state.name())
         })?;
         let results = [job.assembly, job.proof, job.report].iter().all(Option::is_some);
-        ensure(job.state != JobState::Done || (job.is_encoded() && results), || {
+        let made = job.plan.as_ref().is_some_and(|plan| {
+            let mut parts = (0..plan.grid.parts()).map(PartIndex);
+            parts.all(|part| job.encode.committed.contains_key(&part))
+                && plan.tracks.iter().all(|track| job.audio.contains_key(track))
+        });
+        ensure(job.state != JobState::Done || (made && results), || {
             format!("job {id} is done and lacks something")
         })?;
     }
@@ -202,7 +207,7 @@ fn indexes_agree(state: &FarmState) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use reel_common::{AttemptNumber, FailureClass, PartIndex, WorkerId};
+    use reel_common::{AttemptNumber, FailureClass, WorkerId};
 
     use super::*;
     use crate::command::Action;

@@ -204,9 +204,14 @@ mod tests {
             Stage::ALL.into_iter().filter(|stage| farm.job(1).is_ready(*stage)).collect()
         };
         assert_eq!(ready(&farm), [Stage::Encode, Stage::Audio]);
-        for done in [encode(1, 0), encode(1, 1), task(1, Stage::Audio, 0)] {
+        for (done, next) in [
+            (encode(1, 0), vec![Stage::Encode, Stage::Audio]),
+            (encode(1, 1), vec![Stage::Audio]),
+            (task(1, Stage::Audio, 0), vec![Stage::Assemble]),
+        ] {
             let epoch = farm.grant(done, worker);
             farm.finish(done, epoch);
+            assert_eq!(ready(&farm), next);
         }
         for stage in [Stage::Assemble, Stage::Measure, Stage::Deliver] {
             assert_eq!(ready(&farm), [stage]);
