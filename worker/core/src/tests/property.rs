@@ -163,7 +163,7 @@ impl World {
                     "removed files being published"
                 );
             }
-            Action::End => {},
+            Action::End => {}
         }
     }
 

@@ -165,9 +165,11 @@ fn a_killed_delivery_is_taken_up_wherever_it_stopped() {
     assert_eq!(place.names(), ["title"]);
 }
 
+type Change = fn(&Path);
+
 #[test]
 fn a_tree_that_was_changed_after_its_proof_is_not_delivered() {
-    let changes: [(&str, fn(&Path)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("master.m3u8 is not what assemble wrote", |tree| fs::write(tree.join("master.m3u8"), "x").unwrap()),
         ("seg_00001.m4s is missing", |tree| fs::remove_file(tree.join("video/360p/seg_00001.m4s")).unwrap()),
         ("it holds virus.exe", |tree| fs::write(tree.join("virus.exe"), "x").unwrap()),
