@@ -42,8 +42,6 @@ pub struct AudioInit<'a> {
     pub channels: u16,
     /// AudioSpecificConfig (ISO/IEC 14496-3, section 1.6.2.1).
     pub audio_specific_config: &'a [u8],
-    /// Samples at the start that are decoded but not presented.
-    pub priming: u32,
     /// ISO 639-2 code or BCP 47 tag; empty where undetermined.
     pub language: &'a str,
     /// Written into the decoder's configuration.
@@ -57,19 +55,29 @@ pub(crate) enum Config<'a> {
     Audio(&'a AudioInit<'a>),
 }
 
-/// The init segment of a video rendition. It has no edit list: composition offsets are signed, so that the first
-/// picture is shown at time 0. `duration` is that of all segments together, in ticks.
-pub fn video_init(init: &VideoInit<'_>, duration: u64) -> Vec<u8> {
-    fragmented(Config::Video(init), b"iso6cmfccmf2", duration)
+/// How the segments of a track lie on its timeline, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Where presentation begins: the earliest composition time of a picture; for sound the first decode time and the
+    /// encoder's priming after it. Written as an edit list where it is not 0.
+    pub start: u64,
+    /// All segments together.
+    pub duration: u64,
 }
 
-/// The init segment of an audio track. Its edit list skips the encoder's priming. `duration` is that of all segments
-/// together, in ticks.
-pub fn audio_init(init: &AudioInit<'_>, duration: u64) -> Vec<u8> {
-    fragmented(Config::Audio(init), b"iso6cmfc", duration)
+/// The init segment of a video rendition.
+pub fn video_init(init: &VideoInit<'_>, span: Span) -> Vec<u8> {
+    // The second brand's tracks have no edit list (ISO/IEC 23000-19, section 7.7.3).
+    let brands: &[u8] = if span.start == 0 { b"iso6cmfccmf2" } else { b"iso6cmfc" };
+    fragmented(Config::Video(init), brands, span)
 }
 
-fn fragmented(config: Config<'_>, brands: &[u8], duration: u64) -> Vec<u8> {
+/// The init segment of an audio track.
+pub fn audio_init(init: &AudioInit<'_>, span: Span) -> Vec<u8> {
+    fragmented(Config::Audio(init), b"iso6cmfc", span)
+}
+
+fn fragmented(config: Config<'_>, brands: &[u8], span: Span) -> Vec<u8> {
     let mut w = Writer::default();
     w.boxed(b"ftyp", |w| {
         w.bytes(b"cmfc");
@@ -77,11 +85,12 @@ fn fragmented(config: Config<'_>, brands: &[u8], duration: u64) -> Vec<u8> {
         w.bytes(brands);
     });
     w.boxed(b"moov", |w| {
-        config.mvhd(w);
+        mvhd(w, config.timescale(), 0, 2);
         w.boxed(b"trak", |w| {
             tkhd(w, 1, 0, config);
-            if let Config::Audio(AudioInit { priming: 1.., .. }) = config {
-                config.priming_edit(w);
+            if let Some(start) = i64::try_from(span.start).ok().filter(|start| *start > 0) {
+                // A duration of 0 means to the end (ISO/IEC 23000-19, section 7.5.13).
+                edit(w, 0, start);
             }
             w.boxed(b"mdia", |w| {
                 mdhd(w, config, 0);
@@ -95,7 +104,7 @@ fn fragmented(config: Config<'_>, brands: &[u8], duration: u64) -> Vec<u8> {
             });
         });
         w.boxed(b"mvex", |w| {
-            w.full(b"mehd", 1, 0, |w| w.u64(duration));
+            w.full(b"mehd", 1, 0, |w| w.u64(span.duration));
             w.full(b"trex", 0, 0, |w| [1, 1, 0, 0, 0].into_iter().for_each(|word| w.u32(word)));
         });
     });
@@ -107,17 +116,6 @@ impl Config<'_> {
         match self {
             Config::Video(init) => init.timescale,
             Config::Audio(init) => init.sample_rate,
-        }
-    }
-
-    fn mvhd(self, w: &mut Writer) {
-        mvhd(w, self.timescale(), 0, 2);
-    }
-
-    /// Skips the priming; a segment duration of 0 means to the end (ISO/IEC 23000-19, section 7.5.13).
-    fn priming_edit(self, w: &mut Writer) {
-        if let Config::Audio(init) = self {
-            edit(w, 0, init.priming.into());
         }
     }
 }

@@ -25,8 +25,10 @@ pub enum TrackConfig<'a> {
     Video(VideoInit<'a>),
     /// Sound.
     Audio {
-        /// Its header, with the priming that the edit list removes.
+        /// Its header.
         init: AudioInit<'a>,
+        /// Samples a channel at the start that are decoded but not presented.
+        priming: u32,
         /// Samples a channel to be presented after the priming; what is left over at the end is padding.
         presented: u64,
     },
@@ -196,8 +198,8 @@ impl<'a> Laid<'a> {
         i32::try_from(largest.unwrap_or(0) + i64::from(shift)).map_err(far)?;
         let presented = match &input.config {
             TrackConfig::Video(_) => first + i64::from(shift)..end + i64::from(shift),
-            TrackConfig::Audio { init, presented } => {
-                let start = i64::from(init.priming);
+            TrackConfig::Audio { priming, presented, .. } => {
+                let start = i64::from(*priming);
                 start..start.saturating_add_unsigned(*presented).min(end.max(start))
             }
         };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use reel_cmaf::fragment::Fragments;
-use reel_cmaf::init::{AudioInit, Bitrate, VideoInit, audio_init, video_init};
+use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{Movie, TrackKind};
 use reel_cmaf::progressive::{
     Progressive, ProgressiveError, SampleSpec, SourceRun, TrackConfig, TrackInput, plan,
@@ -32,7 +32,6 @@ fn audio() -> AudioInit<'static> {
         sample_rate: 48_000,
         channels: 2,
         audio_specific_config: &[0x11, 0x90],
-        priming: 1024,
         language: "pt-BR",
         bitrate: Bitrate { peak: 2, average: 1 },
     }
@@ -95,7 +94,7 @@ fn single_file(specs: Vec<SampleSpec>, per_source: usize) -> (Progressive, Vec<V
     let tracks = [
         TrackInput { config: TrackConfig::Video(video(24_000)), samples: specs, runs: video_runs },
         TrackInput {
-            config: TrackConfig::Audio { init: audio(), presented },
+            config: TrackConfig::Audio { init: audio(), priming: 1024, presented },
             samples: sound,
             runs: audio_runs,
         },
@@ -225,14 +224,20 @@ proptest! {
 }
 
 #[test]
-fn headers_are_the_same_whenever_they_are_written() {
-    assert_eq!(video_init(&video(24_000), 48_048), video_init(&video(24_000), 48_048));
-    let init = Movie::read(&audio_init(&audio(), 90_000)).unwrap();
-    assert_eq!(init.tracks[0].edits[0].media_time, Some(1024));
+fn headers_say_where_presentation_begins() {
+    let span = |start| Span { start, duration: 90_000 };
+    let init = Movie::read(&audio_init(&audio(), span(1024))).unwrap();
+    assert_eq!(
+        (init.tracks[0].edits[0].media_time, init.tracks[0].edits[0].segment_duration),
+        (Some(1024), 0)
+    );
     assert_eq!((init.fragmented, init.defaults[0].track_id), (true, 1));
-    let init = Movie::read(&video_init(&video(24_000), 48_048)).unwrap();
+    let init = Movie::read(&video_init(&video(24_000), span(2002))).unwrap();
+    assert_eq!(init.tracks[0].edits[0].media_time, Some(2002));
     assert_eq!(init.tracks[0].codec_config().as_deref(), Some(AVCC));
-    assert!(init.tracks[0].edits.is_empty());
+    let from_zero = video_init(&video(24_000), span(0));
+    assert!(Movie::read(&from_zero).unwrap().tracks[0].edits.is_empty());
+    assert_eq!(from_zero, video_init(&video(24_000), span(0)));
 }
 
 #[test]

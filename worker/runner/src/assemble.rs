@@ -14,7 +14,7 @@ use std::path::Path;
 
 use prost::Message;
 use reel_cmaf::avc;
-use reel_cmaf::init::{AudioInit, Bitrate, VideoInit, audio_init, video_init};
+use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
 use reel_common::{Failure, FailureClass, Rational};
 use reel_media::Timeline;
@@ -142,7 +142,9 @@ impl Tree<'_> {
             return Err(fault(&format!("track {}: it is shorter than its record says", record.name)));
         }
         if let Some(folder) = folder {
-            let init = audio_init(&self.audio_init(number, &samples), samples.stream.duration());
+            let start = samples.first_dts + u64::from(record.priming);
+            let span = Span { start, duration: samples.stream.duration() };
+            let init = audio_init(&self.audio_init(number, &samples), span);
             self.staging.write(&format!("{folder}/{}", layout::INIT), &init)?;
         }
         Ok(samples)
@@ -220,7 +222,8 @@ impl Tree<'_> {
 
     fn video_header(&mut self, number: usize, samples: &Collected) -> Result<(), Failure> {
         if self.work.profile.package.hls {
-            let init = video_init(&self.video_init(number, samples), samples.stream.duration());
+            let span = Span { start: samples.first_pts(), duration: samples.stream.duration() };
+            let init = video_init(&self.video_init(number, samples), span);
             let folder = layout::video_folder(&self.records.rendition(0, number).rendition);
             self.staging.write(&format!("{folder}/{}", layout::INIT), &init)?;
         }
@@ -247,7 +250,6 @@ impl Tree<'_> {
             sample_rate: record.sample_rate,
             channels: record.channels as u16,
             audio_specific_config: &record.codec_config,
-            priming: record.priming,
             language: &record.language,
             bitrate: bitrate(&samples.stream),
         }
@@ -269,9 +271,13 @@ impl Tree<'_> {
             runs: video.runs.clone(),
         }];
         if let Some(audio) = audio {
-            let presented = self.records.audio[0].samples;
+            let record = &self.records.audio[0];
             tracks.push(TrackInput {
-                config: TrackConfig::Audio { init: self.audio_init(0, audio), presented },
+                config: TrackConfig::Audio {
+                    init: self.audio_init(0, audio),
+                    priming: record.priming,
+                    presented: record.samples,
+                },
                 samples: audio.specs.clone(),
                 runs: audio.runs.clone(),
             });

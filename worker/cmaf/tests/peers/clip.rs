@@ -87,7 +87,7 @@ pub(crate) fn pictures(path: &Path) -> Vec<(i64, String)> {
     let text = run(
         "ffmpeg",
         &format!(
-            "-v error -i {} -map 0:v -fps_mode passthrough -enc_time_base -1 -f framemd5 -",
+            "-v error -copyts -i {} -map 0:v -fps_mode passthrough -enc_time_base -1 -f framemd5 -",
             path.display()
         ),
     );

@@ -2,7 +2,7 @@
 
 use mp4_atom::{Any, Codec, DecodeMaybe};
 use reel_cmaf::fragment::Fragments;
-use reel_cmaf::init::{AudioInit, Bitrate, VideoInit, audio_init, video_init};
+use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{Movie, TrackKind};
 use reel_cmaf::progressive::{Progressive, SampleSpec, SourceRun, TrackConfig, TrackInput, plan};
 use reel_cmaf::segment::{Sample, media_segment};
@@ -89,7 +89,6 @@ impl Coded {
             sample_rate: self.timescale,
             channels: 2,
             audio_specific_config: &self.config,
-            priming: 1024,
             language: "eng",
             bitrate: Bitrate { peak: 140_000, average: 128_000 },
         }
@@ -108,15 +107,29 @@ fn aac() -> Clip {
 #[test]
 fn video_segments_decode_to_the_same_pictures_at_the_same_times() {
     let clip = h264();
-    let coded = Coded::read(&clip.bytes(), TrackKind::Video);
-    assert!(coded.specs.iter().any(|spec| spec.composition_offset < 0), "the source reorders pictures");
+    let mut coded = Coded::read(&clip.bytes(), TrackKind::Video);
+    // Two frames of delay, so that no picture is shown before it is decoded.
+    coded.specs.iter_mut().for_each(|spec| spec.composition_offset += 2002);
+    assert!(coded.specs.iter().all(|spec| spec.composition_offset >= 0));
     let segments = coded.segments(|_, spec| spec.sync);
     assert_eq!(segments.len(), 4);
-    let mut track = video_init(&coded.video_init(), 48_048);
+    let mut track = video_init(&coded.video_init(), Span { start: 2002, duration: 48_048 });
     track.extend(segments.concat());
     let expected = pictures(&clip.path);
-    assert_eq!(expected.len(), 48);
-    assert_eq!(expected[47].0, 47 * 1001);
+    assert_eq!((expected.len(), expected[0].0, expected[47].0), (48, 0, 47 * 1001));
+    assert_eq!(pictures(&clip.beside("track.mp4", &track)), expected);
+}
+
+#[test]
+fn ffmpeg_shows_fragments_with_negative_offsets_late() {
+    let clip = h264();
+    let coded = Coded::read(&clip.bytes(), TrackKind::Video);
+    assert!(coded.specs.iter().any(|spec| spec.composition_offset < 0), "the source reorders pictures");
+    let mut track = video_init(&coded.video_init(), Span { start: 0, duration: 48_048 });
+    track.extend(coded.segments(|_, spec| spec.sync).concat());
+    // The right pictures, but all by the largest negative offset too late: the reason to avoid them in segments.
+    let mut expected = pictures(&clip.path);
+    expected.iter_mut().for_each(|(time, _)| *time += 2002);
     assert_eq!(pictures(&clip.beside("track.mp4", &track)), expected);
 }
 
@@ -125,7 +138,7 @@ fn audio_segments_decode_to_the_same_sound_without_priming() {
     let clip = aac();
     let coded = Coded::read(&clip.bytes(), TrackKind::Audio);
     let segments = coded.segments(|n, _| n % 47 == 0);
-    let mut track = audio_init(&coded.audio_init(), 92_224);
+    let mut track = audio_init(&coded.audio_init(), Span { start: 1024, duration: 92_224 });
     track.extend(segments.concat());
     let path = clip.beside("track.mp4", &track);
     // ffmpeg gives the priming of a fragmented track times before 0 and leaves it to the player to drop it.
@@ -166,7 +179,7 @@ fn fragments_written_here_are_read_back_sample_for_sample() {
 fn a_second_parser_finds_what_init_and_segments_say() {
     let clip = h264();
     let coded = Coded::read(&clip.bytes(), TrackKind::Video);
-    let init = video_init(&coded.video_init(), 48_048);
+    let init = video_init(&coded.video_init(), Span { start: 0, duration: 48_048 });
     let mut rest = init.as_slice();
     let mut atoms = Vec::new();
     while let Some(atom) = Any::decode_maybe(&mut rest).unwrap() {
@@ -207,8 +220,10 @@ fn a_second_parser_finds_what_init_and_segments_say() {
 fn single_file(video: &Coded, audio: &Coded, presented: u64) -> (Progressive, Vec<Vec<u8>>) {
     let mut sources = Vec::new();
     let mut inputs = Vec::new();
-    let configs =
-        [TrackConfig::Video(video.video_init()), TrackConfig::Audio { init: audio.audio_init(), presented }];
+    let configs = [
+        TrackConfig::Video(video.video_init()),
+        TrackConfig::Audio { init: audio.audio_init(), priming: 1024, presented },
+    ];
     for (coded, config) in [video, audio].into_iter().zip(configs) {
         let mut runs = Vec::new();
         for data in coded.data.chunks(30) {

@@ -67,6 +67,8 @@ pub(super) struct Collected {
     pub(super) specs: Vec<SampleSpec>,
     /// Where they lie.
     pub(super) runs: Vec<SourceRun>,
+    /// Decode time of the first of them.
+    pub(super) first_dts: u64,
     /// Decode time after the last of them.
     pub(super) next_dts: i64,
 }
@@ -75,12 +77,27 @@ impl Collected {
     /// Nothing yet.
     pub(super) fn new(timescale: u32) -> Self {
         let stream = Stream { timescale, segments: Vec::new() };
-        Collected { stream, specs: Vec::new(), runs: Vec::new(), next_dts: 0 }
+        Collected { stream, specs: Vec::new(), runs: Vec::new(), first_dts: 0, next_dts: 0 }
+    }
+
+    /// The earliest presentation time on the track's timeline.
+    pub(super) fn first_pts(&self) -> u64 {
+        let mut dts = self.first_dts as i64;
+        let times = self.specs.iter().map(|spec| {
+            let pts = dts + i64::from(spec.composition_offset);
+            dts += i64::from(spec.duration);
+            pts
+        });
+        times.min().unwrap_or(0).max(0) as u64
     }
 
     /// Adds a segment that lies at `offset` in a source; refuses one that does not follow the last.
     fn add(&mut self, fragment: &Fragment, source: u32, offset: u64) -> Result<(), String> {
         let number = self.stream.segments.len();
+        if let (0, Some(first)) = (number, fragment.base_decode_time()) {
+            // Sound may begin late by what pictures are delayed; pictures are held against the index.
+            (self.first_dts, self.next_dts) = (u64::try_from(first).unwrap_or(0), first);
+        }
         if u64::from(fragment.sequence) != number as u64 + 1
             || fragment.base_decode_time() != Some(self.next_dts)
         {

@@ -18,6 +18,8 @@ const SEGMENTS_PER_PART: u64 = 2;
 /// Coded AAC frames of each audio segment, as long as the video's to within one.
 const AUDIO_FRAMES: [u64; 6] = [8; 6];
 const AUDIO_SAMPLES: u64 = 48_000;
+/// Two frames of video in samples, less the priming.
+const AUDIO_START: u64 = 4004 - 1024;
 
 const PROFILE: &str = r#"
 name = "test"
@@ -123,7 +125,7 @@ impl Farm {
                 .iter()
                 .map(|data| Sample { data, duration: 1024, composition_offset: 0, sync: true })
                 .collect();
-            segments.push(media_segment(sequence, time, &samples));
+            segments.push(media_segment(sequence, AUDIO_START + time, &samples));
             time += frames * 1024;
         }
         let record = v1::AudioRecord {
@@ -199,9 +201,9 @@ fn avcc(rendition: &str) -> Vec<u8> {
     vec![1, 100, 0, 40, 0xff, 0xe1, 0, 4, 0x67, 100, 0, rendition.len() as u8, 1, 0, 2, 0x68, 0xee]
 }
 
-/// Frames I P B B, decoded at the sorted times of their presentation.
+/// Frames I P B B, shown two frames after the sorted times at which they are decoded.
 fn video_segment(number: u64, rendition: &str) -> Vec<u8> {
-    let offsets = [0, 2002, -1001, -1001];
+    let offsets = [2002, 4004, 1001, 1001];
     let data: Vec<_> = (0..FRAMES_PER_SEGMENT)
         .map(|frame| noise(rendition.len() * 100 + frame as usize, (number * 16 + frame) as u8))
         .collect();
@@ -343,6 +345,17 @@ fn a_single_file_holds_the_samples_of_all_parts_in_order() {
         assert_eq!((audio.samples.len(), audio.edits[0].media_time), (48, Some(1024)));
         assert_eq!(audio.edits[0].segment_duration, AUDIO_SAMPLES);
     }
+}
+
+#[test]
+fn headers_say_where_presentation_begins() {
+    let files = tree(Path::new(&Farm::new(2).assemble().unwrap().staging));
+    for (path, start) in [("video/1080p/init.mp4", 2002), ("audio/stereo/init.mp4", 4004)] {
+        let edits = Movie::read(&files[path]).unwrap().tracks.remove(0).edits;
+        assert_eq!((edits.len(), edits[0].media_time, edits[0].segment_duration), (1, Some(start), 0));
+    }
+    let edits = Movie::read(&files["360p.mp4"]).unwrap().tracks.remove(0).edits;
+    assert_eq!((edits[0].media_time, edits[0].segment_duration), (Some(2002), 16 * 2002));
 }
 
 #[test]
