@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use reel_cmaf::init::{AudioInit, Bitrate, VideoInit, audio_init, video_init};
+use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_common::{IndexSummary, PartIndex, PartSpec, Rational, RecipeKey};
 use reel_media::{AudioJob, EncodeEvents, EncodeJob, audio, encode, index};
 use reel_profiles::Profile;
@@ -115,7 +115,7 @@ pub(crate) fn join(recorder: &Recorder, lane: usize) -> Vec<u8> {
         colour: None,
         bitrate: Bitrate { peak: 0, average: 0 },
     };
-    let mut bytes = video_init(&init, 0);
+    let mut bytes = video_init(&init, Span { start: 0, duration: 0 });
     for files in &recorder.files {
         bytes.extend(std::fs::read(files[lane].as_ref().unwrap()).unwrap());
     }
@@ -149,11 +149,10 @@ pub(crate) fn make_tree(title: &Title, root: &Path) {
         sample_rate: record.sample_rate,
         channels: record.channels as u16,
         audio_specific_config: &record.codec_config,
-        priming: record.priming,
         language: &record.language,
         bitrate: Bitrate { peak: 0, average: 0 },
     };
-    let mut joined = audio_init(&init, 0);
+    let mut joined = audio_init(&init, Span { start: record.priming.into(), duration: 0 });
     joined.extend(std::fs::read(path.unwrap()).unwrap());
     write_segments(&root.join("audio").join(&record.name), &joined, &record.segment_bytes);
 }
