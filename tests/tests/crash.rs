@@ -14,7 +14,7 @@ fn a_runner_that_crashes_is_a_failed_attempt_with_evidence_and_the_job_goes_on()
     let mezzanine = fixtures::prores_mov();
     let job = |dir: &std::path::Path| {
         Reel::transcode(dir, &mezzanine.path, &dir.join("title"), &profile("quick"))
-            .args("--quiet --chunk-parts 5")
+            .args("--quiet --workers 1 --slots 1 --chunk-parts 4")
     };
     let undisturbed = scratch();
     job(undisturbed.path()).run().success();
@@ -22,10 +22,13 @@ fn a_runner_that_crashes_is_a_failed_attempt_with_evidence_and_the_job_goes_on()
     let dir = scratch();
     let mut running = job(dir.path()).start();
     let mut runner = None;
-    until("a runner that has finished a part", Duration::from_secs(120), || {
+    // One slot, one runner: with three files in the store it has encoded a part and has two or three to go.
+    until("a runner in the middle of its chunk", Duration::from_secs(120), || {
         assert!(!running.has_ended(), "the job ended before it could be disturbed");
         runner = descendants(running.id(), "reel-runner").first().copied();
-        runner.is_some() && !stored_parts(&dir.path().join("home")).is_empty()
+        let stored = stored_parts(&dir.path().join("home"));
+        let media = stored.keys().filter(|path| path.extension().is_some_and(|e| e == "m4s"));
+        runner.is_some() && media.count() >= 3
     });
     let runner = i32::try_from(runner.unwrap()).ok().and_then(Pid::from_raw).unwrap();
     kill_process(runner, Signal::SEGV).unwrap();

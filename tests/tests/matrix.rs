@@ -65,7 +65,7 @@ impl Title {
                 |frames: &Frames| frames.thumbs.iter().map(|t| t.frame_number()).collect::<Vec<_>>();
             assert_eq!(numbers(&made), numbers(&self.source), "{place}");
         }
-        assert_eq!(title_times(&made), title_times(&self.source), "{place}");
+        assert_eq!(from_first(&made.times), from_first(&self.source.times), "{place}");
         assert_eq!(made.thumbs.len(), self.source.thumbs.len(), "{place}");
         for (at, thumb) in made.thumbs.iter().enumerate() {
             let own = &self.source.thumbs[at];
@@ -119,8 +119,8 @@ fn assert_covers(sound: &Sound, origin: Rational, length: Rational, path: &Path)
     );
 }
 
-fn title_times(frames: &Frames) -> Vec<Rational> {
-    frames.times.iter().map(|time| time.checked_sub(frames.times[0]).unwrap()).collect()
+fn from_first(times: &[Rational]) -> Vec<Rational> {
+    times.iter().map(|time| time.checked_sub(times[0]).unwrap()).collect()
 }
 
 const BOTH: [&str; 2] = ["360p", "180p"];
