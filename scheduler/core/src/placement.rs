@@ -244,10 +244,15 @@ mod tests {
 
     #[test]
     fn work_is_spread_over_workers() {
-        let mut farm = FarmBuilder::new().worker("a", 2).worker("b", 2).job(plan_of(2, 1, 0)).build();
+        let mut farm = FarmBuilder::new()
+            .worker("a", 2)
+            .worker_with_memory("b", 3, FarmBuilder::PLENTY / 2)
+            .job(plan_of(3, 1, 0))
+            .build();
         farm.place();
         let workers: Vec<_> = farm.state.leases.values().map(|lease| lease.worker).collect();
-        assert_eq!(workers, [farm.worker("a"), farm.worker("b")]);
+        let (a, b) = (farm.worker("a"), farm.worker("b"));
+        assert_eq!(workers, [b, a, b], "by free slots before memory");
     }
 
     #[test]
@@ -265,6 +270,39 @@ mod tests {
         farm.place();
         assert_eq!(farm.job(1).chunk(0), parts(0, 5));
         assert_eq!(farm.state.leases[&encode(1, 2)].granted, parts(5, 8));
+    }
+
+    #[test]
+    fn of_two_stragglers_the_longer_is_cut() {
+        let mut farm = FarmBuilder::new().worker("w", 3).job(plan_of(12, 6, 0)).build();
+        farm.place();
+        let longer = |farm: &Farm| {
+            let cuts = farm.proposals().into_iter().filter_map(|action| match action {
+                Action::CutChunk { task, at_part, .. } => Some((task.index, at_part.0)),
+                _ => None,
+            });
+            cuts.collect::<Vec<_>>()
+        };
+        // Two chunks of six and a tail cut off the first: three run.
+        let tail = encode(1, 2);
+        let epoch = farm.state.leases[&tail].epoch;
+        farm.finish(tail, epoch);
+        let epoch = farm.state.leases[&encode(1, 0)].epoch;
+        farm.commit_part(encode(1, 0), epoch, 0);
+        assert_eq!(longer(&farm), [(1, 9)]);
+    }
+
+    #[test]
+    fn a_heartbeat_older_than_the_last_commit_does_not_count() {
+        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(4, 4, 0)).build();
+        let worker = farm.worker("w");
+        let epoch = farm.grant(encode(1, 0), worker);
+        for part in 0..2 {
+            farm.commit_part(encode(1, 0), epoch, part);
+        }
+        farm.progress.note(encode(1, 0), epoch, PartIndex(0));
+        // Part 2 is in hand whatever the heartbeat said, so 3 is all that can go.
+        assert_eq!(farm.proposals(), [Action::CutChunk { task: encode(1, 0), epoch, at_part: PartIndex(3) }]);
     }
 
     #[test]

@@ -246,3 +246,34 @@ impl Job {
             .find(|attempt| attempt.epoch == epoch && (attempt.stage, attempt.index) == (stage, index))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reel_common::{AttemptNumber, WorkerId};
+
+    use super::*;
+    use crate::state::Outcome;
+    use crate::testing::job_spec;
+
+    #[test]
+    fn the_newest_ten_thousand_attempts_are_remembered() {
+        let mut job = Job::new(job_spec("out"), Digest::of(b"profile"), 0);
+        for number in 1..=Job::MAX_ATTEMPTS as u64 + 5 {
+            job.remember(AttemptRecord {
+                stage: Stage::Encode,
+                index: 0,
+                attempt: AttemptNumber(1),
+                epoch: Epoch(number),
+                worker: WorkerId(1),
+                started_ms: 0,
+                ended_ms: 0,
+                outcome: Outcome::Done,
+                message: String::new(),
+            });
+        }
+        assert_eq!((job.attempts.len(), job.attempts[0].epoch), (Job::MAX_ATTEMPTS, Epoch(6)));
+        assert!(job.ended_attempt(Stage::Encode, 0, Epoch(6)).is_some());
+        assert!(job.ended_attempt(Stage::Encode, 0, Epoch(5)).is_none());
+        assert!(job.ended_attempt(Stage::Encode, 1, Epoch(6)).is_none());
+    }
+}
