@@ -284,20 +284,19 @@ impl Shell {
 
     fn discard(&mut self, epoch: Epoch) {
         let Some(held) = self.held.remove(&epoch) else { return };
-        self.tasks.spawn_blocking(move || {
-            if let Err(error) = scratch::remove(&held.folder) {
-                tracing::warn!(folder = %held.folder.display(), %error, "a scratch folder stays behind");
-            }
-        });
+        self.tasks.spawn_blocking(move || remove(&held.folder));
     }
 
-    /// Kills what runs, and waits for its end and for the removal of scratch folders, within bounds.
+    /// Kills what runs, waits for its end within bounds, and removes what it left.
     async fn end(mut self) {
-        let epochs: Vec<Epoch> = self.held.keys().copied().collect();
-        for epoch in epochs {
-            self.stop_publishing(epoch);
+        let mut folders = Vec::new();
+        for (_, held) in std::mem::take(&mut self.held) {
+            if let Some(publication) = held.publication {
+                publication.abort();
+            }
             // Dropping the reins kills the runner.
-            self.discard(epoch);
+            drop(held.reins);
+            folders.push(held.folder);
         }
         // Nobody reads what the killed runners say.
         drop((self.reports, self.notices));
@@ -309,6 +308,16 @@ impl Shell {
         if timeout(END_GRACE, quiet).await.is_err() {
             tracing::warn!("some runners were not gone in time; they die with this process");
         }
+        let removed = tokio::task::spawn_blocking(move || folders.iter().for_each(|folder| remove(folder)));
+        if let Err(error) = removed.await {
+            tracing::error!(%error, "scratch folders stay behind");
+        }
+    }
+}
+
+fn remove(folder: &Path) {
+    if let Err(error) = scratch::remove(folder) {
+        tracing::warn!(folder = %folder.display(), %error, "a scratch folder stays behind");
     }
 }
 

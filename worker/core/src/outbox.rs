@@ -1,4 +1,7 @@
 //! Requests that wait for their answers, and are sent again until they have them.
+//!
+//! They live in memory. What they speak of lies in the store already, under its recipe key or digest, so an agent that
+//! dies with an unanswered commit costs the next attempt a look into the store, not an encode.
 
 use std::collections::BTreeMap;
 

@@ -225,7 +225,11 @@ fn local_state(local: &Local, key: RecipeKey) -> Result<State, StoreError> {
     };
     match claim(key, &stored) {
         Err(reason) => Ok(State::Damaged(reason)),
-        Ok((record, artifact)) => Ok(judge(record, artifact, local.digest(&Name::of_data(key))?)),
+        Ok((record, artifact)) => match local.digest(&Name::of_data(key)) {
+            // A disk that cannot give the bytes back has lost them.
+            Err(StoreError::Io { reason, .. }) => Ok(State::Damaged(reason)),
+            found => Ok(judge(record, artifact, found?)),
+        },
     }
 }
 
@@ -266,9 +270,13 @@ fn publish_locally(local: &Local, part: &NewPart) -> Result<Published, StoreErro
         // First, so that a writer killed from here on leaves data without a record, never a wrong pair.
         shard.remove(&record)?;
     }
-    let found = local.digest(&data)?;
-    if found != Some(part.artifact) {
-        shard.write(&data, Content::File(&part.file, part.artifact), found.is_some())?;
+    match local.digest(&data) {
+        Ok(Some(found)) if found == part.artifact => {}
+        // Anything else that is there is what a killed writer left, or damage.
+        found => {
+            let replace = !matches!(found, Ok(None));
+            shard.write(&data, Content::File(&part.file, part.artifact), replace)?;
+        }
     }
     shard.write(&record, Content::Bytes(&seal(&part.record)), false)?;
     Ok(if damaged { Published::Repaired } else { Published::New })
