@@ -63,8 +63,8 @@ pub(crate) fn open_decoder(
         }
         raw.thread_count = 1;
         raw.flags |= ffi::AV_CODEC_FLAG_BITEXACT as i32;
-        raw.idct_algo = ffi::FF_IDCT_SIMPLE as i32;
-        raw.err_recognition = (ffi::AV_EF_CRCCHECK | ffi::AV_EF_BITSTREAM | ffi::AV_EF_BUFFER) as i32;
+        raw.idct_algo = ffi::FF_IDCT_SIMPLE;
+        raw.err_recognition = ffi::AV_EF_CRCCHECK | ffi::AV_EF_BITSTREAM | ffi::AV_EF_BUFFER;
         if speed == Speed::Rough {
             raw.skip_loop_filter = ffi::AVDiscard::AVDISCARD_ALL;
         }

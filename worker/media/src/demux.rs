@@ -112,7 +112,7 @@ pub(crate) fn parameters(stream: &ff::Stream) -> StreamParameters {
         let stream_aspect = (*stream.as_ptr()).sample_aspect_ratio;
         StreamParameters {
             codec_profile: text(ffi::avcodec_profile_name(raw.codec_id, raw.profile)),
-            intra_only: props & ffi::AV_CODEC_PROP_INTRA_ONLY as i32 != 0,
+            intra_only: props & ffi::AV_CODEC_PROP_INTRA_ONLY != 0,
             width: raw.width.max(0) as u32,
             height: raw.height.max(0) as u32,
             sample_aspect: aspect(stream_aspect)

@@ -96,6 +96,8 @@ struct RenditionSetup {
     settings: Settings,
     headers: Headers,
     tail_frames: u64,
+    /// Degrees by which pictures are turned clockwise to stand upright.
+    turn: u16,
 }
 
 fn renditions(job: &EncodeJob<'_>, timeline: &Timeline) -> Result<Vec<RenditionSetup>, MediaError> {
@@ -108,7 +110,7 @@ fn renditions(job: &EncodeJob<'_>, timeline: &Timeline) -> Result<Vec<RenditionS
         let settings = Settings { rendition, colour: facts.colour, rate, variable_timescale };
         let headers = Encoder::open(&settings)?.headers()?;
         let tail_frames = settings.tail_frames()?;
-        Ok(RenditionSetup { settings, headers, tail_frames })
+        Ok(RenditionSetup { settings, headers, tail_frames, turn: facts.rotation })
     };
     ladder.into_iter().map(setup).collect()
 }
@@ -386,7 +388,7 @@ struct Lane<'a> {
 impl Lane<'_> {
     fn run(&self, inbox: &mpsc::Receiver<Order>) {
         let size = &self.rendition.settings.rendition;
-        let mut scaler = Scaler::for_encoder(size.width, size.height);
+        let mut scaler = Scaler::for_encoder(size.width, size.height, self.rendition.turn);
         let mut parts: Vec<PartEncoder<'_>> = Vec::new();
         for order in inbox {
             let part = match &order {

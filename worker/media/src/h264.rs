@@ -82,6 +82,15 @@ impl Settings {
         Ok(lookahead + parameters.i_bframe.max(0) as u64 + 2)
     }
 
+    /// The most frames by which the encoder puts a frame before one that is shown earlier: two with a pyramid of
+    /// B-frames, one with plain ones.
+    pub(crate) fn reorder_frames(&self) -> Result<u64, MediaError> {
+        let parameters = self.parameters()?;
+        let pyramid =
+            parameters.i_bframe > 1 && parameters.i_bframe_pyramid != x264::X264_B_PYRAMID_NONE as i32;
+        Ok(u64::from(parameters.i_bframe > 0) + u64::from(pyramid))
+    }
+
     fn parameters(&self) -> Result<x264::x264_param_t, MediaError> {
         let rendition = &self.rendition.rendition;
         let refuse =

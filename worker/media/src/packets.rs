@@ -134,9 +134,8 @@ impl<'a> PacketReader<'a> {
             false => (listed.dts.min(listed.pts), ffi::AVSEEK_FLAG_BACKWARD),
         };
         // SAFETY: the context is open and the stream index is one of its streams, as the index says.
-        let result = unsafe {
-            ffi::av_seek_frame(demuxer.input.as_mut_ptr(), self.stream as i32, target, flags as i32)
-        };
+        let result =
+            unsafe { ffi::av_seek_frame(demuxer.input.as_mut_ptr(), self.stream as i32, target, flags) };
         match result >= 0 {
             true => Ok(()),
             // A container that cannot seek is read from its beginning.

@@ -20,6 +20,7 @@ pub(crate) struct PartEncoder<'a> {
     timeline: &'a Timeline,
     spec: PartSpec,
     window: Window,
+    composition_delay: i64,
     variable: bool,
     encoder: Encoder,
     /// Frames by the time that the encoder was given with them.
@@ -52,6 +53,7 @@ impl<'a> PartEncoder<'a> {
             timeline,
             spec,
             window,
+            composition_delay: timeline.composition_delay(settings.reorder_frames()?),
             variable: settings.variable_timescale.is_some(),
             encoder: Encoder::open(settings)?,
             pending: BTreeMap::new(),
@@ -126,21 +128,24 @@ impl<'a> PartEncoder<'a> {
         if units.len() as u64 != end - start || units.iter().any(|(frame, _)| !(start..end).contains(frame)) {
             return Err(MediaError::failed(format!("x264 mixed up the frames of segment {start} to {end}")));
         }
-        // Decode times are the presentation times in ascending order, so that one segment follows the other
-        // without a gap and without an edit list (ISO/IEC 23000-19, 7.5.17 allows negative offsets).
-        let samples: Vec<Sample<'_>> = units
-            .iter()
-            .zip(start..)
-            .map(|((frame, unit), nth)| {
-                let decode = self.timeline.title_ticks(nth);
-                Sample {
-                    data: &unit.data,
-                    duration: (self.timeline.title_ticks(nth + 1) - decode) as u32,
-                    composition_offset: (self.timeline.title_ticks(*frame) - decode) as i32,
-                    sync: unit.idr,
-                }
-            })
-            .collect();
+        // Decode times are the presentation times in ascending order, so that one segment follows the other without
+        // a gap. Composition times are later by a delay that is the same for the whole rendition and that the edit
+        // list in its header takes away: ISO/IEC 23000-19 (7.5.13) would have negative offsets as well, but libav
+        // shows fragments with those late, and by how much changes along the way.
+        let mut samples = Vec::with_capacity(units.len());
+        for ((frame, unit), nth) in units.iter().zip(start..) {
+            let decode = self.timeline.title_ticks(nth);
+            let offset = self.timeline.title_ticks(*frame) + self.composition_delay - decode;
+            if offset < 0 {
+                return Err(MediaError::failed(format!("x264 decodes frame {frame} after it is shown")));
+            }
+            samples.push(Sample {
+                data: &unit.data,
+                duration: (self.timeline.title_ticks(nth + 1) - decode) as u32,
+                composition_offset: offset as i32,
+                sync: unit.idr,
+            });
+        }
         let sequence = self.spec.first_segment + self.segments_done as u64 + 1;
         let base = self.timeline.title_ticks(start);
         self.output.write(&media_segment(sequence as u32, base as u64, &samples))?;

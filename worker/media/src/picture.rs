@@ -1,4 +1,4 @@
-//! Pixels: scaling a decoded picture for an encoder, or for comparison.
+//! Pixels: scaling a decoded picture, and turning it upright, for an encoder or for comparison.
 
 use ff::format::Pixel;
 use ff::software::scaling;
@@ -12,61 +12,69 @@ const FILTER: scaling::Flags = scaling::Flags::BICUBIC;
 /// What is said of it in a recipe key.
 pub(crate) const FILTER_NAME: &str = "swscale bicubic accurate_rnd full_chroma_int bitexact";
 
-/// Scales pictures to one size and 8-bit 4:2:0, without converting their colours.
+/// Scales pictures to one size and turns them upright, without converting their colours.
 pub(crate) struct Scaler {
     width: u32,
     height: u32,
+    /// Degrees by which pictures are turned clockwise: 0, 90, 180 or 270.
+    turn: u16,
     filter: scaling::Flags,
     format: Pixel,
     context: Option<scaling::Context>,
-    output: ff::frame::Video,
+    scaled: ff::frame::Video,
+    turned: ff::frame::Video,
 }
 
 impl Scaler {
-    /// A scaler to `width` by `height` pixels of 4:2:0 for an encoder.
-    pub(crate) fn for_encoder(width: u32, height: u32) -> Self {
-        Self::new(width, height, FILTER, Pixel::YUV420P)
+    /// A scaler to `width` by `height` pixels of 8-bit 4:2:0, after turning.
+    pub(crate) fn for_encoder(width: u32, height: u32, turn: u16) -> Self {
+        Self::new(width, height, turn, FILTER, Pixel::YUV420P)
     }
 
-    /// A scaler to `width` by `height` luma samples, each the mean of its area.
-    pub(crate) fn for_comparison(width: u32, height: u32) -> Self {
-        Self::new(width, height, scaling::Flags::AREA, Pixel::GRAY8)
+    /// A scaler to `width` by `height` luma samples after turning, each the mean of its area.
+    pub(crate) fn for_comparison(width: u32, height: u32, turn: u16) -> Self {
+        Self::new(width, height, turn, scaling::Flags::AREA, Pixel::GRAY8)
     }
 
-    fn new(width: u32, height: u32, filter: scaling::Flags, format: Pixel) -> Self {
+    fn new(width: u32, height: u32, turn: u16, filter: scaling::Flags, format: Pixel) -> Self {
         let exact = scaling::Flags::ACCURATE_RND | scaling::Flags::FULL_CHR_H_INT | scaling::Flags::BITEXACT;
-        Scaler {
-            width,
-            height,
-            filter: filter | exact,
-            format,
-            context: None,
-            output: ff::frame::Video::empty(),
-        }
+        let on_its_side = turn == 90 || turn == 270;
+        let (width, height) = if on_its_side { (height, width) } else { (width, height) };
+        let (scaled, turned) = (ff::frame::Video::empty(), ff::frame::Video::empty());
+        Scaler { width, height, turn, filter: filter | exact, format, context: None, scaled, turned }
     }
 
-    /// The scaled picture, which the next call overwrites. A picture that fits already is given back as it is.
+    /// The finished picture, which the next call overwrites. A picture that fits already is given back as it is.
     pub(crate) fn scale<'a>(
         &'a mut self,
         picture: &'a ff::frame::Video,
     ) -> Result<&'a ff::frame::Video, MediaError> {
-        let (width, height, format) = (picture.width(), picture.height(), picture.format());
+        let format = picture.format();
         let same_format =
             format == self.format || (self.format == Pixel::YUV420P && format == Pixel::YUVJ420P);
-        if (width, height) == (self.width, self.height) && same_format {
-            return Ok(picture);
+        let fits = same_format && (picture.width(), picture.height()) == (self.width, self.height);
+        if !fits {
+            self.resize(picture)?;
         }
+        if self.turn == 0 {
+            return Ok(if fits { picture } else { &self.scaled });
+        }
+        turn(if fits { picture } else { &self.scaled }, self.turn, self.format, &mut self.turned);
+        Ok(&self.turned)
+    }
+
+    fn resize(&mut self, picture: &ff::frame::Video) -> Result<(), MediaError> {
+        let definition = (picture.width(), picture.height(), picture.format());
         let fits = |context: &scaling::Context| {
             let input = context.input();
-            (input.width, input.height, input.format) == (width, height, format)
+            (input.width, input.height, input.format) == definition
         };
         if !self.context.as_ref().is_some_and(fits) {
             self.context = Some(self.open(picture)?);
         }
         let context = self.context.as_mut().ok_or_else(|| MediaError::failed("no scaler"))?;
-        let scaled = context.run(picture, &mut self.output);
-        scaled.map_err(|error| MediaError::library("scaling a picture", error))?;
-        Ok(&self.output)
+        let scaled = context.run(picture, &mut self.scaled);
+        scaled.map(|_| ()).map_err(|error| MediaError::library("scaling a picture", error))
     }
 
     fn open(&self, picture: &ff::frame::Video) -> Result<scaling::Context, MediaError> {
@@ -95,7 +103,7 @@ impl Scaler {
         let rgb = picture.color_space() == ff::color::Space::RGB;
         // SAFETY: the context is valid; the coefficient tables are libav's own and static.
         unsafe {
-            let table = ffi::sws_getCoefficients(matrix as i32);
+            let table = ffi::sws_getCoefficients(matrix);
             let output_range = if rgb { 0 } else { full_range };
             let (brightness, one) = (0, 1 << 16);
             ffi::sws_setColorspaceDetails(
@@ -110,6 +118,32 @@ impl Scaler {
             );
         }
         Ok(context)
+    }
+}
+
+/// Turns a picture of 8-bit planes clockwise.
+fn turn(picture: &ff::frame::Video, degrees: u16, format: Pixel, turned: &mut ff::frame::Video) {
+    let (width, height) = match degrees {
+        180 => (picture.width(), picture.height()),
+        _ => (picture.height(), picture.width()),
+    };
+    if (turned.width(), turned.height()) != (width, height) {
+        *turned = ff::frame::Video::new(format, width, height);
+    }
+    for plane in 0..turned.planes() {
+        let (columns, rows) = (turned.plane_width(plane) as usize, turned.plane_height(plane) as usize);
+        let (from_stride, to_stride) = (picture.stride(plane), turned.stride(plane));
+        let from = picture.data(plane);
+        for (y, row) in turned.data_mut(plane).chunks_mut(to_stride).take(rows).enumerate() {
+            for (x, sample) in row[..columns].iter_mut().enumerate() {
+                let (across, down) = match degrees {
+                    90 => (y, columns - 1 - x),
+                    180 => (columns - 1 - x, rows - 1 - y),
+                    _ => (rows - 1 - y, x),
+                };
+                *sample = from[down * from_stride + across];
+            }
+        }
     }
 }
 
@@ -128,7 +162,7 @@ mod tests {
     #[test]
     fn a_picture_that_fits_is_not_touched() {
         let picture = grey(Pixel::YUV420P, 64, 32, 100);
-        let mut scaler = Scaler::for_encoder(64, 32);
+        let mut scaler = Scaler::for_encoder(64, 32, 0);
         assert_eq!(scaler.scale(&picture).unwrap().data(0).as_ptr(), picture.data(0).as_ptr());
     }
 
@@ -137,9 +171,32 @@ mod tests {
         for range in [ff::color::Range::MPEG, ff::color::Range::JPEG] {
             let mut picture = grey(Pixel::YUV422P, 64, 32, 250);
             picture.set_color_range(range);
-            let mut scaler = Scaler::for_encoder(32, 16);
+            let mut scaler = Scaler::for_encoder(32, 16, 0);
             let scaled = scaler.scale(&picture).unwrap();
             assert_eq!((scaled.width(), scaled.height(), scaled.data(0)[5]), (32, 16, 250), "{range:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_is_turned_clockwise() {
+        let mut picture = grey(Pixel::YUV420P, 64, 32, 10);
+        // The top left corner is bright.
+        let stride = picture.stride(0);
+        picture.data_mut(0)[..4].fill(200);
+        picture.data_mut(0)[stride..stride + 4].fill(200);
+        for (degrees, size, corner) in
+            [(90, (32, 64), (31, 0)), (180, (64, 32), (63, 31)), (270, (32, 64), (0, 63))]
+        {
+            let mut scaler = Scaler::for_encoder(size.0, size.1, degrees);
+            let turned = scaler.scale(&picture).unwrap();
+            assert_eq!((turned.width(), turned.height()), size, "{degrees}");
+            let (x, y) = corner;
+            assert_eq!(turned.data(0)[y * turned.stride(0) + x], 200, "{degrees}");
+            let sum: u32 = (0..size.1 as usize)
+                .flat_map(|row| &turned.data(0)[row * turned.stride(0)..][..size.0 as usize])
+                .map(|sample| u32::from(*sample > 100))
+                .sum();
+            assert_eq!(sum, 8, "{degrees}");
         }
     }
 }

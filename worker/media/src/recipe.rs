@@ -92,7 +92,7 @@ pub(crate) fn video_key(
     part: &PartSpec,
     window: Window,
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("h264 part 1");
+    let mut key = RecipeHasher::new("h264 part 2");
     add_decoder(&mut key, digests.index)?;
     key.text("damage", &format!("{:?}", recipe.damage));
     key.text("scaling", FILTER_NAME);
@@ -103,6 +103,8 @@ pub(crate) fn video_key(
     key.text("x264 settings", &recipe.headers.identification);
     key.bytes("x264 headers", &recipe.headers.avcc);
     key.text("rate", &recipe.settings.rate.to_string());
+    let delay = digests.timeline.composition_delay(recipe.settings.reorder_frames()?);
+    key.number("composition delay", delay);
     add_place(&mut key, digests.timeline, part, window);
     digests.add(digests.timeline.packets_for(window.start, window.end), &mut key)?;
     Ok(key.finish())
@@ -117,6 +119,7 @@ fn add_decoder(key: &mut RecipeHasher, index: &v1::Index) -> Result<(), MediaErr
     let facts = video.facts.clone().unwrap_or_default();
     key.text("pixel format", &facts.pixel_format);
     key.number("coded width", facts.width.into()).number("coded height", facts.height.into());
+    key.number("rotation", facts.rotation.into());
     for (name, version) in library_versions() {
         key.number(name, version.into());
     }

@@ -114,6 +114,16 @@ impl Timeline {
         rescale(pts - self.frames[0], self.time_base, tick, Rounding::Nearest)
     }
 
+    /// The longest time from one frame to the `reorder`th after it, in ticks: delayed by this much, no frame of an
+    /// encoder that reorders so far is shown before it is decoded.
+    pub(crate) fn composition_delay(&self, reorder: u64) -> i64 {
+        let distance = |frame| self.title_ticks(frame + reorder) - self.title_ticks(frame);
+        match self.rate {
+            Some(_) => distance(0),
+            None => (0..self.frames().saturating_sub(reorder)).map(distance).max().unwrap_or(0),
+        }
+    }
+
     /// The number of the frame that is shown at `pts`, in ticks of the source.
     pub(crate) fn frame_at(&self, pts: i64) -> Option<u64> {
         self.frames.binary_search(&pts).ok().map(|frame| frame as u64)
@@ -123,10 +133,10 @@ impl Timeline {
     /// last packet that one of the frames consists of.
     pub(crate) fn packets_for(&self, start: u64, end: u64) -> PacketRange {
         let pts = self.frames[start as usize];
-        let first = self.random_access.iter().copied().filter(|packet| self.packets[*packet].pts <= pts);
         // Random access points ascend in decode order, and each restarts presentation, so the last one that is not
         // past `start` is the nearest.
-        let first = first.last().unwrap_or(0);
+        let mut points = self.random_access.iter().rev().copied();
+        let first = points.find(|packet| self.packets[*packet].pts <= pts).unwrap_or(0);
         PacketRange { first, end: self.needed[end as usize - 1] + 1 }
     }
 

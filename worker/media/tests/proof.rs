@@ -1,4 +1,5 @@
 //! The proof holds for what was made of a clip, and for nothing else.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -31,7 +32,10 @@ fn what_was_made_of_a_clip_is_proved() {
         }
         assert_eq!(proof.audio.len(), title.index.audio.len(), "{name}");
         let offsets: Vec<i32> = proof.audio.iter().flat_map(|track| track.offsets.clone()).collect();
-        assert!(offsets.is_empty() == proof.audio.is_empty() && offsets.iter().all(|offset| offset.abs() <= 1), "{name}: {offsets:?}");
+        assert!(
+            offsets.is_empty() == proof.audio.is_empty() && offsets.iter().all(|offset| offset.abs() <= 1),
+            "{name}: {offsets:?}"
+        );
     }
 }
 
@@ -50,7 +54,7 @@ fn a_tree_that_is_not_whole_is_refused_with_what_is_wrong() {
         assert!(message.contains(reason), "{message}");
     };
     refused(&|tree| std::fs::remove_file(segment(tree, 2)).unwrap(), "frames, the mezzanine has");
-    refused(&|tree| drop(std::fs::copy(segment(tree, 1), segment(tree, 2)).unwrap()), "shows frame");
+    refused(&|tree| assert!(std::fs::copy(segment(tree, 1), segment(tree, 2)).unwrap() > 0), "shows frame");
     refused(&|tree| std::fs::write(segment(tree, 2), b"<html>404</html>").unwrap(), "cannot be read");
     refused(&|tree| std::fs::remove_dir_all(tree.join("video")).unwrap(), "holds no rendition");
     refused(&|tree| std::fs::remove_file(tree.join("audio/stereo/seg_00003.m4s")).unwrap(), "audio/stereo");

@@ -88,7 +88,8 @@ fn send_thumbnails(
     };
     let frames = timeline.frames();
     let mut reader = FrameReader::new(job.source, job.index, timeline, (0, frames), damage)?;
-    let mut reducer = Reducer::new();
+    let facts = job.index.video.as_ref().and_then(|video| video.facts.as_ref());
+    let mut reducer = Reducer::new(facts.map_or(0, |facts| facts.rotation as u16));
     while let Some((frame, picture)) = reader.next()? {
         let thumbnail = reducer.reduce(&picture)?;
         let listening = senders.iter().filter(|sender| sender.send(thumbnail).is_ok()).count();

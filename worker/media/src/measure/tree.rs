@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use reel_cmaf::ReadAt;
 use reel_cmaf::fragment::Fragments;
-use reel_cmaf::mov::{Movie, Sample, Track, TrackKind};
+use reel_cmaf::mov::{Movie, Sample, TrackKind};
 use reel_common::DigestWriter;
 
 use crate::MediaError;
@@ -182,10 +182,13 @@ impl VideoTrack {
         let track = movie.first(TrackKind::Video).ok_or_else(|| bad(&"it has no video track"))?;
         let avcc = track.codec_config().ok_or_else(|| bad(&"it has no AVC configuration"))?.to_vec();
         let timescale = track.timescale;
-        let samples = match movie.fragmented {
+        let mut samples = match movie.fragmented {
             true => fragment_samples(&bytes).map_err(|error| bad(&error))?,
-            false => presented(track),
+            false => track.samples.iter().collect(),
         };
+        // The edit list says where presentation begins.
+        let start = track.edits.iter().find_map(|edit| edit.media_time).unwrap_or(0);
+        samples.iter_mut().for_each(|sample| sample.pts -= start);
         Ok(VideoTrack { bytes, label: carrier.label.clone(), timescale, avcc, samples })
     }
 
@@ -217,10 +220,4 @@ fn fragment_samples(bytes: &Joined) -> Result<Vec<Sample>, reel_cmaf::fragment::
         samples.extend(fragment?.samples);
     }
     Ok(samples)
-}
-
-/// The samples of a single file, its edit list applied.
-fn presented(track: &Track) -> Vec<Sample> {
-    let start = track.edits.iter().find_map(|edit| edit.media_time).unwrap_or(0);
-    track.samples.iter().map(|sample| Sample { pts: sample.pts - start, ..sample }).collect()
 }

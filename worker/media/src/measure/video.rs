@@ -28,8 +28,9 @@ pub(super) type Thumbnail = [u8; WIDTH * HEIGHT];
 pub(super) struct Reducer(Scaler);
 
 impl Reducer {
-    pub(super) fn new() -> Self {
-        Reducer(Scaler::for_comparison(WIDTH as u32, HEIGHT as u32))
+    /// For pictures that stand upright when they are turned clockwise by so many degrees.
+    pub(super) fn new(turn: u16) -> Self {
+        Reducer(Scaler::for_comparison(WIDTH as u32, HEIGHT as u32, turn))
     }
 
     pub(super) fn reduce(&mut self, picture: &ff::frame::Video) -> Result<Thumbnail, MediaError> {
@@ -123,7 +124,7 @@ impl<'a> OutputDecoder<'a> {
             ..Default::default()
         };
         let decoder = open_decoder(&setup, None, Speed::Rough)?;
-        Ok(OutputDecoder { track, decoder, reducer: Reducer::new(), next: 0 })
+        Ok(OutputDecoder { track, decoder, reducer: Reducer::new(0), next: 0 })
     }
 
     fn next(&mut self) -> Result<Option<(i64, Thumbnail)>, MediaError> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_common::{IndexSummary, PartIndex, PartSpec, Rational, RecipeKey};
 use reel_media::{AudioJob, EncodeEvents, EncodeJob, audio, encode, index};
@@ -115,11 +116,11 @@ pub(crate) fn join(recorder: &Recorder, lane: usize) -> Vec<u8> {
         colour: None,
         bitrate: Bitrate { peak: 0, average: 0 },
     };
-    let mut bytes = video_init(&init, Span { start: 0, duration: 0 });
-    for files in &recorder.files {
-        bytes.extend(std::fs::read(files[lane].as_ref().unwrap()).unwrap());
-    }
-    bytes
+    let media = recorder.files.iter().map(|files| std::fs::read(files[lane].as_ref().unwrap()).unwrap());
+    let media = media.collect::<Vec<_>>().concat();
+    let samples = Fragments::of_ours(&media).flat_map(|fragment| fragment.unwrap().samples);
+    let start = samples.map(|sample| sample.pts).min().unwrap() as u64;
+    [video_init(&init, Span { start, duration: 0 }), media].concat()
 }
 
 /// Makes the whole output tree of a clip, as assemble would, without playlists.
