@@ -24,4 +24,4 @@ mod view;
 pub use config::{LeaseTimes, SchedulerConfig};
 pub use reel_scheduler_core::state::JobState;
 pub use scheduler::{JobSpec, Refused, Scheduler, StartError, Submitted, WorkerChannels};
-pub use view::{JobReason, JobView, RunningView, StageView};
+pub use view::{JobReason, JobView, RunningView, StageView, Trouble};

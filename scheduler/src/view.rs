@@ -12,6 +12,8 @@ pub struct JobView {
     pub state: JobState,
     /// Why it failed.
     pub reason: Option<JobReason>,
+    /// The newest failure that is tried again; `None` once its stage is complete.
+    pub trouble: Option<Trouble>,
     /// What admission had to say.
     pub warnings: Vec<String>,
     /// Every stage that the job has, in order; before the plan only index.
@@ -60,6 +62,23 @@ pub struct JobReason {
     pub message: String,
     /// What was seen: exit status and the end of the runner's stderr.
     pub evidence: String,
+}
+
+/// A failure that does not end the job: it is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The task that failed.
+    pub task: TaskId,
+    /// Which try it was.
+    pub attempt: AttemptNumber,
+    /// The worker it ran on.
+    pub worker: String,
+    /// The class of the failure.
+    pub class: FailureClass,
+    /// What is wrong, cut to a line of a report.
+    pub message: String,
+    /// How often in a row the stage was short of something.
+    pub shortages: u32,
 }
 
 /// How far one stage is.

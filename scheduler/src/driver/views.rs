@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use reel_common::{JobId, PartIndex, SegmentGrid, Stage, TaskId};
+use reel_common::{FailureClass, JobId, PartIndex, SegmentGrid, Stage, TaskId};
 use reel_scheduler_core::FarmState;
-use reel_scheduler_core::state::{Job, Lease, PartRange};
+use reel_scheduler_core::state::{Job, Lease, Outcome, PartRange};
 use reel_scheduler_core::view::{self as core, job_view};
 use tokio::sync::watch;
 
 use super::fleet::Fleet;
-use crate::view::{JobReason, JobView, RunningView, StageView};
+use crate::view::{JobReason, JobView, RunningView, StageView, Trouble};
 
 /// The watched jobs.
 #[derive(Default)]
@@ -68,6 +68,7 @@ fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
         reason: reason(job),
         stages: stages.map(|stage| stage_view(state, fleet, job, id, stage)).collect(),
         running: state.leases_of_job(id).map(|(task, lease)| running(job, fleet, task, lease)).collect(),
+        trouble: trouble(id, job),
         warnings: seen.warnings,
         frames: seen.frames,
         parts_total: seen.parts_total,
@@ -90,6 +91,23 @@ fn reason(job: &Job) -> Option<JobReason> {
         class: failed.failure.class,
         message: failed.failure.message.clone(),
         evidence: failed.failure.evidence.clone(),
+    })
+}
+
+/// The newest attempt that failed, while its stage is not complete. Who was told to go has not failed.
+fn trouble(id: JobId, job: &Job) -> Option<Trouble> {
+    let failed = job.attempts.iter().rev().find_map(|ended| match ended.outcome {
+        Outcome::Failed(FailureClass::Preempted) | Outcome::Done | Outcome::Revoked => None,
+        Outcome::Failed(class) => Some((ended, class)),
+    });
+    let (ended, class) = failed.filter(|(ended, _)| job.is_ready(ended.stage))?;
+    Some(Trouble {
+        task: TaskId { job: id, stage: ended.stage, index: ended.index },
+        attempt: ended.attempt,
+        worker: job.workers.get(&ended.worker).cloned().unwrap_or_default(),
+        class,
+        message: ended.message.clone(),
+        shortages: job.backoffs.get(&ended.stage).map_or(0, |backoff| backoff.shortages),
     })
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn run(args: TranscodeArgs) -> Result<(), Stop> {
     }
     match ending {
         Ending::Stopped(signal) => Err(stopped(&view, signal)),
+        Ending::Starved => Err(starved(&view)),
         Ending::AlreadyDone | Ending::Over if view.state == JobState::Done => match audience {
             Audience::People => print(&summary(&view, ending, &destination, elapsed)),
             Audience::Programs | Audience::Nobody => Ok(()),
@@ -107,7 +108,7 @@ async fn work(order: Order, home: &Home, mut reporter: Reporter) -> Result<(JobV
     let mut farm = Farm::open(home).await?;
     let outcome = follow(&mut farm, order, home, &mut reporter).await;
     reporter.end();
-    farm.close(!matches!(outcome, Ok((_, Ending::Over | Ending::AlreadyDone)))).await;
+    farm.close(matches!(outcome, Err(_) | Ok((_, Ending::Stopped(_))))).await;
     outcome
 }
 
@@ -125,7 +126,10 @@ async fn follow(
     reporter.accepted(&accepted.view, accepted.resumed)?;
     farm.employ(&order.fleet, home).await?;
     let (view, ending) = farm.watch(accepted.view.id, reporter).await?;
-    if ending == Ending::Over {
+    if ending == Ending::Starved {
+        farm.give_up(view.id).await;
+    }
+    if matches!(ending, Ending::Over | Ending::Starved) {
         ledger::close(home);
         ledger::clear_staging(&order.destination.path, view.id);
     }
@@ -136,6 +140,14 @@ fn stopped(view: &JobView, signal: &str) -> Stop {
     let (id, committed, total) = (view.id, view.parts_committed, view.parts_total);
     let parts = if total == 0 { String::new() } else { format!(" with {committed} of {total} parts made") };
     Stop::failed(format!("stopped by {signal}: job {id} is kept{parts}; the same command goes on from there"))
+}
+
+fn starved(view: &JobView) -> Stop {
+    let Some(trouble) = &view.trouble else { return failed(view) };
+    let (id, tries) = (view.id, trouble.shortages);
+    let place = format!("job {id} failed in {} on {} ({})", trouble.task, trouble.worker, trouble.class);
+    let advice = "run the same command when there is room: what is made is kept";
+    Stop::job_failed(format!("{place}, {tries} times in a row: {}; {advice}", trouble.message))
 }
 
 fn failed(view: &JobView) -> Stop {
@@ -168,6 +180,15 @@ fn summary(view: &JobView, ending: Ending, destination: &Destination, elapsed: f
 }
 
 fn last_object(view: &JobView, ending: Ending, destination: &Destination, elapsed: f64) -> Value {
+    let starved = view.trouble.as_ref().filter(|_| ending == Ending::Starved).map(|trouble| {
+        json!({
+            "class": trouble.class.name(),
+            "task": trouble.task.to_string(),
+            "worker": trouble.worker,
+            "message": trouble.message,
+            "evidence": "",
+        })
+    });
     let reason = view.reason.as_ref().map(|reason: &JobReason| {
         json!({
             "class": reason.class.name(),
@@ -179,7 +200,7 @@ fn last_object(view: &JobView, ending: Ending, destination: &Destination, elapse
     });
     json!({
         "job": view.id,
-        "state": view.state.name(),
+        "state": if ending == Ending::Starved { JobState::Failed.name() } else { view.state.name() },
         "output": destination.path.display().to_string(),
         "already_done": ending == Ending::AlreadyDone,
         "frames": view.frames,
@@ -190,14 +211,15 @@ fn last_object(view: &JobView, ending: Ending, destination: &Destination, elapse
         "parts_encoded_twice": view.parts_encoded_twice,
         "attempts": view.attempts,
         "warnings": view.warnings,
-        "reason": reason,
+        "reason": reason.or(starved),
         "elapsed_s": (elapsed * 1000.0).round() / 1000.0,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use reel_common::{FailureClass, JobId, Stage, TaskId};
+    use reel_common::{AttemptNumber, FailureClass, JobId, Stage, TaskId};
+    use reel_scheduler::Trouble;
 
     use super::*;
     use crate::commands::transcode::progress::tests::view;
@@ -242,6 +264,27 @@ mod tests {
         let stop = failed(&view);
         assert_eq!((stop.exit, stop.evidence.as_str()), (Exit::JobFailed, "line one\nline two"));
         assert_eq!(stop.message, "job 1 failed in 1/index/0 on worker-1 (invalid): no video stream");
+    }
+
+    #[test]
+    fn a_starved_job_is_told_with_what_it_lacks() {
+        let trouble = Trouble {
+            task: TaskId { job: JobId(1), stage: Stage::Assemble, index: 0 },
+            attempt: AttemptNumber(4),
+            worker: "worker-1".to_owned(),
+            class: FailureClass::Shortage,
+            message: "no space left for /titles".to_owned(),
+            shortages: 4,
+        };
+        let view = JobView { trouble: Some(trouble), ..view() };
+        let stop = starved(&view);
+        assert_eq!(stop.exit, Exit::JobFailed);
+        insta::assert_snapshot!(stop.message);
+        let object = last_object(&view, Ending::Starved, &destination(), 1.5);
+        assert_eq!(
+            (object["state"].as_str(), object["reason"]["class"].as_str()),
+            (Some("failed"), Some("shortage"))
+        );
     }
 
     #[test]

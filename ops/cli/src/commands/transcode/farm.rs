@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reel_common::{Artifact, JobId};
-use reel_scheduler::{JobSpec, JobView, LeaseTimes, Refused, Scheduler, SchedulerConfig, Submitted};
+use reel_common::{Artifact, FailureClass, JobId};
+use reel_scheduler::{JobSpec, JobView, LeaseTimes, Refused, Scheduler, SchedulerConfig, Submitted, Trouble};
 use reel_scheduler_core::state::JobState;
 use reel_worker::{Agent, AgentConfig, AgentHandle, HostFacts, WorkerLink};
 use tokio::sync::watch;
@@ -22,6 +22,9 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const DISMISSAL: Duration = Duration::from_secs(10);
 /// The share of the host's memory that runners may have; the rest is for the system and this process.
 const MEMORY_PERCENT: u64 = 85;
+/// Shortages of a stage in a row after which the command gives up, about half a minute after the first: who typed it is
+/// there to make room, and what is made is kept.
+const MAX_SHORTAGES: u32 = 4;
 /// How often one and the same job may be submitted afresh; a thousand failures are a loop of the caller's.
 const MAX_SUBMISSIONS: u32 = 1_000;
 
@@ -41,6 +44,8 @@ pub(super) enum Ending {
     AlreadyDone,
     /// The job is over, well or not.
     Over,
+    /// The machine is short of something, again and again; the job was canceled, and what it made is in the store.
+    Starved,
     /// A signal came.
     Stopped(&'static str),
 }
@@ -150,23 +155,38 @@ impl Farm {
         Ok(())
     }
 
+    /// Gives a job up. A scheduler that cannot write that down either leaves the job open for the same command.
+    pub(super) async fn give_up(&self, job: JobId) {
+        if let Err(error) = self.scheduler.cancel(job).await {
+            tracing::warn!(%job, %error, "the job stays open");
+        }
+    }
+
     /// Follows the job until it is over, a signal comes, or the scheduler cannot go on.
     pub(super) async fn watch(&self, job: JobId, reporter: &mut Reporter) -> Result<(JobView, Ending), Stop> {
         let mut views = self.scheduler.watch(job).await.map_err(refused)?;
         tokio::select! {
-            over = until_over(&mut views, reporter) => over.map(|view| (view, Ending::Over)),
+            ended = until_ended(&mut views, reporter) => ended,
             signal = signals::asked_to_end() => signal.map(|signal| (views.borrow().clone(), Ending::Stopped(signal))),
             reason = self.scheduler.failed() => Err(Stop::failed(format!("the scheduler cannot go on: {reason}"))),
         }
     }
 }
 
-async fn until_over(views: &mut watch::Receiver<JobView>, reporter: &mut Reporter) -> Result<JobView, Stop> {
+async fn until_ended(
+    views: &mut watch::Receiver<JobView>,
+    reporter: &mut Reporter,
+) -> Result<(JobView, Ending), Stop> {
     loop {
         let view = views.borrow_and_update().clone();
         reporter.follow(&view)?;
         if view.is_over() {
-            return Ok(view);
+            return Ok((view, Ending::Over));
+        }
+        let starved =
+            |trouble: &Trouble| trouble.class == FailureClass::Shortage && trouble.shortages >= MAX_SHORTAGES;
+        if view.trouble.as_ref().is_some_and(starved) {
+            return Ok((view, Ending::Starved));
         }
         views.changed().await.map_err(|_| Stop::failed("the scheduler has stopped"))?;
     }

@@ -105,6 +105,7 @@ pub(super) mod tests {
             id: JobId(1),
             state: JobState::Running,
             reason: None,
+            trouble: None,
             warnings: vec!["it is 720 high: 1080p left out, since nothing is scaled up".to_owned()],
             stages: vec![
                 stage(Stage::Index, 1, 1, 0, 0),

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use reel_common::Stage;
-use reel_scheduler::JobView;
+use reel_common::{AttemptNumber, Stage, TaskId};
+use reel_scheduler::{JobView, Trouble};
 use serde_json::json;
 
 use super::progress::{Status, Tracker};
@@ -32,6 +32,8 @@ pub(super) struct Reporter {
     tracker: Tracker,
     /// Warnings shown so far.
     warned: usize,
+    /// The failed try that was shown last, or was there before.
+    trouble: Option<(TaskId, AttemptNumber)>,
     /// The stage that was shown last, and when.
     shown: Option<(Stage, Instant)>,
 }
@@ -51,11 +53,12 @@ impl Reporter {
             Audience::Programs => Form::Json,
             Audience::Nobody => Form::Quiet,
         };
-        Reporter { form, tracker: Tracker::default(), warned: 0, shown: None }
+        Reporter { form, tracker: Tracker::default(), warned: 0, trouble: None, shown: None }
     }
 
     /// The job is on disk.
     pub(super) fn accepted(&mut self, view: &JobView, resumed: bool) -> Result<(), Stop> {
+        self.trouble = view.trouble.as_ref().map(|trouble| (trouble.task, trouble.attempt));
         match self.form {
             Form::Json => print_json(&json!({ "event": "accepted", "job": view.id, "resumed": resumed })),
             Form::Bar(_) | Form::Lines if resumed => {
@@ -76,6 +79,7 @@ impl Reporter {
             }
         }
         self.warned = view.warnings.len();
+        self.tell_trouble(view)?;
         let now = Instant::now();
         let status = self.tracker.status(view, now);
         if let Form::Bar(bar) = &self.form {
@@ -97,6 +101,28 @@ impl Reporter {
             }
             Form::Bar(_) | Form::Quiet => Ok(()),
         }
+    }
+
+    /// Tells once of each try that failed and is repeated.
+    fn tell_trouble(&mut self, view: &JobView) -> Result<(), Stop> {
+        let Some(trouble) = &view.trouble else { return Ok(()) };
+        let newest = Some((trouble.task, trouble.attempt));
+        if self.trouble == newest {
+            return Ok(());
+        }
+        self.trouble = newest;
+        let Trouble { task, attempt, worker, class, message, .. } = trouble;
+        if let Form::Json = self.form {
+            let (task, class) = (task.to_string(), class.name());
+            return print_json(&json!({
+                "event": "trouble", "task": task, "attempt": attempt, "worker": worker, "class": class,
+                "message": message,
+            }));
+        }
+        self.say(&format!(
+            "try {attempt} of {task} on {worker} ended ({class}): {message}; it is tried again"
+        ));
+        Ok(())
     }
 
     /// Takes the bar away, so that what follows stands by itself.
