@@ -6,6 +6,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
 
 use openraft::storage::{RaftLogReader, RaftLogStorage};
 use tempfile::TempDir;
@@ -17,6 +18,8 @@ use super::types::Vote;
 const CUTS: u64 = 5;
 /// Tells the child where its log is.
 const CHILD: &str = "REEL_POWER_CUT_LOG";
+/// How long the kernel may take to let go of an unmounted device.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
 const NAME: &str = "raft::power_cut::a_power_cut_loses_nothing_that_was_acknowledged";
 /// FS_IOC_SHUTDOWN (Linux, include/uapi/linux/fs.h) with the flag for "do not flush the journal".
 const SHUTDOWN: &str = r#"open(my $f, "<", $ARGV[0]) or die "$!"; my $flag = pack("L", 2); ioctl($f, 0x8004587D, $flag) or die "$!";"#;
@@ -169,8 +172,15 @@ impl LoopDisk {
         std::fs::write(self.mount_point().join("handle"), b"x").unwrap();
     }
 
+    /// Unmounts, and waits until the kernel has let go of the device: mounted again before that, it would still be the
+    /// file system that was shut down.
     fn unmount(&self) {
         run("umount", &[&self.mount_point().to_string_lossy()]);
+        let deadline = Instant::now() + RELEASE_TIMEOUT;
+        while !run("losetup", &["-j", &self.image().to_string_lossy()]).is_empty() {
+            assert!(Instant::now() < deadline, "the loop device is not released");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn cut_power(&self) {
@@ -181,11 +191,11 @@ impl LoopDisk {
 impl Drop for LoopDisk {
     fn drop(&mut self) {
         // Not mounted any more when the test went well up to here.
-        let _ = Process::new("umount").arg(self.mount_point()).stderr(Stdio::null()).status();
+        let _ = Process::new("umount").arg("-l").arg(self.mount_point()).stderr(Stdio::null()).status();
     }
 }
 
-fn run(program: &str, arguments: &[&str]) {
+fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
     let output = Process::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("`{program}` cannot be started: {error}"));
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -195,4 +205,5 @@ fn run(program: &str, arguments: &[&str]) {
         arguments.join(" "),
         output.status
     );
+    output.stdout
 }
