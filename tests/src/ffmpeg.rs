@@ -99,7 +99,7 @@ pub fn decode(path: &Path) -> Frames {
 pub fn sound(path: &Path) -> Option<Sound> {
     stream_entry(path, "a:0", "codec_name")?;
     let start = *times(path, "a:0").first().unwrap_or_else(|| panic!("{}: silent stream", path.display()));
-    let map = ["-map", "0:a:0", "-af", "pan=mono|c0=c0", "-ar", "48000", "-f", "s16le", "-"];
+    let map = ["-map", "0:a:0", "-ac", "1", "-ar", "48000", "-f", "s16le", "-"];
     let bytes = run(["-i".as_ref(), path.as_os_str()].into_iter().chain(map.map(AsRef::as_ref)));
     let samples = bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
     Some(Sound { start, samples })

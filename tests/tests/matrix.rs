@@ -66,6 +66,7 @@ impl Title {
             assert_eq!(numbers(&made), numbers(&self.source), "{place}");
         }
         assert_eq!(from_first(&made.times), from_first(&self.source.times), "{place}");
+        assert_eq!(made.times[0], Rational::ZERO, "{place}: every track begins where the title begins");
         assert_eq!(made.thumbs.len(), self.source.thumbs.len(), "{place}");
         for (at, thumb) in made.thumbs.iter().enumerate() {
             let own = &self.source.thumbs[at];
