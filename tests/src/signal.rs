@@ -41,7 +41,7 @@ impl Thumb {
     }
 }
 
-/// Delay of `output` against `source` in samples around `at` (seconds of title time), searched within 100 ms.
+/// Delay of `output` against `source` in samples around `at` (seconds of title time), searched within 50 ms.
 /// The origins are the times of the first video frames. `None` when nothing there sounds alike.
 pub fn delay(source: (&Sound, Rational), output: (&Sound, Rational), at: Rational) -> Option<i64> {
     let wanted = cut(source, at, 0, WINDOW);
@@ -58,8 +58,8 @@ pub fn delay(source: (&Sound, Rational), output: (&Sound, Rational), at: Rationa
     (score > 300).then_some(lag)
 }
 
-const WINDOW: i64 = RATE;
-const REACH: i64 = RATE / 10;
+const WINDOW: i64 = RATE / 2;
+const REACH: i64 = RATE / 20;
 
 /// `count` samples from title time `at` plus `shift` samples; silence where there is no sound.
 fn cut((sound, origin): (&Sound, Rational), at: Rational, shift: i64, count: i64) -> Vec<i32> {

@@ -238,6 +238,6 @@ fn damaged_pictures_are_refused_with_their_place() {
     for (source, name) in [(fixtures::prores_mov(), "noise.mov"), (fixtures::bbb_1080p(), "noise.mp4")] {
         let place = Place::new();
         let path = damaged(&place, &source.path, name);
-        place.refuses(&path, &quick(), &expect(3, &["noise.m", "damaged", "near"]));
+        place.refuses(&path, &quick(), &expect(3, &["noise.m", "is damaged", "does not decode"]));
     }
 }
