@@ -6,10 +6,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
-use std::time::{Duration, Instant};
 
 use openraft::storage::{RaftLogReader, RaftLogStorage};
-use tempfile::TempDir;
 
 use super::log_store::LogStore;
 use super::tests::{append, entry};
@@ -18,8 +16,7 @@ use super::types::Vote;
 const CUTS: u64 = 5;
 /// Tells the child where its log is.
 const CHILD: &str = "REEL_POWER_CUT_LOG";
-/// How long the kernel may take to let go of an unmounted device.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
+const IMAGE_BYTES: u64 = 128 << 20;
 const NAME: &str = "raft::power_cut::a_power_cut_loses_nothing_that_was_acknowledged";
 /// FS_IOC_SHUTDOWN (Linux, include/uapi/linux/fs.h) with the flag for "do not flush the journal".
 const SHUTDOWN: &str = r#"open(my $f, "<", $ARGV[0]) or die "$!"; my $flag = pack("L", 2); ioctl($f, 0x8004587D, $flag) or die "$!";"#;
@@ -31,16 +28,14 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     if let Ok(dir) = std::env::var(CHILD) {
         return append_for_ever(Path::new(&dir)).await;
     }
-    let disk = LoopDisk::new();
+    let dir = tempfile::tempdir().unwrap();
+    let mut disk = LoopDisk::new(dir.path());
     let mut acknowledged = Acknowledged::default();
     for cut in 0..CUTS {
-        disk.mount();
-        check(&disk.log(), acknowledged).await;
         acknowledged = cut_while_appending(&disk, acknowledged, 20 + 90 * cut);
-        disk.unmount();
+        disk = disk.after_cut(dir.path(), cut);
+        check(&disk.log(), acknowledged).await;
     }
-    disk.mount();
-    check(&disk.log(), acknowledged).await;
 }
 
 /// What the child was told is on disk.
@@ -141,61 +136,54 @@ impl Drop for Running {
 
 /// An ext4 file system in a file, whose power can be cut.
 struct LoopDisk {
-    dir: TempDir,
+    image: PathBuf,
+    mounted: PathBuf,
 }
 
 impl LoopDisk {
-    fn new() -> LoopDisk {
-        let disk = LoopDisk { dir: tempfile::tempdir().unwrap() };
-        let image = disk.image();
-        std::fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
-        std::fs::create_dir(disk.mount_point()).unwrap();
+    fn new(dir: &Path) -> LoopDisk {
+        let image = dir.join("disk");
+        std::fs::File::create(&image).unwrap().set_len(IMAGE_BYTES).unwrap();
         run("mkfs.ext4", &["-q", "-F", &image.to_string_lossy()]);
+        LoopDisk::mount(image, dir.join("mnt"))
+    }
+
+    fn mount(image: PathBuf, mounted: PathBuf) -> LoopDisk {
+        std::fs::create_dir(&mounted).unwrap();
+        run("mount", &["-o", "loop", &image.to_string_lossy(), &mounted.to_string_lossy()]);
+        let disk = LoopDisk { image, mounted };
+        std::fs::create_dir_all(disk.log()).unwrap();
+        std::fs::write(disk.handle(), b"x").unwrap();
         disk
     }
 
-    fn image(&self) -> PathBuf {
-        self.dir.path().join("disk.img")
-    }
-
-    fn mount_point(&self) -> PathBuf {
-        self.dir.path().join("mnt")
-    }
-
     fn log(&self) -> PathBuf {
-        self.mount_point().join("log")
+        self.mounted.join("log")
     }
 
-    fn mount(&self) {
-        run("mount", &["-o", "loop", &self.image().to_string_lossy(), &self.mount_point().to_string_lossy()]);
-        std::fs::create_dir_all(self.log()).unwrap();
-        std::fs::write(self.mount_point().join("handle"), b"x").unwrap();
-    }
-
-    /// Unmounts, and waits until the kernel has let go of the device: mounted again before that, it would still be the
-    /// file system that was shut down.
-    fn unmount(&self) {
-        run("umount", &[&self.mount_point().to_string_lossy()]);
-        let deadline = Instant::now() + RELEASE_TIMEOUT;
-        while !run("losetup", &["-j", &self.image().to_string_lossy()]).is_empty() {
-            assert!(Instant::now() < deadline, "the loop device is not released");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    fn handle(&self) -> PathBuf {
+        self.mounted.join("handle")
     }
 
     fn cut_power(&self) {
-        run("perl", &["-e", SHUTDOWN, &self.mount_point().join("handle").to_string_lossy()]);
+        run("perl", &["-e", SHUTDOWN, &self.handle().to_string_lossy()]);
+    }
+
+    /// The disk as the cut left it. A copy, since the kernel may hold on to the file system that was shut down.
+    fn after_cut(self, dir: &Path, cut: u64) -> LoopDisk {
+        let copy = dir.join(format!("disk-{cut}"));
+        run("cp", &["--sparse=always", &self.image.to_string_lossy(), &copy.to_string_lossy()]);
+        LoopDisk::mount(copy, dir.join(format!("mnt-{cut}")))
     }
 }
 
 impl Drop for LoopDisk {
     fn drop(&mut self) {
-        // Not mounted any more when the test went well up to here.
-        let _ = Process::new("umount").arg("-l").arg(self.mount_point()).stderr(Stdio::null()).status();
+        let _ = Process::new("umount").arg("-l").arg(&self.mounted).stderr(Stdio::null()).status();
     }
 }
 
-fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
+fn run(program: &str, arguments: &[&str]) {
     let output = Process::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("`{program}` cannot be started: {error}"));
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -205,5 +193,4 @@ fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
         arguments.join(" "),
         output.status
     );
-    output.stdout
 }
