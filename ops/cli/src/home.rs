@@ -56,6 +56,11 @@ impl Home {
         Ok(Home { path, _lock: lock })
     }
 
+    /// The folder itself, absolute.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the scheduler keeps its log.
     pub(crate) fn farm(&self) -> PathBuf {
         self.path.join("farm")

@@ -5,7 +5,7 @@ mod ledger;
 mod progress;
 mod reporter;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use reel_common::{RecipeHasher, SourceIdentity};
@@ -35,7 +35,7 @@ pub(crate) fn run(args: TranscodeArgs) -> Result<(), Stop> {
     };
     let order = Order::from_args(args)?;
     let home = Home::enter(&order.home)?;
-    let destination = order.destination.clone();
+    let (destination, place) = (order.destination.clone(), order.home.clone());
     let (view, ending) = signals::runtime()?.block_on(work(order, &home, Reporter::new(audience)))?;
     drop(home);
     let elapsed = started.elapsed().as_secs_f64();
@@ -44,7 +44,7 @@ pub(crate) fn run(args: TranscodeArgs) -> Result<(), Stop> {
     }
     match ending {
         Ending::Stopped(signal) => Err(stopped(&view, signal)),
-        Ending::Starved => Err(starved(&view)),
+        Ending::Starved => Err(starved(&view, &place)),
         Ending::AlreadyDone | Ending::Over if view.state == JobState::Done => match audience {
             Audience::People => print(&summary(&view, ending, &destination, elapsed)),
             Audience::Programs | Audience::Nobody => Ok(()),
@@ -142,11 +142,12 @@ fn stopped(view: &JobView, signal: &str) -> Stop {
     Stop::failed(format!("stopped by {signal}: job {id} is kept{parts}; the same command goes on from there"))
 }
 
-fn starved(view: &JobView) -> Stop {
+fn starved(view: &JobView, home: &Path) -> Stop {
     let Some(trouble) = &view.trouble else { return failed(view) };
     let (id, tries) = (view.id, trouble.shortages);
     let place = format!("job {id} failed in {} on {} ({})", trouble.task, trouble.worker, trouble.class);
-    let advice = "run the same command when there is room: what is made is kept";
+    let home = home.display();
+    let advice = format!("run the same command when there is room: what is made is kept in the home {home}");
     Stop::job_failed(format!("{place}, {tries} times in a row: {}; {advice}", trouble.message))
 }
 
@@ -277,7 +278,7 @@ mod tests {
             shortages: 4,
         };
         let view = JobView { trouble: Some(trouble), ..view() };
-        let stop = starved(&view);
+        let stop = starved(&view, Path::new("/state/reel"));
         assert_eq!(stop.exit, Exit::JobFailed);
         insta::assert_snapshot!(stop.message);
         let object = last_object(&view, Ending::Starved, &destination(), 1.5);

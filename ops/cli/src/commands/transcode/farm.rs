@@ -63,6 +63,8 @@ pub(super) struct Accepted {
 pub(super) struct Farm {
     scheduler: Scheduler,
     agents: Vec<AgentHandle>,
+    /// Of the home, for messages.
+    place: String,
 }
 
 impl Farm {
@@ -75,7 +77,7 @@ impl Farm {
         let scheduler = Scheduler::start(config).await;
         let scheduler =
             scheduler.map_err(|error| Stop::failed(format!("the scheduler does not start: {error}")))?;
-        Ok(Farm { scheduler, agents: Vec::new() })
+        Ok(Farm { scheduler, agents: Vec::new(), place: home.path().display().to_string() })
     }
 
     /// Ends the agents and the scheduler. Work that is to go on later is handed back first; after a job that is over
@@ -168,8 +170,17 @@ impl Farm {
         tokio::select! {
             ended = until_ended(&mut views, reporter) => ended,
             signal = signals::asked_to_end() => signal.map(|signal| (views.borrow().clone(), Ending::Stopped(signal))),
-            reason = self.scheduler.failed() => Err(Stop::failed(format!("the scheduler cannot go on: {reason}"))),
+            reason = self.scheduler.failed() => Err(self.cannot_go_on(job, &reason)),
         }
+    }
+
+    /// The scheduler fell under the job, most likely of a full disk, which may as well fail an attempt first.
+    fn cannot_go_on(&self, job: JobId, reason: &str) -> Stop {
+        let advice = format!(
+            "put that right and run the same command: what is made is kept in the home {}",
+            self.place
+        );
+        Stop::job_failed(format!("job {job} cannot go on: the scheduler stopped: {reason}; {advice}"))
     }
 }
 
@@ -179,14 +190,14 @@ async fn until_ended(
 ) -> Result<(JobView, Ending), Stop> {
     loop {
         let view = views.borrow_and_update().clone();
+        let starved =
+            |trouble: &Trouble| trouble.class == FailureClass::Shortage && trouble.shortages >= MAX_SHORTAGES;
+        if !view.is_over() && view.trouble.as_ref().is_some_and(starved) {
+            return Ok((view, Ending::Starved));
+        }
         reporter.follow(&view)?;
         if view.is_over() {
             return Ok((view, Ending::Over));
-        }
-        let starved =
-            |trouble: &Trouble| trouble.class == FailureClass::Shortage && trouble.shortages >= MAX_SHORTAGES;
-        if view.trouble.as_ref().is_some_and(starved) {
-            return Ok((view, Ending::Starved));
         }
         views.changed().await.map_err(|_| Stop::failed("the scheduler has stopped"))?;
     }

@@ -32,8 +32,8 @@ pub(super) struct Reporter {
     tracker: Tracker,
     /// Warnings shown so far.
     warned: usize,
-    /// The failed try that was shown last, or was there before.
-    trouble: Option<(TaskId, AttemptNumber)>,
+    /// The failed try that was shown last, or was there before, with its message.
+    trouble: Option<(TaskId, AttemptNumber, String)>,
     /// The stage that was shown last, and when.
     shown: Option<(Stage, Instant)>,
 }
@@ -58,7 +58,7 @@ impl Reporter {
 
     /// The job is on disk.
     pub(super) fn accepted(&mut self, view: &JobView, resumed: bool) -> Result<(), Stop> {
-        self.trouble = view.trouble.as_ref().map(|trouble| (trouble.task, trouble.attempt));
+        self.trouble = view.trouble.as_ref().map(key);
         match self.form {
             Form::Json => print_json(&json!({ "event": "accepted", "job": view.id, "resumed": resumed })),
             Form::Bar(_) | Form::Lines if resumed => {
@@ -103,14 +103,18 @@ impl Reporter {
         }
     }
 
-    /// Tells once of each try that failed and is repeated.
+    /// Tells of each try that failed and is repeated; people hear of one that fails the same way again only once.
     fn tell_trouble(&mut self, view: &JobView) -> Result<(), Stop> {
         let Some(trouble) = &view.trouble else { return Ok(()) };
-        let newest = Some((trouble.task, trouble.attempt));
-        if self.trouble == newest {
+        let newest = key(trouble);
+        let machine = matches!(self.form, Form::Json);
+        let known = self.trouble.as_ref().is_some_and(|(task, attempt, message)| {
+            (task, message) == (&newest.0, &newest.2) && (*attempt == newest.1 || !machine)
+        });
+        self.trouble = Some(newest);
+        if known {
             return Ok(());
         }
-        self.trouble = newest;
         let Trouble { task, attempt, worker, class, message, .. } = trouble;
         if let Form::Json = self.form {
             let (task, class) = (task.to_string(), class.name());
@@ -139,6 +143,10 @@ impl Reporter {
             Form::Json => {}
         }
     }
+}
+
+fn key(trouble: &Trouble) -> (TaskId, AttemptNumber, String) {
+    (trouble.task, trouble.attempt, trouble.message.clone())
 }
 
 #[derive(serde::Serialize)]
