@@ -102,19 +102,41 @@ pub(crate) struct FrameReader<'a> {
 }
 
 impl<'a> FrameReader<'a> {
-    /// A reader of frames `[start, end)`, which must not be empty.
+    /// A reader of frames `[start, end)`, which must not be empty, for encoding.
     pub(crate) fn new(
+        source: &'a Source,
+        index: &v1::Index,
+        timeline: &'a Timeline,
+        range: (u64, u64),
+        damage: DamageRule,
+    ) -> Result<Self, MediaError> {
+        Self::open(source, index, timeline, range, damage, Speed::Exact)
+    }
+
+    /// The same for comparing pictures at low resolution.
+    pub(crate) fn rough(
+        source: &'a Source,
+        index: &v1::Index,
+        timeline: &'a Timeline,
+        range: (u64, u64),
+        damage: DamageRule,
+    ) -> Result<Self, MediaError> {
+        Self::open(source, index, timeline, range, damage, Speed::Rough)
+    }
+
+    fn open(
         source: &'a Source,
         index: &v1::Index,
         timeline: &'a Timeline,
         (start, end): (u64, u64),
         damage: DamageRule,
+        speed: Speed,
     ) -> Result<Self, MediaError> {
         let video =
             index.video.as_ref().ok_or_else(|| MediaError::failed("the index has no video stream"))?;
         let setup =
             video.decoder.as_ref().ok_or_else(|| MediaError::failed("the index has no decoder setup"))?;
-        let decoder = open_decoder(setup, video.facts.as_ref(), Speed::Exact)?;
+        let decoder = open_decoder(setup, video.facts.as_ref(), speed)?;
         let packets = PacketReader::new(source, index, timeline, timeline.packets_for(start, end))?;
         Ok(FrameReader {
             source,

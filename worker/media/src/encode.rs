@@ -230,7 +230,10 @@ impl Director<'_> {
                 let path = scratch_path(self.job.scratch, &rendition.key);
                 self.order(lane, Order::Begin { spec: spec.clone(), window, path })?;
             }
-            part.records.push(rendition.found);
+            // Another profile may have stored it under another name.
+            let name = &self.renditions[lane].settings.rendition.rendition.name;
+            let found = rendition.found.map(|found| v1::RenditionPart { rendition: name.clone(), ..found });
+            part.records.push(found);
         }
         self.open.push_back(part);
         events.progress(self.done, self.total, spec.index);

@@ -1,6 +1,6 @@
 //! H.264 by libx264: one encoder for one part, set up so that the same frames give the same bytes anywhere.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -14,6 +14,8 @@ use crate::MediaError;
 /// How many frames before a part are encoded and thrown away, so that the encoder's state at the part's start is
 /// that of an encoder that has been running.
 pub(crate) const PREROLL_FRAMES: u64 = 12;
+/// The most frames by which x264 codes a frame before one that is shown earlier: two, with a pyramid of B-frames.
+pub(crate) const REORDER_FRAMES: u64 = 2;
 /// State of the VBV at the start of a part: any two parts that start half full join without underflow.
 const VBV_START: f32 = 0.5;
 
@@ -82,15 +84,6 @@ impl Settings {
         Ok(lookahead + parameters.i_bframe.max(0) as u64 + 2)
     }
 
-    /// The most frames by which the encoder puts a frame before one that is shown earlier: two with a pyramid of
-    /// B-frames, one with plain ones.
-    pub(crate) fn reorder_frames(&self) -> Result<u64, MediaError> {
-        let parameters = self.parameters()?;
-        let pyramid =
-            parameters.i_bframe > 1 && parameters.i_bframe_pyramid != x264::X264_B_PYRAMID_NONE as i32;
-        Ok(u64::from(parameters.i_bframe > 0) + u64::from(pyramid))
-    }
-
     fn parameters(&self) -> Result<x264::x264_param_t, MediaError> {
         let rendition = &self.rendition.rendition;
         let refuse =
@@ -130,7 +123,9 @@ impl Settings {
         raw.b_annexb = 0;
         raw.b_repeat_headers = 0;
         raw.b_aud = 0;
-        raw.i_log_level = x264::X264_LOG_ERROR as i32;
+        // Below this level x264 would not measure; what it says goes nowhere.
+        raw.i_log_level = x264::X264_LOG_INFO as i32;
+        raw.pf_log = Some(say_nothing);
         raw.analyse.b_psnr = 1;
         raw.analyse.b_ssim = 1;
     }
@@ -173,6 +168,9 @@ impl Settings {
         }
     }
 }
+
+/// Takes what x264 would log. Its errors come back as results as well.
+unsafe extern "C" fn say_nothing(_: *mut c_void, _: c_int, _: *const c_char, _: *mut x264::__va_list_tag) {}
 
 impl Encoder {
     /// Opens an encoder.
@@ -352,6 +350,7 @@ mod tests {
         let units = encode(60, 37);
         let mut times: Vec<i64> = units.iter().map(|unit| unit.time).collect();
         let idr = units.iter().position(|unit| unit.time == 37).unwrap();
+        assert!(units.iter().all(|unit| unit.psnr > 20.0 && (0.5..=1.0).contains(&unit.ssim)), "{units:?}");
         assert!(units[idr].idr && units[..idr].iter().all(|unit| unit.time < 37));
         times.sort_unstable();
         assert_eq!(times, (0..60).collect::<Vec<_>>());

@@ -19,4 +19,5 @@ pub use encode::{EncodeEvents, EncodeJob, encode};
 pub use error::MediaError;
 pub use index::index;
 pub use measure::{MeasureJob, measure};
+pub use recipe::library_versions;
 pub use timeline::Timeline;

@@ -53,7 +53,7 @@ impl<'a> PartEncoder<'a> {
             timeline,
             spec,
             window,
-            composition_delay: timeline.composition_delay(settings.reorder_frames()?),
+            composition_delay: timeline.composition_delay(),
             variable: settings.variable_timescale.is_some(),
             encoder: Encoder::open(settings)?,
             pending: BTreeMap::new(),

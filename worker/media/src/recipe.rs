@@ -103,8 +103,7 @@ pub(crate) fn video_key(
     key.text("x264 settings", &recipe.headers.identification);
     key.bytes("x264 headers", &recipe.headers.avcc);
     key.text("rate", &recipe.settings.rate.to_string());
-    let delay = digests.timeline.composition_delay(recipe.settings.reorder_frames()?);
-    key.number("composition delay", delay);
+    key.number("composition delay", digests.timeline.composition_delay());
     add_place(&mut key, digests.timeline, part, window);
     digests.add(digests.timeline.packets_for(window.start, window.end), &mut key)?;
     Ok(key.finish())
@@ -126,8 +125,8 @@ fn add_decoder(key: &mut RecipeHasher, index: &v1::Index) -> Result<(), MediaErr
     Ok(())
 }
 
-/// The versions of the libraries that may change a pixel or a sample.
-pub(crate) fn library_versions() -> [(&'static str, u32); 4] {
+/// The versions of the libraries that may change a pixel or a sample, as their own numbers.
+pub fn library_versions() -> [(&'static str, u32); 4] {
     // SAFETY: these functions return constants.
     unsafe {
         use ffmpeg_next::ffi;

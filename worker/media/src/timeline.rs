@@ -4,6 +4,7 @@ use reel_common::{Rational, Rounding, rescale};
 use reel_proto::v1;
 
 use crate::MediaError;
+use crate::h264::REORDER_FRAMES;
 
 /// Ticks per second of a title with a variable frame rate, where the source's own do not fit.
 const VARIABLE_TIMESCALE: i64 = 90_000;
@@ -114,13 +115,15 @@ impl Timeline {
         rescale(pts - self.frames[0], self.time_base, tick, Rounding::Nearest)
     }
 
-    /// The longest time from one frame to the `reorder`th after it, in ticks: delayed by this much, no frame of an
-    /// encoder that reorders so far is shown before it is decoded.
-    pub(crate) fn composition_delay(&self, reorder: u64) -> i64 {
-        let distance = |frame| self.title_ticks(frame + reorder) - self.title_ticks(frame);
+    /// By how much composition times of all renditions are later than their place on the title's timeline, in
+    /// ticks: the longest time that the reordering of frames takes anywhere, so that no frame is shown before it is
+    /// decoded. It is the same for the whole ladder, and sound follows it: who ignores edit lists still hears and
+    /// sees in step, and sees no jump when the rendition changes.
+    pub(crate) fn composition_delay(&self) -> i64 {
+        let distance = |frame| self.title_ticks(frame + REORDER_FRAMES) - self.title_ticks(frame);
         match self.rate {
             Some(_) => distance(0),
-            None => (0..self.frames().saturating_sub(reorder)).map(distance).max().unwrap_or(0),
+            None => (0..self.frames().saturating_sub(REORDER_FRAMES)).map(distance).max().unwrap_or(0),
         }
     }
 

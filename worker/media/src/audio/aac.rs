@@ -27,6 +27,8 @@ pub(super) struct AacTrack {
     track: AudioTrack,
     /// Samples of the presentation.
     samples: u64,
+    /// Decode time of the first frame, so that the presentation begins as late as that of the pictures.
+    first: u64,
     /// Coded frames, priming included, at which each segment ends; ascending.
     segment_ends: Vec<u64>,
     /// Samples that wait for a whole frame, a row for each channel.
@@ -45,6 +47,7 @@ impl AacTrack {
         path: &Path,
         track: &AudioTrack,
         samples: u64,
+        delay: u64,
         segment_ends: &[u64],
     ) -> Result<Self, MediaError> {
         let encoder = open_encoder(track)?;
@@ -65,6 +68,7 @@ impl AacTrack {
             digest: DigestWriter::default(),
             track: track.clone(),
             samples,
+            first: delay.saturating_sub(priming),
             segment_ends: ends,
             waiting: vec![Vec::new(); track.channels as usize],
             encoded: 0,
@@ -142,7 +146,7 @@ impl AacTrack {
         let duration = FRAME_SAMPLES as u32;
         let samples: Vec<Sample<'_>> =
             packets.iter().map(|data| Sample { data, duration, composition_offset: 0, sync: true }).collect();
-        let first = (self.coded_frames - packets.len() as u64) * FRAME_SAMPLES as u64;
+        let first = self.first + (self.coded_frames - packets.len() as u64) * FRAME_SAMPLES as u64;
         let segment = media_segment(self.segment_bytes.len() as u32 + 1, first, &samples);
         self.file.write_all(&segment)?;
         self.digest.add(&segment);

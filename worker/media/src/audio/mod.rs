@@ -42,6 +42,8 @@ struct TrackPlan<'a> {
     samples: u64,
     /// The sample before which each segment ends.
     segment_ends: Vec<u64>,
+    /// By how many samples the pictures' composition times are late.
+    delay: u64,
 }
 
 /// Makes one audio track, or finds it in the store.
@@ -54,10 +56,11 @@ pub fn audio(
     let plan = plan(job)?;
     let key = key(job, &plan)?;
     if let Some(record) = find(key) {
-        return Ok((record, None));
+        // Another profile may have stored it under another name.
+        return Ok((v1::AudioRecord { name: plan.track.name.clone(), ..record }, None));
     }
     let path = job.scratch.join(format!("{key}.m4s"));
-    let mut output = AacTrack::create(&path, plan.track, plan.samples, &plan.segment_ends)?;
+    let mut output = AacTrack::create(&path, plan.track, plan.samples, plan.delay, &plan.segment_ends)?;
     let mut sound =
         SoundReader::open(job.source, &plan.facts, plan.origin, plan.track.sample_rate, plan.track.channels)?;
     let mut placed = 0;
@@ -107,26 +110,27 @@ fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
     let origin =
         video.ok_or_else(|| MediaError::failed("the index has no origin"))?.try_into().map_err(malformed)?;
     let grid = grid(job.index, &timeline, job.profile)?;
-    let sample_at = |frame: u64| {
-        let timescale = Rational::whole(i64::from(timeline.timescale()));
-        let time = Rational::whole(timeline.title_ticks(frame)).checked_div(timescale);
+    let sample_at_ticks = |ticks: i64| {
+        let time = Rational::whole(ticks).checked_div(Rational::whole(i64::from(timeline.timescale())));
         let samples = time.and_then(|time| time.checked_mul(Rational::whole(track.sample_rate.into())));
         samples.map_or(0, Rational::round).max(0) as u64
     };
+    let sample_at = |frame: u64| sample_at_ticks(timeline.title_ticks(frame));
+    let delay = sample_at_ticks(timeline.composition_delay());
     let segment_ends = (1..=grid.segments()).map(|segment| sample_at(grid.segment_start(segment))).collect();
-    Ok(TrackPlan { track, facts, origin, samples: sample_at(timeline.frames()), segment_ends })
+    Ok(TrackPlan { track, facts, origin, samples: sample_at(timeline.frames()), segment_ends, delay })
 }
 
 /// The key of a track: its packets with their times, its place on the timeline, and the encoder's settings.
 fn key(job: &AudioJob<'_>, plan: &TrackPlan<'_>) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("aac track 1");
+    let mut key = RecipeHasher::new("aac track 2");
     for (name, version) in library_versions() {
         key.number(name, version.into());
     }
     let track = plan.track;
     key.number("sample rate", track.sample_rate.into()).number("channels", track.channels.into());
     key.number("kbit/s", track.bitrate_kbps.into());
-    key.number("samples", plan.samples as i64);
+    key.number("samples", plan.samples as i64).number("delay", plan.delay as i64);
     for end in &plan.segment_ends {
         key.number("segment", *end as i64);
     }

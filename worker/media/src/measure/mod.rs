@@ -1,6 +1,7 @@
 //! The proof: an output tree decoded back and held against the mezzanine, every frame and the sound.
 
 mod sound;
+mod thumbnail;
 mod tree;
 mod video;
 
@@ -14,8 +15,8 @@ use reel_proto::v1;
 use reel_store::Source;
 
 use self::sound::Passages;
+use self::thumbnail::{Reducer, Thumbnail};
 use self::tree::{Stream, Tree};
-use self::video::{Reducer, Thumbnail};
 use crate::MediaError;
 use crate::audio::SoundReader;
 use crate::decode::FrameReader;
@@ -87,7 +88,7 @@ fn send_thumbnails(
         _ => DamageRule::Repeat,
     };
     let frames = timeline.frames();
-    let mut reader = FrameReader::new(job.source, job.index, timeline, (0, frames), damage)?;
+    let mut reader = FrameReader::rough(job.source, job.index, timeline, (0, frames), damage)?;
     let facts = job.index.video.as_ref().and_then(|video| video.facts.as_ref());
     let mut reducer = Reducer::new(facts.map_or(0, |facts| facts.rotation as u16));
     while let Some((frame, picture)) = reader.next()? {

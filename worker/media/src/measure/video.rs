@@ -6,48 +6,17 @@ use ffmpeg_next as ff;
 use reel_common::DigestWriter;
 use reel_proto::v1;
 
+use super::thumbnail::{Reducer, Thumbnail, difference};
 use super::tree::{Stream, VideoTrack};
 use crate::MediaError;
 use crate::decode::{Speed, open_decoder};
-use crate::picture::Scaler;
 use crate::timeline::Timeline;
 
-/// Pictures are compared as means over areas: this many across and down.
-pub(super) const WIDTH: usize = 64;
-pub(super) const HEIGHT: usize = 36;
-/// Two neighbours that differ by less than this many levels of 255 are told apart by their times alone: that
+/// Two neighbours that differ by less than this many levels of 256 are told apart by their times alone: that
 /// little may be lost in coding.
 const TIE_LEVELS: f64 = 0.75;
-/// No encode that is worth delivering is further from its source, in levels of 255.
+/// No encode that is worth delivering is further from its source, in levels of 256.
 const MAX_LEVELS: f64 = 20.0;
-
-/// A picture reduced to the means of its areas.
-pub(super) type Thumbnail = [u8; WIDTH * HEIGHT];
-
-/// Reduces pictures.
-pub(super) struct Reducer(Scaler);
-
-impl Reducer {
-    /// For pictures that stand upright when they are turned clockwise by so many degrees.
-    pub(super) fn new(turn: u16) -> Self {
-        Reducer(Scaler::for_comparison(WIDTH as u32, HEIGHT as u32, turn))
-    }
-
-    pub(super) fn reduce(&mut self, picture: &ff::frame::Video) -> Result<Thumbnail, MediaError> {
-        let small = self.0.scale(picture)?;
-        let mut thumbnail = [0; WIDTH * HEIGHT];
-        for (row, samples) in thumbnail.chunks_exact_mut(WIDTH).zip(small.data(0).chunks(small.stride(0))) {
-            row.copy_from_slice(&samples[..WIDTH]);
-        }
-        Ok(thumbnail)
-    }
-}
-
-/// Mean difference in levels of 255.
-fn difference(a: &Thumbnail, b: &Thumbnail) -> f64 {
-    let sum: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
-    f64::from(sum) / (WIDTH * HEIGHT) as f64
-}
 
 /// Checks one rendition against the thumbnails of the mezzanine's frames, which come in order.
 pub(super) fn prove(
@@ -232,7 +201,7 @@ impl<'a> Comparison<'a> {
         if here > MAX_LEVELS {
             let seconds = self.timeline.seconds(frame);
             return Err(MediaError::failed(format!(
-                "{} shows something else at frame {frame}, {seconds:.3} s: it differs by {here:.1} levels of 255",
+                "{} shows something else at frame {frame}, {seconds:.3} s: it differs by {here:.1} levels of 256",
                 self.label
             )));
         }

@@ -153,8 +153,10 @@ pub(crate) fn make_tree(title: &Title, root: &Path) {
         language: &record.language,
         bitrate: Bitrate { peak: 0, average: 0 },
     };
-    let mut joined = audio_init(&init, Span { start: record.priming.into(), duration: 0 });
-    joined.extend(std::fs::read(path.unwrap()).unwrap());
+    let media = std::fs::read(path.unwrap()).unwrap();
+    let first = Fragments::of_ours(&media).next().unwrap().unwrap().base_decode_time().unwrap();
+    let span = Span { start: first as u64 + u64::from(record.priming), duration: 0 };
+    let joined = [audio_init(&init, span), media].concat();
     write_segments(&root.join("audio").join(&record.name), &joined, &record.segment_bytes);
 }
 

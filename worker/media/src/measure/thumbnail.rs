@@ -1,0 +1,155 @@
+//! Pictures reduced to the mean luma of a few areas, to tell frames apart.
+
+use ff::format::Pixel;
+use ffmpeg_next as ff;
+use ffmpeg_next::ffi;
+
+use crate::MediaError;
+use crate::picture::Scaler;
+
+/// Areas across and down.
+pub(super) const WIDTH: usize = 64;
+pub(super) const HEIGHT: usize = 36;
+/// A picture with less than one sample for each area cannot be reduced.
+const MIN_SIDE: u32 = 64;
+
+/// The mean luma of each area, row by row, in 256 levels.
+pub(super) type Thumbnail = [u8; WIDTH * HEIGHT];
+
+/// Mean difference in levels of 256.
+pub(super) fn difference(a: &Thumbnail, b: &Thumbnail) -> f64 {
+    let sum: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+    f64::from(sum) / (WIDTH * HEIGHT) as f64
+}
+
+/// Reduces pictures.
+pub(super) struct Reducer {
+    /// Degrees by which pictures are turned clockwise to stand upright.
+    turn: u16,
+    /// For pictures whose luma does not lie in the open.
+    scaler: Scaler,
+}
+
+impl Reducer {
+    /// For pictures that stand upright when they are turned clockwise by so many degrees.
+    pub(super) fn new(turn: u16) -> Self {
+        Reducer { turn, scaler: Scaler::for_comparison(WIDTH as u32, HEIGHT as u32, turn) }
+    }
+
+    pub(super) fn reduce(&mut self, picture: &ff::frame::Video) -> Result<Thumbnail, MediaError> {
+        let luma = Luma::of(picture.format());
+        let large = picture.width() >= MIN_SIDE && picture.height() >= MIN_SIDE;
+        if let Some(luma) = luma.filter(|_| large && self.turn == 0) {
+            return Ok(means(picture, luma));
+        }
+        let small = self.scaler.scale(picture)?;
+        let mut thumbnail = [0; WIDTH * HEIGHT];
+        for (row, samples) in thumbnail.chunks_exact_mut(WIDTH).zip(small.data(0).chunks(small.stride(0))) {
+            row.copy_from_slice(&samples[..WIDTH]);
+        }
+        Ok(thumbnail)
+    }
+}
+
+/// How the luma samples lie in the first plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Luma {
+    /// Bytes of a sample: 1, or 2 in little-endian order.
+    bytes: usize,
+    /// How far a sample is shifted right to be one of 256 levels.
+    shift: u32,
+}
+
+impl Luma {
+    /// The layout of formats with a luma plane of their own.
+    fn of(format: Pixel) -> Option<Self> {
+        // SAFETY: the function returns a static descriptor, or null.
+        let descriptor = unsafe { ffi::av_pix_fmt_desc_get(format.into()).as_ref() }?;
+        let foreign = ffi::AV_PIX_FMT_FLAG_RGB
+            | ffi::AV_PIX_FMT_FLAG_PAL
+            | ffi::AV_PIX_FMT_FLAG_BE
+            | ffi::AV_PIX_FMT_FLAG_BITSTREAM
+            | ffi::AV_PIX_FMT_FLAG_FLOAT
+            | ffi::AV_PIX_FMT_FLAG_HWACCEL;
+        let luma = descriptor.comp[0];
+        let bytes = if luma.depth > 8 { 2 } else { 1 };
+        if descriptor.flags & foreign as u64 != 0 || luma.plane != 0 || luma.step != bytes || luma.depth < 8 {
+            return None;
+        }
+        Some(Luma { bytes: bytes as usize, shift: (luma.shift + luma.depth - 8) as u32 })
+    }
+}
+
+fn means(picture: &ff::frame::Video, luma: Luma) -> Thumbnail {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let (plane, stride) = (picture.data(0), picture.stride(0));
+    let mut thumbnail = [0; WIDTH * HEIGHT];
+    for (down, row) in thumbnail.chunks_exact_mut(WIDTH).enumerate() {
+        let (top, bottom) = (down * height / HEIGHT, (down + 1) * height / HEIGHT);
+        let mut sums = [0u64; WIDTH];
+        for line in plane.chunks(stride).take(bottom).skip(top) {
+            for (across, sum) in sums.iter_mut().enumerate() {
+                let (left, right) = (across * width / WIDTH, (across + 1) * width / WIDTH);
+                *sum += sum_samples(&line[left * luma.bytes..right * luma.bytes], luma.bytes);
+            }
+        }
+        for (across, (sum, mean)) in sums.iter().zip(row).enumerate() {
+            let columns = (across + 1) * width / WIDTH - across * width / WIDTH;
+            let samples = ((bottom - top) * columns) as u64;
+            *mean = ((sum / samples) >> luma.shift) as u8;
+        }
+    }
+    thumbnail
+}
+
+fn sum_samples(samples: &[u8], bytes: usize) -> u64 {
+    match bytes {
+        1 => samples.iter().map(|sample| u32::from(*sample)).sum::<u32>().into(),
+        _ => samples.chunks_exact(2).map(|pair| u64::from(u16::from_le_bytes([pair[0], pair[1]]))).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ramp from left to right and from top to bottom.
+    fn ramp(format: Pixel, bytes: usize, shift: u32) -> ff::frame::Video {
+        let mut picture = ff::frame::Video::new(format, 640, 360);
+        for plane in 1..picture.planes() {
+            picture.data_mut(plane).fill(0);
+        }
+        let stride = picture.stride(0);
+        for (y, line) in picture.data_mut(0).chunks_mut(stride).take(360).enumerate() {
+            for x in 0..640 {
+                let value = ((x / 10 + y / 10 * 2) << shift) as u16;
+                line[x * bytes..][..bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
+            }
+        }
+        picture
+    }
+
+    #[test]
+    fn means_are_those_of_the_areas_at_any_depth() {
+        for (format, bytes, shift) in
+            [(Pixel::YUV420P, 1, 0), (Pixel::YUV422P10LE, 2, 2), (Pixel::P010LE, 2, 8), (Pixel::NV12, 1, 0)]
+        {
+            let picture = ramp(format, bytes, shift);
+            let thumbnail = Reducer::new(0).reduce(&picture).unwrap();
+            for (at, mean) in thumbnail.iter().enumerate() {
+                assert_eq!(usize::from(*mean), at % WIDTH + at / WIDTH * 2, "{format:?} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn formats_without_a_luma_plane_are_converted() {
+        assert_eq!(Luma::of(Pixel::RGB24), None);
+        assert_eq!(Luma::of(Pixel::YUYV422), None);
+        let mut picture = ff::frame::Video::new(Pixel::RGB24, 640, 360);
+        picture.data_mut(0).fill(255);
+        picture.set_color_space(ff::color::Space::RGB);
+        let thumbnail = Reducer::new(0).reduce(&picture).unwrap();
+        assert!(thumbnail.iter().all(|mean| (230..=236).contains(mean)), "{thumbnail:?}");
+    }
+}
