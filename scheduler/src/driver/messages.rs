@@ -1,6 +1,6 @@
 //! What workers say, and the answers to it.
 
-use reel_common::{Epoch, Failure, PartIndex, TaskId};
+use reel_common::{Epoch, Failure, FailureClass, PartIndex, TaskId};
 use reel_proto::Malformed;
 use reel_proto::v1::{self, Verdict, scheduler_message, worker_message::Message};
 use reel_scheduler_core::{Accepted, Action, LossCause, Reply, TaskResult};
@@ -9,6 +9,7 @@ use super::Driver;
 use super::batch::Asker;
 use super::clock::millis;
 use super::fleet::LinkId;
+use crate::raft::ProposeError;
 use crate::scheduler::{Refused, Submitted};
 
 impl Driver {
@@ -97,20 +98,33 @@ impl Driver {
         }
     }
 
-    /// Tells whoever waits that nothing was done, or that it is not known.
-    pub(super) fn refuse(&mut self, asker: Asker, reason: &str) {
-        match asker {
-            Asker::Leader => {}
-            Asker::Submit(sender) => drop(sender.send(Err(Refused::Unavailable(reason.to_owned())))),
-            Asker::Cancel(_, sender) => drop(sender.send(Err(Refused::Unavailable(reason.to_owned())))),
-            // The agent asks again until it is answered.
-            Asker::Register(_) | Asker::Worker { .. } => {}
+    /// The entry of a command was not accepted. A worker's result that fits in no entry ends its attempt, since the
+    /// worker would send it for ever.
+    pub(super) fn on_refused(&mut self, asker: Asker, error: &ProposeError) {
+        match (asker, error) {
+            (Asker::Worker { link, request, task, .. }, ProposeError::TooLarge(_)) => {
+                let Some(epoch) = self.state.leases.get(&task).map(|lease| lease.epoch) else { return };
+                let failure = Failure::new(FailureClass::Failed, &error.to_string(), "");
+                let action = Action::FailAttempt { task, epoch, failure };
+                self.propose(action, Asker::Worker { link, request, task, ends: true });
+            }
+            (asker, ProposeError::TooLarge(_)) => refuse(asker, Refused::Request(error.to_string())),
+            (asker, _) => refuse(asker, Refused::Unavailable(error.to_string())),
         }
     }
 
     fn send_verdict(&mut self, link: LinkId, request: u64, verdict: Verdict) {
         let answer = v1::Answer { request, verdict: verdict.into() };
         self.fleet.send(link, scheduler_message::Message::Answer(answer));
+    }
+}
+
+/// Tells a client that nothing was done, or that it is not known. Workers ask again until they are answered.
+pub(super) fn refuse(asker: Asker, refused: Refused) {
+    match asker {
+        Asker::Submit(sender) => drop(sender.send(Err(refused))),
+        Asker::Cancel(_, sender) => drop(sender.send(Err(refused))),
+        Asker::Leader | Asker::Register(_) | Asker::Worker { .. } => {}
     }
 }
 

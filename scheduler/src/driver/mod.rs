@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep_until};
 use self::batch::{Asker, Batch};
 use self::clock::{Clock, millis};
 use self::fleet::{Fleet, LinkEvent};
+use self::messages::refuse;
 use self::views::Watchers;
 use crate::codec;
 use crate::config::SchedulerConfig;
@@ -296,7 +297,7 @@ impl Driver {
             Err(error) => {
                 tracing::warn!(%error, "an entry was not accepted");
                 for asker in askers {
-                    self.refuse(asker, &error.to_string());
+                    self.on_refused(asker, &error);
                 }
             }
         }
@@ -370,7 +371,7 @@ impl Driver {
         let reason = self.failure.borrow().clone().unwrap_or_else(|| "the scheduler has stopped".to_owned());
         let flying = self.in_flight.take().map(|(_, askers)| askers).unwrap_or_default();
         for asker in flying.into_iter().chain(self.batch.take_askers()) {
-            self.refuse(asker, &reason);
+            refuse(asker, Refused::Unavailable(reason.clone()));
         }
         self.requests.close();
         let Driver { raft, mut calls, mut state, .. } = self;

@@ -192,6 +192,25 @@ async fn a_folder_in_use_or_of_another_node_is_refused() {
     assert!(message.contains("belongs to node 1, this is node 2"), "{message}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_of_a_later_version_stops_the_start_with_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path()).await;
+    node.submit("1").await;
+    node.stop().await;
+    let (mut store, closed) = LogStore::open(dir.path(), 1).await.unwrap();
+    let last = store.get_log_state().await.unwrap().last_log_id.unwrap();
+    let unknown =
+        Entry { log_id: LogId::new_term_index(last.leader_id.term, last.index + 1), ..entry(0, 50) };
+    append(&mut store, vec![unknown.clone()]).await.unwrap();
+    store.save_committed(Some(unknown.log_id)).await.unwrap();
+    drop(store);
+    closed.await.unwrap();
+    let message = Raft::start(dir.path(), 1, spawn_owner().0).await.err().unwrap().to_string();
+    let expected = format!("log entry {} cannot be read by this program", unknown.log_id.index);
+    assert!(message.contains(&expected), "{message}");
+}
+
 struct Node {
     raft: Raft,
     owner: JoinHandle<FarmState>,

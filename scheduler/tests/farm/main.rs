@@ -7,12 +7,12 @@ mod worker;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use reel_common::{FailureClass, JobId, Stage};
+use reel_common::{FailureClass, IndexSummary, JobId, Stage};
 use reel_proto::v1::{self, Verdict};
 use reel_scheduler::{JobSpec, JobState, JobView, LeaseTimes, Refused, Scheduler, SchedulerConfig};
 use tempfile::TempDir;
 use tokio::sync::watch;
-use worker::{FakeWorker, PATIENCE, object, parts_of, stage_of};
+use worker::{FakeWorker, PATIENCE, index_summary, object, parts_of, stage_of};
 
 /// Frames of one part of the proxy profile at 24 frames per second.
 const PART: u64 = 288;
@@ -261,6 +261,20 @@ async fn a_crash_is_tried_again_after_a_wait_and_named_when_it_goes_on() {
 }
 
 #[tokio::test]
+async fn a_result_that_fits_in_no_entry_fails_its_attempt() {
+    let (_dir, scheduler) = start().await;
+    let (_, mut job) = submit(&scheduler, film("a")).await;
+    let mut worker = FakeWorker::register(&scheduler, "w1", 1, 1).await;
+    for _ in 0..3 {
+        let spec = worker.next_task().await;
+        let huge = IndexSummary { container: "x".repeat(300_000), ..index_summary(PART) };
+        worker.finish(&spec, Some(v1::commit_task::Result::Index(huge.into()))).await;
+    }
+    let reason = wait(&mut job, JobView::is_over).await.reason.unwrap();
+    assert!(reason.message.contains("fit in a log entry"), "{}", reason.message);
+}
+
+#[tokio::test]
 async fn an_idle_worker_takes_the_tail_of_a_stragglers_chunk() {
     let (_dir, scheduler) = start().await;
     let mut spec = film("a");
@@ -373,6 +387,8 @@ async fn wrong_submits_are_refused_with_what_is_wrong() {
     assert!(chunk.contains("chunk size"), "{chunk}");
     let output = refused(|spec| spec.output = "x".repeat(5000)).await;
     assert!(output.contains("is too long"), "{output}");
+    let huge = refused(|spec| spec.mezzanine = "x".repeat(300_000)).await;
+    assert!(huge.contains("fit in a log entry"), "{huge}");
 }
 
 #[tokio::test]
