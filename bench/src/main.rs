@@ -40,15 +40,22 @@ struct Args {
     work: PathBuf,
 }
 
-fn main() -> Result<ExitCode> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    run(&Args::parse()).unwrap_or_else(|error| {
+        // Nobody is left to be told when stderr cannot be written.
+        let _ = writeln!(std::io::stderr(), "error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(args: &Args) -> Result<ExitCode> {
     fs::create_dir_all(&args.work)?;
     let clip = match &args.clip {
         Some(path) => path.clone(),
         None => clip::make(&args.work, args.seconds)?,
     };
     let ladder = Ladder::of(&args.profile, &clip)?;
-    let results = measure(&args, &clip, &ladder)?;
+    let results = measure(args, &clip, &ladder)?;
     let text = results.table();
     std::io::stdout().write_all(text.as_bytes())?;
     let json = args.work.join("results.json");
