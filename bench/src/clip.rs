@@ -15,7 +15,8 @@ pub(crate) fn make(work: &Path, seconds: u32) -> Result<PathBuf> {
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("tests/media/big-buck-bunny-1080p.mp4");
     let part = work.join("clip-part.mp4");
-    let window = "crop=1840:1035:x='mod(floor(n/176)*29,80)':y='mod(floor(n/176)*17,45)',scale=1920:1080";
+    let window =
+        "crop=1840:1035:x='mod(floor(n/176)*29,80)':y='mod(floor(n/176)*17,45)',scale=1920:1080,setsar=1";
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-nostdin", "-y", "-stream_loop", "-1", "-i"]).arg(source);
     command.args(["-t", &seconds.to_string(), "-vf", window, "-c:v", "libx264", "-preset", "veryfast"]);

@@ -93,18 +93,21 @@ fn below(folder: &Path, name: &str) -> OsString {
 /// Size and shape of the picture, as ffprobe sees it.
 fn video_facts(clip: &Path) -> Result<VideoFacts> {
     let mut command = Command::new("ffprobe");
-    command.args(["-v", "error", "-of", "csv=p=0", "-select_streams", "v:0", "-show_entries"]);
-    let output = command.arg("stream=width,height").arg(clip).output()?;
-    let text = String::from_utf8(output.stdout)?;
-    let (width, height) =
-        text.trim().split_once(',').with_context(|| format!("no video in {}", clip.display()))?;
+    command.args(["-v", "error", "-of", "json", "-select_streams", "v:0", "-show_entries"]);
+    let output = command.arg("stream=width,height,sample_aspect_ratio").arg(clip).output()?;
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let stream = &json["streams"][0];
+    let size = |name: &str| stream[name].as_u64().and_then(|size| u32::try_from(size).ok());
+    let none = || format!("no video in {}", clip.display());
+    let aspect = stream["sample_aspect_ratio"].as_str().and_then(|text| text.split_once(':'));
+    let aspect = aspect.and_then(|(num, den)| Rational::new(num.parse().ok()?, den.parse().ok()?));
     Ok(VideoFacts {
         stream: 0,
         codec: String::new(),
         codec_profile: String::new(),
-        width: width.parse()?,
-        height: height.trim_end_matches(',').parse()?,
-        sample_aspect: Rational::whole(1),
+        width: size("width").with_context(none)?,
+        height: size("height").with_context(none)?,
+        sample_aspect: aspect.unwrap_or(Rational::whole(1)),
         rotation: 0,
         pixel_format: "yuv420p".to_owned(),
         interlaced: false,
