@@ -105,8 +105,18 @@ impl Results {
             mib(ffmpeg(each)),
             ratio(self.memory_ratio()),
         );
-        let read = |usage: &Usage| usage.source_bytes.map_or(f64::NAN, |bytes| bytes as f64);
-        line("read of the source", mib(reel(read)), mib(ffmpeg(read)), ratio(reel(read) / ffmpeg(read)));
+        let all = |usage: &Usage| usage.read_bytes as f64;
+        line(
+            "read: source, parts and pipes",
+            mib(reel(all)),
+            mib(ffmpeg(all)),
+            ratio(reel(all) / ffmpeg(all)),
+        );
+        if self.pairs.iter().all(|(reel, _)| reel.source_bytes.is_some()) {
+            let source = |usage: &Usage| usage.source_bytes.unwrap_or(0) as f64;
+            let share = ratio(reel(source) / ffmpeg(source));
+            line("read of the source", mib(reel(source)), mib(ffmpeg(source)), share);
+        }
         line("size of the source", mib(self.clip_bytes as f64), String::new(), String::new());
         for Rendition { name, reel, ffmpeg, .. } in &self.quality {
             let size = |quality: &Quality| format!("{:.0} KiB", quality.bytes as f64 / 1024.0);
