@@ -1,5 +1,5 @@
 //! Times the whole job against one ffmpeg command that makes the same ladder on the same cores: wall time, memory,
-//! bytes read of the source, size and quality. Fails where `reel` is behind its limits.
+//! bytes read, size and quality. Fails where `reel` is behind its limits.
 
 mod clip;
 mod ladder;
@@ -120,19 +120,13 @@ fn run_reel(args: &Args, clip: &Path, output: &Path) -> Result<Usage> {
     let mut command = std::process::Command::new(reel);
     command.arg("transcode").arg(clip).arg(output).args(["--quiet", "--profile", &args.profile]);
     command.arg("--home").arg(&home);
-    let mut usage = process::run(&mut command)?;
-    let report = fs::read(output.join("report.json")).context("reading report.json")?;
-    let report: serde_json::Value = serde_json::from_slice(&report)?;
-    usage.source_bytes = report["job"]["source_bytes_read"].as_u64();
-    Ok(usage)
+    process::run(&mut command)
 }
 
 fn run_ffmpeg(ladder: &Ladder, clip: &Path, output: &Path, coarser_milli: u32) -> Result<Usage> {
     remove(output)?;
     fs::create_dir_all(output)?;
-    let mut usage = process::run(&mut ladder.ffmpeg(clip, output, coarser_milli))?;
-    usage.source_bytes = Some(usage.read_bytes);
-    Ok(usage)
+    process::run(&mut ladder.ffmpeg(clip, output, coarser_milli))
 }
 
 fn remove(folder: &Path) -> Result<()> {

@@ -20,10 +20,9 @@ pub(crate) struct Usage {
     pub(crate) peak_bytes: u64,
     /// Runners that were at work at that moment; 0 for a program without runners.
     pub(crate) runners: u64,
-    /// Bytes that the tree read by system calls: files, pipes and sockets.
+    /// Bytes that the tree read by system calls: of ffmpeg, the source; of `reel`, the source, and its own parts and
+    /// messages again.
     pub(crate) read_bytes: u64,
-    /// Bytes read of the source alone, where they are known.
-    pub(crate) source_bytes: Option<u64>,
 }
 
 /// Runs `command` to its end. Fails when it fails.

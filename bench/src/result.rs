@@ -105,18 +105,9 @@ impl Results {
             mib(ffmpeg(each)),
             ratio(self.memory_ratio()),
         );
-        let all = |usage: &Usage| usage.read_bytes as f64;
-        line(
-            "read: source, parts and pipes",
-            mib(reel(all)),
-            mib(ffmpeg(all)),
-            ratio(reel(all) / ffmpeg(all)),
-        );
-        if self.pairs.iter().all(|(reel, _)| reel.source_bytes.is_some()) {
-            let source = |usage: &Usage| usage.source_bytes.unwrap_or(0) as f64;
-            let share = ratio(reel(source) / ffmpeg(source));
-            line("read of the source", mib(reel(source)), mib(ffmpeg(source)), share);
-        }
+        let read = |usage: &Usage| usage.read_bytes as f64;
+        let share = ratio(reel(read) / ffmpeg(read));
+        line("read of the source and own parts", mib(reel(read)), mib(ffmpeg(read)), share);
         line("size of the source", mib(self.clip_bytes as f64), String::new(), String::new());
         for Rendition { name, reel, ffmpeg, .. } in &self.quality {
             let size = |quality: &Quality| format!("{:.0} KiB", quality.bytes as f64 / 1024.0);
@@ -141,7 +132,7 @@ impl Results {
         let usage = |usage: &Usage| {
             json!({
                 "wall_s": usage.wall_s, "peak_bytes": usage.peak_bytes, "runners_at_peak": usage.runners,
-                "read_bytes": usage.read_bytes, "source_bytes_read": usage.source_bytes,
+                "read_bytes": usage.read_bytes,
             })
         };
         let quality = |quality: &Quality| json!({"bytes": quality.bytes, "psnr_y_db": quality.psnr, "ssim_y": quality.ssim});
