@@ -34,7 +34,7 @@ fn decoder_id(codec: &str) -> Option<ff::codec::Id> {
 pub(crate) enum Speed {
     /// One thread, every filter on: what is encoded.
     Exact,
-    /// Without the deblocking filter: for comparing pictures at low resolution only.
+    /// Without the deblocking filter where no other picture depends on it: for comparing pictures at low resolution.
     Rough,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn open_decoder(
         raw.idct_algo = ffi::FF_IDCT_SIMPLE;
         raw.err_recognition = ffi::AV_EF_CRCCHECK | ffi::AV_EF_BITSTREAM | ffi::AV_EF_BUFFER;
         if speed == Speed::Rough {
-            raw.skip_loop_filter = ffi::AVDiscard::AVDISCARD_ALL;
+            raw.skip_loop_filter = ffi::AVDiscard::AVDISCARD_NONREF;
         }
         if !setup.extradata.is_empty() {
             let padded = setup.extradata.len() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;

@@ -30,14 +30,8 @@ pub(crate) struct PartEncoder<'a> {
     segments_done: usize,
     kept: u64,
     complete: bool,
-    quality: Quality,
-}
-
-/// Sums of what the encoder says of its frames, in thousandths of a decibel and millionths.
-#[derive(Default)]
-struct Quality {
+    /// Sum of what the encoder says of its frames, in thousandths of a decibel.
     psnr_mdb: i64,
-    ssim_ppm: i64,
 }
 
 impl<'a> PartEncoder<'a> {
@@ -62,7 +56,7 @@ impl<'a> PartEncoder<'a> {
             segments_done: 0,
             kept: 0,
             complete: false,
-            quality: Quality::default(),
+            psnr_mdb: 0,
         })
     }
 
@@ -114,8 +108,7 @@ impl<'a> PartEncoder<'a> {
                 "x264 made no IDR of frame {frame}, where a segment begins"
             )));
         }
-        self.quality.psnr_mdb += (unit.psnr * 1000.0).round() as i64;
-        self.quality.ssim_ppm += (unit.ssim * 1_000_000.0).round() as i64;
+        self.psnr_mdb += (unit.psnr * 1000.0).round() as i64;
         self.kept += 1;
         self.segment.push((frame, unit));
         Ok(())
@@ -182,8 +175,7 @@ impl<'a> PartEncoder<'a> {
             first_pts: self.timeline.title_ticks(self.spec.start()),
             last_pts: self.timeline.title_ticks(self.spec.end - 1),
             timescale: self.timeline.timescale(),
-            psnr_mdb: self.quality.psnr_mdb / frames,
-            ssim_ppm: self.quality.ssim_ppm / frames,
+            psnr_mdb: self.psnr_mdb / frames,
             peak_segment_bps: peak.max().unwrap_or(0),
             ..Default::default()
         };

@@ -138,7 +138,6 @@ struct Rendition<'a> {
     peak_segment_bps: u64,
     /// Over all frames.
     psnr_db: f64,
-    ssim: f64,
     parts: Vec<Part>,
 }
 
@@ -153,7 +152,6 @@ struct Part {
     bytes: u64,
     sha256: String,
     psnr_db: f64,
-    ssim: f64,
 }
 
 #[derive(Serialize)]
@@ -297,10 +295,7 @@ fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::Renditi
     let records = || parts.iter().filter_map(|part| Some((part.part, part.renditions.get(number)?)));
     let total = |what: fn(&v1::RenditionPart) -> u64| records().map(|(_, record)| what(record)).sum();
     let frames: u64 = total(|record| record.frames);
-    let mean = |what: fn(&v1::RenditionPart) -> f64| {
-        let sum: f64 = records().map(|(_, record)| what(record) * record.frames as f64).sum();
-        sum / frames.max(1) as f64
-    };
+    let psnr: f64 = records().map(|(_, record)| psnr_db(record) * record.frames as f64).sum();
     Rendition {
         name: &first.rendition,
         width: first.width,
@@ -309,8 +304,7 @@ fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::Renditi
         frames,
         bytes: total(|record| record.artifact.as_ref().map_or(0, |artifact| artifact.size)),
         peak_segment_bps: records().map(|(_, record)| record.peak_segment_bps).max().unwrap_or(0),
-        psnr_db: mean(psnr_db),
-        ssim: mean(ssim),
+        psnr_db: psnr / frames.max(1) as f64,
         parts: records().map(|(index, record)| part(index, record)).collect(),
     }
 }
@@ -327,16 +321,11 @@ fn part(index: u32, record: &v1::RenditionPart) -> Part {
         bytes,
         sha256,
         psnr_db: psnr_db(record),
-        ssim: ssim(record),
     }
 }
 
 fn psnr_db(record: &v1::RenditionPart) -> f64 {
     record.psnr_mdb as f64 / 1e3
-}
-
-fn ssim(record: &v1::RenditionPart) -> f64 {
-    record.ssim_ppm as f64 / 1e6
 }
 
 fn track(record: &v1::AudioRecord) -> Track<'_> {
