@@ -56,8 +56,10 @@ fn a_tree_that_is_not_whole_is_refused_with_what_is_wrong() {
     refused(&|tree| std::fs::remove_file(segment(tree, 2)).unwrap(), "frames, the mezzanine has");
     refused(&|tree| assert!(std::fs::copy(segment(tree, 1), segment(tree, 2)).unwrap() > 0), "shows frame");
     refused(&|tree| std::fs::write(segment(tree, 2), b"<html>404</html>").unwrap(), "cannot be read");
-    refused(&|tree| std::fs::remove_dir_all(tree.join("video")).unwrap(), "holds no rendition");
+    refused(&|tree| std::fs::remove_dir_all(tree.join("video")).unwrap(), "lacks rendition");
     refused(&|tree| std::fs::remove_file(tree.join("audio/stereo/seg_00003.m4s")).unwrap(), "audio/stereo");
+    refused(&|tree| std::fs::remove_dir_all(tree.join("audio")).unwrap(), "lacks audio track");
+    refused(&|tree| std::fs::rename(tree.join("video/180p"), tree.join("video/90p")).unwrap(), "180p");
 }
 
 #[test]

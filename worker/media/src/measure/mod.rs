@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
-use reel_common::{AudioFacts, Rational};
-use reel_profiles::{DamageRule, Profile};
+use reel_common::{AudioFacts, Rational, VideoFacts};
+use reel_profiles::{AudioTrack, DamageRule, Profile, TrackSource};
 use reel_proto::v1;
 use reel_store::Source;
 
@@ -31,7 +31,7 @@ pub struct MeasureJob<'a> {
     pub source: &'a Source,
     /// Its index.
     pub index: &'a v1::Index,
-    /// Tells which sound of the mezzanine a track was made from, and whether damage was allowed.
+    /// Tells what the tree must hold, and whether damage was allowed.
     pub profile: &'a Profile,
     /// The tree: a staging folder, or a delivered output.
     pub tree: &'a Path,
@@ -41,11 +41,61 @@ pub struct MeasureJob<'a> {
 /// track sounds when the mezzanine does. The error names the first thing that does not hold.
 pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
     let timeline = Timeline::new(job.index)?;
-    let tree = Tree::read(job.tree)?;
+    let tracks = made_tracks(job)?;
+    let name = |track: &MadeTrack<'_>| track.track.name.clone();
+    let tree = Tree::read(job.tree, tracks.first().map(name).as_deref())?;
+    expect_streams("rendition", &tree.video, renditions(job)?)?;
+    expect_streams("audio track", &tree.audio, tracks.iter().map(name).collect())?;
     let renditions = prove_video(job, &timeline, &tree.video, progress)?;
-    let audio =
-        tree.audio.iter().map(|stream| prove_audio(job, &timeline, stream)).collect::<Result<_, _>>()?;
+    let prove = |stream| prove_audio(job, &timeline, stream, &tracks);
+    let audio = tree.audio.iter().map(prove).collect::<Result<_, _>>()?;
     Ok(v1::Proof { renditions, audio })
+}
+
+fn malformed(error: reel_proto::Malformed) -> MediaError {
+    MediaError::failed(error.to_string())
+}
+
+/// An audio track of the profile that there is sound for.
+struct MadeTrack<'a> {
+    track: &'a AudioTrack,
+    facts: AudioFacts,
+}
+
+fn made_tracks<'a>(job: &MeasureJob<'a>) -> Result<Vec<MadeTrack<'a>>, MediaError> {
+    let facts = job.index.audio.iter().cloned().map(AudioFacts::try_from);
+    let facts: Vec<AudioFacts> = facts.collect::<Result<_, _>>().map_err(malformed)?;
+    let made = job.profile.tracks(&facts).into_iter();
+    let track = |source: TrackSource| {
+        let track = job.profile.audio.get(source.track as usize)?;
+        Some(MadeTrack { track, facts: facts.get(source.source as usize)?.clone() })
+    };
+    Ok(made.filter_map(track).collect())
+}
+
+/// The names of the renditions that the profile makes of this mezzanine.
+fn renditions(job: &MeasureJob<'_>) -> Result<Vec<String>, MediaError> {
+    let facts = job.index.video.as_ref().and_then(|video| video.facts.clone()).unwrap_or_default();
+    let facts = VideoFacts::try_from(facts).map_err(malformed)?;
+    let ladder = job.profile.ladder(&facts).map_err(|error| MediaError::invalid(error.to_string()))?;
+    Ok(ladder.into_iter().map(|resolved| resolved.rendition.name).collect())
+}
+
+/// Refuses a tree that lacks a stream, or holds one that nobody asked for.
+fn expect_streams(kind: &str, streams: &[Stream], names: Vec<String>) -> Result<(), MediaError> {
+    let found = |name: &String| streams.iter().any(|stream| stream.name == *name);
+    if let Some(name) = names.iter().find(|name| !found(name)) {
+        return Err(MediaError::failed(format!("the output lacks {kind} {name}")));
+    }
+    match streams.iter().find(|stream| !names.contains(&stream.name)) {
+        None => Ok(()),
+        Some(stream) => {
+            let name = &stream.name;
+            Err(MediaError::failed(format!(
+                "the output holds {kind} {name}, which its profile does not make"
+            )))
+        }
+    }
 }
 
 /// Decodes the mezzanine once, from end to end, beside all renditions.
@@ -107,28 +157,16 @@ fn prove_audio(
     job: &MeasureJob<'_>,
     timeline: &Timeline,
     stream: &Stream,
+    tracks: &[MadeTrack<'_>],
 ) -> Result<v1::AudioProof, MediaError> {
-    let malformed = |error: reel_proto::Malformed| MediaError::failed(error.to_string());
-    let facts: Vec<AudioFacts> = job
-        .index
-        .audio
-        .iter()
-        .cloned()
-        .map(AudioFacts::try_from)
-        .collect::<Result<_, _>>()
-        .map_err(malformed)?;
-    let track = job.profile.audio.iter().position(|track| track.name == stream.name);
-    let made_from = job.profile.tracks(&facts);
-    let source = made_from.iter().find(|source| Some(source.track as usize) == track);
-    let facts = source.and_then(|source| facts.get(source.source as usize)).or(facts.first());
-    let facts = facts.ok_or_else(|| {
-        MediaError::failed(format!("audio/{} has no sound in the mezzanine to be held against", stream.name))
-    })?;
+    let made = tracks.iter().find(|made| made.track.name == stream.name);
+    let made =
+        made.ok_or_else(|| MediaError::failed(format!("nothing is known of track {}", stream.name)))?;
     let origin = job.index.video.as_ref().and_then(|video| video.origin).unwrap_or_default();
     let origin = Rational::try_from(origin).map_err(malformed)?;
-    let rate = track.map_or(48_000, |track| job.profile.audio[track].sample_rate);
+    let rate = made.track.sample_rate;
     let samples = sound::title_samples(timeline.duration(), rate);
-    let mut mezzanine = SoundReader::open(job.source, facts, origin, rate, 1)?;
+    let mut mezzanine = SoundReader::open(job.source, &made.facts, origin, rate, 1)?;
     let passages = Passages::pick(&mut mezzanine, samples)?;
     sound::prove(stream, &passages, samples, rate)
 }

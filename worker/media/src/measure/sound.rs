@@ -1,9 +1,10 @@
 //! The sound of the output against that of the mezzanine: complete, and nowhere later or earlier.
 
+use reel_cmaf::mov::TrackKind;
 use reel_common::Rational;
 use reel_proto::v1;
 
-use super::tree::{Joined, Stream};
+use super::tree::{CodedTrack, Joined, Stream};
 use crate::MediaError;
 use crate::audio::{Sound, SoundReader};
 
@@ -81,6 +82,7 @@ pub(super) fn prove(
     samples: u64,
     rate: u32,
 ) -> Result<v1::AudioProof, MediaError> {
+    CodedTrack::of_stream(stream, TrackKind::Audio)?;
     let carrier = &stream.carriers[0];
     let label = &carrier.label;
     let bytes = Joined::new(carrier.paths.clone())

@@ -85,6 +85,7 @@ impl Seek for Joined {
 }
 
 /// One way in which a stream lies in the tree: its segments, or a single file.
+#[derive(Clone)]
 pub(super) struct Carrier {
     /// The files, in order.
     pub(super) paths: Vec<PathBuf>,
@@ -105,31 +106,38 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Finds the streams by the layout of an output tree.
-    pub(super) fn read(root: &Path) -> Result<Self, MediaError> {
+    /// Finds the streams by the layout of an output tree. Single files carry the sound of `first_track`.
+    pub(super) fn read(root: &Path, first_track: Option<&str>) -> Result<Self, MediaError> {
         let unreadable =
             |error: io::Error| MediaError::invalid(format!("{} cannot be read: {error}", root.display()));
-        let mut video = segmented(&root.join("video")).map_err(unreadable)?;
-        let audio = segmented(&root.join("audio")).map_err(unreadable)?;
+        let mut tree = Tree {
+            video: segmented(&root.join("video")).map_err(unreadable)?,
+            audio: segmented(&root.join("audio")).map_err(unreadable)?,
+        };
         for path in sorted(root).map_err(unreadable)? {
-            let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            if path.extension().is_none_or(|extension| extension != "mp4") {
-                continue;
-            }
-            let label = format!("{name}.mp4");
-            let carrier = Carrier { paths: vec![path], label };
-            match video.iter_mut().find(|stream| stream.name == name) {
-                Some(stream) => stream.carriers.push(carrier),
-                None => video.push(Stream { name, carriers: vec![carrier] }),
+            if path.extension().is_some_and(|extension| extension == "mp4") {
+                tree.add_single_file(path, first_track)?;
             }
         }
-        if video.is_empty() {
-            return Err(MediaError::invalid(format!(
-                "{} holds no rendition: is it an output of reel?",
-                root.display()
-            )));
+        Ok(tree)
+    }
+
+    fn add_single_file(&mut self, path: PathBuf, first_track: Option<&str>) -> Result<(), MediaError> {
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let carrier = Carrier { label: format!("{name}.mp4"), paths: vec![path] };
+        let (_, movie) = carrier.movie()?;
+        if let (Some(_), Some(track)) = (movie.first(TrackKind::Audio), first_track) {
+            add_carrier(&mut self.audio, track, carrier.clone());
         }
-        Ok(Tree { video, audio })
+        add_carrier(&mut self.video, &name, carrier);
+        Ok(())
+    }
+}
+
+fn add_carrier(streams: &mut Vec<Stream>, name: &str, carrier: Carrier) {
+    match streams.iter_mut().find(|stream| stream.name == name) {
+        Some(stream) => stream.carriers.push(carrier),
+        None => streams.push(Stream { name: name.to_owned(), carriers: vec![carrier] }),
     }
 }
 
@@ -161,35 +169,65 @@ fn segmented(folder: &Path) -> io::Result<Vec<Stream>> {
     Ok(streams)
 }
 
-/// The video samples of a carrier.
-pub(super) struct VideoTrack {
-    pub(super) bytes: Joined,
+impl Carrier {
+    fn movie(&self) -> Result<(Joined, Movie), MediaError> {
+        let bytes = Joined::new(self.paths.clone()).map_err(|error| self.unreadable(&error))?;
+        let movie = Movie::read(&bytes).map_err(|error| self.unreadable(&error))?;
+        Ok((bytes, movie))
+    }
+
+    fn unreadable(&self, reason: &dyn std::fmt::Display) -> MediaError {
+        MediaError::failed(format!("{} of the output cannot be read: {reason}", self.label))
+    }
+}
+
+/// The coded samples of a carrier.
+pub(super) struct CodedTrack {
+    bytes: Joined,
     pub(super) label: String,
     pub(super) timescale: u32,
-    pub(super) avcc: Vec<u8>,
+    /// AVCDecoderConfigurationRecord or AudioSpecificConfig.
+    pub(super) config: Vec<u8>,
     /// In decode order; presentation times are relative to the presented beginning.
     pub(super) samples: Vec<Sample>,
 }
 
-impl VideoTrack {
-    pub(super) fn read(carrier: &Carrier) -> Result<Self, MediaError> {
-        let label = carrier.label.clone();
-        let bad = |reason: &dyn std::fmt::Display| {
-            MediaError::failed(format!("{label} of the output cannot be read: {reason}"))
-        };
-        let bytes = Joined::new(carrier.paths.clone()).map_err(|error| bad(&error))?;
-        let movie = Movie::read(&bytes).map_err(|error| bad(&error))?;
-        let track = movie.first(TrackKind::Video).ok_or_else(|| bad(&"it has no video track"))?;
-        let avcc = track.codec_config().ok_or_else(|| bad(&"it has no AVC configuration"))?.to_vec();
-        let timescale = track.timescale;
+impl CodedTrack {
+    /// Reads where the samples of the first track of a kind lie.
+    pub(super) fn read(carrier: &Carrier, kind: TrackKind) -> Result<Self, MediaError> {
+        let (bytes, movie) = carrier.movie()?;
+        let track = movie.first(kind).ok_or_else(|| carrier.unreadable(&"it lacks a track"))?;
+        let config =
+            track.codec_config().ok_or_else(|| carrier.unreadable(&"its codec is not set up"))?.to_vec();
         let mut samples = match movie.fragmented {
-            true => fragment_samples(&bytes).map_err(|error| bad(&error))?,
+            true => fragment_samples(&bytes).map_err(|error| carrier.unreadable(&error))?,
             false => track.samples.iter().collect(),
         };
         // The edit list says where presentation begins.
         let start = track.edits.iter().find_map(|edit| edit.media_time).unwrap_or(0);
         samples.iter_mut().for_each(|sample| sample.pts -= start);
-        Ok(VideoTrack { bytes, label: carrier.label.clone(), timescale, avcc, samples })
+        let (label, timescale) = (carrier.label.clone(), track.timescale);
+        Ok(CodedTrack { bytes, label, timescale, config, samples })
+    }
+
+    /// Refuses a stream whose carriers do not hold the same samples; gives the first of them.
+    pub(super) fn of_stream(stream: &Stream, kind: TrackKind) -> Result<Self, MediaError> {
+        let mut tracks = Vec::with_capacity(stream.carriers.len());
+        for carrier in &stream.carriers {
+            tracks.push(CodedTrack::read(carrier, kind)?);
+        }
+        if let [first, others @ ..] = tracks.as_slice()
+            && !others.is_empty()
+        {
+            let digest = first.digest()?;
+            for other in others {
+                if other.digest()? != digest {
+                    let (first, other) = (&first.label, &other.label);
+                    return Err(MediaError::failed(format!("{other} does not hold the samples of {first}")));
+                }
+            }
+        }
+        Ok(tracks.swap_remove(0))
     }
 
     /// Reads a sample's bytes.
@@ -203,7 +241,7 @@ impl VideoTrack {
     }
 
     /// A digest over all samples and their times in seconds, whatever carries them.
-    pub(super) fn digest(&self) -> Result<reel_common::Digest, MediaError> {
+    fn digest(&self) -> Result<reel_common::Digest, MediaError> {
         let mut digest = DigestWriter::default();
         for sample in &self.samples {
             let time = reel_common::Rational::new(sample.pts, self.timescale.into());

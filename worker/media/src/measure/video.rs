@@ -3,11 +3,12 @@
 use std::sync::mpsc;
 
 use ffmpeg_next as ff;
+use reel_cmaf::mov::TrackKind;
 use reel_common::DigestWriter;
 use reel_proto::v1;
 
 use super::thumbnail::{Reducer, Thumbnail, difference};
-use super::tree::{Stream, VideoTrack};
+use super::tree::{CodedTrack, Stream};
 use crate::MediaError;
 use crate::decode::{Speed, open_decoder};
 use crate::timeline::Timeline;
@@ -24,22 +25,8 @@ pub(super) fn prove(
     timeline: &Timeline,
     mezzanine: &mpsc::Receiver<Thumbnail>,
 ) -> Result<v1::RenditionProof, MediaError> {
-    let mut tracks = stream.carriers.iter().map(VideoTrack::read).collect::<Result<Vec<_>, _>>()?;
-    for track in &tracks {
-        check_times(track, timeline)?;
-    }
-    if let [first, others @ ..] = tracks.as_slice()
-        && !others.is_empty()
-    {
-        let digest = first.digest()?;
-        for other in others {
-            if other.digest()? != digest {
-                let (first, other) = (&first.label, &other.label);
-                return Err(MediaError::failed(format!("{other} does not hold the samples of {first}")));
-            }
-        }
-    }
-    let track = tracks.swap_remove(0);
+    let track = CodedTrack::of_stream(stream, TrackKind::Video)?;
+    check_times(&track, timeline)?;
     let mut comparison = Comparison::new(&track.label, timeline);
     let mut decoder = OutputDecoder::open(&track)?;
     while let Some(output) = decoder.next()? {
@@ -51,7 +38,7 @@ pub(super) fn prove(
 }
 
 /// Every frame of the title is there once, at its time.
-fn check_times(track: &VideoTrack, timeline: &Timeline) -> Result<(), MediaError> {
+fn check_times(track: &CodedTrack, timeline: &Timeline) -> Result<(), MediaError> {
     let (label, frames) = (&track.label, timeline.frames());
     if track.samples.len() as u64 != frames {
         return Err(MediaError::failed(format!(
@@ -76,17 +63,17 @@ fn check_times(track: &VideoTrack, timeline: &Timeline) -> Result<(), MediaError
 
 /// Decodes the output in presentation order.
 struct OutputDecoder<'a> {
-    track: &'a VideoTrack,
+    track: &'a CodedTrack,
     decoder: ff::decoder::Video,
     reducer: Reducer,
     next: usize,
 }
 
 impl<'a> OutputDecoder<'a> {
-    fn open(track: &'a VideoTrack) -> Result<Self, MediaError> {
+    fn open(track: &'a CodedTrack) -> Result<Self, MediaError> {
         let setup = v1::DecoderSetup {
             codec: "h264".to_owned(),
-            extradata: track.avcc.clone(),
+            extradata: track.config.clone(),
             reorder: 16,
             profile: ff::ffi::FF_PROFILE_UNKNOWN,
             level: ff::ffi::FF_LEVEL_UNKNOWN,
