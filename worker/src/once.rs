@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::child::{self, Notice, Notices, Reins, Start};
-use crate::publish::{Receipt, failure, publish_output, publish_part};
+use crate::publish::{Made, failure, publish_output, publish_part};
 use crate::spawner::Spawner;
 use crate::{scratch, wire};
 
@@ -132,10 +132,10 @@ impl Once {
         exit: &Exit,
     ) -> Result<RunnerResult, Failure> {
         let output = ending.unwrap_or_else(|| Err(classify(exit, wire::progress(self.heard))))?;
-        match publish_output(&self.store, &self.folder, &output).await? {
-            Receipt::Index(summary) => Ok(RunnerResult::Index(summary)),
-            Receipt::Nothing => Ok(RunnerResult::Parts(std::mem::take(&mut self.parts))),
-            Receipt::Object(artifact) => {
+        match publish_output(&self.store, &self.folder, &output).await?.made {
+            Made::Index(summary) => Ok(RunnerResult::Index(summary)),
+            Made::Nothing => Ok(RunnerResult::Parts(std::mem::take(&mut self.parts))),
+            Made::Object(artifact) => {
                 let bytes = self.store.object(artifact).await.map_err(failure)?;
                 Ok(RunnerResult::Object { artifact, bytes })
             }

@@ -14,7 +14,15 @@ use crate::scratch;
 
 /// What the commit of a task carries.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Receipt {
+pub(crate) struct Receipt {
+    pub(crate) made: Made,
+    /// What the runner read of the mezzanine, where it opened it.
+    pub(crate) source_bytes_read: Option<u64>,
+}
+
+/// What a task ended in.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Made {
     Index(Box<v1::IndexSummary>),
     Object(Artifact),
     Nothing,
@@ -48,16 +56,21 @@ pub(crate) async fn publish_output(
     folder: &Path,
     output: &v1::TaskFinished,
 ) -> Result<Receipt, Failure> {
+    let made = publish_made(store, folder, output).await?;
+    Ok(Receipt { made, source_bytes_read: output.source_bytes_read })
+}
+
+async fn publish_made(store: &Store, folder: &Path, output: &v1::TaskFinished) -> Result<Made, Failure> {
     let mut objects = Vec::new();
     for name in &output.object_files {
         objects.push(publish_file(store, folder, name).await?);
     }
     match &output.result {
-        None => Ok(Receipt::Nothing),
+        None => Ok(Made::Nothing),
         Some(task_finished::Result::Index(summary)) => {
             let named = summary.artifact.as_ref().and_then(|artifact| Artifact::try_from(artifact).ok());
             match objects.iter().any(|artifact| Some(*artifact) == named) {
-                true => Ok(Receipt::Index(Box::new(summary.clone()))),
+                true => Ok(Made::Index(Box::new(summary.clone()))),
                 false => Err(broken("the index is not the one that its summary names")),
             }
         }
@@ -67,7 +80,7 @@ pub(crate) async fn publish_output(
                 let file = scratch::file(folder, &recipe.scratch_file)?;
                 publish_recipe(store, &recipe.recipe_key, &file, &record).await?;
             }
-            publish_file(store, folder, name).await.map(Receipt::Object)
+            publish_file(store, folder, name).await.map(Made::Object)
         }
     }
 }

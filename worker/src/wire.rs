@@ -7,7 +7,7 @@ use reel_worker_core::{
     Event, Grant, Message, Payload, Progress, Request, RequestId, RunnerCommand, Running, Verdict,
 };
 
-use crate::publish::Receipt;
+use crate::publish::{Made, Receipt};
 
 /// The protobuf messages that pass through the core.
 #[derive(Debug)]
@@ -126,10 +126,11 @@ fn request(id: u64, request: Request<Receipt>) -> worker_message::Message {
             request: id,
             task: Some(task.into()),
             epoch,
-            result: match receipt {
-                Receipt::Index(summary) => Some(commit_task::Result::Index(*summary)),
-                Receipt::Object(artifact) => Some(commit_task::Result::Object(artifact.into())),
-                Receipt::Nothing => None,
+            source_bytes_read: receipt.source_bytes_read,
+            result: match receipt.made {
+                Made::Index(summary) => Some(commit_task::Result::Index(*summary)),
+                Made::Object(artifact) => Some(commit_task::Result::Object(artifact.into())),
+                Made::Nothing => None,
             },
         }),
         Request::FailAttempt { task, failure, .. } => To::FailAttempt(v1::FailAttempt {

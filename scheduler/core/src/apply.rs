@@ -52,7 +52,9 @@ impl FarmState {
                 let offer = commits::Offer { part, record, encoded, reused };
                 commits::on_commit_part(self, task, epoch, offer)
             }
-            Action::CommitTask { task, epoch, result } => commits::on_commit_task(self, task, epoch, result),
+            Action::CommitTask { task, epoch, result, source_bytes_read } => {
+                commits::on_commit_task(self, task, epoch, result, source_bytes_read)
+            }
             Action::FailAttempt { task, epoch, failure } => {
                 failures::on_fail_attempt(self, task, epoch, &failure)
             }
@@ -67,7 +69,13 @@ fn known_job(state: &mut FarmState, id: JobId) -> Result<&mut Job, Refusal> {
 }
 
 /// Ends the live attempt of a task: its epoch is dead, and what its chunk has left waits for another attempt.
-fn end_attempt(state: &mut FarmState, task: TaskId, outcome: Outcome, message: &str) -> Option<Lease> {
+fn end_attempt(
+    state: &mut FarmState,
+    task: TaskId,
+    outcome: Outcome,
+    message: &str,
+    source_bytes_read: Option<u64>,
+) -> Option<Lease> {
     let lease = state.leases.remove(&task)?;
     if let Some(tasks) = state.by_worker.get_mut(&lease.worker) {
         tasks.remove(&task);
@@ -87,6 +95,7 @@ fn end_attempt(state: &mut FarmState, task: TaskId, outcome: Outcome, message: &
         ended_ms,
         outcome,
         message: message[..message.floor_char_boundary(AttemptRecord::MAX_MESSAGE_BYTES)].to_owned(),
+        source_bytes_read,
     });
     if task.stage == Stage::Encode && !job.encode.settle_chunk(task.index) {
         job.tasks.remove(&(task.stage, task.index));
@@ -98,7 +107,7 @@ fn end_attempt(state: &mut FarmState, task: TaskId, outcome: Outcome, message: &
 fn close_job(state: &mut FarmState, id: JobId, end: JobState) {
     let running: Vec<TaskId> = state.leases_of_job(id).map(|(task, _)| task).collect();
     for task in running {
-        end_attempt(state, task, Outcome::Revoked, "");
+        end_attempt(state, task, Outcome::Revoked, "", None);
     }
     let Some(job) = state.jobs.get_mut(&id) else { return };
     job.state = end;

@@ -98,6 +98,8 @@ pub enum Action {
         epoch: Epoch,
         /// What it made.
         result: TaskResult,
+        /// Bytes of the mezzanine that it read; `None` where the stage does not open it.
+        source_bytes_read: Option<u64>,
     },
     /// Ends an attempt without its result.
     FailAttempt {

@@ -7,7 +7,7 @@ use reel_common::{Artifact, Epoch, Failure, FailureClass, JobId, PartIndex, Stag
 
 use crate::command::{Action, JobSpec, LossCause, Reply, TaskResult};
 use crate::state::{FarmState, JobState};
-use crate::testing::{Farm, FarmBuilder, index_summary, job_spec, plan_of, record_of};
+use crate::testing::{Farm, FarmBuilder, commit_task, index_summary, job_spec, plan_of, record_of};
 
 /// One thing that happens; numbers choose among what there is.
 #[derive(Clone, Debug)]
@@ -290,7 +290,7 @@ impl Onlooker {
             Stage::Encode => TaskResult::Parts,
             _ => TaskResult::Object(Artifact::of(b"object")),
         };
-        self.apply(Action::CommitTask { task, epoch, result });
+        self.apply(commit_task(task, epoch, result));
     }
 
     fn action(&self, step: Step) -> Option<Action> {
@@ -309,7 +309,7 @@ impl Onlooker {
             Step::CommitTask { attempt, object } => {
                 let (task, epoch) = self.attempt(attempt)?;
                 let object = object.then(|| TaskResult::Object(Artifact::of(b"object")));
-                Action::CommitTask { task, epoch, result: object.unwrap_or(TaskResult::Parts) }
+                commit_task(task, epoch, object.unwrap_or(TaskResult::Parts))
             }
             Step::Fail { attempt, class, damaged } => {
                 let (task, epoch) = self.attempt(attempt)?;
@@ -381,7 +381,7 @@ fn nonsense(step: Step) -> Action {
             encoded: u32::MAX,
             reused: u32::MAX,
         },
-        1 => Action::CommitTask { task, epoch, result: TaskResult::Parts },
+        1 => Action::CommitTask { task, epoch, result: TaskResult::Parts, source_bytes_read: Some(u64::MAX) },
         2 => Action::CutChunk { task, epoch, at_part: part },
         3 => Action::Grant { task, worker: WorkerId(epoch.0), parts: None, memory: u64::MAX },
         4 => Action::RetryTask { task },

@@ -64,6 +64,11 @@ pub(crate) fn record_of(part: u32) -> Artifact {
     Artifact::of(format!("record of part {part}").as_bytes())
 }
 
+/// Ends an attempt that has read 1,000 bytes of the mezzanine.
+pub(crate) fn commit_task(task: TaskId, epoch: Epoch, result: TaskResult) -> Action {
+    Action::CommitTask { task, epoch, result, source_bytes_read: Some(1_000) }
+}
+
 /// What a farm begins with.
 pub(crate) struct FarmBuilder {
     workers: Vec<(String, u32, u64)>,
@@ -111,7 +116,7 @@ impl FarmBuilder {
             let task = TaskId { job, stage: Stage::Index, index: 0 };
             let epoch = farm.grant(task, indexer.unwrap());
             let summary = Box::new(index_summary(plan.grid.frames()));
-            farm.ok(Action::CommitTask { task, epoch, result: TaskResult::Index(summary) });
+            farm.ok(commit_task(task, epoch, TaskResult::Index(summary)));
             farm.ok(Action::CommitPlan { job, plan: Box::new(plan) });
         }
         if let Some(worker) = indexer {
@@ -208,7 +213,7 @@ impl Farm {
             }
             stage => TaskResult::Object(Artifact::of(stage.name().as_bytes())),
         };
-        self.ok(Action::CommitTask { task, epoch, result });
+        self.ok(commit_task(task, epoch, result));
     }
 
     pub(crate) fn fail(&mut self, task: TaskId, epoch: Epoch, class: FailureClass, message: &str) -> Reply {

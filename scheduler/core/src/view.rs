@@ -224,6 +224,8 @@ pub struct JobHistory {
     pub renditions_encoded: u64,
     /// Renditions of parts that were found in the store.
     pub renditions_reused: u64,
+    /// Bytes of the mezzanine that were read, over all attempts that ended with their result.
+    pub source_bytes_read: u64,
 }
 
 /// An attempt that ended.
@@ -245,6 +247,8 @@ pub struct AttemptView {
     pub outcome: Outcome,
     /// The message of its failure.
     pub message: String,
+    /// Bytes of the mezzanine that it read, as in [`AttemptRecord`](crate::state::AttemptRecord).
+    pub source_bytes_read: Option<u64>,
 }
 
 /// Who made a part.
@@ -272,6 +276,7 @@ pub fn job_history(id: JobId, job: &Job) -> JobHistory {
         ended_ms: attempt.ended_ms,
         outcome: attempt.outcome,
         message: attempt.message.clone(),
+        source_bytes_read: attempt.source_bytes_read,
     });
     let parts = job.encode.committed.values().map(|part| PartView {
         worker: name(&part.worker),
@@ -288,6 +293,7 @@ pub fn job_history(id: JobId, job: &Job) -> JobHistory {
         parts_encoded_twice: job.parts_encoded_twice,
         renditions_encoded: job.renditions_encoded,
         renditions_reused: job.renditions_reused,
+        source_bytes_read: job.source_bytes_read,
     }
 }
 
@@ -455,5 +461,7 @@ mod tests {
         );
         assert_eq!(last.ended_ms - last.started_ms, 50);
         assert_eq!(history.attempts[0].task, task(1, Stage::Index, 0));
+        let read: Vec<_> = history.attempts.iter().map(|attempt| attempt.source_bytes_read).collect();
+        assert_eq!((read, history.source_bytes_read), (vec![Some(1_000), None], 1_000));
     }
 }

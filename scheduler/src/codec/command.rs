@@ -66,10 +66,11 @@ fn encode_task_action(action: &Action) -> Wire {
                 reused: *reused,
             })
         }
-        Action::CommitTask { task, epoch, result } => Wire::CommitTask(v1::CommitTask {
+        Action::CommitTask { task, epoch, result, source_bytes_read } => Wire::CommitTask(v1::CommitTask {
             task: wire_task(*task),
             epoch: epoch.0,
             result: encode_result(result),
+            source_bytes_read: *source_bytes_read,
         }),
         Action::FailAttempt { task, epoch, failure } => Wire::FailAttempt(v1::FailAttempt {
             task: wire_task(*task),
@@ -136,7 +137,8 @@ fn decode_attempt_action(action: Wire) -> Result<Action, Malformed> {
         }
         Wire::CommitTask(commit) => {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
-            Action::CommitTask { task, epoch, result: decode_result(commit.result)? }
+            let source_bytes_read = commit.source_bytes_read;
+            Action::CommitTask { task, epoch, result: decode_result(commit.result)?, source_bytes_read }
         }
         Wire::FailAttempt(fail) => {
             let (task, epoch) = attempt(fail.task, fail.epoch)?;

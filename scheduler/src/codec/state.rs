@@ -124,6 +124,7 @@ fn encode_job(id: JobId, job: &Job) -> v1::Job {
         renditions_encoded: job.renditions_encoded,
         renditions_reused: job.renditions_reused,
         reopenings: job.reopenings,
+        source_bytes_read: job.source_bytes_read,
     }
 }
 
@@ -153,6 +154,7 @@ fn decode_job(job: v1::Job) -> Result<(JobId, Job), Malformed> {
         renditions_encoded: job.renditions_encoded,
         renditions_reused: job.renditions_reused,
         reopenings: job.reopenings,
+        source_bytes_read: job.source_bytes_read,
     };
     Ok((JobId(job.id), decoded))
 }
@@ -305,6 +307,7 @@ fn encode_attempt(attempt: &AttemptRecord) -> v1::AttemptRecord {
         end: end.into(),
         class: class.into(),
         message: attempt.message.clone(),
+        source_bytes_read: attempt.source_bytes_read,
     }
 }
 
@@ -325,5 +328,6 @@ fn decode_attempt(attempt: v1::AttemptRecord) -> Result<AttemptRecord, Malformed
         ended_ms: attempt.ended_ms,
         outcome,
         message: attempt.message,
+        source_bytes_read: attempt.source_bytes_read,
     })
 }

@@ -175,7 +175,8 @@ fn parse(message: Message) -> Result<Request, Malformed> {
                 Some(v1::commit_task::Result::Object(object)) => TaskResult::Object(object.try_into()?),
                 None => TaskResult::Parts,
             };
-            let action = Action::CommitTask { task, epoch, result };
+            let source_bytes_read = commit.source_bytes_read;
+            let action = Action::CommitTask { task, epoch, result, source_bytes_read };
             Ok(Request { request: commit.request, task, ends: true, action })
         }
         Message::FailAttempt(fail) => {

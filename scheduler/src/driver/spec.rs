@@ -63,6 +63,7 @@ fn wire_history(history: JobHistory) -> v1::JobHistory {
         ended_ms: attempt.ended_ms,
         outcome: attempt.outcome.name().to_owned(),
         message: attempt.message,
+        source_bytes_read: attempt.source_bytes_read,
     });
     let parts = history.parts.into_iter().map(|part| v1::PartHistory {
         worker: part.worker,
@@ -79,5 +80,6 @@ fn wire_history(history: JobHistory) -> v1::JobHistory {
         parts_encoded_twice: history.parts_encoded_twice,
         renditions_encoded: history.renditions_encoded,
         renditions_reused: history.renditions_reused,
+        source_bytes_read: history.source_bytes_read,
     }
 }

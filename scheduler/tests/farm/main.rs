@@ -94,6 +94,8 @@ async fn deliver_is_told_who_did_what() {
     assert_eq!(history.attempts.len(), 5);
     assert!(history.attempts.iter().all(|attempt| attempt.worker == "w1" && attempt.outcome == "done"));
     assert_eq!(history.parts.len(), 1);
+    assert!(history.attempts.iter().all(|attempt| attempt.source_bytes_read == Some(100)));
+    assert_eq!(history.source_bytes_read, 500);
     worker.run(&spec, PART).await;
     wait(&mut job, JobView::is_over).await;
 }

@@ -143,7 +143,9 @@ impl FakeWorker {
         result: Option<v1::commit_task::Result>,
     ) -> Verdict {
         let (task, epoch) = (spec.task, spec.epoch);
-        self.ask(|request| Message::CommitTask(v1::CommitTask { request, task, epoch, result })).await
+        let source_bytes_read = Some(100);
+        let commit = |request| v1::CommitTask { request, task, epoch, result, source_bytes_read };
+        self.ask(|request| Message::CommitTask(commit(request))).await
     }
 
     pub(crate) async fn fail(&mut self, spec: &v1::TaskSpec, failure: v1::Failure) -> Verdict {

@@ -23,6 +23,7 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::AudioTask) -> Result<v1::TaskFin
     })
     .map_err(media)?;
     let mut finished = finished_with(attempt.leave("track.pb", &record.encode_to_vec())?);
+    finished.source_bytes_read = Some(source.bytes_read());
     if let Some(file) = file {
         let scratch_file = attempt.name_of(&file)?;
         finished.recipe_files.push(v1::RecipeFile { recipe_key: record.recipe_key, scratch_file });

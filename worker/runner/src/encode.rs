@@ -25,7 +25,10 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::EncodeTask) -> Result<v1::TaskFi
     reel_media::encode(&job, &mut events).map_err(media)?;
     match events.failed {
         Some(failure) => Err(failure),
-        None => Ok(v1::TaskFinished::default()),
+        None => {
+            let source_bytes_read = Some(source.bytes_read());
+            Ok(v1::TaskFinished { source_bytes_read, ..v1::TaskFinished::default() })
+        }
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn run(attempt: &Attempt) -> Result<v1::TaskFinished, Failure> {
     Ok(v1::TaskFinished {
         result: Some(v1::task_finished::Result::Index(summary)),
         object_files: vec![file],
+        source_bytes_read: Some(source.bytes_read()),
         ..v1::TaskFinished::default()
     })
 }

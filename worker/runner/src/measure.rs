@@ -16,5 +16,6 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::MeasureTask) -> Result<v1::TaskF
         MeasureJob { source: &source, index: &index, profile: &attempt.profile, tree: Path::new(&task.tree) };
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);
     let proof = reel_media::measure(&job, progress).map_err(media)?;
-    Ok(finished_with(attempt.leave("proof.pb", &proof.encode_to_vec())?))
+    let finished = finished_with(attempt.leave("proof.pb", &proof.encode_to_vec())?);
+    Ok(v1::TaskFinished { source_bytes_read: Some(source.bytes_read()), ..finished })
 }

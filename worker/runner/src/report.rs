@@ -75,6 +75,8 @@ struct Job<'a> {
     renditions_encoded: u64,
     renditions_reused: u64,
     parts_encoded_twice: u64,
+    /// Of the mezzanine, by all attempts that ended with their result.
+    source_bytes_read: u64,
     /// All that there were; of many only the newest are listed.
     attempts_total: u64,
     attempts: Vec<Attempt<'a>>,
@@ -91,6 +93,8 @@ struct Attempt<'a> {
     ended_ms: u64,
     outcome: &'a str,
     message: &'a str,
+    /// `null` for an attempt without a result, and for a stage that does not open the mezzanine.
+    source_bytes_read: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -242,6 +246,7 @@ fn job<'a>(sources: &Sources<'a>) -> Job<'a> {
         ended_ms: attempt.ended_ms,
         outcome: &attempt.outcome,
         message: &attempt.message,
+        source_bytes_read: attempt.source_bytes_read,
     });
     let parts = history.parts.iter().enumerate().map(|(part, made)| PartMade {
         part,
@@ -256,6 +261,7 @@ fn job<'a>(sources: &Sources<'a>) -> Job<'a> {
         renditions_encoded: history.renditions_encoded,
         renditions_reused: history.renditions_reused,
         parts_encoded_twice: history.parts_encoded_twice,
+        source_bytes_read: history.source_bytes_read,
         attempts_total: history.attempts_total,
         attempts: attempts.collect(),
         parts: parts.collect(),

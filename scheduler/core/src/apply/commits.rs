@@ -69,7 +69,13 @@ fn leave_other_chunk(state: &mut FarmState, task: TaskId, part: PartIndex) {
     }
 }
 
-pub(super) fn on_commit_task(state: &mut FarmState, task: TaskId, epoch: Epoch, result: TaskResult) -> Reply {
+pub(super) fn on_commit_task(
+    state: &mut FarmState,
+    task: TaskId,
+    epoch: Epoch,
+    result: TaskResult,
+    source_bytes_read: Option<u64>,
+) -> Reply {
     if state.live(task, epoch).is_none() {
         return answer_ended(state, task, epoch, Outcome::Done);
     }
@@ -80,7 +86,7 @@ pub(super) fn on_commit_task(state: &mut FarmState, task: TaskId, epoch: Epoch, 
         return Reply::Refused(Refusal::WrongResult(task));
     }
     note_progress(job, task);
-    end_attempt(state, task, Outcome::Done, "");
+    end_attempt(state, task, Outcome::Done, "", source_bytes_read);
     if task.stage == Stage::Deliver {
         close_job(state, task.job, JobState::Done);
     }
@@ -110,17 +116,13 @@ fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
 mod tests {
     use super::*;
     use crate::command::Action;
-    use crate::testing::{Farm, FarmBuilder, encode, plan_of, record_of, task};
+    use crate::testing::{Farm, FarmBuilder, commit_task, encode, plan_of, record_of, task};
 
     fn one_chunk_running() -> (Farm, TaskId, Epoch) {
         let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(6, 3, 1)).build();
         let worker = farm.worker("w");
         let epoch = farm.grant(encode(1, 0), worker);
         (farm, encode(1, 0), epoch)
-    }
-
-    fn commit_task(task: TaskId, epoch: Epoch, result: TaskResult) -> Action {
-        Action::CommitTask { task, epoch, result }
     }
 
     #[test]
@@ -230,6 +232,16 @@ mod tests {
         assert_eq!(deliver.stage, Stage::Deliver);
         let again = commit_task(task(1, Stage::Deliver, 0), deliver.epoch, TaskResult::Object(record_of(0)));
         assert_eq!(farm.apply(again), Reply::Duplicate(Accepted::Done));
+    }
+
+    #[test]
+    fn what_attempts_read_adds_up_and_a_resent_commit_counts_once() {
+        let (mut farm, chunk, epoch) = one_chunk_running();
+        farm.finish(chunk, epoch);
+        farm.apply(commit_task(chunk, epoch, TaskResult::Parts));
+        let read: Vec<_> = farm.job(1).attempts.iter().map(|attempt| attempt.source_bytes_read).collect();
+        assert_eq!(read, [Some(1_000), Some(1_000)], "index and encode");
+        assert_eq!(farm.job(1).source_bytes_read, 2_000);
     }
 
     #[test]

@@ -59,14 +59,14 @@ pub(super) fn on_expire_lease(state: &mut FarmState, task: TaskId, epoch: Epoch)
 
 /// Ends the live attempt of a task with nothing charged.
 pub(super) fn end_free(state: &mut FarmState, task: TaskId, class: FailureClass) {
-    end_attempt(state, task, Outcome::Failed(class), "");
+    end_attempt(state, task, Outcome::Failed(class), "", None);
 }
 
 /// Ends the live attempt of a task, charges the failure, and fails the job where the policy says so.
 pub(super) fn end_without_result(state: &mut FarmState, task: TaskId, failure: &Failure) {
     let hosts: BTreeSet<&str> = state.workers.values().map(|worker| worker.name.as_str()).collect();
     let hosts = hosts.len();
-    let Some(ended) = end_attempt(state, task, Outcome::Failed(failure.class), &failure.message) else {
+    let Some(ended) = end_attempt(state, task, Outcome::Failed(failure.class), &failure.message, None) else {
         return;
     };
     let now_ms = state.clock_ms;

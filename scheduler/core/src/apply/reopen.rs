@@ -27,7 +27,7 @@ pub(super) fn damage(state: &FarmState, task: TaskId, failure: &Failure) -> Opti
 /// Ends the attempt that found the damage, and takes back what is damaged; nothing is charged. A store that damages
 /// parts again and again fails the job.
 pub(super) fn on_damage(state: &mut FarmState, task: TaskId, damage: Damage, failure: &Failure) {
-    let Some(lease) = end_attempt(state, task, Outcome::Failed(failure.class), &failure.message) else {
+    let Some(lease) = end_attempt(state, task, Outcome::Failed(failure.class), &failure.message, None) else {
         return;
     };
     let Some(job) = state.jobs.get_mut(&task.job) else { return };
@@ -62,7 +62,7 @@ fn revoke_holders(state: &mut FarmState, id: JobId, parts: &BTreeSet<PartIndex>)
         .map(|(task, _)| task)
         .collect();
     for task in holders {
-        end_attempt(state, task, Outcome::Revoked, "");
+        end_attempt(state, task, Outcome::Revoked, "", None);
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::command::{Action, Reply, TaskResult};
     use crate::state::JobState;
-    use crate::testing::{Farm, FarmBuilder, encode, plan_of, task};
+    use crate::testing::{Farm, FarmBuilder, commit_task, encode, plan_of, task};
 
     /// A job of 8 parts and 2 tracks, of which all is committed and `stage` runs.
     fn up_to(stage: Stage) -> (Farm, Epoch) {
@@ -178,8 +178,7 @@ mod tests {
         }
         let epoch = farm.grant(task(1, Stage::Assemble, 0), worker);
         report(&mut farm, Stage::Assemble, epoch, &[1], &[]);
-        let late =
-            farm.apply(Action::CommitTask { task: encode(1, 0), epoch: chunk, result: TaskResult::Parts });
+        let late = farm.apply(commit_task(encode(1, 0), chunk, TaskResult::Parts));
         assert_eq!(late, Reply::Superseded);
         assert_eq!(farm.job(1).chunk(0), crate::testing::parts(1, 2));
         farm.run_to_end();

@@ -23,6 +23,8 @@ pub struct AttemptRecord {
     pub outcome: Outcome,
     /// The message of its failure, at most [`AttemptRecord::MAX_MESSAGE_BYTES`]; empty otherwise.
     pub message: String,
+    /// Bytes of the mezzanine that it read; `None` where it ended without its result, or had nothing to read.
+    pub source_bytes_read: Option<u64>,
 }
 
 impl AttemptRecord {

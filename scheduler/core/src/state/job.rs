@@ -114,6 +114,8 @@ pub struct Job {
     pub renditions_encoded: u64,
     /// Renditions found in the store, over all commits.
     pub renditions_reused: u64,
+    /// Bytes of the mezzanine that were read, over all attempts that ended with their result.
+    pub source_bytes_read: u64,
     /// How often damaged parts or tracks were reopened.
     pub reopenings: u32,
 }
@@ -148,6 +150,7 @@ impl Job {
             parts_encoded_twice: 0,
             renditions_encoded: 0,
             renditions_reused: 0,
+            source_bytes_read: 0,
             reopenings: 0,
         }
     }
@@ -230,8 +233,11 @@ impl Job {
         }
     }
 
-    /// Remembers an attempt that ended, and forgets the oldest beyond the limit.
+    /// Remembers an attempt that ended and what it read, and forgets the oldest beyond the limit.
     pub(crate) fn remember(&mut self, attempt: AttemptRecord) {
+        // A worker may say any number.
+        let read = attempt.source_bytes_read.unwrap_or(0);
+        self.source_bytes_read = self.source_bytes_read.saturating_add(read);
         self.attempts.push_back(attempt);
         if self.attempts.len() > Self::MAX_ATTEMPTS {
             self.attempts.pop_front();
@@ -269,9 +275,11 @@ mod tests {
                 ended_ms: 0,
                 outcome: Outcome::Done,
                 message: String::new(),
+                source_bytes_read: Some(10),
             });
         }
         assert_eq!((job.attempts.len(), job.attempts[0].epoch), (Job::MAX_ATTEMPTS, Epoch(6)));
+        assert_eq!(job.source_bytes_read, 100_050, "the forgotten ones count");
         assert!(job.ended_attempt(Stage::Encode, 0, Epoch(6)).is_some());
         assert!(job.ended_attempt(Stage::Encode, 0, Epoch(5)).is_none());
         assert!(job.ended_attempt(Stage::Encode, 1, Epoch(6)).is_none());

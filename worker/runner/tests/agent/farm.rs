@@ -36,6 +36,8 @@ pub(crate) struct Farm {
     pub(crate) to_agent: mpsc::Sender<v1::SchedulerMessage>,
     from_agent: mpsc::Receiver<v1::WorkerMessage>,
     pub(crate) parts: BTreeMap<u32, v1::CommitPart>,
+    /// Bytes of the mezzanine that the newest attempt of each stage said it read.
+    pub(crate) read: BTreeMap<v1::Stage, Option<u64>>,
     pub(crate) profile: String,
     epoch: u64,
     /// Kept for as long as its program may be started.
@@ -85,8 +87,9 @@ impl Farm {
         };
         let agent = Agent::start(config, WorkerLink { sender, receiver }).unwrap();
         let (agent, profile) = (Some(agent), quick_profile());
-        let parts = BTreeMap::new();
-        let mut farm = Farm { dir, agent, to_agent, from_agent, parts, profile, epoch: 100, script: None };
+        let (parts, read) = (BTreeMap::new(), BTreeMap::new());
+        let mut farm =
+            Farm { dir, agent, to_agent, from_agent, parts, read, profile, epoch: 100, script: None };
         match farm.receive().await {
             Message::Register(register) => assert_eq!((register.name.as_str(), register.slots), ("w1", 2)),
             other => panic!("{other:?} before the registration"),
@@ -168,6 +171,7 @@ impl Farm {
                     (request, None)
                 }
                 Message::CommitTask(commit) => {
+                    self.read.insert(commit.task.unwrap().stage(), commit.source_bytes_read);
                     (commit.request, Some(End::Committed(commit.result.map(Box::new))))
                 }
                 Message::FailAttempt(fail) => {

@@ -35,6 +35,8 @@ async fn up_to_delivery(farm: &mut Farm) -> v1::DeliverTask {
         submitted_ms: 1_000,
         parts: plan.parts.iter().map(|_| v1::PartHistory::default()).collect(),
         renditions_encoded: 6,
+        source_bytes_read: 7_000,
+        attempts: vec![v1::AttemptRecord { source_bytes_read: Some(4_000), ..v1::AttemptRecord::default() }],
         ..v1::JobHistory::default()
     });
     v1::DeliverTask { index, assembly: Some(assembly), proof: Some(proof), history }
@@ -46,12 +48,18 @@ async fn a_job_goes_through_all_stages_and_a_repeated_delivery_changes_nothing()
     let mezzanine = media("big-buck-bunny-720p-5.1.mp4");
     let deliver = up_to_delivery(&mut farm).await;
     assert!(!farm.output().exists());
+    for stage in [v1::Stage::Index, v1::Stage::Encode, v1::Stage::Audio, v1::Stage::Measure] {
+        assert!(farm.read[&stage].is_some_and(|bytes| bytes > 0), "{stage:?} says {:?}", farm.read[&stage]);
+    }
+    assert_eq!(farm.read[&v1::Stage::Assemble], None, "it does not open the mezzanine");
     let first = farm.object(&mezzanine, Work::Deliver(deliver.clone())).await;
 
     let text = fs::read(farm.output().join("report.json")).unwrap();
     assert_eq!(Artifact::try_from(first.clone()).unwrap(), Artifact::of(&text));
     let report: serde_json::Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(report["job"]["renditions_encoded"], 6);
+    assert_eq!(report["job"]["source_bytes_read"], 7_000);
+    assert_eq!(report["job"]["attempts"][0]["source_bytes_read"], 4_000);
     assert_eq!(report["renditions"][0]["frames"], 132);
     assert_eq!(report["renditions"][1]["parts"].as_array().unwrap().len(), farm.parts.len());
     assert_eq!(report["proof"]["renditions"][0]["frames"], 132);
