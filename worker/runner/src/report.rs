@@ -3,6 +3,7 @@
 //! Times are milliseconds since 1970, `pts` are ticks of `1/timescale`, PSNR is in decibels. The report is written
 //! once, when the title is delivered, and is the one file of a title that differs from run to run.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -58,6 +59,8 @@ impl Identity {
 struct Report<'a> {
     format: u32,
     made_by: &'static str,
+    /// Versions of what decodes and scales, on the host that delivered.
+    libraries: BTreeMap<&'static str, String>,
     job: Job<'a>,
     mezzanine: Mezzanine<'a>,
     profile: ProfileUsed<'a>,
@@ -213,6 +216,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
     let report = Report {
         format: FORMAT,
         made_by: concat!("reel ", env!("CARGO_PKG_VERSION")),
+        libraries: libraries(),
         job: job(sources),
         mezzanine: mezzanine(sources),
         profile: ProfileUsed {
@@ -230,6 +234,12 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
         .map_err(|error| crate::attempt::failed(&format!("the report cannot be written: {error}")))?;
     text.push(b'\n');
     Ok(text)
+}
+
+/// libav packs a version as `major << 16 | minor << 8 | micro` (`AV_VERSION_INT` of libavutil/version.h).
+fn libraries() -> BTreeMap<&'static str, String> {
+    let text = |version: u32| format!("{}.{}.{}", version >> 16, (version >> 8) & 0xFF, version & 0xFF);
+    reel_media::library_versions().into_iter().map(|(name, version)| (name, text(version))).collect()
 }
 
 fn job<'a>(sources: &Sources<'a>) -> Job<'a> {

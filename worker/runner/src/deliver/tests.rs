@@ -117,6 +117,20 @@ fn a_title_appears_whole_with_its_report() {
 }
 
 #[test]
+fn a_report_names_the_libraries_that_made_the_title() {
+    let place = Place::new();
+    place.deliver("one").unwrap();
+    let report = fs::read(place.output().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    for (name, number) in reel_media::library_versions() {
+        let text = report["libraries"][name].as_str().unwrap();
+        let fields: Vec<u32> = text.split('.').map(|field| field.parse().unwrap()).collect();
+        let [major, minor, micro] = fields[..] else { panic!("{name} {text}") };
+        assert_eq!(major << 16 | minor << 8 | micro, number, "{name} {text}");
+    }
+}
+
+#[test]
 fn an_empty_folder_and_an_earlier_title_are_replaced_and_nothing_stays_behind() {
     let mut place = Place::new();
     fs::create_dir(place.output()).unwrap();
