@@ -92,7 +92,8 @@ pub struct StageView {
     pub done: u32,
     /// Attempts that run.
     pub running: u32,
-    /// Frames (or bytes, for stages that count bytes) that are done, work in hand included.
+    /// Frames (or bytes, for stages that count bytes) that are done, work in hand included. For encode it never goes
+    /// back while the job is watched.
     pub frames_done: u64,
     /// Of so many; 0 where it is not known yet.
     pub frames_total: u64,

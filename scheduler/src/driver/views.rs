@@ -37,7 +37,10 @@ impl Watchers {
     /// Tells the watchers what has changed; forgets jobs that nobody watches any more and jobs that are over.
     pub(super) fn publish(&mut self, state: &FarmState, fleet: &Fleet) {
         self.jobs.retain(|id, sender| {
-            let Some(view) = view(state, fleet, *id).filter(|_| !sender.is_closed()) else { return false };
+            let Some(mut view) = view(state, fleet, *id).filter(|_| !sender.is_closed()) else {
+                return false;
+            };
+            keep_encoded_frames(&mut view, &sender.borrow());
             let open = !view.is_over();
             sender.send_if_modified(|current| {
                 let changed = *current != view;
@@ -139,29 +142,43 @@ fn stage_view(state: &FarmState, fleet: &Fleet, job: &Job, id: JobId, seen: &cor
     StageView { stage, total, done, running, frames_done, frames_total }
 }
 
-/// Frames of the title that are encoded, and all: committed parts whole, parts in hand by the share of the attempt.
+/// Frames of the title that are encoded, and all: those of committed parts, and of parts in hand those that are done.
 fn encode_frames(fleet: &Fleet, job: &Job, grid: &SegmentGrid, leases: &[(TaskId, &Lease)]) -> (u64, u64) {
-    let committed: u64 =
-        job.encode.committed.keys().map(|part| frames(grid, PartRange::new(part.0, part.0 + 1))).sum();
+    let committed: u64 = job.encode.committed.keys().map(|part| part_frames(grid, *part)).sum();
     let in_hand = leases.iter().filter_map(|(task, lease)| {
         let progress = fleet.progress(*task, lease.epoch)?;
-        let granted = lease.granted?;
-        let range = PartIndex(granted.start)..PartIndex(granted.end);
-        let counted: u64 = job
-            .encode
-            .committed
-            .range(range)
-            .map(|(part, _)| frames(grid, PartRange::new(part.0, part.0 + 1)))
-            .sum();
-        let all = frames(grid, granted);
-        let share =
-            u128::from(all) * u128::from(progress.frames_done) / u128::from(progress.frames_total.max(1));
-        Some(u64::try_from(share).unwrap_or(all).min(all).saturating_sub(counted))
+        // The chunk ends where its tail was cut off; what the attempt did of that is not its own any more.
+        let own = PartRange::new(lease.granted?.start, job.chunk(task.index)?.end);
+        Some(uncommitted_frames(job, grid, own, progress.frames_done))
     });
     ((committed + in_hand.sum::<u64>()).min(grid.frames()), grid.frames())
 }
 
-fn frames(grid: &SegmentGrid, parts: PartRange) -> u64 {
+/// How many of the first `done` frames of `own` no commit covers. An attempt counts from its first part on, parts that
+/// are committed meanwhile included.
+fn uncommitted_frames(job: &Job, grid: &SegmentGrid, own: PartRange, done: u64) -> u64 {
+    let (mut left, mut in_hand) = (done, 0);
+    for part in own.parts().take_while(|part| part.0 < grid.parts()) {
+        let of_part = part_frames(grid, part).min(left);
+        left -= of_part;
+        in_hand += if job.encode.committed.contains_key(&part) { 0 } else { of_part };
+        if left == 0 {
+            break;
+        }
+    }
+    in_hand
+}
+
+fn part_frames(grid: &SegmentGrid, part: PartIndex) -> u64 {
     let start = |part: u32| grid.segment_start(u64::from(part) * u64::from(grid.segments_per_part()));
-    start(parts.end).saturating_sub(start(parts.start))
+    start(part.0 + 1).saturating_sub(start(part.0))
+}
+
+/// A job that loses an attempt loses its frames in hand; its watchers are shown no fewer than before.
+fn keep_encoded_frames(view: &mut JobView, before: &JobView) {
+    let encode = |stage: &&StageView| stage.stage == Stage::Encode;
+    let shown = before.stages.iter().find(encode).map_or(0, |stage| stage.frames_done);
+    for stage in view.stages.iter_mut().filter(|stage| stage.stage == Stage::Encode) {
+        stage.frames_done = stage.frames_done.max(shown);
+    }
 }

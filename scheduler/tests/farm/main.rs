@@ -329,8 +329,7 @@ async fn heartbeats_show_in_the_view_and_foreign_attempts_are_revoked() {
     let mut worker = FakeWorker::register(&scheduler, "w1", 1, 1).await;
     let spec = worker.run_until(v1::Stage::Encode, 4 * PART).await;
     worker.commit_part(&spec, 0).await;
-    let progress = v1::Progress { frames_done: 50, frames_total: 100, part: Some(1) };
-    let running = v1::RunningAttempt { task: spec.task, epoch: spec.epoch, progress: Some(progress) };
+    let running = encoding(&spec, 2 * PART, 1);
     let foreign = v1::RunningAttempt { epoch: spec.epoch + 100, ..running };
     worker.beat(1, vec![running]).await;
     let view = wait(&mut job, |view| view.running.iter().any(|attempt| attempt.part == Some(1))).await;
@@ -339,6 +338,52 @@ async fn heartbeats_show_in_the_view_and_foreign_attempts_are_revoked() {
     assert_eq!((encode.frames_done, encode.frames_total), (2 * PART, 4 * PART));
     worker.beat(2, vec![foreign]).await;
     assert_eq!(worker.wait_revoked().await.epoch, spec.epoch + 100);
+}
+
+/// A heartbeat's line of an attempt that has done so many frames and is at `part`.
+fn encoding(spec: &v1::TaskSpec, frames_done: u64, part: u32) -> v1::RunningAttempt {
+    let frames_total = parts_of(spec).len() as u64 * PART;
+    let progress = v1::Progress { frames_done, frames_total, part: Some(part) };
+    v1::RunningAttempt { task: spec.task, epoch: spec.epoch, progress: Some(progress) }
+}
+
+/// Frames of the encode stage once the attempts that run have told all of `told`, in task order.
+async fn frames_after(job: &mut watch::Receiver<JobView>, committed: u32, told: &[u64]) -> u64 {
+    let view = wait(job, |view| {
+        let heard: Vec<_> = view.running.iter().map(|attempt| attempt.frames_done).collect();
+        view.parts_committed == committed && heard == told
+    });
+    view.await.stages.iter().find(|stage| stage.stage == Stage::Encode).unwrap().frames_done
+}
+
+#[tokio::test]
+async fn frames_done_never_go_back_when_a_tail_is_cut_and_the_part_in_hand_commits() {
+    let (_dir, scheduler) = start().await;
+    let (_, mut job) = submit(&scheduler, JobSpec { chunk_parts: Some(3), ..film("a") }).await;
+    let mut first = FakeWorker::register(&scheduler, "first", 1, 1).await;
+    let spec = first.run_until(v1::Stage::Encode, 720).await;
+    assert_eq!(parts_of(&spec), [0, 1, 2]);
+    first.beat(1, vec![encoding(&spec, 357, 1)]).await;
+    assert_eq!(frames_after(&mut job, 0, &[357]).await, 357);
+
+    let mut second = FakeWorker::register(&scheduler, "second", 1, 1).await;
+    assert_eq!(first.wait_cut().await.first_part_given_away, 2);
+    let tail = second.next_task().await;
+    // A runner that opens a part says for a moment that it is at its end of the last one.
+    first.beat(2, vec![encoding(&spec, 288, 0)]).await;
+    assert_eq!(frames_after(&mut job, 0, &[288, 0]).await, 357);
+    first.commit_part(&spec, 0).await;
+    assert_eq!(frames_after(&mut job, 1, &[288, 0]).await, 357);
+    first.beat(3, vec![encoding(&spec, 400, 1)]).await;
+    assert_eq!(frames_after(&mut job, 1, &[400, 0]).await, 400, "committed frames count once");
+    second.beat(1, vec![encoding(&tail, 72, 2)]).await;
+    assert_eq!(frames_after(&mut job, 1, &[400, 72]).await, 472);
+    first.beat(4, vec![encoding(&spec, 600, 2)]).await;
+    assert_eq!(frames_after(&mut job, 1, &[600, 72]).await, 648, "what was given away is not counted");
+    first.hand_back(&spec).await;
+    assert_eq!(frames_after(&mut job, 1, &[72]).await, 648, "the frames of part 1 are lost");
+    second.run(&tail, 720).await;
+    assert_eq!(frames_after(&mut job, 2, &[0]).await, 648);
 }
 
 #[tokio::test]
