@@ -27,9 +27,9 @@ demo: packages
 	@echo "and prove it with"
 	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
 
-# Two commands, so that every program that the tests start is built first, whichever test is chosen to run.
+# Two commands: the tests start the programs of other crates, which nextest alone does not always build.
 test: packages nextest
-	cargo build --locked --workspace --bins
+	cargo build --locked --workspace --bins --tests
 	cargo nextest run --locked --workspace
 
 bench: packages
