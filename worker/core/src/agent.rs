@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reel_common::{Epoch, Failure, FailureClass, PartIndex};
 
 use crate::attempt::{Attempt, Ending, Publishing, Runner};
-use crate::exit::{classify, evidence};
+use crate::exit::{classify, evidence_of_known};
 use crate::outbox::{MAX_UNANSWERED, Outbox};
 use crate::scheduler::{Drain, Membership};
 use crate::{Action, Event, Exit, Message, Payload, Progress, Request, RunnerCommand};
@@ -247,7 +247,7 @@ fn on_exited<P: Payload>(attempt: &mut Attempt<P>, exit: &Exit) {
     match &mut attempt.ending {
         Ending::Open => attempt.ending = Ending::Fail(classify(exit, attempt.progress)),
         Ending::Fail(failure) if failure.evidence.is_empty() => {
-            failure.evidence = evidence(exit, attempt.progress);
+            failure.evidence = evidence_of_known(exit, attempt.progress);
         }
         _ => {}
     }

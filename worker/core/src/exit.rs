@@ -56,8 +56,17 @@ pub fn classify(exit: &Exit, progress: Progress) -> Failure {
     Failure::new(class, &message, &evidence(exit, progress))
 }
 
+/// What was seen of a runner whose failure is known. One that told it and ended in good order has nothing to add but its
+/// stderr; one that was killed or crashed has how it ended, too.
+pub(crate) fn evidence_of_known(exit: &Exit, progress: Progress) -> String {
+    match exit.how {
+        HowEnded::Status(0) => end_of(exit.stderr.trim(), Failure::MAX_EVIDENCE_BYTES).to_owned(),
+        _ => evidence(exit, progress),
+    }
+}
+
 /// What was seen, within the limit of a failure's evidence: the head is kept, then as much of stderr as fits.
-pub(crate) fn evidence(exit: &Exit, progress: Progress) -> String {
+fn evidence(exit: &Exit, progress: Progress) -> String {
     let how = match &exit.how {
         HowEnded::Status(status) => format!("exit status {status}"),
         HowEnded::Signal(signal) => format!("killed by {}", signal_name(*signal)),
@@ -66,8 +75,13 @@ pub(crate) fn evidence(exit: &Exit, progress: Progress) -> String {
     let part = progress.part.map_or(String::new(), |part| format!(", in part {part}"));
     let mut text = format!("{how}; last progress {} of {}{part}\n", progress.done, progress.total);
     let room = Failure::MAX_EVIDENCE_BYTES.saturating_sub(text.len());
-    text.push_str(&exit.stderr[exit.stderr.ceil_char_boundary(exit.stderr.len().saturating_sub(room))..]);
+    text.push_str(end_of(&exit.stderr, room));
     text
+}
+
+/// The end of `text`, at most `room` bytes.
+fn end_of(text: &str, room: usize) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(room))..]
 }
 
 /// `SIGSEGV (11)`; numbers as on Linux for x86 and ARM.
@@ -128,6 +142,17 @@ mod tests {
         let crash = failure(HowEnded::Signal(11), &"é".repeat(5000));
         assert!(crash.evidence.starts_with("killed by SIGSEGV (11)"), "{}", crash.evidence);
         assert!(crash.evidence.len() <= Failure::MAX_EVIDENCE_BYTES);
+    }
+
+    #[test]
+    fn a_runner_that_told_its_failure_adds_its_stderr_alone() {
+        let seen = |how, stderr: &str| {
+            evidence_of_known(&Exit { how, stderr: stderr.to_owned() }, Progress::default())
+        };
+        assert_eq!(seen(HowEnded::Status(0), " \n"), "");
+        assert_eq!(seen(HowEnded::Status(0), "moov atom not found\n"), "moov atom not found");
+        assert_eq!(seen(HowEnded::Status(0), &"é".repeat(5000)).len(), Failure::MAX_EVIDENCE_BYTES);
+        assert_eq!(seen(HowEnded::Signal(9), ""), "killed by SIGKILL (9); last progress 0 of 0\n");
     }
 
     #[test]

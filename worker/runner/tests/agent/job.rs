@@ -119,6 +119,7 @@ async fn a_wrong_mezzanine_fails_its_attempt_as_invalid_with_the_reason() {
         let End::Failed(failure) = farm.end().await else { panic!("it was taken") };
         assert_eq!(failure.class, reel_common::FailureClass::Invalid, "{failure:?}");
         assert!(failure.message.contains(reason), "{failure:?}");
+        assert!(!failure.evidence.contains("last progress"), "{failure:?}");
     }
 }
 
