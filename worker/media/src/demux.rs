@@ -15,7 +15,7 @@ use crate::MediaError;
 const CONTAINERS: &str =
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mxf,mpegts,mpeg,mpegvideo,avi,gxf,ivf,nut,h264,hevc";
 /// libav's buffer between its parser and the source.
-const BUFFER_BYTES: usize = 128 * 1024;
+const BUFFER_BYTES: usize = 32 * 1024;
 
 /// An open container.
 pub(crate) struct Demuxer {
@@ -41,7 +41,8 @@ impl Demuxer {
         options.set("format_whitelist", CONTAINERS);
         let input = ff::format::input_from_stream(stream, None, Some(options)).map_err(|error| {
             let reason = match error {
-                ff::Error::InvalidData => "it is no media file, or it is damaged or incomplete".to_owned(),
+                ff::Error::InvalidData => "it is no media file, or it is damaged or incomplete; look at it with ffprobe, or deliver it again"
+                    .to_owned(),
                 other => other.to_string(),
             };
             MediaError::invalid(format!("{place} cannot be opened: {reason}"))

@@ -276,7 +276,7 @@ impl Drop for Encoder {
 }
 
 /// The version of x264 that the settings were compiled for.
-pub(crate) fn version() -> &'static str {
+pub fn version() -> &'static str {
     CStr::from_bytes_until_nul(x264::X264_POINTVER)
         .ok()
         .and_then(|text| text.to_str().ok())

@@ -17,6 +17,7 @@ mod timeline;
 pub use audio::{AudioJob, audio};
 pub use encode::{EncodeEvents, EncodeJob, encode};
 pub use error::MediaError;
+pub use h264::version as x264_version;
 pub use index::index;
 pub use measure::{MeasureJob, measure};
 pub use recipe::library_versions;

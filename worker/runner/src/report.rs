@@ -236,10 +236,11 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
-/// libav packs a version as `major << 16 | minor << 8 | micro` (`AV_VERSION_INT` of libavutil/version.h).
+/// libav packs a version number as `major << 16 | minor << 8 | micro` (`AV_VERSION_INT` of libavutil/version.h).
 fn libraries() -> BTreeMap<&'static str, String> {
     let text = |version: u32| format!("{}.{}.{}", version >> 16, (version >> 8) & 0xFF, version & 0xFF);
-    reel_media::library_versions().into_iter().map(|(name, version)| (name, text(version))).collect()
+    let libav = reel_media::library_versions().into_iter().map(|(name, version)| (name, text(version)));
+    libav.chain([("x264", reel_media::x264_version().to_owned())]).collect()
 }
 
 fn job<'a>(sources: &Sources<'a>) -> Job<'a> {
