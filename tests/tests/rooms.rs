@@ -161,10 +161,20 @@ fn unsafe_code_stands_in_the_media_room_alone() {
 }
 
 #[test]
-fn the_map_names_every_room() {
+fn the_map_names_every_room_and_what_it_uses() {
     let map = std::fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
-    for package in Graph::read().metadata.workspace_packages() {
+    let graph = Graph::read();
+    for package in graph.metadata.workspace_packages() {
         let folder = package.manifest_path.parent().unwrap().strip_prefix(workspace()).unwrap();
-        assert!(map.contains(&format!("`{folder}`")), "ARCHITECTURE.md does not name {folder}");
+        let row = map.lines().find(|line| line.starts_with(&format!("| `{folder}` |")));
+        let row = row.unwrap_or_else(|| panic!("ARCHITECTURE.md does not name {folder}"));
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let told: BTreeSet<&str> = cell.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let used = graph.names(&graph.uses[&package.id]).into_iter();
+        // A core belongs to its shell and is named `core` there.
+        let used = used.filter_map(|name| name.strip_prefix("reel-")).filter(|name| *name != "common");
+        let used: BTreeSet<&str> =
+            used.map(|name| if name.ends_with("-core") { "core" } else { name }).collect();
+        assert_eq!(told, used, "{folder}");
     }
 }
