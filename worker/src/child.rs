@@ -139,6 +139,10 @@ pub(crate) fn prepare(mut start: Start, notices: Notices) -> (Reins, Runner) {
     (reins, Runner { start, notices, commands, hear, killed })
 }
 
+/// Keeps glibc's mathematics, which encoders call, from using fused multiplication where the processor has it: it
+/// rounds differently, and the same part would have other bytes on another host.
+const PORTABLE_ARITHMETIC: &str = "glibc.cpu.hwcaps=-FMA,-FMA4";
+
 fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
     let mut command = Command::new(program);
     let inherited = std::env::vars_os().filter(|(name, _)| {
@@ -152,6 +156,7 @@ fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
         .arg(memory_bytes.to_string())
         .env_clear()
         .envs(inherited)
+        .env("GLIBC_TUNABLES", PORTABLE_ARITHMETIC)
         .current_dir(scratch)
         .process_group(0)
         .stdin(Stdio::piped())

@@ -20,6 +20,12 @@ pub(crate) fn check_decoder(codec: &str) -> Result<(), String> {
     })
 }
 
+/// The decoder that libav picks for a codec.
+pub(crate) fn decoder_name(codec: &str) -> String {
+    let decoder = decoder_id(codec).and_then(ff::decoder::find);
+    decoder.map(|decoder| decoder.name().to_owned()).unwrap_or_default()
+}
+
 fn decoder_id(codec: &str) -> Option<ff::codec::Id> {
     let name = CString::new(codec).ok()?;
     // SAFETY: the name ends in zero; the function returns a static descriptor or null.
@@ -138,6 +144,8 @@ impl<'a> FrameReader<'a> {
             video.decoder.as_ref().ok_or_else(|| MediaError::failed("the index has no decoder setup"))?;
         let decoder = open_decoder(setup, video.facts.as_ref(), speed)?;
         let packets = PacketReader::new(source, index, timeline, timeline.packets_for(start, end))?;
+        // What stands in for a damaged frame must not depend on where else decoding might have begun.
+        let start = if damage == DamageRule::Refuse { start } else { timeline.decodable_before(start) };
         Ok(FrameReader {
             source,
             timeline,
@@ -195,8 +203,8 @@ impl<'a> FrameReader<'a> {
             let mut picture = ff::frame::Video::empty();
             match self.decoder.receive_frame(&mut picture) {
                 Ok(()) => {
-                    let number =
-                        picture.timestamp().or(picture.pts()).and_then(|pts| self.timeline.frame_at(pts));
+                    // Never libav's best guess, which may turn to decode times.
+                    let number = picture.pts().and_then(|pts| self.timeline.frame_at(pts));
                     let wanted = number.filter(|number| (self.next..self.end).contains(number));
                     if let Some(number) = wanted.filter(|_| !is_damaged(&picture)) {
                         return Ok(Some((number, picture)));

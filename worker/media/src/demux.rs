@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::io::{Read, Seek};
+use std::ptr;
 
 use ffmpeg_next as ff;
 use ffmpeg_next::ffi;
@@ -21,12 +22,22 @@ const BUFFER_BYTES: usize = 32 * 1024;
 pub(crate) struct Demuxer {
     pub(crate) input: ff::format::context::Input,
     pub(crate) container: String,
+    /// The mezzanine, unless it is a file of ours that is read.
+    source: Option<Source>,
 }
 
 impl Demuxer {
     /// Opens a source and lets libav read as much of it as it takes to know the streams.
     pub(crate) fn open(source: &Source) -> Result<Self, MediaError> {
-        Self::open_reader(source.reader(), source.location())
+        let opened = Self::open_reader(source.reader(), source.location());
+        // What libav makes of a failed read is its guess; the source knows.
+        check(Some(source))?;
+        Ok(Demuxer { source: Some(source.clone()), ..opened? })
+    }
+
+    /// Whether all reads so far have succeeded: libav takes some failed ones for the end of the file.
+    pub(crate) fn check_source(&self) -> Result<(), MediaError> {
+        check(self.source.as_ref())
     }
 
     /// The same for anything that can be read and sought; `place` is its name in messages.
@@ -48,7 +59,7 @@ impl Demuxer {
             MediaError::invalid(format!("{place} cannot be opened: {reason}"))
         })?;
         let container = input.format().name().to_owned();
-        Ok(Demuxer { input, container })
+        Ok(Demuxer { input, container, source: None })
     }
 
     /// Makes libav skip all streams but one.
@@ -74,9 +85,22 @@ impl Demuxer {
     }
 }
 
+fn check(source: Option<&Source>) -> Result<(), MediaError> {
+    match source.and_then(Source::failure) {
+        Some(reason) => Err(MediaError::failed(reason)),
+        None => Ok(()),
+    }
+}
+
 /// Quiets libav: what it says on stderr becomes evidence of a failure, so only errors pass.
 pub(crate) fn start_libav() {
     ff::log::set_level(ff::log::Level::Error);
+}
+
+/// The release of FFmpeg that is linked, as its builders name it.
+pub(crate) fn ffmpeg_version() -> String {
+    // SAFETY: a static string that ends in zero.
+    unsafe { text(ffi::av_version_info()) }
 }
 
 /// The codec parameters of a stream, copied out of libav's structure.
@@ -157,16 +181,20 @@ fn aspect(ratio: ffi::AVRational) -> Option<Rational> {
     (ratio > Rational::ZERO).then_some(ratio)
 }
 
-/// H.273 code points; libav uses the standard's own numbers.
+/// H.273 code points; libav uses the standard's own numbers, and passes on whatever number a stream holds.
 fn colour(raw: &ffi::AVCodecParameters) -> Colour {
     let byte = |number: i32| u8::try_from(number).unwrap_or(2);
+    // SAFETY: the fields are C enums of the size of an int, read as such because a stream may hold a value that the
+    // Rust enum does not know.
+    let number = |field: *const i32| unsafe { field.read() };
     Colour {
-        primaries: byte(raw.color_primaries as i32),
-        transfer: byte(raw.color_trc as i32),
-        matrix: byte(raw.color_space as i32),
-        full_range: raw.color_range == ffi::AVColorRange::AVCOL_RANGE_JPEG,
+        primaries: byte(number(ptr::addr_of!(raw.color_primaries).cast())),
+        transfer: byte(number(ptr::addr_of!(raw.color_trc).cast())),
+        matrix: byte(number(ptr::addr_of!(raw.color_space).cast())),
+        full_range: number(ptr::addr_of!(raw.color_range).cast())
+            == ffi::AVColorRange::AVCOL_RANGE_JPEG as i32,
         // libav counts from 1, with 0 for unspecified.
-        chroma_location: u8::try_from(raw.chroma_location as i32 - 1).ok(),
+        chroma_location: u8::try_from(number(ptr::addr_of!(raw.chroma_location).cast()) - 1).ok(),
     }
 }
 

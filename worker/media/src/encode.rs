@@ -4,6 +4,7 @@
 //! slow encoder holds up the decoder instead of filling memory.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -11,7 +12,7 @@ use std::thread;
 
 use ffmpeg_next as ff;
 use reel_common::{PartIndex, PartSpec, RecipeKey, VideoFacts};
-use reel_profiles::Profile;
+use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
@@ -66,7 +67,7 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
         let lanes = renditions.iter().enumerate().map(|(number, rendition)| {
             let (orders, inbox) = mpsc::sync_channel(QUEUED_FRAMES);
             let lane = Lane { number, rendition, timeline: &timeline, results: results.clone() };
-            scope.spawn(move || lane.run(&inbox));
+            scope.spawn(move || lane.run_guarded(&inbox));
             orders
         });
         let lanes = lanes.collect();
@@ -248,7 +249,7 @@ impl Director<'_> {
         while let Some((frame, picture)) = reader.next()? {
             self.join_in(frame, &mut reader, events)?;
             self.feed(frame, Arc::new(picture), events)?;
-            if self.open.is_empty() {
+            if self.open.is_empty() && frame >= window.start {
                 break;
             }
         }
@@ -268,7 +269,9 @@ impl Director<'_> {
     ) -> Result<(), MediaError> {
         while let Some(window) = self.prepared.as_ref().and_then(Prepared::frames) {
             let index = self.prepared.as_ref().map_or(PartIndex(0), |prepared| prepared.spec.index);
-            if frame < window.start || !reader.reaches(window.end - 1) {
+            // A part that mends damage has a decoder of its own, so that it does not depend on the parts before it.
+            let shares = self.open.is_empty() || self.job.profile.admission.damage == DamageRule::Refuse;
+            if frame < window.start || !reader.reaches(window.end - 1) || !shares {
                 break;
             }
             if !self.open.is_empty() && !events.next_part_allowed(index) {
@@ -389,6 +392,15 @@ struct Lane<'a> {
 }
 
 impl Lane<'_> {
+    /// Runs, and tells of a panic, for which the director would wait in vain.
+    fn run_guarded(&self, inbox: &mpsc::Receiver<Order>) {
+        if catch_unwind(AssertUnwindSafe(|| self.run(inbox))).is_err() {
+            let name = &self.rendition.settings.rendition.rendition.name;
+            let outcome = Err(MediaError::failed(format!("the encoder of rendition {name} panicked")));
+            self.results.send(LaneResult { lane: self.number, part: PartIndex(0), outcome }).unwrap_or(());
+        }
+    }
+
     fn run(&self, inbox: &mpsc::Receiver<Order>) {
         let size = &self.rendition.settings.rendition;
         let mut scaler = Scaler::for_encoder(size.width, size.height, self.rendition.turn);

@@ -23,6 +23,8 @@ pub(crate) struct PacketReader<'a> {
     demuxer: Option<Demuxer>,
     /// The next packet that the demuxer will give.
     at: Option<usize>,
+    /// The last position that it told.
+    position: i64,
     range: PacketRange,
 }
 
@@ -44,7 +46,7 @@ impl<'a> PacketReader<'a> {
                 Some(demuxer)
             }
         };
-        Ok(PacketReader { source, timeline, stream, demuxer, at: None, range })
+        Ok(PacketReader { source, timeline, stream, demuxer, at: None, position: -1, range })
     }
 
     /// Goes on with another range.
@@ -179,10 +181,20 @@ impl<'a> PacketReader<'a> {
         loop {
             let mut packet = ff::Packet::empty();
             match packet.read(&mut demuxer.input) {
-                Ok(()) if packet.stream() == self.stream && packet.size() > 0 => return Ok(Some(packet)),
+                Ok(()) if packet.stream() == self.stream && packet.size() > 0 => {
+                    // Further pictures of one PES packet have no position of their own.
+                    match packet.position() {
+                        position if position >= 0 => self.position = position as i64,
+                        _ => packet.set_position(self.position as isize),
+                    }
+                    return Ok(Some(packet));
+                }
                 Ok(()) => {}
-                Err(ff::Error::Eof) => return Ok(None),
-                Err(error) => return Err(MediaError::failed(format!("reading {place} failed: {error}"))),
+                Err(ff::Error::Eof) => return demuxer.check_source().map(|()| None),
+                Err(error) => {
+                    demuxer.check_source()?;
+                    return Err(MediaError::failed(format!("reading {place} failed: {error}")));
+                }
             }
         }
     }

@@ -125,6 +125,9 @@ impl<'a> PartEncoder<'a> {
         // a gap. Composition times are later by a delay that is the same for the whole rendition and that the edit
         // list in its header takes away: ISO/IEC 23000-19 (7.5.13) would have negative offsets as well, but libav
         // shows fragments with those late, and by how much changes along the way.
+        let too_long = |frame| {
+            MediaError::invalid(format!("frame {frame} is shown for longer than MP4 can say: cut the pause"))
+        };
         let mut samples = Vec::with_capacity(units.len());
         for ((frame, unit), nth) in units.iter().zip(start..) {
             let decode = self.timeline.title_ticks(nth);
@@ -134,8 +137,9 @@ impl<'a> PartEncoder<'a> {
             }
             samples.push(Sample {
                 data: &unit.data,
-                duration: (self.timeline.title_ticks(nth + 1) - decode) as u32,
-                composition_offset: offset as i32,
+                duration: u32::try_from(self.timeline.title_ticks(nth + 1) - decode)
+                    .map_err(|_| too_long(nth))?,
+                composition_offset: i32::try_from(offset).map_err(|_| too_long(nth))?,
                 sync: unit.idr,
             });
         }

@@ -1,5 +1,7 @@
 //! Pixels: scaling a decoded picture, and turning it upright, for an encoder or for comparison.
 
+use std::ptr;
+
 use ff::format::Pixel;
 use ff::software::scaling;
 use ffmpeg_next as ff;
@@ -93,16 +95,13 @@ impl Scaler {
             MediaError::invalid(format!("pictures of {width}x{height} {format:?} cannot be scaled: {error}"))
         })?;
         // Without this, swscale would turn full range into limited, and guess a matrix for RGB.
-        let full_range = i32::from(picture.color_range() == ff::color::Range::JPEG);
-        let matrix = match picture.color_space() {
-            ff::color::Space::BT709 => ffi::SWS_CS_ITU709,
-            ff::color::Space::BT2020NCL | ff::color::Space::BT2020CL => ffi::SWS_CS_BT2020,
-            ff::color::Space::RGB => ffi::SWS_CS_ITU709,
-            _ => ffi::SWS_CS_DEFAULT,
-        };
-        let rgb = picture.color_space() == ff::color::Space::RGB;
+        let (matrix, full_range) = colours(picture);
+        let rgb = matrix == ffi::AVColorSpace::AVCOL_SPC_RGB as i32;
+        let full_range = i32::from(full_range);
+        let matrix = if rgb { ffi::SWS_CS_ITU709 } else { matrix };
         // SAFETY: the context is valid; the coefficient tables are libav's own and static.
         unsafe {
+            // The numbers are those of H.273; the function takes any, and its default for those that it does not know.
             let table = ffi::sws_getCoefficients(matrix);
             let output_range = if rgb { 0 } else { full_range };
             let (brightness, one) = (0, 1 << 16);
@@ -118,6 +117,18 @@ impl Scaler {
             );
         }
         Ok(context)
+    }
+}
+
+/// MatrixCoefficients of a picture, and whether it has full range.
+fn colours(picture: &ff::frame::Video) -> (i32, bool) {
+    // SAFETY: the frame is valid; the fields are C enums of the size of an int, read as such because a stream may
+    // hold a value that the Rust enum does not know.
+    unsafe {
+        let raw = picture.as_ptr();
+        let matrix = ptr::addr_of!((*raw).colorspace).cast::<i32>().read();
+        let range = ptr::addr_of!((*raw).color_range).cast::<i32>().read();
+        (matrix, range == ffi::AVColorRange::AVCOL_RANGE_JPEG as i32)
     }
 }
 

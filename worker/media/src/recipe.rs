@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use reel_common::{Digest, PartSpec, RecipeHasher, RecipeKey};
-use reel_profiles::DamageRule;
+use reel_profiles::{DamageRule, Rendition};
 use reel_proto::v1;
 use reel_store::Source;
 
 use crate::MediaError;
+use crate::decode::decoder_name;
+use crate::demux::ffmpeg_version;
 use crate::h264::{self, Headers, Settings};
 use crate::packets::PacketReader;
 use crate::picture::FILTER_NAME;
@@ -92,7 +94,7 @@ pub(crate) fn video_key(
     part: &PartSpec,
     window: Window,
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("h264 part 2");
+    let mut key = RecipeHasher::new("h264 part 3");
     add_decoder(&mut key, digests.index)?;
     key.text("damage", &format!("{:?}", recipe.damage));
     key.text("scaling", FILTER_NAME);
@@ -101,6 +103,8 @@ pub(crate) fn video_key(
     key.text("colour", &format!("{:?}", recipe.settings.colour));
     key.text("x264", h264::version());
     key.text("x264 settings", &recipe.headers.identification);
+    // x264 rounds its rate factor in what it says of its settings.
+    key.text("profile settings", &settings_text(&size.rendition));
     key.bytes("x264 headers", &recipe.headers.avcc);
     key.text("rate", &recipe.settings.rate.to_string());
     key.number("composition delay", digests.timeline.composition_delay());
@@ -109,30 +113,46 @@ pub(crate) fn video_key(
     Ok(key.finish())
 }
 
+/// The encoder's settings as the profile gives them; a rendition's name changes nothing.
+fn settings_text(rendition: &Rendition) -> String {
+    let Rendition { codec, preset, tune, h264_profile, level, rate, .. } = rendition;
+    format!("{codec:?} {preset:?} {tune:?} {h264_profile:?} {level:?} {rate:?}")
+}
+
 /// The decoder and the libraries that make pictures of packets.
 fn add_decoder(key: &mut RecipeHasher, index: &v1::Index) -> Result<(), MediaError> {
     let video = index.video.as_ref().ok_or_else(|| MediaError::failed("the index has no video stream"))?;
     let setup = video.decoder.clone().unwrap_or_default();
     key.text("codec", &setup.codec).bytes("extradata", &setup.extradata);
+    key.text("decoder", &decoder_name(&setup.codec));
     key.number("codec tag", setup.codec_tag.into()).number("reorder", setup.reorder.into());
+    key.number("profile", setup.profile.into()).number("level", setup.level.into());
+    key.number("bits", setup.bits_per_coded_sample.into());
     let facts = video.facts.clone().unwrap_or_default();
     key.text("pixel format", &facts.pixel_format);
     key.number("coded width", facts.width.into()).number("coded height", facts.height.into());
     key.number("rotation", facts.rotation.into());
-    for (name, version) in library_versions() {
-        key.number(name, version.into());
-    }
+    add_libraries(key);
     Ok(())
 }
 
+/// The builds of the libraries: fixes between releases change no version number of their own.
+pub(crate) fn add_libraries(key: &mut RecipeHasher) {
+    for (name, version) in library_versions() {
+        key.number(name, version.into());
+    }
+    key.text("ffmpeg", &ffmpeg_version());
+}
+
 /// The versions of the libraries that may change a pixel or a sample, as their own numbers.
-pub fn library_versions() -> [(&'static str, u32); 4] {
+pub fn library_versions() -> [(&'static str, u32); 5] {
     // SAFETY: these functions return constants.
     unsafe {
         use ffmpeg_next::ffi;
         [
             ("libavcodec", ffi::avcodec_version()),
             ("libavformat", ffi::avformat_version()),
+            ("libavutil", ffi::avutil_version()),
             ("libswscale", ffi::swscale_version()),
             ("libswresample", ffi::swresample_version()),
         ]

@@ -73,12 +73,14 @@ impl Timeline {
         self.rate
     }
 
-    /// Frames per second over the whole title.
+    /// Frames per second over the whole title; where it varies, in thousandths.
     pub fn average_rate(&self) -> Rational {
         let ticks = Rational::whole((self.end_pts - self.frames[0]).max(1));
         let frames = Rational::whole(self.frames.len() as i64);
         let seconds = ticks.checked_mul(self.time_base);
-        self.rate.or_else(|| frames.checked_div(seconds?)).unwrap_or(Rational::whole(25))
+        let thousandths = |rate: Rational| Some(rate.checked_mul(Rational::whole(1000))?.round().max(1));
+        let average = || Some(Rational::from_millis(thousandths(frames.checked_div(seconds?)?)?));
+        self.rate.or_else(average).unwrap_or(Rational::whole(25))
     }
 
     /// From the first frame to the end of the last, in seconds.
@@ -141,6 +143,12 @@ impl Timeline {
         let mut points = self.random_access.iter().rev().copied();
         let first = points.find(|packet| self.packets[*packet].pts <= pts).unwrap_or(0);
         PacketRange { first, end: self.needed[end as usize - 1] + 1 }
+    }
+
+    /// The first frame that comes right when `frame` is decoded from the random access point before it.
+    pub(crate) fn decodable_before(&self, frame: u64) -> u64 {
+        let access = self.packets[self.packets_for(frame, frame + 1).first].pts;
+        self.frames.partition_point(|pts| *pts < access) as u64
     }
 
     /// All packets, in decode order.

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
@@ -31,6 +31,8 @@ struct Inner {
     identity: SourceIdentity,
     backend: Backend,
     bytes_read: AtomicU64,
+    /// The first read through a [`SourceReader`] that failed.
+    failure: OnceLock<String>,
 }
 
 enum Backend {
@@ -152,7 +154,13 @@ impl Source {
 
     fn new(location: &str, identity: SourceIdentity, backend: Backend) -> Self {
         let location = location.to_owned();
-        Source(Arc::new(Inner { location, identity, backend, bytes_read: AtomicU64::new(0) }))
+        Source(Arc::new(Inner {
+            location,
+            identity,
+            backend,
+            bytes_read: AtomicU64::new(0),
+            failure: OnceLock::new(),
+        }))
     }
 
     /// What was given to [`Source::open`].
@@ -252,6 +260,11 @@ impl Source {
         SourceError::Read { location: self.location().to_owned(), reason: reason.to_owned() }
     }
 
+    /// Why a read of a [`SourceReader`] failed, if one has: whoever reads through it may take that for the end.
+    pub fn failure(&self) -> Option<String> {
+        self.0.failure.get().cloned()
+    }
+
     /// A cursor over the source, for readers of containers.
     pub fn reader(&self) -> SourceReader {
         SourceReader { source: self.clone(), position: 0 }
@@ -293,7 +306,10 @@ impl Read for SourceReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.source.size().saturating_sub(self.position);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        self.source.read_at(self.position, &mut buffer[..length]).map_err(io::Error::other)?;
+        if let Err(error) = self.source.read_at(self.position, &mut buffer[..length]) {
+            self.source.0.failure.get_or_init(|| error.to_string());
+            return Err(io::Error::other(error));
+        }
         self.position += length as u64;
         Ok(length)
     }

@@ -5,11 +5,12 @@ use std::io::{Read, Seek};
 
 use ffmpeg_next as ff;
 use reel_common::{AudioFacts, Rational};
+use reel_proto::v1;
 use reel_store::Source;
 
 use super::resample::Resampler;
 use crate::MediaError;
-use crate::demux::{Demuxer, rational};
+use crate::demux::{Demuxer, parameters, rational};
 
 /// Containers round times, so a packet that is off by less than this, in seconds, follows its predecessor; one that
 /// is off by more stands behind a gap or an overlap.
@@ -45,18 +46,22 @@ impl Sound {
     }
 }
 
-/// Calls back for each packet of an audio stream, with its time on the container's timeline in seconds.
+/// Calls back for each packet of an audio stream, with its time on the container's timeline in seconds and what the
+/// container says of skipped samples. Gives what the decoder has to be told.
 pub(super) fn each_packet(
     source: &Source,
     facts: &AudioFacts,
-    mut take: impl FnMut(Option<Rational>, &[u8]),
-) -> Result<(), MediaError> {
+    mut take: impl FnMut(Option<Rational>, &[u8], &[u8]),
+) -> Result<v1::DecoderSetup, MediaError> {
     let mut packets = Packets::open(source, facts)?;
+    let stream = packets.demuxer.input.stream(packets.stream);
+    let setup = stream.map(|stream| parameters(&stream).decoder).unwrap_or_default();
     while let Some(packet) = packets.next()? {
         let time = packet.pts().and_then(|pts| Rational::whole(pts).checked_mul(packets.time_base));
-        take(time, packet.data().unwrap_or_default());
+        let skip = packet.side_data().find(|data| data.kind() == ff::packet::side_data::Type::SkipSamples);
+        take(time, packet.data().unwrap_or_default(), skip.as_ref().map_or(&[], |skip| skip.data()));
     }
-    Ok(())
+    Ok(setup)
 }
 
 struct Packets {
@@ -86,8 +91,9 @@ impl Packets {
             match packet.read(&mut self.demuxer.input) {
                 Ok(()) if packet.stream() == self.stream => return Ok(Some(packet)),
                 Ok(()) => {}
-                Err(ff::Error::Eof) => return Ok(None),
+                Err(ff::Error::Eof) => return self.demuxer.check_source().map(|()| None),
                 Err(error) => {
+                    self.demuxer.check_source()?;
                     let place = &self.place;
                     return Err(MediaError::failed(format!("reading the sound of {place} failed: {error}")));
                 }
@@ -174,8 +180,10 @@ impl SoundReader {
                 Err(ff::Error::Eof) => {
                     self.flush_resampler()?;
                     self.drained = true;
+                    // A stream of which nothing decodes is no silence.
+                    self.bad_packets += u64::from(self.due.is_none());
                 }
-                Err(_) => self.bad_packets += 1,
+                Err(_) => self.bad_packets += u64::from(self.due.is_some()),
             }
             if self.bad_packets > 0 {
                 let place = &self.packets.place;
@@ -191,12 +199,12 @@ impl SoundReader {
 
     fn feed(&mut self) -> Result<(), MediaError> {
         let sent = match self.packets.next()? {
+            Some(packet) if packet.is_corrupt() => Err(ff::Error::InvalidData),
             Some(packet) => self.decoder.send_packet(&packet),
             None => self.decoder.send_eof(),
         };
-        if matches!(sent, Err(ff::Error::InvalidData)) {
-            self.bad_packets += 1;
-        }
+        // A stream may begin in the middle of a frame; after the first sound, whatever is refused is lost sound.
+        self.bad_packets += u64::from(sent.is_err() && self.due.is_some());
         Ok(())
     }
 

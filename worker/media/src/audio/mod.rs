@@ -15,7 +15,7 @@ use self::aac::AacTrack;
 pub(crate) use self::decode::{Sound, SoundReader};
 use crate::MediaError;
 use crate::index::grid;
-use crate::recipe::library_versions;
+use crate::recipe::add_libraries;
 use crate::timeline::Timeline;
 
 /// An audio track to make.
@@ -123,10 +123,8 @@ fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
 
 /// The key of a track: its packets with their times, its place on the timeline, and the encoder's settings.
 fn key(job: &AudioJob<'_>, plan: &TrackPlan<'_>) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("aac track 2");
-    for (name, version) in library_versions() {
-        key.number(name, version.into());
-    }
+    let mut key = RecipeHasher::new("aac track 3");
+    add_libraries(&mut key);
     let track = plan.track;
     key.number("sample rate", track.sample_rate.into()).number("channels", track.channels.into());
     key.number("kbit/s", track.bitrate_kbps.into());
@@ -137,13 +135,18 @@ fn key(job: &AudioJob<'_>, plan: &TrackPlan<'_>) -> Result<RecipeKey, MediaError
     key.text("codec", &plan.facts.codec).text("layout", &plan.facts.layout);
     key.text("language", &plan.facts.language);
     let mut packets = DigestWriter::default();
-    decode::each_packet(job.source, &plan.facts, |time, packet| {
+    let setup = decode::each_packet(job.source, &plan.facts, |time, packet, side_data| {
         // Times relative to the title's beginning: where a container counts from does not matter.
         let place = time.and_then(|time| time.checked_sub(plan.origin)).map(|time| time.to_string());
         packets.add(place.unwrap_or_default().as_bytes());
-        packets.add(&(packet.len() as u64).to_le_bytes());
-        packets.add(packet);
+        for bytes in [packet, side_data] {
+            packets.add(&(bytes.len() as u64).to_le_bytes());
+            packets.add(bytes);
+        }
     })?;
+    key.bytes("extradata", &setup.extradata).number("codec tag", setup.codec_tag.into());
+    key.number("source rate", plan.facts.sample_rate.into());
+    key.number("source channels", plan.facts.channels.into());
     key.bytes("packets", &packets.finish().0);
     Ok(key.finish())
 }

@@ -17,6 +17,8 @@ use crate::timeline::Packet;
 /// Up to this many key packets of a sample table are examined one by one; of more, this many spread evenly, and all
 /// where one of them is not what its flag says.
 const EXAMINED_KEYS: usize = 1000;
+/// Decode times that are further apart are no pause but a new clock.
+const MAX_STEP_SECONDS: f64 = 3600.0;
 /// Codecs whose packets are stored as they are decoded, so that a sample table is enough to read them.
 const PLAIN_CODECS: [&str; 12] = [
     "prores",
@@ -194,7 +196,8 @@ fn examine_keys(
     }
     let mut real = Vec::with_capacity(keys.len());
     for key in keys {
-        if begins(key)? {
+        // Where there is no exact one, all is decoded from the first key picture.
+        if real.is_empty() || begins(key)? {
             real.push(key);
         }
     }
@@ -208,7 +211,6 @@ pub(super) fn by_scan(
     stream: usize,
     syntax: Syntax,
 ) -> Result<Gathered, MediaError> {
-    demuxer.keep_only(stream);
     let time_base = demuxer.input.stream(stream).and_then(|stream| rational(stream.time_base()));
     let time_base = time_base.filter(|base| *base > Rational::ZERO);
     let time_base =
@@ -217,10 +219,15 @@ pub(super) fn by_scan(
     let mut packet = ff::Packet::empty();
     loop {
         match packet.read(&mut demuxer.input) {
-            Ok(()) if packet.stream() == stream => scan.take(source, &packet, syntax, time_base)?,
-            Ok(()) => {}
+            Ok(()) => {
+                scan.see(demuxer, &packet);
+                if packet.stream() == stream {
+                    scan.take(source, &packet, syntax, time_base)?;
+                }
+            }
             Err(ff::Error::Eof) => break,
             Err(error) => {
+                demuxer.check_source()?;
                 let place = source.location();
                 return Err(MediaError::invalid(format!(
                     "{place} is damaged: {error} while reading through it"
@@ -228,7 +235,8 @@ pub(super) fn by_scan(
             }
         }
     }
-    scan.check_end(source, demuxer, time_base)?;
+    demuxer.check_source()?;
+    scan.check_end(source, demuxer)?;
     Ok(Gathered {
         packets: scan.packets,
         random_access: scan.random_access,
@@ -245,9 +253,19 @@ struct Scan {
     packets: Vec<Packet>,
     random_access: Vec<usize>,
     last: (i64, i64),
+    /// When the last packet of any stream ends on the container's timeline, in seconds.
+    end: f64,
 }
 
 impl Scan {
+    fn see(&mut self, demuxer: &Demuxer, packet: &ff::Packet) {
+        let stream = demuxer.input.stream(packet.stream());
+        let base = stream.and_then(|stream| rational(stream.time_base())).map_or(0.0, Rational::to_f64);
+        let end =
+            packet.pts().or(packet.dts()).map_or(0.0, |start| (start + packet.duration()) as f64 * base);
+        self.end = self.end.max(end);
+    }
+
     fn take(
         &mut self,
         source: &Source,
@@ -269,33 +287,48 @@ impl Scan {
                 "{place} gives no presentation time for packet {number}: rewrap it, for example as MOV or MKV"
             )));
         };
-        if syntax.begins(&data[..data.len().min(EXAMINED_BYTES)], packet.is_key()) {
+        // Where there is no exact one, all is decoded from the first key picture.
+        let begins = syntax.begins(&data[..data.len().min(EXAMINED_BYTES)], packet.is_key());
+        if begins || (packet.is_key() && self.random_access.is_empty()) {
             self.random_access.push(self.packets.len());
         }
         self.last = self.last.max((pts, packet.duration()));
-        self.packets.push(Packet {
-            position: packet.position() as i64,
-            size: data.len() as u64,
-            pts,
-            dts: packet.dts().unwrap_or(pts),
-        });
+        let dts = packet.dts().unwrap_or(pts);
+        self.check_clock(source, dts, time_base)?;
+        // Further pictures of one PES packet have no position of their own.
+        let before = self.packets.last().map_or(-1, |packet| packet.position);
+        let position = Some(packet.position() as i64).filter(|position| *position >= 0).unwrap_or(before);
+        self.packets.push(Packet { position, size: data.len() as u64, pts, dts });
         Ok(())
     }
 
-    /// Refuses a container whose header promises more than a second of pictures than there are.
-    fn check_end(&self, source: &Source, demuxer: &Demuxer, time_base: Rational) -> Result<(), MediaError> {
+    /// Refuses decode times that go back or leap: the clock of a transport stream may start anew in the middle.
+    fn check_clock(&self, source: &Source, dts: i64, time_base: Rational) -> Result<(), MediaError> {
+        let Some(before) = self.packets.last().map(|packet| packet.dts) else { return Ok(()) };
+        let step = (dts - before) as f64 * time_base.to_f64();
+        if (0.0..=MAX_STEP_SECONDS).contains(&step) {
+            return Ok(());
+        }
+        let (place, seconds) = (source.location(), before as f64 * time_base.to_f64());
+        Err(MediaError::invalid(format!(
+            "the clock of {place} jumps by {step:.3} s at {seconds:.3} s: rewrap it with one clock, for example as MKV"
+        )))
+    }
+
+    /// Refuses a container whose header promises a second more than there is.
+    fn check_end(&self, source: &Source, demuxer: &Demuxer) -> Result<(), MediaError> {
         // Matroska and MXF write the duration in their header; transport streams have none of their own.
         let promises = demuxer.container.contains("matroska") || demuxer.container == "mxf";
-        let Some(first) = self.packets.iter().map(|packet| packet.pts).min().filter(|_| promises) else {
+        if !promises {
             return Ok(());
-        };
-        let length = (self.last.0 + self.last.1 - first) as f64 * time_base.to_f64();
+        }
+        let length = self.end;
         let promised = demuxer.input.duration() as f64 / f64::from(ff::ffi::AV_TIME_BASE);
         if promised <= length + 1.0 {
             return Ok(());
         }
         Err(MediaError::invalid(format!(
-            "{} is cut off: its header says {promised:.3} s, but its pictures end after {length:.3} s; copy it again",
+            "{} is cut off: its header says {promised:.3} s, but it ends after {length:.3} s; copy it again",
             source.location()
         )))
     }

@@ -81,8 +81,8 @@ fn find_start_code(data: &[u8]) -> Option<usize> {
     data.windows(3).position(|window| window == [0, 0, 1])
 }
 
-/// An IDR picture (type 5), or a picture with a recovery point SEI that recovers at once (D.2.8: recovery_frame_cnt
-/// of 0) before the first slice.
+/// An IDR picture (type 5), or a picture with a recovery point SEI before the first slice that recovers at once and
+/// exactly (D.2.8): pictures that are only about right would depend on where decoding began.
 fn h264_begins(head: &[u8], framing: Framing) -> bool {
     for unit in units(head, framing) {
         match unit.first().map(|byte| byte & 31) {
@@ -95,7 +95,7 @@ fn h264_begins(head: &[u8], framing: Framing) -> bool {
     false
 }
 
-/// Whether an SEI unit holds a recovery point (payload type 6) with recovery_frame_cnt, ue(v), of 0: one set bit.
+/// Whether an SEI unit holds such a recovery point (payload type 6).
 fn recovers_at_once(mut sei: &[u8]) -> bool {
     fn number(sei: &mut &[u8]) -> Option<usize> {
         let mut sum = 0;
@@ -111,7 +111,8 @@ fn recovers_at_once(mut sei: &[u8]) -> bool {
     while let (Some(kind), Some(size)) = (number(&mut sei), number(&mut sei)) {
         let Some((payload, rest)) = sei.split_at_checked(size) else { return false };
         if kind == 6 {
-            return payload.first().is_some_and(|byte| byte & 0x80 != 0);
+            // recovery_frame_cnt 0 is one set bit; then exact_match_flag must be set and broken_link_flag not.
+            return payload.first().is_some_and(|byte| byte & 0xE0 == 0xC0);
         }
         sei = rest;
     }
@@ -155,7 +156,9 @@ mod tests {
     fn an_avc_packet_begins_at_an_idr_or_an_instant_recovery_point() {
         let recovery = [0x06, 0x06, 0x01, 0xC4, 0x80];
         let slow_recovery = [0x06, 0x06, 0x01, 0x24, 0x80];
-        let cases: [(&[&[u8]], bool); 6] = [
+        let inexact_recovery = [0x06, 0x06, 0x01, 0x84, 0x80];
+        let cases: [(&[&[u8]], bool); 7] = [
+            (&[&inexact_recovery, &[0x41, 0x9A]], false),
             (&[&[0x67, 1], &[0x68, 1], &[0x65, 0x88]], true),
             (&[&[0x09, 0xF0], &recovery, &[0x41, 0x9A]], true),
             (&[&[0x06, 0x05, 0x02, 9, 9, 0x06, 0x01, 0xC4, 0x80], &[0x41, 0x9A]], true),

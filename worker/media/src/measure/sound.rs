@@ -69,7 +69,8 @@ impl Passages {
         let energy = samples.iter().map(|s| f64::from(*s) * f64::from(*s)).sum::<f64>() / PASSAGE as f64;
         let third = (self.start * 3 / title.max(1)).min(2) as usize;
         let louder = self.thirds[third].as_ref().is_none_or(|passage| passage.energy < energy);
-        if louder && energy > MIN_ENERGY && self.start < title {
+        let inside = self.start + samples.len() as u64 <= title;
+        if louder && energy > MIN_ENERGY && inside {
             self.thirds[third] = Some(Passage { start: self.start, samples, energy });
         }
     }

@@ -16,6 +16,8 @@ use crate::timeline::Timeline;
 /// Two neighbours that differ by less than this many levels of 256 are told apart by their times alone: that
 /// little may be lost in coding.
 const TIE_LEVELS: f64 = 0.75;
+/// What a comparison says that got no more frames of the mezzanine, because something else has failed and says why.
+pub(super) const STARVED: &str = "the mezzanine ended early";
 /// No encode that is worth delivering is further from its source, in levels of 256.
 const MAX_LEVELS: f64 = 20.0;
 
@@ -174,8 +176,7 @@ impl<'a> Comparison<'a> {
             self.own = self.after.take();
         }
         if self.own.is_none() {
-            // Whoever decodes the mezzanine has said why.
-            return Err(MediaError::failed("the mezzanine ended early"));
+            return Err(MediaError::failed(STARVED));
         }
         self.after = mezzanine.recv().ok();
         Ok(())
