@@ -75,7 +75,9 @@ fn encoder(at: usize, resolved: &ResolvedRendition, coarser_milli: u32) -> Vec<S
     set("preset", rendition.preset.name().to_owned());
     set("profile", rendition.h264_profile.name().to_owned());
     set("crf", crf.to_string());
-    set("x264-params", "keyint=infinite:min-keyint=1:open-gop=0".to_owned());
+    // All of the settings of `worker/media/src/h264.rs`, but for one thread: ffmpeg's encoders take turns otherwise.
+    let settings = "keyint=infinite:min-keyint=1:open-gop=0:stitchable=1:cpu-independent=1";
+    set("x264-params", settings.to_owned());
     if let Some(tune) = rendition.tune {
         set("tune", tune.name().to_owned());
     }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc as blocking;
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,6 +30,9 @@ const PURGE_BATCH: usize = 1024;
 const QUEUE: usize = 4096;
 /// sled's page cache. The log is purged early, so all of it fits.
 const CACHE_BYTES: u64 = 64 << 20;
+/// How long a closed database may take to give up its lock, and how often that is looked for.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+const RELEASE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A named value beside the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,7 +295,9 @@ impl Writer {
         if let Ok(thread) = syncer {
             let _ = thread.join();
         }
-        drop(self);
+        let Writer { db, log, meta, file, .. } = self;
+        drop((db, log, meta));
+        wait_until_free(file);
         let _ = closed.send(());
     }
 
@@ -446,6 +452,15 @@ fn sync_files(dir: &Path, path: &Path) -> io::Result<File> {
         File::open(parent)?.sync_all()?;
     }
     Ok(file)
+}
+
+/// Waits until sled's own threads, which end a moment after the last handle, have let go of the lock on its file. Taking
+/// `file` lets go of the lock that shows it.
+fn wait_until_free(file: File) {
+    let deadline = Instant::now() + RELEASE_TIMEOUT;
+    while file.try_lock().is_err() && Instant::now() < deadline {
+        thread::sleep(RELEASE_INTERVAL);
+    }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {

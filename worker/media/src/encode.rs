@@ -269,9 +269,8 @@ impl Director<'_> {
     ) -> Result<(), MediaError> {
         while let Some(window) = self.prepared.as_ref().and_then(Prepared::frames) {
             let index = self.prepared.as_ref().map_or(PartIndex(0), |prepared| prepared.spec.index);
-            // A part that mends damage has a decoder of its own, so that it does not depend on the parts before it.
-            let shares = self.open.is_empty() || self.job.profile.admission.damage == DamageRule::Refuse;
-            if frame < window.start || !reader.reaches(window.end - 1) || !shares {
+            let may_begin = self.open.is_empty() || self.shares_decoder();
+            if frame < window.start || !reader.reaches(window.end - 1) || !may_begin {
                 break;
             }
             if !self.open.is_empty() && !events.next_part_allowed(index) {
@@ -283,12 +282,17 @@ impl Director<'_> {
             if self.prepare(events)? {
                 let next = self.prepared.as_ref().and_then(Prepared::frames);
                 // Only a part that follows without a gap shares the decoder.
-                if let Some(next) = next.filter(|next| reader.reaches(next.start)) {
+                if let Some(next) = next.filter(|next| self.shares_decoder() && reader.reaches(next.start)) {
                     reader.extend(next.end);
                 }
             }
         }
         Ok(())
+    }
+
+    /// A part that mends damage has a decoder of its own, so that it does not depend on the parts before it.
+    fn shares_decoder(&self) -> bool {
+        self.job.profile.admission.damage == DamageRule::Refuse
     }
 
     fn feed(

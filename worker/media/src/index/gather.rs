@@ -215,7 +215,8 @@ pub(super) fn by_scan(
     let time_base = time_base.filter(|base| *base > Rational::ZERO);
     let time_base =
         time_base.ok_or_else(|| MediaError::invalid(format!("{} has no time base", source.location())))?;
-    let mut scan = Scan::default();
+    // Program and transport streams carry a clock; other containers may leave decode times to be guessed.
+    let mut scan = Scan { has_clock: demuxer.container.starts_with("mpeg"), ..Scan::default() };
     let mut packet = ff::Packet::empty();
     loop {
         match packet.read(&mut demuxer.input) {
@@ -253,6 +254,7 @@ struct Scan {
     packets: Vec<Packet>,
     random_access: Vec<usize>,
     last: (i64, i64),
+    has_clock: bool,
     /// When the last packet of any stream ends on the container's timeline, in seconds.
     end: f64,
 }
@@ -294,7 +296,9 @@ impl Scan {
         }
         self.last = self.last.max((pts, packet.duration()));
         let dts = packet.dts().unwrap_or(pts);
-        self.check_clock(source, dts, time_base)?;
+        if self.has_clock {
+            self.check_clock(source, dts, time_base)?;
+        }
         // Further pictures of one PES packet have no position of their own.
         let before = self.packets.last().map_or(-1, |packet| packet.position);
         let position = Some(packet.position() as i64).filter(|position| *position >= 0).unwrap_or(before);
