@@ -108,29 +108,8 @@ pub(crate) struct FrameReader<'a> {
 }
 
 impl<'a> FrameReader<'a> {
-    /// A reader of frames `[start, end)`, which must not be empty, for encoding.
+    /// A reader of frames `[start, end)`, which must not be empty.
     pub(crate) fn new(
-        source: &'a Source,
-        index: &v1::Index,
-        timeline: &'a Timeline,
-        range: (u64, u64),
-        damage: DamageRule,
-    ) -> Result<Self, MediaError> {
-        Self::open(source, index, timeline, range, damage, Speed::Exact)
-    }
-
-    /// The same for comparing pictures at low resolution.
-    pub(crate) fn rough(
-        source: &'a Source,
-        index: &v1::Index,
-        timeline: &'a Timeline,
-        range: (u64, u64),
-        damage: DamageRule,
-    ) -> Result<Self, MediaError> {
-        Self::open(source, index, timeline, range, damage, Speed::Rough)
-    }
-
-    fn open(
         source: &'a Source,
         index: &v1::Index,
         timeline: &'a Timeline,

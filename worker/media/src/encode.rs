@@ -11,13 +11,14 @@ use std::sync::mpsc;
 use std::thread;
 
 use ffmpeg_next as ff;
-use reel_common::{PartIndex, PartSpec, RecipeKey, VideoFacts};
+use reel_common::{PartIndex, PartSpec, RecipeKey};
 use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
 use crate::MediaError;
-use crate::decode::FrameReader;
+use crate::decode::{FrameReader, Speed};
+use crate::facts;
 use crate::h264::{Encoder, Headers, Settings};
 use crate::part::{PartEncoder, scratch_path};
 use crate::picture::Scaler;
@@ -102,9 +103,8 @@ struct RenditionSetup {
 }
 
 fn renditions(job: &EncodeJob<'_>, timeline: &Timeline) -> Result<Vec<RenditionSetup>, MediaError> {
-    let facts = job.index.video.as_ref().and_then(|video| video.facts.clone()).unwrap_or_default();
-    let facts = VideoFacts::try_from(facts).map_err(|error| MediaError::failed(error.to_string()))?;
-    let ladder = job.profile.ladder(&facts).map_err(|error| MediaError::invalid(error.to_string()))?;
+    let facts = facts::video(job.index)?;
+    let ladder = facts::ladder(job.index, job.profile)?;
     let variable_timescale = timeline.constant_rate().is_none().then(|| timeline.timescale());
     let setup = |rendition| {
         let rate = timeline.average_rate();
@@ -245,7 +245,8 @@ impl Director<'_> {
     fn decode_from(&mut self, window: Window, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
         let damage = self.job.profile.admission.damage;
         let range = (window.start, window.end);
-        let mut reader = FrameReader::new(self.job.source, self.job.index, self.timeline, range, damage)?;
+        let (source, index) = (self.job.source, self.job.index);
+        let mut reader = FrameReader::new(source, index, self.timeline, range, damage, Speed::Exact)?;
         while let Some((frame, picture)) = reader.next()? {
             self.join_in(frame, &mut reader, events)?;
             self.feed(frame, Arc::new(picture), events)?;

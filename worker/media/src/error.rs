@@ -1,6 +1,7 @@
 //! Why a media task ended without its result.
 
 use reel_common::FailureClass;
+use reel_proto::Malformed;
 use reel_store::SourceError;
 
 /// A failed media task: its class decides what the scheduler does, its message is shown to the user.
@@ -37,6 +38,12 @@ impl From<SourceError> for MediaError {
             _ => FailureClass::Invalid,
         };
         MediaError { class, message: error.to_string() }
+    }
+}
+
+impl From<Malformed> for MediaError {
+    fn from(error: Malformed) -> Self {
+        Self::failed(error.to_string())
     }
 }
 

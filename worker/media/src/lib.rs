@@ -5,6 +5,7 @@ mod decode;
 mod demux;
 mod encode;
 mod error;
+mod facts;
 mod h264;
 mod index;
 mod measure;

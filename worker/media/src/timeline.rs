@@ -39,6 +39,7 @@ pub struct Timeline {
     random_access: Vec<usize>,
     /// `needed[n]`: the largest packet number among the packets of frames 0..=n.
     needed: Vec<usize>,
+    composition_delay: i64,
 }
 
 impl Timeline {
@@ -60,7 +61,10 @@ impl Timeline {
             return Err(damaged());
         }
         let end_pts = frames[frames.len() - 1].saturating_add_unsigned(video.last_duration);
-        Ok(Timeline { frames, end_pts, time_base, rate, packets, random_access, needed })
+        let composition_delay = 0;
+        let timeline =
+            Timeline { frames, end_pts, time_base, rate, packets, random_access, needed, composition_delay };
+        Ok(Timeline { composition_delay: timeline.longest_reorder(), ..timeline })
     }
 
     /// How many frames are presented.
@@ -117,11 +121,27 @@ impl Timeline {
         rescale(pts - self.frames[0], self.time_base, tick, Rounding::Nearest)
     }
 
+    /// When frame `frame` is shown, in samples of sound at `rate` a second.
+    pub(crate) fn sample_at(&self, frame: u64, rate: u32) -> u64 {
+        self.samples(self.title_ticks(frame), rate)
+    }
+
+    /// So many ticks in samples of sound at `rate` a second.
+    pub(crate) fn samples(&self, ticks: i64, rate: u32) -> u64 {
+        let seconds = Rational::whole(ticks).checked_div(Rational::whole(self.timescale().into()));
+        let samples = seconds.and_then(|seconds| seconds.checked_mul(Rational::whole(rate.into())));
+        samples.map_or(0, Rational::round).max(0) as u64
+    }
+
     /// By how much composition times of all renditions are later than their place on the title's timeline, in
     /// ticks: the longest time that the reordering of frames takes anywhere, so that no frame is shown before it is
     /// decoded. It is the same for the whole ladder, and sound follows it: who ignores edit lists still hears and
     /// sees in step, and sees no jump when the rendition changes.
     pub(crate) fn composition_delay(&self) -> i64 {
+        self.composition_delay
+    }
+
+    fn longest_reorder(&self) -> i64 {
         let distance = |frame| self.title_ticks(frame + REORDER_FRAMES) - self.title_ticks(frame);
         match self.rate {
             Some(_) => distance(0),

@@ -12,5 +12,5 @@ mod store;
 
 pub use blocking::{BlockingStore, PartReader};
 pub use error::StoreError;
-pub use source::{Source, SourceError, SourceReader};
+pub use source::{Source, SourceError, SourceReader, seek_target};
 pub use store::{MAX_OBJECT_BYTES, MAX_PART_BYTES, MAX_READ_BYTES, Published, Store};

@@ -317,14 +317,20 @@ impl Read for SourceReader {
 
 impl Seek for SourceReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let target = match to {
-            SeekFrom::Start(offset) => i128::from(offset),
-            SeekFrom::Current(offset) => i128::from(self.position) + i128::from(offset),
-            SeekFrom::End(offset) => i128::from(self.source.size()) + i128::from(offset),
-        };
-        self.position = u64::try_from(target).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.position = seek_target(to, self.position, self.source.size())?;
         Ok(self.position)
     }
+}
+
+/// Where a seek from `position` in something of `size` bytes leads. Places after the end are allowed, places before the
+/// beginning are not.
+pub fn seek_target(to: SeekFrom, position: u64, size: u64) -> io::Result<u64> {
+    let target = match to {
+        SeekFrom::Start(offset) => i128::from(offset),
+        SeekFrom::Current(offset) => i128::from(position) + i128::from(offset),
+        SeekFrom::End(offset) => i128::from(size) + i128::from(offset),
+    };
+    u64::try_from(target).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
 #[cfg(test)]

@@ -216,15 +216,22 @@ fn judge(record: Vec<u8>, artifact: Artifact, found: Option<Artifact>) -> State 
     }
 }
 
+/// The record that was read for a key and what it says of the data, or the state that a bad or absent one means.
+fn recorded(
+    key: RecipeKey,
+    read: Result<Option<Vec<u8>>, StoreError>,
+) -> Result<Result<(Vec<u8>, Artifact), State>, StoreError> {
+    match read {
+        Ok(Some(stored)) => Ok(claim(key, &stored).map_err(State::Damaged)),
+        Ok(None) => Ok(Err(State::Absent)),
+        Err(StoreError::TooLarge { .. }) => Ok(Err(State::Damaged("its record is too large".to_owned()))),
+        Err(error) => Err(error),
+    }
+}
+
 fn local_state(local: &Local, key: RecipeKey) -> Result<State, StoreError> {
-    let stored = match local.read(&Name::of_record(key), MAX_RECORD_BYTES) {
-        Ok(None) => return Ok(State::Absent),
-        Err(StoreError::TooLarge { .. }) => return Ok(State::Damaged("its record is too large".to_owned())),
-        Ok(Some(stored)) => stored,
-        Err(error) => return Err(error),
-    };
-    match claim(key, &stored) {
-        Err(reason) => Ok(State::Damaged(reason)),
+    match recorded(key, local.read(&Name::of_record(key), MAX_RECORD_BYTES))? {
+        Err(state) => Ok(state),
         Ok((record, artifact)) => match local.digest(&Name::of_data(key)) {
             // A disk that cannot give the bytes back has lost them.
             Err(StoreError::Io { reason, .. }) => Ok(State::Damaged(reason)),
@@ -234,14 +241,8 @@ fn local_state(local: &Local, key: RecipeKey) -> Result<State, StoreError> {
 }
 
 async fn remote_state(remote: &Remote, key: RecipeKey) -> Result<State, StoreError> {
-    let stored = match remote.read(&Name::of_record(key), MAX_RECORD_BYTES).await {
-        Ok(None) => return Ok(State::Absent),
-        Err(StoreError::TooLarge { .. }) => return Ok(State::Damaged("its record is too large".to_owned())),
-        Ok(Some(stored)) => stored,
-        Err(error) => return Err(error),
-    };
-    match claim(key, &stored) {
-        Err(reason) => Ok(State::Damaged(reason)),
+    match recorded(key, remote.read(&Name::of_record(key), MAX_RECORD_BYTES).await)? {
+        Err(state) => Ok(state),
         Ok((record, artifact)) => Ok(judge(record, artifact, remote.digest(&Name::of_data(key)).await?)),
     }
 }

@@ -14,6 +14,7 @@ use reel_store::Source;
 use self::aac::AacTrack;
 pub(crate) use self::decode::{Sound, SoundReader};
 use crate::MediaError;
+use crate::facts::{self, MadeTrack};
 use crate::index::grid;
 use crate::recipe::add_libraries;
 use crate::timeline::Timeline;
@@ -93,12 +94,8 @@ fn use_portable_arithmetic() {
 }
 
 fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
-    let malformed = |error: reel_proto::Malformed| MediaError::failed(error.to_string());
-    let facts = job.index.audio.iter().cloned().map(AudioFacts::try_from);
-    let facts: Vec<AudioFacts> = facts.collect::<Result<_, _>>().map_err(malformed)?;
-    let source = job.profile.tracks(&facts).into_iter().find(|source| source.track as usize == job.track);
-    let source = source.and_then(|source| facts.get(source.source as usize)).cloned();
-    let (Some(facts), Some(track)) = (source, job.profile.audio.get(job.track)) else {
+    let made = facts::tracks(job.index, job.profile)?.into_iter().find(|made| made.number == job.track);
+    let Some(MadeTrack { track, facts, .. }) = made else {
         let place = job.source.location();
         return Err(MediaError::invalid(format!(
             "{place} has no sound for audio track {} of the profile",
@@ -106,19 +103,16 @@ fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
         )));
     };
     let timeline = Timeline::new(job.index)?;
-    let video = job.index.video.as_ref().and_then(|video| video.origin);
-    let origin =
-        video.ok_or_else(|| MediaError::failed("the index has no origin"))?.try_into().map_err(malformed)?;
     let grid = grid(job.index, &timeline, job.profile)?;
-    let sample_at_ticks = |ticks: i64| {
-        let time = Rational::whole(ticks).checked_div(Rational::whole(i64::from(timeline.timescale())));
-        let samples = time.and_then(|time| time.checked_mul(Rational::whole(track.sample_rate.into())));
-        samples.map_or(0, Rational::round).max(0) as u64
-    };
-    let sample_at = |frame: u64| sample_at_ticks(timeline.title_ticks(frame));
-    let delay = sample_at_ticks(timeline.composition_delay());
-    let segment_ends = (1..=grid.segments()).map(|segment| sample_at(grid.segment_start(segment))).collect();
-    Ok(TrackPlan { track, facts, origin, samples: sample_at(timeline.frames()), segment_ends, delay })
+    let sample_at = |frame| timeline.sample_at(frame, track.sample_rate);
+    Ok(TrackPlan {
+        track,
+        facts,
+        origin: facts::origin(job.index)?,
+        samples: sample_at(timeline.frames()),
+        segment_ends: (1..=grid.segments()).map(|segment| sample_at(grid.segment_start(segment))).collect(),
+        delay: timeline.samples(timeline.composition_delay(), track.sample_rate),
+    })
 }
 
 /// The key of a track: its packets with their times, its place on the timeline, and the encoder's settings.

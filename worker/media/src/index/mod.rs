@@ -7,13 +7,14 @@ mod rap;
 use ffmpeg_next as ff;
 use reel_common::{Artifact, AudioFacts, IndexSummary, Rational, SegmentGrid, Timing, VideoFacts};
 use reel_profiles::Profile;
-use reel_proto::{Malformed, v1};
+use reel_proto::v1;
 use reel_store::Source;
 
 use self::gather::Gathered;
 use self::rap::Syntax;
 use crate::MediaError;
 use crate::demux::{Demuxer, StreamParameters, parameters, rational, rotation};
+use crate::facts;
 use crate::timeline::{Timeline, fold_packets, fold_runs};
 
 /// Indexes a mezzanine. The summary's artifact is left for the caller, who stores the index.
@@ -174,11 +175,10 @@ pub(crate) fn grid(
     timeline: &Timeline,
     profile: &Profile,
 ) -> Result<SegmentGrid, MediaError> {
-    let facts = index.video.as_ref().and_then(|video| video.facts.clone()).unwrap_or_default();
     let summary = IndexSummary {
         artifact: Artifact::of(&[]),
         container: index.container.clone(),
-        video: facts.try_into().map_err(|error: Malformed| MediaError::failed(error.to_string()))?,
+        video: facts::video(index)?,
         audio: Vec::new(),
         frames: timeline.frames(),
         random_access_points: 0,

@@ -9,8 +9,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
-use reel_common::{AudioFacts, Rational, VideoFacts};
-use reel_profiles::{AudioTrack, DamageRule, Profile, TrackSource};
+use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
@@ -19,7 +18,8 @@ use self::thumbnail::{Reducer, Thumbnail};
 use self::tree::{Stream, Tree};
 use crate::MediaError;
 use crate::audio::SoundReader;
-use crate::decode::FrameReader;
+use crate::decode::{FrameReader, Speed};
+use crate::facts::{self, MadeTrack};
 use crate::timeline::Timeline;
 
 /// Thumbnails of the mezzanine that wait for one rendition; 2.3 kB each.
@@ -41,44 +41,17 @@ pub struct MeasureJob<'a> {
 /// track sounds when the mezzanine does. The error names the first thing that does not hold.
 pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
     let timeline = Timeline::new(job.index)?;
-    let tracks = made_tracks(job)?;
+    let tracks = facts::tracks(job.index, job.profile)?;
+    let ladder = facts::ladder(job.index, job.profile)?;
     let name = |track: &MadeTrack<'_>| track.track.name.clone();
     let tree = Tree::read(job.tree, tracks.first().map(name).as_deref())?;
-    expect_streams("rendition", &tree.video, renditions(job)?)?;
+    let renditions = ladder.into_iter().map(|resolved| resolved.rendition.name).collect();
+    expect_streams("rendition", &tree.video, renditions)?;
     expect_streams("audio track", &tree.audio, tracks.iter().map(name).collect())?;
     let renditions = prove_video(job, &timeline, &tree.video, progress)?;
     let prove = |stream| prove_audio(job, &timeline, stream, &tracks);
     let audio = tree.audio.iter().map(prove).collect::<Result<_, _>>()?;
     Ok(v1::Proof { renditions, audio })
-}
-
-fn malformed(error: reel_proto::Malformed) -> MediaError {
-    MediaError::failed(error.to_string())
-}
-
-/// An audio track of the profile that there is sound for.
-struct MadeTrack<'a> {
-    track: &'a AudioTrack,
-    facts: AudioFacts,
-}
-
-fn made_tracks<'a>(job: &MeasureJob<'a>) -> Result<Vec<MadeTrack<'a>>, MediaError> {
-    let facts = job.index.audio.iter().cloned().map(AudioFacts::try_from);
-    let facts: Vec<AudioFacts> = facts.collect::<Result<_, _>>().map_err(malformed)?;
-    let made = job.profile.tracks(&facts).into_iter();
-    let track = |source: TrackSource| {
-        let track = job.profile.audio.get(source.track as usize)?;
-        Some(MadeTrack { track, facts: facts.get(source.source as usize)?.clone() })
-    };
-    Ok(made.filter_map(track).collect())
-}
-
-/// The names of the renditions that the profile makes of this mezzanine.
-fn renditions(job: &MeasureJob<'_>) -> Result<Vec<String>, MediaError> {
-    let facts = job.index.video.as_ref().and_then(|video| video.facts.clone()).unwrap_or_default();
-    let facts = VideoFacts::try_from(facts).map_err(malformed)?;
-    let ladder = job.profile.ladder(&facts).map_err(|error| MediaError::invalid(error.to_string()))?;
-    Ok(ladder.into_iter().map(|resolved| resolved.rendition.name).collect())
 }
 
 /// Refuses a tree that lacks a stream, or holds one that nobody asked for.
@@ -143,9 +116,8 @@ fn send_thumbnails(
         _ => DamageRule::Repeat,
     };
     let frames = timeline.frames();
-    let mut reader = FrameReader::rough(job.source, job.index, timeline, (0, frames), damage)?;
-    let facts = job.index.video.as_ref().and_then(|video| video.facts.as_ref());
-    let mut reducer = Reducer::new(facts.map_or(0, |facts| facts.rotation as u16));
+    let mut reader = FrameReader::new(job.source, job.index, timeline, (0, frames), damage, Speed::Rough)?;
+    let mut reducer = Reducer::new(facts::video(job.index)?.rotation);
     while let Some((frame, picture)) = reader.next()? {
         let thumbnail = reducer.reduce(&picture)?;
         let listening = senders.iter().filter(|sender| sender.send(thumbnail).is_ok()).count();
@@ -167,10 +139,9 @@ fn prove_audio(
     let made = tracks.iter().find(|made| made.track.name == stream.name);
     let made =
         made.ok_or_else(|| MediaError::failed(format!("nothing is known of track {}", stream.name)))?;
-    let origin = job.index.video.as_ref().and_then(|video| video.origin).unwrap_or_default();
-    let origin = Rational::try_from(origin).map_err(malformed)?;
+    let origin = facts::origin(job.index)?;
     let rate = made.track.sample_rate;
-    let samples = sound::title_samples(timeline.duration(), rate);
+    let samples = timeline.sample_at(timeline.frames(), rate);
     let mut mezzanine = SoundReader::open(job.source, &made.facts, origin, rate, 1)?;
     let passages = Passages::pick(&mut mezzanine, samples)?;
     sound::prove(stream, &passages, samples, rate)

@@ -1,7 +1,6 @@
 //! The sound of the output against that of the mezzanine: complete, and nowhere later or earlier.
 
 use reel_cmaf::mov::TrackKind;
-use reel_common::Rational;
 use reel_proto::v1;
 
 use super::tree::{CodedTrack, Joined, Stream};
@@ -165,11 +164,6 @@ fn offset(passage: &[f32], around: &[f32]) -> Option<Result<i32, f64>> {
         return Some(Ok(0));
     }
     Some(Ok(best.0 as i32 - REACH as i32))
-}
-
-/// Samples of the title at a rate.
-pub(super) fn title_samples(duration: Rational, rate: u32) -> u64 {
-    duration.checked_mul(Rational::whole(rate.into())).map_or(0, Rational::round).max(0) as u64
 }
 
 #[cfg(test)]

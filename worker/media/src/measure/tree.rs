@@ -9,6 +9,7 @@ use reel_cmaf::ReadAt;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::mov::{Movie, Sample, TrackKind};
 use reel_common::DigestWriter;
+use reel_store::seek_target;
 
 use crate::MediaError;
 
@@ -74,12 +75,7 @@ impl Read for Joined {
 
 impl Seek for Joined {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let target = match to {
-            SeekFrom::Start(offset) => i128::from(offset),
-            SeekFrom::Current(offset) => i128::from(self.position) + i128::from(offset),
-            SeekFrom::End(offset) => i128::from(self.len()) + i128::from(offset),
-        };
-        self.position = u64::try_from(target).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.position = seek_target(to, self.position, self.len())?;
         Ok(self.position)
     }
 }
