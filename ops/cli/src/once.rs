@@ -58,7 +58,7 @@ impl Bench {
     }
 
     /// Decodes a delivered title and its mezzanine and matches every frame.
-    pub(crate) fn measure(
+    pub(crate) fn verify(
         &self,
         input: &Input,
         profile: &Profile,
@@ -66,9 +66,9 @@ impl Bench {
         tree: String,
         progress: &mut (dyn FnMut(v1::Progress) + Send),
     ) -> Result<v1::Proof, Stop> {
-        let task = v1::MeasureTask { index: Some(index.into()), tree };
+        let task = v1::MeasureTask { index: Some(index.into()), tree, assembly: None };
         let result = self.run(input, profile, Work::Measure(task), progress)?;
-        let RunnerResult::Object { bytes, .. } = result else { return Err(unexpected("measure")) };
+        let RunnerResult::Object { bytes, .. } = result else { return Err(unexpected("verify")) };
         let proof = prost::Message::decode(bytes);
         proof.map_err(|error| Stop::failed(format!("the runner's proof makes no sense: {error}")))
     }

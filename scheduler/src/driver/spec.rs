@@ -36,9 +36,8 @@ fn wire_work(work: Work, staging: String) -> WireWork {
             parts: parts.into_iter().map(Into::into).collect(),
             audio: audio.into_iter().map(Into::into).collect(),
         }),
-        // The tree is found by its path; that it is the assembly's, the runner checks.
-        Work::Measure { index, .. } => {
-            WireWork::Measure(v1::MeasureTask { index: wire(index), tree: staging })
+        Work::Measure { index, assembly } => {
+            WireWork::Measure(v1::MeasureTask { index: wire(index), tree: staging, assembly: wire(assembly) })
         }
         Work::Deliver { index, assembly, proof, history } => WireWork::Deliver(v1::DeliverTask {
             index: wire(index),

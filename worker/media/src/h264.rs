@@ -74,8 +74,8 @@ pub(crate) struct Encoder {
 unsafe impl Send for Encoder {}
 
 impl Settings {
-    /// How many frames after a part the encoder sees for its lookahead: enough that the IDR after the part has left
-    /// the encoder before they end.
+    /// How many frames after a part the encoder sees for its lookahead: enough that the last of its own has left the
+    /// encoder before they end.
     pub(crate) fn tail_frames(&self) -> Result<u64, MediaError> {
         let parameters = self.parameters()?;
         let lookahead = parameters.rc.i_lookahead.max(parameters.i_bframe).max(0) as u64;

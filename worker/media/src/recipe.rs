@@ -69,9 +69,14 @@ pub(crate) struct Window {
 impl Window {
     /// The window of a part, with as many frames after it as the encoder looks ahead.
     pub(crate) fn of(part: &PartSpec, tail_frames: u64, title_frames: u64) -> Self {
+        Self::around(part.start(), part.end, tail_frames, title_frames)
+    }
+
+    /// The window around frames `[start, end)`.
+    pub(crate) fn around(start: u64, end: u64, tail_frames: u64, title_frames: u64) -> Self {
         Window {
-            start: part.start().saturating_sub(h264::PREROLL_FRAMES),
-            end: (part.end + tail_frames).min(title_frames),
+            start: start.saturating_sub(h264::PREROLL_FRAMES),
+            end: (end + tail_frames).min(title_frames),
         }
     }
 
@@ -94,7 +99,7 @@ pub(crate) fn video_key(
     part: &PartSpec,
     window: Window,
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("h264 part 3");
+    let mut key = RecipeHasher::new("h264 part 4");
     add_decoder(&mut key, digests.index)?;
     key.text("damage", &format!("{:?}", recipe.damage));
     key.text("scaling", FILTER_NAME);

@@ -6,12 +6,12 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{CLIPS, Title, clip, make_tree, title};
-use reel_media::{MeasureJob, MediaError, measure};
+use reel_media::{MediaError, VerifyJob, verify};
 use reel_proto::v1;
 
 fn prove(title: &Title, tree: &Path) -> Result<v1::Proof, MediaError> {
-    let job = MeasureJob { source: &title.source, index: &title.index, profile: &title.profile, tree };
-    measure(&job, &mut |_, _| ())
+    let job = VerifyJob { source: &title.source, index: &title.index, profile: &title.profile, tree };
+    verify(&job, &mut |_, _| ())
 }
 
 fn segment(tree: &Path, number: u32) -> PathBuf {

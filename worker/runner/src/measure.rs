@@ -1,21 +1,47 @@
-//! Stage measure: the proof of an output tree against the mezzanine.
+//! Stage measure: the proof of an output tree.
 
 use std::path::Path;
 
 use prost::Message;
 use reel_common::Failure;
-use reel_media::MeasureJob;
+use reel_media::{MeasureJob, VerifyJob};
 use reel_proto::v1;
 
 use crate::attempt::{Attempt, finished_with, media};
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::MeasureTask) -> Result<v1::TaskFinished, Failure> {
     let index = attempt.index(task.index.as_ref())?;
-    let source = attempt.source()?;
-    let job =
-        MeasureJob { source: &source, index: &index, profile: &attempt.profile, tree: Path::new(&task.tree) };
+    let tree = Path::new(&task.tree);
+    match &task.assembly {
+        Some(assembly) => of_proved_parts(attempt, &index, tree, assembly),
+        None => from_nothing(attempt, &index, tree),
+    }
+}
+
+/// An assembled tree is held against the proofs of its parts and tracks.
+fn of_proved_parts(
+    attempt: &Attempt,
+    index: &v1::Index,
+    tree: &Path,
+    assembly: &v1::Artifact,
+) -> Result<v1::TaskFinished, Failure> {
+    let assembly: v1::Assembly = attempt.object(Some(assembly), "assembly")?;
+    let (parts, audio) = (assembly.parts.as_slice(), assembly.audio.as_slice());
+    let job = MeasureJob { index, profile: &attempt.profile, tree, parts, audio };
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);
     let proof = reel_media::measure(&job, progress).map_err(media)?;
-    let finished = finished_with(attempt.leave("proof.pb", &proof.encode_to_vec())?);
+    Ok(finished_with(attempt.leave(PROOF, &proof.encode_to_vec())?))
+}
+
+/// A delivered tree is decoded beside the mezzanine.
+fn from_nothing(attempt: &Attempt, index: &v1::Index, tree: &Path) -> Result<v1::TaskFinished, Failure> {
+    let source = attempt.source()?;
+    let job = VerifyJob { source: &source, index, profile: &attempt.profile, tree };
+    let progress = &mut |done, total| attempt.voice.progress(done, total, None);
+    let proof = reel_media::verify(&job, progress).map_err(media)?;
+    let finished = finished_with(attempt.leave(PROOF, &proof.encode_to_vec())?);
     Ok(v1::TaskFinished { source_bytes_read: Some(source.bytes_read()), ..finished })
 }
+
+/// The file in which the proof is left for the agent.
+const PROOF: &str = "proof.pb";

@@ -159,6 +159,10 @@ struct Part {
     bytes: u64,
     sha256: String,
     psnr_db: f64,
+    /// Largest mean difference of a frame to its source, of full scale.
+    worst_difference_ppm: u64,
+    /// Frames that look like their neighbour, where order shows in time alone.
+    ties: u64,
 }
 
 #[derive(Serialize)]
@@ -190,7 +194,6 @@ struct RenditionProof<'a> {
     first_pts: i64,
     last_pts: i64,
     timescale: u32,
-    frame_digest: String,
     worst_difference_ppm: u64,
     ties: u64,
 }
@@ -328,6 +331,7 @@ fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::Renditi
 
 fn part(index: u32, record: &v1::RenditionPart) -> Part {
     let (bytes, sha256) = artifact(record.artifact.as_ref());
+    let proof = record.proof.clone().unwrap_or_default();
     Part {
         part: index,
         recipe_key: hex(&record.recipe_key),
@@ -338,6 +342,8 @@ fn part(index: u32, record: &v1::RenditionPart) -> Part {
         bytes,
         sha256,
         psnr_db: psnr_db(record),
+        worst_difference_ppm: proof.worst_difference_ppm,
+        ties: proof.ties,
     }
 }
 
@@ -370,7 +376,6 @@ fn proof(proof: &v1::Proof) -> Proof<'_> {
         first_pts: proof.first_pts,
         last_pts: proof.last_pts,
         timescale: proof.timescale,
-        frame_digest: hex(&proof.frame_digest),
         worst_difference_ppm: proof.worst_difference_ppm,
         ties: proof.ties,
     });

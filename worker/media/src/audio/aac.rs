@@ -13,6 +13,7 @@ use reel_proto::v1;
 
 use super::Sound;
 use crate::MediaError;
+use crate::measure::CodedDigest;
 
 /// Samples of an AAC frame (ISO/IEC 14496-3, 4.5.2.1.1).
 const FRAME_SAMPLES: usize = 1024;
@@ -24,6 +25,7 @@ pub(super) struct AacTrack {
     encoder: ff::encoder::Audio,
     file: BufWriter<File>,
     digest: DigestWriter,
+    coded: CodedDigest,
     track: AudioTrack,
     /// Samples of the presentation.
     samples: u64,
@@ -66,6 +68,7 @@ impl AacTrack {
             encoder,
             file: BufWriter::new(File::create(path)?),
             digest: DigestWriter::default(),
+            coded: CodedDigest::default(),
             track: track.clone(),
             samples,
             first: delay.saturating_sub(priming),
@@ -136,6 +139,7 @@ impl AacTrack {
         let end = self.segment_ends.get(self.segment_bytes.len()).copied();
         // The encoder may give a frame more than reaches the end; it holds nothing but padding.
         let Some(end) = end else { return Ok(()) };
+        self.coded.add(packet);
         self.packets.push(packet.to_vec());
         self.coded_frames += 1;
         if self.coded_frames == end { self.end_segment() } else { Ok(()) }
@@ -183,6 +187,7 @@ impl AacTrack {
             segment_bytes: self.segment_bytes,
             segment_samples: self.segment_samples,
             peak_segment_bps: self.peak_bps,
+            coded_digest: self.coded.finish().0.to_vec(),
             ..Default::default()
         })
     }

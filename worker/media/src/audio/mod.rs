@@ -6,6 +6,8 @@ mod resample;
 
 use std::path::{Path, PathBuf};
 
+use reel_cmaf::fragment::Fragments;
+use reel_cmaf::init::{AudioInit, Bitrate, Span, audio_init};
 use reel_common::{AudioFacts, DigestWriter, Rational, RecipeHasher, RecipeKey};
 use reel_profiles::{AudioTrack, Profile};
 use reel_proto::v1;
@@ -16,6 +18,7 @@ pub(crate) use self::decode::{Sound, SoundReader};
 use crate::MediaError;
 use crate::facts::{self, MadeTrack};
 use crate::index::grid;
+use crate::measure::{Joined, Passages, check_offsets};
 use crate::recipe::add_libraries;
 use crate::timeline::Timeline;
 
@@ -64,12 +67,14 @@ pub fn audio(
     let mut output = AacTrack::create(&path, plan.track, plan.samples, plan.delay, &plan.segment_ends)?;
     let mut sound =
         SoundReader::open(job.source, &plan.facts, plan.origin, plan.track.sample_rate, plan.track.channels)?;
+    let mut passages = Passages::new(plan.samples);
     let mut placed = 0;
     while placed < plan.samples
         && let Some(block) = sound.next()?
     {
         let block = block.within(placed, plan.samples);
         if block.frames() > 0 {
+            passages.add(&block);
             output.silence(block.start - placed)?;
             output.push(&block)?;
             placed = block.start + block.frames() as u64;
@@ -77,6 +82,7 @@ pub fn audio(
         progress(placed, plan.samples);
     }
     output.silence(plan.samples - placed)?;
+    passages.end();
     let record = v1::AudioRecord {
         name: plan.track.name.clone(),
         recipe_key: key.0.0.to_vec(),
@@ -84,7 +90,27 @@ pub fn audio(
         source_stream: plan.facts.stream,
         ..output.finish()?
     };
-    Ok((record, Some(path)))
+    let offsets = prove(&record, &path, &passages)?;
+    Ok((v1::AudioRecord { offsets, ..record }, Some(path)))
+}
+
+/// Decodes the finished track and finds the passages of the mezzanine in it: by how many samples each is late.
+fn prove(record: &v1::AudioRecord, path: &Path, passages: &Passages) -> Result<Vec<i32>, MediaError> {
+    let init = AudioInit {
+        sample_rate: record.sample_rate,
+        channels: record.channels as u16,
+        audio_specific_config: &record.codec_config,
+        language: &record.language,
+        bitrate: Bitrate { peak: 0, average: 0 },
+    };
+    let media = Joined::new(vec![path.to_owned()])?;
+    let first = Fragments::of_ours(&media).next().and_then(Result::ok);
+    let first = first.and_then(|fragment| fragment.base_decode_time()).unwrap_or(0);
+    let span = Span { start: first as u64 + u64::from(record.priming), duration: 0 };
+    let header = path.with_extension("init.mp4");
+    std::fs::write(&header, audio_init(&init, span))?;
+    let label = format!("audio track {}", record.name);
+    check_offsets(Joined::new(vec![header, path.to_owned()])?, &label, passages, record.sample_rate)
 }
 
 /// Floating point in vector units rounds differently from machine to machine; plain C does not.
@@ -117,7 +143,7 @@ fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
 
 /// The key of a track: its packets with their times, its place on the timeline, and the encoder's settings.
 fn key(job: &AudioJob<'_>, plan: &TrackPlan<'_>) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("aac track 3");
+    let mut key = RecipeHasher::new("aac track 4");
     add_libraries(&mut key);
     let track = plan.track;
     key.number("sample rate", track.sample_rate.into()).number("channels", track.channels.into());

@@ -1,5 +1,10 @@
-//! The proof: an output tree decoded back and held against the mezzanine, every frame and the sound.
+//! The proof: what was made, decoded back and held against the mezzanine, every frame and the sound.
+//!
+//! Parts and tracks are proved by the task that makes them (`encode/prover.rs`, `audio/mod.rs`); [`measure()`] shows that
+//! an assembled tree is made of them, that they join, and that each is in its place. [`verify`] trusts nothing of that
+//! and decodes the whole tree and the whole mezzanine from end to end.
 
+mod assembled;
 mod sound;
 mod thumbnail;
 mod tree;
@@ -13,9 +18,12 @@ use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
-use self::sound::Passages;
-use self::thumbnail::{Reducer, Thumbnail};
+pub use self::assembled::{MeasureJob, measure};
+pub(crate) use self::sound::{Passages, check_offsets};
+pub(crate) use self::thumbnail::{Reducer, Thumbnail};
+pub(crate) use self::tree::{CodedDigest, Joined};
 use self::tree::{Stream, Tree};
+pub(crate) use self::video::{Around, Compared, Comparison, OutputDecoder};
 use crate::MediaError;
 use crate::audio::SoundReader;
 use crate::decode::{FrameReader, Speed};
@@ -25,33 +33,40 @@ use crate::timeline::Timeline;
 /// Thumbnails of the mezzanine that wait for one rendition; 2.3 kB each.
 const QUEUED_THUMBNAILS: usize = 256;
 
-/// An output tree to prove.
-pub struct MeasureJob<'a> {
+/// An output tree to prove from nothing.
+pub struct VerifyJob<'a> {
     /// The mezzanine.
     pub source: &'a Source,
     /// Its index.
     pub index: &'a v1::Index,
     /// Tells what the tree must hold, and whether damage was allowed.
     pub profile: &'a Profile,
-    /// The tree: a staging folder, or a delivered output.
+    /// The tree: a delivered output.
     pub tree: &'a Path,
 }
 
 /// Proves a tree: every rendition shows every frame of the mezzanine once, in order, at its time, and every audio
 /// track sounds when the mezzanine does. The error names the first thing that does not hold.
-pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
+pub fn verify(job: &VerifyJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
     let timeline = Timeline::new(job.index)?;
     let tracks = facts::tracks(job.index, job.profile)?;
-    let ladder = facts::ladder(job.index, job.profile)?;
-    let name = |track: &MadeTrack<'_>| track.track.name.clone();
-    let tree = Tree::read(job.tree, tracks.first().map(name).as_deref())?;
-    let renditions = ladder.into_iter().map(|resolved| resolved.rendition.name).collect();
-    expect_streams("rendition", &tree.video, renditions)?;
-    expect_streams("audio track", &tree.audio, tracks.iter().map(name).collect())?;
+    let tree = expected_tree(job.tree, job.index, job.profile)?;
     let renditions = prove_video(job, &timeline, &tree.video, progress)?;
     let prove = |stream| prove_audio(job, &timeline, stream, &tracks);
     let audio = tree.audio.iter().map(prove).collect::<Result<_, _>>()?;
     Ok(v1::Proof { renditions, audio })
+}
+
+/// The streams of a tree, which must be those that the profile makes of the mezzanine.
+fn expected_tree(root: &Path, index: &v1::Index, profile: &Profile) -> Result<Tree, MediaError> {
+    let tracks = facts::tracks(index, profile)?;
+    let names: Vec<String> = tracks.into_iter().map(|made| made.track.name.clone()).collect();
+    let ladder = facts::ladder(index, profile)?;
+    let tree = Tree::read(root, names.first().map(String::as_str))?;
+    let renditions = ladder.into_iter().map(|resolved| resolved.rendition.name).collect();
+    expect_streams("rendition", &tree.video, renditions)?;
+    expect_streams("audio track", &tree.audio, names)?;
+    Ok(tree)
 }
 
 /// Refuses a tree that lacks a stream, or holds one that nobody asked for.
@@ -73,7 +88,7 @@ fn expect_streams(kind: &str, streams: &[Stream], names: Vec<String>) -> Result<
 
 /// Decodes the mezzanine once, from end to end, beside all renditions.
 fn prove_video(
-    job: &MeasureJob<'_>,
+    job: &VerifyJob<'_>,
     timeline: &Timeline,
     streams: &[Stream],
     progress: &mut dyn FnMut(u64, u64),
@@ -105,7 +120,7 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, MediaError>>) -> Resul
 }
 
 fn send_thumbnails(
-    job: &MeasureJob<'_>,
+    job: &VerifyJob<'_>,
     timeline: &Timeline,
     senders: &[mpsc::SyncSender<Thumbnail>],
     progress: &mut dyn FnMut(u64, u64),
@@ -119,7 +134,7 @@ fn send_thumbnails(
     let mut reader = FrameReader::new(job.source, job.index, timeline, (0, frames), damage, Speed::Rough)?;
     let mut reducer = Reducer::new(facts::video(job.index)?.rotation);
     while let Some((frame, picture)) = reader.next()? {
-        let thumbnail = reducer.reduce(&picture)?;
+        let thumbnail = reducer.reduce(&picture)?.thumbnail;
         let listening = senders.iter().filter(|sender| sender.send(thumbnail).is_ok()).count();
         if listening < senders.len() {
             // A rendition that has failed says so itself.
@@ -131,7 +146,7 @@ fn send_thumbnails(
 }
 
 fn prove_audio(
-    job: &MeasureJob<'_>,
+    job: &VerifyJob<'_>,
     timeline: &Timeline,
     stream: &Stream,
     tracks: &[MadeTrack<'_>],
@@ -144,5 +159,5 @@ fn prove_audio(
     let samples = timeline.sample_at(timeline.frames(), rate);
     let mut mezzanine = SoundReader::open(job.source, &made.facts, origin, rate, 1)?;
     let passages = Passages::pick(&mut mezzanine, samples)?;
-    sound::prove(stream, &passages, samples, rate)
+    sound::prove(stream, &passages, rate)
 }

@@ -21,10 +21,12 @@ const MIN_CORRELATION: f64 = 0.5;
 const AMBIGUOUS: f64 = 0.98;
 
 /// The loudest passage of each third of the title, mixed to one channel.
-#[derive(Default)]
-pub(super) struct Passages {
+pub(crate) struct Passages {
+    /// Samples of the title.
+    title: u64,
     thirds: [Option<Passage>; 3],
     waiting: Vec<f32>,
+    /// Where `waiting` begins.
     start: u64,
 }
 
@@ -41,34 +43,49 @@ fn mix(sound: &Sound) -> Vec<f32> {
 }
 
 impl Passages {
+    /// Of a title of `samples`, nothing is known yet.
+    pub(crate) fn new(samples: u64) -> Self {
+        Passages { title: samples, thirds: [const { None }; 3], waiting: Vec::new(), start: 0 }
+    }
+
     /// Picks the passages of the mezzanine's sound.
     pub(super) fn pick(sound: &mut SoundReader, samples: u64) -> Result<Self, MediaError> {
-        let mut passages = Passages::default();
+        let mut passages = Passages::new(samples);
         while let Some(block) = sound.next()? {
-            if passages.start + passages.waiting.len() as u64 != block.start {
-                passages.waiting.clear();
-                passages.start = block.start;
-            }
-            passages.waiting.extend(mix(&block));
-            while passages.waiting.len() >= PASSAGE {
-                let rest = passages.waiting.split_off(PASSAGE);
-                let taken = std::mem::replace(&mut passages.waiting, rest);
-                passages.offer(taken, samples);
-                passages.start += PASSAGE as u64;
-            }
+            passages.add(&block);
         }
-        let last = std::mem::take(&mut passages.waiting);
-        if !last.is_empty() {
-            passages.offer(last, samples);
-        }
+        passages.end();
         Ok(passages)
     }
 
-    fn offer(&mut self, samples: Vec<f32>, title: u64) {
+    /// Takes the next sound of the mezzanine.
+    pub(crate) fn add(&mut self, block: &Sound) {
+        if self.start + self.waiting.len() as u64 != block.start {
+            self.waiting.clear();
+            self.start = block.start;
+        }
+        self.waiting.extend(mix(block));
+        while self.waiting.len() >= PASSAGE {
+            let rest = self.waiting.split_off(PASSAGE);
+            let taken = std::mem::replace(&mut self.waiting, rest);
+            self.offer(taken);
+            self.start += PASSAGE as u64;
+        }
+    }
+
+    /// Says that no more sound comes.
+    pub(crate) fn end(&mut self) {
+        let last = std::mem::take(&mut self.waiting);
+        if !last.is_empty() {
+            self.offer(last);
+        }
+    }
+
+    fn offer(&mut self, samples: Vec<f32>) {
         let energy = samples.iter().map(|s| f64::from(*s) * f64::from(*s)).sum::<f64>() / PASSAGE as f64;
-        let third = (self.start * 3 / title.max(1)).min(2) as usize;
+        let third = (self.start * 3 / self.title.max(1)).min(2) as usize;
         let louder = self.thirds[third].as_ref().is_none_or(|passage| passage.energy < energy);
-        let inside = self.start + samples.len() as u64 <= title;
+        let inside = self.start + samples.len() as u64 <= self.title;
         if louder && energy > MIN_ENERGY && inside {
             self.thirds[third] = Some(Passage { start: self.start, samples, energy });
         }
@@ -76,18 +93,25 @@ impl Passages {
 }
 
 /// Checks one track of the output against the passages of its source.
-pub(super) fn prove(
-    stream: &Stream,
-    passages: &Passages,
-    samples: u64,
-    rate: u32,
-) -> Result<v1::AudioProof, MediaError> {
+pub(super) fn prove(stream: &Stream, passages: &Passages, rate: u32) -> Result<v1::AudioProof, MediaError> {
     CodedTrack::of_stream(stream, TrackKind::Audio)?;
     let carrier = &stream.carriers[0];
     let label = &carrier.label;
     let bytes = Joined::new(carrier.paths.clone())
         .map_err(|error| MediaError::failed(format!("{label} of the output cannot be read: {error}")))?;
-    let mut sound = SoundReader::of_track(bytes, label, rate)?;
+    let offsets = check_offsets(bytes, label, passages, rate)?;
+    Ok(v1::AudioProof { name: stream.name.clone(), samples: passages.title, sample_rate: rate, offsets })
+}
+
+/// Decodes a track of ours, header included. It must be as long as the title and have each passage in its place; gives
+/// by how many samples each is late. `label` is for messages.
+pub(crate) fn check_offsets(
+    track: Joined,
+    label: &str,
+    passages: &Passages,
+    rate: u32,
+) -> Result<Vec<i32>, MediaError> {
+    let mut sound = SoundReader::of_track(track, label, rate)?;
     let mut around: Vec<(i64, Vec<f32>)> = passages
         .thirds
         .iter()
@@ -105,30 +129,23 @@ pub(super) fn prove(
             copy_overlap(*start, samples, block.start as i64, &mixed);
         }
     }
-    if due < samples {
+    if due < passages.title {
+        let samples = passages.title;
         return Err(MediaError::failed(format!("{label} ends at sample {due} of {samples}")));
     }
     let found = passages.thirds.iter().flatten().zip(&around);
-    let offsets = found.filter_map(|(passage, (_, around))| offset(&passage.samples, around));
-    let offsets: Vec<Result<i32, f64>> = offsets.collect();
-    let mut proof =
-        v1::AudioProof { name: stream.name.clone(), samples, sample_rate: rate, offsets: Vec::new() };
-    for found in offsets {
-        match found {
-            Ok(offset) if offset.abs() <= MAX_OFFSET => proof.offsets.push(offset),
+    let found = found.filter_map(|(passage, (_, around))| offset(&passage.samples, around));
+    found
+        .map(|found| match found {
+            Ok(offset) if offset.abs() <= MAX_OFFSET => Ok(offset),
             Ok(offset) => {
-                return Err(MediaError::failed(format!(
-                    "{label} is late by {offset} samples at {rate} a second"
-                )));
+                Err(MediaError::failed(format!("{label} is late by {offset} samples at {rate} a second")))
             }
-            Err(likeness) => {
-                return Err(MediaError::failed(format!(
-                    "{label} is not the sound of the mezzanine: they correlate by {likeness:.2}"
-                )));
-            }
-        }
-    }
-    Ok(proof)
+            Err(likeness) => Err(MediaError::failed(format!(
+                "{label} is not the sound of the mezzanine: they correlate by {likeness:.2}"
+            ))),
+        })
+        .collect()
 }
 
 /// Copies what `block`, which begins at `at`, has of `samples`, which begin at `start`.

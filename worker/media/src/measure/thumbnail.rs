@@ -3,27 +3,35 @@
 use ff::format::Pixel;
 use ffmpeg_next as ff;
 use ffmpeg_next::ffi;
+use reel_common::{Digest, DigestWriter};
 
 use crate::MediaError;
 use crate::picture::Scaler;
 
 /// Areas across and down.
-pub(super) const WIDTH: usize = 64;
-pub(super) const HEIGHT: usize = 36;
+const WIDTH: usize = 64;
+const HEIGHT: usize = 36;
 /// A picture with less than one sample for each area cannot be reduced.
 const MIN_SIDE: u32 = 64;
 
 /// The mean luma of each area, row by row, in 256 levels.
-pub(super) type Thumbnail = [u8; WIDTH * HEIGHT];
+pub(crate) type Thumbnail = [u8; WIDTH * HEIGHT];
 
 /// Mean difference in levels of 256.
-pub(super) fn difference(a: &Thumbnail, b: &Thumbnail) -> f64 {
+pub(crate) fn difference(a: &Thumbnail, b: &Thumbnail) -> f64 {
     let sum: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
     f64::from(sum) / (WIDTH * HEIGHT) as f64
 }
 
+/// A reduced picture.
+pub(crate) struct Reduced {
+    pub(crate) thumbnail: Thumbnail,
+    /// Of the luma of each area, unrounded: two decodes of a frame that differ in it are not the same.
+    pub(crate) digest: Digest,
+}
+
 /// Reduces pictures.
-pub(super) struct Reducer {
+pub(crate) struct Reducer {
     /// Degrees by which pictures are turned clockwise to stand upright.
     turn: u16,
     /// For pictures whose luma does not lie in the open.
@@ -32,11 +40,11 @@ pub(super) struct Reducer {
 
 impl Reducer {
     /// For pictures that stand upright when they are turned clockwise by so many degrees.
-    pub(super) fn new(turn: u16) -> Self {
+    pub(crate) fn new(turn: u16) -> Self {
         Reducer { turn, scaler: Scaler::for_comparison(WIDTH as u32, HEIGHT as u32, turn) }
     }
 
-    pub(super) fn reduce(&mut self, picture: &ff::frame::Video) -> Result<Thumbnail, MediaError> {
+    pub(crate) fn reduce(&mut self, picture: &ff::frame::Video) -> Result<Reduced, MediaError> {
         let luma = Luma::of(picture.format());
         let large = picture.width() >= MIN_SIDE && picture.height() >= MIN_SIDE;
         if let Some(luma) = luma.filter(|_| large && self.turn == 0) {
@@ -47,7 +55,7 @@ impl Reducer {
         for (row, samples) in thumbnail.chunks_exact_mut(WIDTH).zip(small.data(0).chunks(small.stride(0))) {
             row.copy_from_slice(&samples[..WIDTH]);
         }
-        Ok(thumbnail)
+        Ok(Reduced { thumbnail, digest: Digest::of(&thumbnail) })
     }
 }
 
@@ -80,10 +88,11 @@ impl Luma {
     }
 }
 
-fn means(picture: &ff::frame::Video, luma: Luma) -> Thumbnail {
+fn means(picture: &ff::frame::Video, luma: Luma) -> Reduced {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let (plane, stride) = (picture.data(0), picture.stride(0));
     let mut thumbnail = [0; WIDTH * HEIGHT];
+    let mut digest = DigestWriter::default();
     for (down, row) in thumbnail.chunks_exact_mut(WIDTH).enumerate() {
         let (top, bottom) = (down * height / HEIGHT, (down + 1) * height / HEIGHT);
         let mut sums = [0u64; WIDTH];
@@ -97,9 +106,10 @@ fn means(picture: &ff::frame::Video, luma: Luma) -> Thumbnail {
             let columns = (across + 1) * width / WIDTH - across * width / WIDTH;
             let samples = ((bottom - top) * columns) as u64;
             *mean = ((sum / samples) >> luma.shift) as u8;
+            digest.add(&sum.to_le_bytes());
         }
     }
-    thumbnail
+    Reduced { thumbnail, digest: digest.finish() }
 }
 
 fn sum_samples(samples: &[u8], bytes: usize) -> u64 {
@@ -135,7 +145,7 @@ mod tests {
             [(Pixel::YUV420P, 1, 0), (Pixel::YUV422P10LE, 2, 2), (Pixel::P010LE, 2, 8), (Pixel::NV12, 1, 0)]
         {
             let picture = ramp(format, bytes, shift);
-            let thumbnail = Reducer::new(0).reduce(&picture).unwrap();
+            let thumbnail = Reducer::new(0).reduce(&picture).unwrap().thumbnail;
             for (at, mean) in thumbnail.iter().enumerate() {
                 assert_eq!(usize::from(*mean), at % WIDTH + at / WIDTH * 2, "{format:?} at {at}");
             }
@@ -149,7 +159,7 @@ mod tests {
         let mut picture = ff::frame::Video::new(Pixel::RGB24, 640, 360);
         picture.data_mut(0).fill(255);
         picture.set_color_space(ff::color::Space::RGB);
-        let thumbnail = Reducer::new(0).reduce(&picture).unwrap();
+        let thumbnail = Reducer::new(0).reduce(&picture).unwrap().thumbnail;
         assert!(thumbnail.iter().all(|mean| (230..=236).contains(mean)), "{thumbnail:?}");
     }
 }

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use reel_cmaf::ReadAt;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::mov::{Movie, Sample, TrackKind};
-use reel_common::DigestWriter;
+use reel_common::{Digest, DigestWriter, Rational};
 use reel_store::seek_target;
 
 use crate::MediaError;
 
 /// Several files, read as if they were one behind the other. One of them is open at a time.
-pub(super) struct Joined {
+pub(crate) struct Joined {
     /// Each file with the offset at which it ends.
     files: Vec<(PathBuf, u64)>,
     position: u64,
@@ -22,7 +22,7 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    pub(super) fn new(paths: Vec<PathBuf>) -> io::Result<Self> {
+    pub(crate) fn new(paths: Vec<PathBuf>) -> io::Result<Self> {
         let mut end = 0;
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
@@ -177,6 +177,21 @@ impl Carrier {
     }
 }
 
+/// What tells the coded samples of one part or track from those of another: SHA-256 over each, behind its length.
+#[derive(Default)]
+pub(crate) struct CodedDigest(DigestWriter);
+
+impl CodedDigest {
+    pub(crate) fn add(&mut self, sample: &[u8]) {
+        self.0.add(&(sample.len() as u64).to_le_bytes());
+        self.0.add(sample);
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        self.0.finish()
+    }
+}
+
 /// The coded samples of a carrier.
 pub(super) struct CodedTrack {
     bytes: Joined,
@@ -215,9 +230,9 @@ impl CodedTrack {
         if let [first, others @ ..] = tracks.as_slice()
             && !others.is_empty()
         {
-            let digest = first.digest()?;
+            let digest = first.timed_digest()?;
             for other in others {
-                if other.digest()? != digest {
+                if other.timed_digest()? != digest {
                     let (first, other) = (&first.label, &other.label);
                     return Err(MediaError::failed(format!("{other} does not hold the samples of {first}")));
                 }
@@ -236,11 +251,20 @@ impl CodedTrack {
         Ok(data)
     }
 
+    /// A digest over samples, as a [`CodedDigest`] gives it.
+    pub(super) fn coded_digest(&self, samples: &[Sample]) -> Result<Digest, MediaError> {
+        let mut digest = CodedDigest::default();
+        for sample in samples {
+            digest.add(&self.data(sample)?);
+        }
+        Ok(digest.finish())
+    }
+
     /// A digest over all samples and their times in seconds, whatever carries them.
-    fn digest(&self) -> Result<reel_common::Digest, MediaError> {
+    fn timed_digest(&self) -> Result<Digest, MediaError> {
         let mut digest = DigestWriter::default();
         for sample in &self.samples {
-            let time = reel_common::Rational::new(sample.pts, self.timescale.into());
+            let time = Rational::new(sample.pts, self.timescale.into());
             digest.add(time.map(|time| time.to_string()).unwrap_or_default().as_bytes());
             digest.add(&self.data(sample)?);
         }

@@ -1,16 +1,16 @@
-//! Frames of the output against frames of the mezzanine: the same number, at the same times, each most like its own.
+//! Frames of an output against frames of the mezzanine: each at its time, each most like its own.
 
 use std::sync::mpsc;
 
 use ffmpeg_next as ff;
 use reel_cmaf::mov::TrackKind;
-use reel_common::DigestWriter;
 use reel_proto::v1;
 
 use super::thumbnail::{Reducer, Thumbnail, difference};
 use super::tree::{CodedTrack, Stream};
 use crate::MediaError;
 use crate::decode::{Speed, open_decoder};
+use crate::h264::REORDER_FRAMES;
 use crate::timeline::Timeline;
 
 /// Two neighbours that differ by less than this many levels of 256 are told apart by their times alone: that
@@ -29,18 +29,39 @@ pub(super) fn prove(
 ) -> Result<v1::RenditionProof, MediaError> {
     let track = CodedTrack::of_stream(stream, TrackKind::Video)?;
     check_times(&track, timeline)?;
-    let mut comparison = Comparison::new(&track.label, timeline);
-    let mut decoder = OutputDecoder::open(&track)?;
-    while let Some(output) = decoder.next()? {
-        comparison.push(output, mezzanine)?;
+    let mut comparison = Comparison::new(&track.label, timeline, 0);
+    let mut decoder = OutputDecoder::open(&track.label, &track.config)?;
+    let mut window = Sliding::default();
+    let coded = track.samples.iter().map(Some).chain([None]);
+    for sample in coded {
+        match sample {
+            Some(sample) => decoder.send(&track.data(sample)?, sample.pts, sample.dts)?,
+            None => decoder.end()?,
+        }
+        while let Some((pts, output)) = decoder.receive()? {
+            window.advance(mezzanine);
+            comparison.push(pts, &output, &window.around())?;
+        }
     }
-    let mut proof = comparison.finish()?;
-    proof.rendition = stream.name.clone();
-    Ok(proof)
+    let Compared { worst_difference_ppm, ties } = comparison.finish(timeline.frames())?;
+    Ok(v1::RenditionProof { worst_difference_ppm, ties, ..whole(&stream.name, timeline) })
+}
+
+/// What is said of a rendition that shows the whole title.
+pub(super) fn whole(rendition: &str, timeline: &Timeline) -> v1::RenditionProof {
+    let frames = timeline.frames();
+    v1::RenditionProof {
+        rendition: rendition.to_owned(),
+        frames,
+        first_pts: timeline.title_ticks(0),
+        last_pts: timeline.title_ticks(frames - 1),
+        timescale: timeline.timescale(),
+        ..Default::default()
+    }
 }
 
 /// Every frame of the title is there once, at its time.
-fn check_times(track: &CodedTrack, timeline: &Timeline) -> Result<(), MediaError> {
+pub(super) fn check_times(track: &CodedTrack, timeline: &Timeline) -> Result<(), MediaError> {
     let (label, frames) = (&track.label, timeline.frames());
     if track.samples.len() as u64 != frames {
         return Err(MediaError::failed(format!(
@@ -63,97 +84,132 @@ fn check_times(track: &CodedTrack, timeline: &Timeline) -> Result<(), MediaError
     }
 }
 
-/// Decodes the output in presentation order.
-struct OutputDecoder<'a> {
-    track: &'a CodedTrack,
-    decoder: ff::decoder::Video,
-    reducer: Reducer,
-    next: usize,
+/// The mezzanine's frame that is due, with the one before and the one after.
+#[derive(Default)]
+struct Sliding {
+    before: Option<Thumbnail>,
+    own: Option<Thumbnail>,
+    after: Option<Thumbnail>,
+    begun: bool,
 }
 
-impl<'a> OutputDecoder<'a> {
-    fn open(track: &'a CodedTrack) -> Result<Self, MediaError> {
+impl Sliding {
+    fn advance(&mut self, mezzanine: &mpsc::Receiver<Thumbnail>) {
+        self.before = self.own.take();
+        self.own = if self.begun { self.after.take() } else { mezzanine.recv().ok() };
+        self.after = mezzanine.recv().ok();
+        self.begun = true;
+    }
+
+    fn around(&self) -> Around<'_> {
+        Around { before: self.before.as_ref(), own: self.own.as_ref(), after: self.after.as_ref() }
+    }
+}
+
+/// Decodes coded frames of ours and reduces the pictures.
+pub(crate) struct OutputDecoder {
+    label: String,
+    decoder: ff::decoder::Video,
+    reducer: Reducer,
+}
+
+impl OutputDecoder {
+    /// A decoder for what an AVCDecoderConfigurationRecord describes; `label` is for messages.
+    pub(crate) fn open(label: &str, avcc: &[u8]) -> Result<Self, MediaError> {
         let setup = v1::DecoderSetup {
             codec: "h264".to_owned(),
-            extradata: track.config.clone(),
-            reorder: 16,
+            extradata: avcc.to_vec(),
+            reorder: REORDER_FRAMES as u32,
             profile: ff::ffi::FF_PROFILE_UNKNOWN,
             level: ff::ffi::FF_LEVEL_UNKNOWN,
             ..Default::default()
         };
         let decoder = open_decoder(&setup, None, Speed::Rough)?;
-        Ok(OutputDecoder { track, decoder, reducer: Reducer::new(0), next: 0 })
+        Ok(OutputDecoder { label: label.to_owned(), decoder, reducer: Reducer::new(0) })
     }
 
-    fn next(&mut self) -> Result<Option<(i64, Thumbnail)>, MediaError> {
-        let label = &self.track.label;
-        loop {
-            let mut picture = ff::frame::Video::empty();
-            match self.decoder.receive_frame(&mut picture) {
-                Ok(()) if picture.is_corrupt() || picture.has_decode_errors() => {
-                    return Err(MediaError::failed(format!("{label} holds a frame that does not decode")));
-                }
-                Ok(()) => {
-                    let pts = picture.pts().unwrap_or(i64::MIN);
-                    return Ok(Some((pts, self.reducer.reduce(&picture)?)));
-                }
-                Err(ff::Error::Other { errno }) if errno == ff::ffi::EAGAIN => self.feed()?,
-                Err(ff::Error::Eof) => return Ok(None),
-                Err(error) => return Err(MediaError::failed(format!("{label} does not decode: {error}"))),
+    /// Takes a coded frame. All pictures must have been received before.
+    pub(crate) fn send(&mut self, data: &[u8], pts: i64, dts: i64) -> Result<(), MediaError> {
+        let mut packet = ff::Packet::copy(data);
+        packet.set_pts(Some(pts));
+        packet.set_dts(Some(dts));
+        self.decoder.send_packet(&packet).map_err(|error| self.refused(error))
+    }
+
+    /// Says that no more frames come.
+    pub(crate) fn end(&mut self) -> Result<(), MediaError> {
+        self.decoder.send_eof().map_err(|error| self.refused(error))
+    }
+
+    /// The next picture in presentation order, with its time; `None` until more is sent.
+    pub(crate) fn receive(&mut self) -> Result<Option<(i64, Thumbnail)>, MediaError> {
+        let mut picture = ff::frame::Video::empty();
+        match self.decoder.receive_frame(&mut picture) {
+            Ok(()) if picture.is_corrupt() || picture.has_decode_errors() => {
+                let label = &self.label;
+                Err(MediaError::failed(format!("{label} holds a frame that does not decode")))
             }
+            Ok(()) => {
+                let pts = picture.pts().unwrap_or(i64::MIN);
+                Ok(Some((pts, self.reducer.reduce(&picture)?.thumbnail)))
+            }
+            Err(ff::Error::Other { errno }) if errno == ff::ffi::EAGAIN => Ok(None),
+            Err(ff::Error::Eof) => Ok(None),
+            Err(error) => Err(self.refused(error)),
         }
     }
 
-    fn feed(&mut self) -> Result<(), MediaError> {
-        let sent = match self.track.samples.get(self.next) {
-            Some(sample) => {
-                let mut packet = ff::Packet::copy(&self.track.data(sample)?);
-                packet.set_pts(Some(sample.pts));
-                packet.set_dts(Some(sample.dts));
-                self.decoder.send_packet(&packet)
-            }
-            None => self.decoder.send_eof(),
-        };
-        self.next += 1;
-        sent.map_err(|error| MediaError::failed(format!("{} does not decode: {error}", self.track.label)))
+    fn refused(&self, error: ff::Error) -> MediaError {
+        MediaError::failed(format!("{} does not decode: {error}", self.label))
     }
 }
 
-/// Compares frame by frame, with the neighbours before and after at hand.
-struct Comparison<'a> {
-    label: &'a str,
+/// A frame of the mezzanine and its neighbours, as far as there are any.
+pub(crate) struct Around<'a> {
+    pub(crate) before: Option<&'a Thumbnail>,
+    pub(crate) own: Option<&'a Thumbnail>,
+    pub(crate) after: Option<&'a Thumbnail>,
+}
+
+/// What came of a comparison.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Compared {
+    /// Largest mean difference of a frame to its source, in millionths of full scale.
+    pub(crate) worst_difference_ppm: u64,
+    /// Frames that look like their neighbour, where order shows in time alone.
+    pub(crate) ties: u64,
+}
+
+/// Compares consecutive frames of one rendition.
+pub(crate) struct Comparison<'a> {
+    label: String,
     timeline: &'a Timeline,
-    /// The mezzanine's frames `compared - 1`, `compared` and `compared + 1`, as far as they are known.
-    before: Option<Thumbnail>,
-    own: Option<Thumbnail>,
-    after: Option<Thumbnail>,
-    compared: u64,
-    digest: DigestWriter,
+    /// The frame that is due.
+    next: u64,
+    /// Largest mean difference, in levels of 256.
     worst: f64,
     ties: u64,
 }
 
 impl<'a> Comparison<'a> {
-    fn new(label: &'a str, timeline: &'a Timeline) -> Self {
-        Comparison {
-            label,
-            timeline,
-            before: None,
-            own: None,
-            after: None,
-            compared: 0,
-            digest: DigestWriter::default(),
-            worst: 0.0,
-            ties: 0,
-        }
+    /// A comparison that begins with frame `first`; `label` is for messages.
+    pub(crate) fn new(label: &str, timeline: &'a Timeline, first: u64) -> Self {
+        Comparison { label: label.to_owned(), timeline, next: first, worst: 0.0, ties: 0 }
     }
 
-    fn push(
+    /// The frame that is due.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes the next frame of the output, shown at tick `pts` of the title.
+    pub(crate) fn push(
         &mut self,
-        (pts, output): (i64, Thumbnail),
-        mezzanine: &mpsc::Receiver<Thumbnail>,
+        pts: i64,
+        output: &Thumbnail,
+        around: &Around<'_>,
     ) -> Result<(), MediaError> {
-        let frame = self.compared;
+        let frame = self.next;
         let due = self.timeline.title_ticks(frame);
         if frame >= self.timeline.frames() || pts != due {
             return Err(MediaError::failed(format!(
@@ -161,29 +217,7 @@ impl<'a> Comparison<'a> {
                 self.label
             )));
         }
-        self.advance(mezzanine)?;
-        self.judge(frame, &output)?;
-        self.digest.add(&output);
-        self.compared += 1;
-        Ok(())
-    }
-
-    fn advance(&mut self, mezzanine: &mpsc::Receiver<Thumbnail>) -> Result<(), MediaError> {
-        if self.compared == 0 {
-            self.own = mezzanine.recv().ok();
-        } else {
-            self.before = self.own.take();
-            self.own = self.after.take();
-        }
-        if self.own.is_none() {
-            return Err(MediaError::failed(STARVED));
-        }
-        self.after = mezzanine.recv().ok();
-        Ok(())
-    }
-
-    fn judge(&mut self, frame: u64, output: &Thumbnail) -> Result<(), MediaError> {
-        let Some(own) = &self.own else { return Ok(()) };
+        let own = around.own.ok_or_else(|| MediaError::failed(STARVED))?;
         let here = difference(output, own);
         self.worst = self.worst.max(here);
         if here > MAX_LEVELS {
@@ -194,7 +228,7 @@ impl<'a> Comparison<'a> {
             )));
         }
         let mut tie = false;
-        for (offset, neighbour) in [(-1, &self.before), (1, &self.after)] {
+        for (offset, neighbour) in [(-1, around.before), (1, around.after)] {
             let Some(neighbour) = neighbour else { continue };
             let motion = difference(own, neighbour);
             tie |= motion < TIE_LEVELS;
@@ -210,27 +244,20 @@ impl<'a> Comparison<'a> {
             }
         }
         self.ties += u64::from(tie);
+        self.next += 1;
         Ok(())
     }
 
-    fn finish(self) -> Result<v1::RenditionProof, MediaError> {
-        let frames = self.timeline.frames();
-        if self.compared != frames {
-            let compared = self.compared;
+    /// Ends the comparison, which must have come to frame `end`.
+    pub(crate) fn finish(self, end: u64) -> Result<Compared, MediaError> {
+        if self.next != end {
+            let next = self.next;
             return Err(MediaError::failed(format!(
-                "{} decodes to {compared} of {frames} frames",
+                "{} decodes to frame {next} and no further, and not to {end}",
                 self.label
             )));
         }
-        Ok(v1::RenditionProof {
-            frames,
-            first_pts: self.timeline.title_ticks(0),
-            last_pts: self.timeline.title_ticks(frames - 1),
-            timescale: self.timeline.timescale(),
-            frame_digest: self.digest.finish().0.to_vec(),
-            worst_difference_ppm: (self.worst / 255.0 * 1e6).round() as u64,
-            ties: self.ties,
-            ..Default::default()
-        })
+        let worst_difference_ppm = (self.worst / 255.0 * 1e6).round() as u64;
+        Ok(Compared { worst_difference_ppm, ties: self.ties })
     }
 }

@@ -16,7 +16,7 @@ use crate::recipe::Window;
 use crate::timeline::Timeline;
 
 /// Encodes the frames of a part's window and keeps exactly the part's own.
-pub(crate) struct PartEncoder<'a> {
+pub(super) struct PartEncoder<'a> {
     timeline: &'a Timeline,
     spec: PartSpec,
     window: Window,
@@ -28,15 +28,16 @@ pub(crate) struct PartEncoder<'a> {
     output: SegmentFile,
     segment: Vec<(u64, AccessUnit)>,
     segments_done: usize,
+    /// Segments that were written and not asked for yet.
+    written: Vec<Vec<u8>>,
     kept: u64,
-    complete: bool,
     /// Sum of what the encoder says of its frames, in thousandths of a decibel.
     psnr_mdb: i64,
 }
 
 impl<'a> PartEncoder<'a> {
     /// Opens the encoder and the file that it writes.
-    pub(crate) fn open(
+    pub(super) fn open(
         timeline: &'a Timeline,
         settings: &Settings,
         spec: PartSpec,
@@ -54,20 +55,20 @@ impl<'a> PartEncoder<'a> {
             output: SegmentFile::create(path)?,
             segment: Vec::new(),
             segments_done: 0,
+            written: Vec::new(),
             kept: 0,
-            complete: false,
             psnr_mdb: 0,
         })
     }
 
     /// The part's number.
-    pub(crate) fn index(&self) -> reel_common::PartIndex {
+    pub(super) fn index(&self) -> reel_common::PartIndex {
         self.spec.index
     }
 
     /// Takes the next frame; frames outside the window are passed over.
-    pub(crate) fn push(&mut self, frame: u64, picture: &ff::frame::Video) -> Result<(), MediaError> {
-        if self.complete || !self.window.contains(frame) {
+    pub(super) fn push(&mut self, frame: u64, picture: &ff::frame::Video) -> Result<(), MediaError> {
+        if self.is_complete() || !self.window.contains(frame) {
             return Ok(());
         }
         let time = if self.variable { self.timeline.title_ticks(frame) } else { frame as i64 };
@@ -89,14 +90,20 @@ impl<'a> PartEncoder<'a> {
         }
     }
 
+    /// Whether all frames of the part have come out. What the encoder still holds is not waited for.
+    fn is_complete(&self) -> bool {
+        self.kept == self.spec.frames()
+    }
+
+    /// The segments that were written since this was last asked, as they lie in the file.
+    pub(super) fn written(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.written)
+    }
+
     fn take(&mut self, unit: AccessUnit) -> Result<(), MediaError> {
         let unknown = || MediaError::failed("x264 gave a frame that it was not given");
         let frame = self.pending.remove(&unit.time).ok_or_else(unknown)?;
-        if frame >= self.spec.end {
-            self.complete = true;
-            return Ok(());
-        }
-        if self.complete || frame < self.spec.start() {
+        if !(self.spec.start()..self.spec.end).contains(&frame) {
             return Ok(());
         }
         let next = self.spec.segment_starts.get(self.segments_done + 1).copied();
@@ -111,7 +118,7 @@ impl<'a> PartEncoder<'a> {
         self.psnr_mdb += (unit.psnr * 1000.0).round() as i64;
         self.kept += 1;
         self.segment.push((frame, unit));
-        Ok(())
+        if self.is_complete() { self.end_segment(self.spec.end) } else { Ok(()) }
     }
 
     /// Writes the segment in hand, which ends before frame `end`.
@@ -145,27 +152,32 @@ impl<'a> PartEncoder<'a> {
         }
         let sequence = self.spec.first_segment + self.segments_done as u64 + 1;
         let base = self.timeline.title_ticks(start);
-        self.output.write(&media_segment(sequence as u32, base as u64, &samples))?;
+        let segment = media_segment(sequence as u32, base as u64, &samples);
+        self.output.write(&segment)?;
+        self.written.push(segment);
         self.segments_done += 1;
         Ok(())
     }
 
-    /// Ends the part after the last frame of its window: its record, but for the fields that are the rendition's.
-    pub(crate) fn finish(mut self) -> Result<(v1::RenditionPart, PathBuf), MediaError> {
-        while !self.complete {
+    /// Takes what the encoder still holds of the part, after the last frame of its window.
+    pub(super) fn drain(&mut self) -> Result<(), MediaError> {
+        while !self.is_complete() {
             match self.encoder.flush()? {
                 Some(unit) => self.take(unit)?,
-                None => break,
+                None => {
+                    let (kept, frames) = (self.kept, self.spec.frames());
+                    return Err(MediaError::failed(format!(
+                        "x264 gave {kept} of the {frames} frames of {}",
+                        self.spec.index
+                    )));
+                }
             }
         }
-        if self.kept != self.spec.frames() {
-            let (kept, frames) = (self.kept, self.spec.frames());
-            return Err(MediaError::failed(format!(
-                "x264 gave {kept} of the {frames} frames of {}",
-                self.spec.index
-            )));
-        }
-        self.end_segment(self.spec.end)?;
+        Ok(())
+    }
+
+    /// Closes the file of a part that was drained: its record, but for the fields that are the rendition's.
+    pub(super) fn finish(self) -> Result<(v1::RenditionPart, PathBuf), MediaError> {
         let frames = self.kept as i64;
         let seconds = |(start, end): (u64, u64)| {
             let ticks = self.timeline.title_ticks(end) - self.timeline.title_ticks(start);
@@ -218,6 +230,6 @@ impl SegmentFile {
 }
 
 /// The scratch file of one rendition of one part.
-pub(crate) fn scratch_path(scratch: &Path, key: &RecipeKey) -> PathBuf {
+pub(super) fn scratch_path(scratch: &Path, key: &RecipeKey) -> PathBuf {
     scratch.join(format!("{key}.m4s"))
 }

@@ -1,32 +1,41 @@
-//! A chunk: its frames decoded once, and every rendition of every part encoded from that one decode.
+//! A chunk: its frames decoded once, and every rendition of every part encoded from that one decode, and proved.
 //!
-//! One thread decodes; one thread for each rendition scales and encodes. Queues between them are short, so that a
-//! slow encoder holds up the decoder instead of filling memory.
+//! One thread decodes; one thread for each rendition scales and encodes; one decodes what they write and compares it
+//! with what they were given. Queues between them are short, so that a slow encoder holds up the decoder instead of
+//! filling memory.
+
+mod lane;
+mod overlap;
+mod part;
+mod prover;
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use ffmpeg_next as ff;
-use reel_common::{PartIndex, PartSpec, RecipeKey};
+use reel_common::{PartIndex, PartSpec, RecipeKey, VideoFacts};
 use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
+use self::lane::{Lane, Order};
+use self::overlap::Overlap;
+use self::part::scratch_path;
+use self::prover::{Claim, Prover};
 use crate::MediaError;
 use crate::decode::{FrameReader, Speed};
 use crate::facts;
 use crate::h264::{Encoder, Headers, Settings};
-use crate::part::{PartEncoder, scratch_path};
-use crate::picture::Scaler;
+use crate::measure::Reducer;
 use crate::recipe::{PacketDigests, VideoRecipe, Window, video_key};
 use crate::timeline::Timeline;
 
 /// Decoded frames that wait for one encoder.
 const QUEUED_FRAMES: usize = 4;
+/// Claims that wait for the prover: thumbnails of 2.3 kB, and now and then a segment.
+const QUEUED_CLAIMS: usize = 64;
 
 /// A chunk to encode.
 pub struct EncodeJob<'a> {
@@ -57,7 +66,8 @@ pub trait EncodeEvents {
 /// Encodes the parts of a chunk that are not in the store, in order.
 pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
     let timeline = Timeline::new(job.index)?;
-    let renditions = renditions(job, &timeline)?;
+    let facts = facts::video(job.index)?;
+    let renditions = renditions(job, &facts, &timeline)?;
     if job.parts.iter().any(|part| part.end > timeline.frames()) {
         return Err(MediaError::failed(
             "a part lies beyond the end of the mezzanine: the plan is not of this index",
@@ -65,23 +75,30 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
     }
     thread::scope(|scope| {
         let (results, finished) = mpsc::channel();
+        let (claims, inbox) = mpsc::sync_channel(QUEUED_CLAIMS);
+        let (renditions, timeline) = (renditions.as_slice(), &timeline);
+        let proved = results.clone();
+        scope.spawn(move || Prover::new(renditions, timeline, proved).run_guarded(&inbox));
         let lanes = renditions.iter().enumerate().map(|(number, rendition)| {
             let (orders, inbox) = mpsc::sync_channel(QUEUED_FRAMES);
-            let lane = Lane { number, rendition, timeline: &timeline, results: results.clone() };
+            let (prover, results) = (claims.clone(), results.clone());
+            let lane = Lane { number, rendition, timeline, prover, results };
             scope.spawn(move || lane.run_guarded(&inbox));
             orders
         });
         let lanes = lanes.collect();
         drop(results);
-        let digests = PacketDigests::new(job.source, job.index, &timeline);
+        let digests = PacketDigests::new(job.source, job.index, timeline);
         let queue = job.parts.iter().cloned().collect();
         let total = job.parts.iter().map(PartSpec::frames).sum();
         let director = Director {
             job,
-            timeline: &timeline,
-            renditions: &renditions,
+            timeline,
+            renditions,
             lanes,
+            prover: claims,
             finished,
+            reducer: Reducer::new(facts.rotation),
             digests,
             queue,
             prepared: None,
@@ -102,8 +119,11 @@ struct RenditionSetup {
     turn: u16,
 }
 
-fn renditions(job: &EncodeJob<'_>, timeline: &Timeline) -> Result<Vec<RenditionSetup>, MediaError> {
-    let facts = facts::video(job.index)?;
+fn renditions(
+    job: &EncodeJob<'_>,
+    facts: &VideoFacts,
+    timeline: &Timeline,
+) -> Result<Vec<RenditionSetup>, MediaError> {
     let ladder = facts::ladder(job.index, job.profile)?;
     let variable_timescale = timeline.constant_rate().is_none().then(|| timeline.timescale());
     let setup = |rendition| {
@@ -144,31 +164,28 @@ struct OpenPart {
     keys: Vec<RecipeKey>,
     /// The window of each rendition that is being encoded, until its lane was told that it is over.
     feeding: Vec<Option<Window>>,
+    /// For each rendition, what it shares with the parts before and after.
+    overlaps: Vec<Overlap>,
     records: Vec<Option<v1::RenditionPart>>,
     files: Vec<Option<PathBuf>>,
 }
 
-/// What a lane is told.
-enum Order {
-    Begin { spec: PartSpec, window: Window, path: PathBuf },
-    Frame(u64, Arc<ff::frame::Video>),
-    End(PartIndex),
-    Abandon(PartIndex),
-}
-
+/// A rendition of a part that was proved, or why there is none.
 struct LaneResult {
     lane: usize,
     part: PartIndex,
     outcome: Result<(v1::RenditionPart, PathBuf), MediaError>,
 }
 
-/// Decodes, and tells the lanes what to do with the frames.
+/// Decodes, and tells lanes and prover what to do with the frames.
 struct Director<'a> {
     job: &'a EncodeJob<'a>,
     timeline: &'a Timeline,
     renditions: &'a [RenditionSetup],
     lanes: Vec<mpsc::SyncSender<Order>>,
+    prover: mpsc::SyncSender<Claim>,
     finished: mpsc::Receiver<LaneResult>,
+    reducer: Reducer,
     digests: PacketDigests<'a>,
     queue: VecDeque<PartSpec>,
     /// The part after the last open one, looked up early so that the decoder knows how far to go.
@@ -221,13 +238,17 @@ impl Director<'_> {
             spec: spec.clone(),
             keys: prepared.renditions.iter().map(|rendition| rendition.key).collect(),
             feeding: Vec::new(),
+            overlaps: Vec::new(),
             records: Vec::new(),
             files: vec![None; self.lanes.len()],
         };
         for (lane, rendition) in prepared.renditions.into_iter().enumerate() {
             let window = rendition.window;
             part.feeding.push(rendition.found.is_none().then_some(window));
+            let (tail, frames) = (self.renditions[lane].tail_frames, self.timeline.frames());
+            part.overlaps.push(Overlap::new(&spec, tail, frames));
             if rendition.found.is_none() {
+                self.claim(Claim::Begin { lane, spec: spec.clone() })?;
                 let path = scratch_path(self.job.scratch, &rendition.key);
                 self.order(lane, Order::Begin { spec: spec.clone(), window, path })?;
             }
@@ -255,7 +276,7 @@ impl Director<'_> {
             }
         }
         while !self.open.is_empty() {
-            let result = self.finished.recv().map_err(|_| lane_gone())?;
+            let result = self.finished.recv().map_err(|_| thread_gone())?;
             self.take_result(result, events)?;
         }
         Ok(())
@@ -302,12 +323,18 @@ impl Director<'_> {
         picture: Arc<ff::frame::Video>,
         events: &mut dyn EncodeEvents,
     ) -> Result<(), MediaError> {
-        for lane in 0..self.lanes.len() {
-            let wanted =
-                self.open.iter().any(|p| p.feeding[lane].is_some_and(|window| window.contains(frame)));
-            if wanted {
-                self.order(lane, Order::Frame(frame, Arc::clone(&picture)))?;
+        let wanted: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.is_wanted(*lane, frame)).collect();
+        if !wanted.is_empty() {
+            let reduced = self.reducer.reduce(&picture)?;
+            for part in &mut self.open {
+                part.overlaps.iter_mut().for_each(|overlap| overlap.add(frame, &reduced.digest));
             }
+            self.claim(Claim::Frame(frame, Box::new(reduced.thumbnail)))?;
+        }
+        for lane in wanted {
+            self.order(lane, Order::Frame(frame, Arc::clone(&picture)))?;
+        }
+        for lane in 0..self.lanes.len() {
             let mut over = Vec::new();
             for part in &mut self.open {
                 if part.feeding[lane].is_some_and(|window| frame + 1 >= window.end) {
@@ -329,17 +356,25 @@ impl Director<'_> {
         Ok(())
     }
 
+    fn is_wanted(&self, lane: usize, frame: u64) -> bool {
+        self.open.iter().any(|part| part.feeding[lane].is_some_and(|window| window.contains(frame)))
+    }
+
     fn first_open(&self) -> u64 {
         self.open.front().map_or(0, |part| part.spec.start())
     }
 
-    fn order(&mut self, lane: usize, order: Order) -> Result<(), MediaError> {
-        if self.lanes[lane].send(order).is_ok() {
-            return Ok(());
-        }
-        // The lane has ended, and has said why.
-        let failed = self.finished.iter().find_map(|result| result.outcome.err());
-        Err(failed.unwrap_or_else(lane_gone))
+    fn order(&self, lane: usize, order: Order) -> Result<(), MediaError> {
+        self.lanes[lane].send(order).map_err(|_| self.why_gone())
+    }
+
+    fn claim(&self, claim: Claim) -> Result<(), MediaError> {
+        self.prover.send(claim).map_err(|_| self.why_gone())
+    }
+
+    /// What a thread has said that has ended before its time.
+    fn why_gone(&self) -> MediaError {
+        self.finished.iter().find_map(|result| result.outcome.err()).unwrap_or_else(thread_gone)
     }
 
     fn take_result(&mut self, result: LaneResult, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
@@ -351,6 +386,9 @@ impl Director<'_> {
         record.codec_config = setup.headers.avcc.clone();
         if let Some(part) = self.open.iter_mut().find(|part| part.spec.index == result.part) {
             record.recipe_key = part.keys[result.lane].0.0.to_vec();
+            if let Some(proof) = &mut record.proof {
+                part.overlaps[result.lane].tell(proof);
+            }
             part.files[result.lane] = Some(path);
             part.records[result.lane] = Some(record);
         }
@@ -376,6 +414,7 @@ impl Director<'_> {
                 for lane in 0..self.lanes.len() {
                     self.order(lane, Order::Abandon(part.spec.index))?;
                 }
+                self.claim(Claim::Abandon(part.spec.index))?;
             }
             self.prepared = None;
             self.queue.clear();
@@ -384,71 +423,6 @@ impl Director<'_> {
     }
 }
 
-fn lane_gone() -> MediaError {
-    MediaError::failed("an encoder thread ended without saying why")
-}
-
-/// The thread of one rendition.
-struct Lane<'a> {
-    number: usize,
-    rendition: &'a RenditionSetup,
-    timeline: &'a Timeline,
-    results: mpsc::Sender<LaneResult>,
-}
-
-impl Lane<'_> {
-    /// Runs, and tells of a panic, for which the director would wait in vain.
-    fn run_guarded(&self, inbox: &mpsc::Receiver<Order>) {
-        if catch_unwind(AssertUnwindSafe(|| self.run(inbox))).is_err() {
-            let name = &self.rendition.settings.rendition.rendition.name;
-            let outcome = Err(MediaError::failed(format!("the encoder of rendition {name} panicked")));
-            self.results.send(LaneResult { lane: self.number, part: PartIndex(0), outcome }).unwrap_or(());
-        }
-    }
-
-    fn run(&self, inbox: &mpsc::Receiver<Order>) {
-        let size = &self.rendition.settings.rendition;
-        let mut scaler = Scaler::for_encoder(size.width, size.height, self.rendition.turn);
-        let mut parts: Vec<PartEncoder<'_>> = Vec::new();
-        for order in inbox {
-            let part = match &order {
-                Order::Begin { spec, .. } => spec.index,
-                Order::End(part) | Order::Abandon(part) => *part,
-                Order::Frame(..) => parts.first().map_or(PartIndex(0), PartEncoder::index),
-            };
-            if let Err(error) = self.follow(order, &mut parts, &mut scaler) {
-                // A director that has left has its own reason.
-                self.results.send(LaneResult { lane: self.number, part, outcome: Err(error) }).unwrap_or(());
-                return;
-            }
-        }
-    }
-
-    fn follow<'p>(
-        &'p self,
-        order: Order,
-        parts: &mut Vec<PartEncoder<'p>>,
-        scaler: &mut Scaler,
-    ) -> Result<(), MediaError> {
-        match order {
-            Order::Begin { spec, window, path } => {
-                parts.push(PartEncoder::open(self.timeline, &self.rendition.settings, spec, window, path)?);
-            }
-            Order::Frame(frame, picture) => {
-                let scaled = scaler.scale(&picture)?;
-                for part in parts {
-                    part.push(frame, scaled)?;
-                }
-            }
-            Order::End(index) => {
-                if let Some(at) = parts.iter().position(|part| part.index() == index) {
-                    let outcome = Ok(parts.remove(at).finish()?);
-                    let result = LaneResult { lane: self.number, part: index, outcome };
-                    self.results.send(result).unwrap_or(());
-                }
-            }
-            Order::Abandon(index) => parts.retain(|part| part.index() != index),
-        }
-        Ok(())
-    }
+fn thread_gone() -> MediaError {
+    MediaError::failed("a thread of the encode ended without saying why")
 }

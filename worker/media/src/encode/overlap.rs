@@ -1,0 +1,48 @@
+//! What two neighbouring parts share: the frames around their border, which both decode.
+//!
+//! Parts may be decoded in different processes, each from a random access point of its own. When both find the same
+//! pictures around the border, the second decode goes on as the first would have: part by part, the whole title is
+//! shown to have been decoded as if from its beginning. `measure` compares the two digests of each border.
+
+use reel_common::{Digest, DigestWriter, PartSpec};
+use reel_proto::v1;
+
+use crate::recipe::Window;
+
+/// The frames that a part shares with the one before and the one after.
+pub(super) struct Overlap {
+    before: Border,
+    after: Border,
+}
+
+struct Border {
+    window: Window,
+    digest: DigestWriter,
+}
+
+impl Overlap {
+    /// The borders of a part whose encoder looks `tail_frames` ahead, in a title of `frames`.
+    pub(super) fn new(part: &PartSpec, tail_frames: u64, frames: u64) -> Self {
+        let around = |at: u64| Border {
+            window: Window::around(at, at, tail_frames, frames),
+            digest: DigestWriter::default(),
+        };
+        Overlap { before: around(part.start()), after: around(part.end) }
+    }
+
+    /// Takes the next frame that was decoded.
+    pub(super) fn add(&mut self, frame: u64, digest: &Digest) {
+        for border in [&mut self.before, &mut self.after] {
+            if border.window.contains(frame) {
+                border.digest.add(&digest.0);
+            }
+        }
+    }
+
+    /// Adds the digests of the borders to a proof, when all frames of the part's window were seen.
+    pub(super) fn tell(&self, proof: &mut v1::PartProof) {
+        let digest = |border: &Border| border.digest.clone().finish().0.to_vec();
+        proof.border_before = digest(&self.before);
+        proof.border_after = digest(&self.after);
+    }
+}

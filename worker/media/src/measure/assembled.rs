@@ -1,0 +1,152 @@
+//! An assembled tree against what its parts and tracks were proved to be.
+
+use std::path::Path;
+
+use reel_cmaf::mov::TrackKind;
+use reel_profiles::{DamageRule, Profile};
+use reel_proto::v1;
+
+use super::tree::{Carrier, CodedTrack, Stream};
+use super::{expected_tree, video};
+use crate::MediaError;
+use crate::timeline::Timeline;
+
+/// A tree that was assembled of proved parts and tracks.
+pub struct MeasureJob<'a> {
+    /// The mezzanine's index.
+    pub index: &'a v1::Index,
+    /// Tells what the tree must hold, and whether damage was allowed.
+    pub profile: &'a Profile,
+    /// The staging folder.
+    pub tree: &'a Path,
+    /// Of all parts, in order.
+    pub parts: &'a [v1::PartRecord],
+    /// Of all tracks, in the profile's order.
+    pub audio: &'a [v1::AudioRecord],
+}
+
+/// Shows that a tree holds what its parts and tracks were proved to be: every sample of them, once, at its time, and
+/// parts whose decodes of the mezzanine agree where they meet. The error names the first thing that does not hold.
+/// `progress` is told frames found, of all renditions.
+pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
+    let timeline = Timeline::new(job.index)?;
+    let tree = expected_tree(job.tree, job.index, job.profile)?;
+    let total = tree.video.len() as u64 * timeline.frames();
+    let mut proof = v1::Proof::default();
+    for stream in &tree.video {
+        let parts = Parts::of(job.parts, &stream.name)?;
+        for carrier in &stream.carriers {
+            parts.check(&CodedTrack::read(carrier, TrackKind::Video)?, &timeline)?;
+        }
+        if job.profile.admission.damage == DamageRule::Refuse {
+            parts.check_borders(&timeline)?;
+        }
+        proof.renditions.push(parts.sum_up(stream, &timeline));
+        progress(proof.renditions.len() as u64 * timeline.frames(), total);
+    }
+    for stream in &tree.audio {
+        let record = job.audio.iter().find(|record| record.name == stream.name);
+        let record = record.ok_or_else(|| unproved(&format!("audio track {}", stream.name)))?;
+        stream.carriers.iter().try_for_each(|carrier| check_audio(carrier, record))?;
+        proof.audio.push(v1::AudioProof {
+            name: stream.name.clone(),
+            samples: record.samples,
+            sample_rate: record.sample_rate,
+            offsets: record.offsets.clone(),
+        });
+    }
+    Ok(proof)
+}
+
+fn unproved(what: &str) -> MediaError {
+    MediaError::failed(format!("{what} was never proved: remove it from the store and run again"))
+}
+
+/// One rendition of all parts, each with its proof.
+struct Parts<'a> {
+    rendition: &'a str,
+    parts: Vec<(&'a v1::RenditionPart, &'a v1::PartProof)>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(records: &'a [v1::PartRecord], rendition: &'a str) -> Result<Self, MediaError> {
+        let part = |record: &'a v1::PartRecord| {
+            let part = record.renditions.iter().find(|part| part.rendition == rendition);
+            part.and_then(|part| Some((part, part.proof.as_ref()?)))
+                .ok_or_else(|| unproved(&format!("part {} of rendition {rendition}", record.part)))
+        };
+        Ok(Parts { rendition, parts: records.iter().map(part).collect::<Result<_, _>>()? })
+    }
+
+    /// Whether a track has the samples of the parts and nothing else, each at its time.
+    fn check(&self, track: &CodedTrack, timeline: &Timeline) -> Result<(), MediaError> {
+        let label = &track.label;
+        video::check_times(track, timeline)?;
+        let mut rest = track.samples.as_slice();
+        for (number, (part, proof)) in self.parts.iter().enumerate() {
+            let differs =
+                || MediaError::failed(format!("{label} does not hold part {number} as it was proved"));
+            let frames = usize::try_from(part.frames).unwrap_or(usize::MAX);
+            let (samples, after) = rest.split_at_checked(frames).ok_or_else(differs)?;
+            let starts_clean = samples.first().is_some_and(|sample| sample.sync);
+            let same_header = part.codec_config == track.config;
+            if !starts_clean || !same_header || track.coded_digest(samples)?.0[..] != proof.coded_digest {
+                return Err(differs());
+            }
+            rest = after;
+        }
+        match rest {
+            [] => Ok(()),
+            _ => Err(MediaError::failed(format!("{label} holds more frames than its parts"))),
+        }
+    }
+
+    /// Whether both parts at each border have decoded the same pictures of the mezzanine around it.
+    fn check_borders(&self, timeline: &Timeline) -> Result<(), MediaError> {
+        let mut end = 0;
+        for pair in self.parts.windows(2) {
+            end += pair[0].0.frames;
+            if pair[0].1.border_after != pair[1].1.border_before {
+                let (rendition, seconds) = (self.rendition, timeline.seconds(end));
+                return Err(MediaError::invalid(format!(
+                    "the mezzanine decodes differently around frame {end}, {seconds:.3} s, depending on where decoding \
+                     begins (found in rendition {rendition}): one of its random access points is none; convert it to \
+                     an intra-only codec and submit that"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn sum_up(&self, stream: &Stream, timeline: &Timeline) -> v1::RenditionProof {
+        let proofs = || self.parts.iter().map(|(_, proof)| proof);
+        v1::RenditionProof {
+            worst_difference_ppm: proofs().map(|proof| proof.worst_difference_ppm).max().unwrap_or(0),
+            ties: proofs().map(|proof| proof.ties).sum(),
+            ..video::whole(&stream.name, timeline)
+        }
+    }
+}
+
+/// Whether a carrier has the samples of a track, without a gap, and presents them from the title's beginning to its end.
+fn check_audio(carrier: &Carrier, record: &v1::AudioRecord) -> Result<(), MediaError> {
+    let track = CodedTrack::read(carrier, TrackKind::Audio)?;
+    let label = &track.label;
+    let mut due = -i64::from(record.priming);
+    for sample in &track.samples {
+        if sample.pts != due {
+            return Err(MediaError::failed(format!("{label} has a gap at sample {due}")));
+        }
+        due += i64::from(sample.duration);
+    }
+    let samples = record.samples;
+    if track.timescale != record.sample_rate || u64::try_from(due).is_ok_and(|end| end < samples) {
+        return Err(MediaError::failed(format!("{label} ends at sample {due} of {samples}")));
+    }
+    let differs = track.config != record.codec_config
+        || track.coded_digest(&track.samples)?.0[..] != record.coded_digest;
+    match differs {
+        true => Err(MediaError::failed(format!("{label} does not hold its track as it was proved"))),
+        false => Ok(()),
+    }
+}
