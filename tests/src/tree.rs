@@ -53,5 +53,8 @@ pub fn stored_parts(home: &Path) -> BTreeMap<PathBuf, (u64, i64)> {
         let meta = fs::metadata(parts.join(path)).ok()?;
         Some((path.clone(), (meta.ino(), meta.mtime() * 1_000_000_000 + meta.mtime_nsec())))
     };
-    files(&parts).iter().filter_map(mark).collect()
+    // A file that is being written is hidden until it is whole.
+    let is_hidden =
+        |path: &&PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    files(&parts).iter().filter(|path| !is_hidden(path)).filter_map(mark).collect()
 }

@@ -141,8 +141,7 @@ pub(crate) fn prepare(mut start: Start, notices: Notices) -> (Reins, Runner) {
 
 /// Keeps glibc's mathematics, which encoders call, from using fused multiplication where the processor has it: it
 /// rounds differently, and the same part would have other bytes on another host.
-const PORTABLE_ARITHMETIC: &str =
-    "glibc.cpu.hwcaps=-FMA,-FMA4:glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4294967296";
+const PORTABLE_ARITHMETIC: &str = "glibc.cpu.hwcaps=-FMA,-FMA4";
 
 fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
     let mut command = Command::new(program);

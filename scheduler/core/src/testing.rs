@@ -54,7 +54,6 @@ pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
         tracks: (0..tracks).collect(),
         renditions: 2,
         encode_memory: 100,
-        measure_memory: 100,
         warnings: Vec::new(),
     }
 }

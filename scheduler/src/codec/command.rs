@@ -229,7 +229,6 @@ pub(super) fn encode_plan(plan: &Plan) -> v1::Plan {
         tracks: plan.tracks.clone(),
         renditions: plan.renditions,
         encode_memory: plan.encode_memory,
-        measure_memory: plan.measure_memory,
         warnings: plan.warnings.clone(),
     }
 }
@@ -241,7 +240,6 @@ pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {
         tracks: plan.tracks,
         renditions: plan.renditions,
         encode_memory: plan.encode_memory,
-        measure_memory: plan.measure_memory,
         warnings: plan.warnings,
     })
 }

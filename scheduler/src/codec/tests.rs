@@ -79,7 +79,6 @@ fn plan(grid: SegmentGrid) -> Box<Plan> {
         tracks: vec![0, 2],
         renditions: 4,
         encode_memory: 1 << 31,
-        measure_memory: 1 << 30,
         warnings: vec!["its video is interlaced".into()],
     })
 }

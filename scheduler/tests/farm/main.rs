@@ -106,7 +106,7 @@ async fn a_restart_keeps_committed_parts_and_frees_the_dead_fleets_leases_at_onc
     let (id, _) = submit(&scheduler, film("a")).await;
     let mut worker = FakeWorker::register(&scheduler, "w1", 1, 1).await;
     let spec = worker.run_until(v1::Stage::Encode, 8 * PART).await;
-    assert_eq!(parts_of(&spec), [0, 1, 2, 3]);
+    assert_eq!(parts_of(&spec), [0, 1, 2, 3, 4]);
     for part in 0..2 {
         assert_eq!(worker.commit_part(&spec, part).await, Verdict::Accepted);
     }

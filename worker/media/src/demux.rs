@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::io::{Read, Seek};
 use std::ptr;
+use std::sync::Once;
 
 use ffmpeg_next as ff;
 use ffmpeg_next::ffi;
@@ -92,9 +93,13 @@ fn check(source: Option<&Source>) -> Result<(), MediaError> {
     }
 }
 
-/// Quiets libav: what it says on stderr becomes evidence of a failure, so only errors pass.
+/// Has libav's errors named, and quiets it: what it says on stderr becomes evidence of a failure, so only errors pass.
 pub(crate) fn start_libav() {
-    ff::log::set_level(ff::log::Level::Error);
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        ff::util::error::register_all();
+        ff::log::set_level(ff::log::Level::Error);
+    });
 }
 
 /// The release of FFmpeg that is linked, as its builders name it.

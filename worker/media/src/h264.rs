@@ -65,9 +65,19 @@ pub(crate) struct Headers {
     pub(crate) identification: String,
 }
 
+/// How hard the encoder looks for the best way to code a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// As the settings say.
+    Full,
+    /// For frames that are thrown away: what they leave behind in rate control and lookahead is the same.
+    Least,
+}
+
 /// An open x264 encoder.
 pub(crate) struct Encoder {
     raw: ptr::NonNull<x264::x264_t>,
+    settings: x264::x264_param_t,
 }
 
 // SAFETY: an encoder is used by one thread at a time through `&mut self`; x264 ties nothing to a thread.
@@ -177,7 +187,25 @@ impl Encoder {
         let raw = unsafe { x264::x264_encoder_open(&mut parameters) };
         let name = &settings.rendition.rendition.name;
         let refused = || MediaError::invalid(format!("x264 refuses the settings of rendition {name}"));
-        ptr::NonNull::new(raw).map(|raw| Encoder { raw }).ok_or_else(refused)
+        ptr::NonNull::new(raw).map(|raw| Encoder { raw, settings: parameters }).ok_or_else(refused)
+    }
+
+    /// Changes the effort from the next frame on that is coded; frames that are held back are coded with it too.
+    pub(crate) fn set_effort(&mut self, effort: Effort) -> Result<(), MediaError> {
+        let mut changed = self.settings;
+        if effort == Effort::Least {
+            changed.i_frame_reference = 1;
+            changed.analyse.b_mixed_references = 0;
+            changed.analyse.i_trellis = 0;
+            changed.analyse.inter &= x264::X264_ANALYSE_I4x4 | x264::X264_ANALYSE_I8x8;
+            // Below 2, and with another search, the lookahead would see less as well.
+            changed.analyse.i_subpel_refine = changed.analyse.i_subpel_refine.min(2);
+        }
+        // SAFETY: the encoder is open; x264 copies what it takes over.
+        match unsafe { x264::x264_encoder_reconfig(self.raw.as_ptr(), &mut changed) } {
+            0 => Ok(()),
+            _ => Err(MediaError::failed("x264 refuses a change of effort")),
+        }
     }
 
     /// The parameter sets and settings of this encoder.
@@ -300,7 +328,7 @@ fn avcc(sps: &[u8], pps: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use ff::format::Pixel;
     use reel_profiles::{Profile, catalog};
 

@@ -281,7 +281,7 @@ pub(crate) fn fold_packets(packets: &[Packet], random_access: &[usize]) -> v1::P
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Packets `I P B B` over and over with an open GOP every `gop` packets: times in frame numbers.
@@ -303,7 +303,12 @@ mod tests {
         (frames, packets, access)
     }
 
-    fn timeline(frames: &[i64], packets: &[Packet], access: &[usize], rate: Option<Rational>) -> Timeline {
+    pub(crate) fn timeline(
+        frames: &[i64],
+        packets: &[Packet],
+        access: &[usize],
+        rate: Option<Rational>,
+    ) -> Timeline {
         let index = v1::Index {
             video: Some(v1::VideoStream {
                 time_base: Some(v1::Rational { num: 1, den: 24 }),

@@ -106,8 +106,7 @@ impl Shown {
         let tasks: Vec<String> =
             self.tasks().iter().map(|(stage, count)| format!("{count} {stage}")).collect();
         rows.push(row(["tasks", &tasks.join(", ")]));
-        let memory = (bytes(plan.encode_memory), bytes(plan.measure_memory));
-        rows.push(row(["memory", &format!("{} to encode a chunk, {} to measure", memory.0, memory.1)]));
+        rows.push(row(["memory", &format!("{} to encode a chunk", bytes(plan.encode_memory))]));
         let most =
             self.most_bytes().map_or("no ceiling".to_owned(), |most| format!("at most {}", bytes(most)));
         let (frames, megapixels) = (plan.encoded_frames(), self.encoded_megapixels());
@@ -146,7 +145,7 @@ impl Shown {
             "chunks": plan.chunks(),
             "chunk_parts": plan.chunk_parts,
             "tasks": tasks,
-            "memory": { "encode_bytes": plan.encode_memory, "measure_bytes": plan.measure_memory },
+            "memory": { "encode_bytes": plan.encode_memory },
             "cost": {
                 "encoded_frames": plan.encoded_frames(),
                 "encoded_megapixels": self.encoded_megapixels(),

@@ -228,7 +228,6 @@ impl Job {
     pub fn memory_of(&self, stage: Stage) -> u64 {
         match (stage, &self.plan) {
             (Stage::Encode, Some(plan)) => plan.encode_memory,
-            (Stage::Measure, Some(plan)) => plan.measure_memory,
             _ => Plan::LIGHT_MEMORY,
         }
     }

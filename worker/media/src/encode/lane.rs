@@ -1,5 +1,9 @@
 //! The thread of one rendition: scales and encodes what the director sends.
+//!
+//! An encoder with its lookahead is most of the memory of an attempt, so there is one at a time: what the next part needs
+//! of the frames that the part in hand still looks at is kept as scaled pictures, which are half as large.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
@@ -21,6 +25,23 @@ pub(super) enum Order {
     Frame(u64, Arc<ff::frame::Video>),
     End(PartIndex),
     Abandon(PartIndex),
+}
+
+/// A part that waits for the encoder of the part before it, with the frames that came meanwhile.
+struct Waiting {
+    spec: PartSpec,
+    window: Window,
+    path: PathBuf,
+    frames: Vec<(u64, ff::frame::Video)>,
+    /// No more frames come.
+    ended: bool,
+}
+
+/// The parts that a lane was told to begin and has not finished.
+#[derive(Default)]
+struct Parts<'a> {
+    active: Option<PartEncoder<'a>>,
+    waiting: VecDeque<Waiting>,
 }
 
 /// One rendition's thread.
@@ -49,12 +70,12 @@ impl Lane<'_> {
     fn run(&self, inbox: &mpsc::Receiver<Order>) {
         let size = &self.rendition.settings.rendition;
         let mut scaler = Scaler::for_encoder(size.width, size.height, self.rendition.turn);
-        let mut parts: Vec<PartEncoder<'_>> = Vec::new();
+        let mut parts = Parts::default();
         for order in inbox {
             let part = match &order {
                 Order::Begin { spec, .. } => spec.index,
                 Order::End(part) | Order::Abandon(part) => *part,
-                Order::Frame(..) => parts.first().map_or(PartIndex(0), PartEncoder::index),
+                Order::Frame(..) => parts.active.as_ref().map_or(PartIndex(0), PartEncoder::index),
             };
             if let Err(error) = self.follow(order, &mut parts, &mut scaler) {
                 return self.fail(part, error);
@@ -65,32 +86,75 @@ impl Lane<'_> {
     fn follow<'p>(
         &'p self,
         order: Order,
-        parts: &mut Vec<PartEncoder<'p>>,
+        parts: &mut Parts<'p>,
         scaler: &mut Scaler,
     ) -> Result<(), MediaError> {
         match order {
             Order::Begin { spec, window, path } => {
-                parts.push(PartEncoder::open(self.timeline, &self.rendition.settings, spec, window, path)?);
+                parts.waiting.push_back(Waiting { spec, window, path, frames: Vec::new(), ended: false });
             }
             Order::Frame(frame, picture) => {
                 let scaled = scaler.scale(&picture)?;
-                for part in parts {
-                    part.push(frame, scaled)?;
-                    self.claim_written(part);
+                for part in parts.waiting.iter_mut().filter(|part| part.window.contains(frame)) {
+                    part.frames.push((frame, scaled.clone()));
+                }
+                if let Some(active) = &mut parts.active {
+                    self.push(active, frame, scaled)?;
                 }
             }
             Order::End(index) => {
-                if let Some(at) = parts.iter().position(|part| part.index() == index) {
-                    let mut part = parts.remove(at);
-                    part.drain()?;
-                    self.claim_written(&mut part);
-                    let (record, path) = part.finish()?;
-                    let record = Box::new(record);
-                    self.claim(Claim::End { lane: self.number, part: index, record, path });
+                if let Some(part) = parts.waiting.iter_mut().find(|part| part.spec.index == index) {
+                    part.ended = true;
+                } else if let Some(active) = parts.active.as_mut().filter(|part| part.index() == index) {
+                    active.drain()?;
                 }
             }
-            Order::Abandon(index) => parts.retain(|part| part.index() != index),
+            Order::Abandon(index) => {
+                parts.waiting.retain(|part| part.spec.index != index);
+                parts.active.take_if(|part| part.index() == index);
+            }
         }
+        self.go_on(parts)
+    }
+
+    /// Hands over the part in hand when it is complete, and begins those that waited for it.
+    fn go_on<'p>(&'p self, parts: &mut Parts<'p>) -> Result<(), MediaError> {
+        loop {
+            if let Some(complete) = parts.active.take_if(|part| part.is_complete()) {
+                self.hand_over(complete)?;
+            }
+            if parts.active.is_some() {
+                return Ok(());
+            }
+            let Some(next) = parts.waiting.pop_front() else { return Ok(()) };
+            let Waiting { spec, window, path, frames, ended } = next;
+            let mut part = PartEncoder::open(self.timeline, &self.rendition.settings, spec, window, path)?;
+            for (frame, scaled) in frames {
+                self.push(&mut part, frame, &scaled)?;
+            }
+            if ended {
+                part.drain()?;
+            }
+            parts.active = Some(part);
+        }
+    }
+
+    fn push(
+        &self,
+        part: &mut PartEncoder<'_>,
+        frame: u64,
+        scaled: &ff::frame::Video,
+    ) -> Result<(), MediaError> {
+        part.push(frame, scaled)?;
+        self.claim_written(part);
+        Ok(())
+    }
+
+    fn hand_over(&self, mut part: PartEncoder<'_>) -> Result<(), MediaError> {
+        self.claim_written(&mut part);
+        let index = part.index();
+        let (record, path) = part.finish()?;
+        self.claim(Claim::End { lane: self.number, part: index, record: Box::new(record), path });
         Ok(())
     }
 

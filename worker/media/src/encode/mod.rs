@@ -78,15 +78,17 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
         let (claims, inbox) = mpsc::sync_channel(QUEUED_CLAIMS);
         let (renditions, timeline) = (renditions.as_slice(), &timeline);
         let proved = results.clone();
-        scope.spawn(move || Prover::new(renditions, timeline, proved).run_guarded(&inbox));
+        let prover = move || Prover::new(renditions, timeline, proved).run_guarded(&inbox);
+        thread::Builder::new().name("prove".to_owned()).spawn_scoped(scope, prover)?;
         let lanes = renditions.iter().enumerate().map(|(number, rendition)| {
             let (orders, inbox) = mpsc::sync_channel(QUEUED_FRAMES);
             let (prover, results) = (claims.clone(), results.clone());
             let lane = Lane { number, rendition, timeline, prover, results };
-            scope.spawn(move || lane.run_guarded(&inbox));
-            orders
+            let name = rendition.settings.rendition.rendition.name.clone();
+            thread::Builder::new().name(name).spawn_scoped(scope, move || lane.run_guarded(&inbox))?;
+            Ok(orders)
         });
-        let lanes = lanes.collect();
+        let lanes = lanes.collect::<Result<_, MediaError>>()?;
         drop(results);
         let digests = PacketDigests::new(job.source, job.index, timeline);
         let queue = job.parts.iter().cloned().collect();
@@ -168,6 +170,23 @@ struct OpenPart {
     overlaps: Vec<Overlap>,
     records: Vec<Option<v1::RenditionPart>>,
     files: Vec<Option<PathBuf>>,
+}
+
+impl OpenPart {
+    /// Whether all renditions are there, and all frames were seen that the part shares with its neighbours.
+    fn is_complete(&self) -> bool {
+        self.records.iter().all(Option::is_some) && self.feeding.iter().all(Option::is_none)
+    }
+
+    /// Adds to the proofs of what was encoded here what it shares with its neighbours.
+    fn tell_overlaps(&mut self) {
+        let encoded = self.records.iter_mut().zip(&self.overlaps).zip(&self.files);
+        for ((record, overlap), _) in encoded.filter(|(_, file)| file.is_some()) {
+            if let Some(proof) = record.as_mut().and_then(|record| record.proof.as_mut()) {
+                overlap.tell(proof);
+            }
+        }
+    }
 }
 
 /// A rendition of a part that was proved, or why there is none.
@@ -346,6 +365,7 @@ impl Director<'_> {
                 self.order(lane, Order::End(part))?;
             }
         }
+        self.deliver_complete(events)?;
         if let Some(part) = self.open.iter().find(|part| (part.spec.start()..part.spec.end).contains(&frame))
         {
             events.progress(self.done + frame - self.first_open(), self.total, part.spec.index);
@@ -386,9 +406,6 @@ impl Director<'_> {
         record.codec_config = setup.headers.avcc.clone();
         if let Some(part) = self.open.iter_mut().find(|part| part.spec.index == result.part) {
             record.recipe_key = part.keys[result.lane].0.0.to_vec();
-            if let Some(proof) = &mut record.proof {
-                part.overlaps[result.lane].tell(proof);
-            }
             part.files[result.lane] = Some(path);
             part.records[result.lane] = Some(record);
         }
@@ -398,8 +415,9 @@ impl Director<'_> {
     /// Hands over the parts that are complete, in order, and drops those that were given away meanwhile.
     fn deliver_complete(&mut self, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
         let mut delivered = false;
-        while self.open.front().is_some_and(|part| part.records.iter().all(Option::is_some)) {
-            let Some(part) = self.open.pop_front() else { break };
+        while self.open.front().is_some_and(OpenPart::is_complete) {
+            let Some(mut part) = self.open.pop_front() else { break };
+            part.tell_overlaps();
             self.done += part.spec.frames();
             events.progress(self.done, self.total, part.spec.index);
             let renditions = part.records.into_iter().flatten().collect();

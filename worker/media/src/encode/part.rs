@@ -11,7 +11,7 @@ use reel_common::{Artifact, DigestWriter, PartSpec, RecipeKey};
 use reel_proto::v1;
 
 use crate::MediaError;
-use crate::h264::{AccessUnit, Encoder, FrameType, Settings};
+use crate::h264::{AccessUnit, Effort, Encoder, FrameType, Settings};
 use crate::recipe::Window;
 use crate::timeline::Timeline;
 
@@ -30,6 +30,8 @@ pub(super) struct PartEncoder<'a> {
     segments_done: usize,
     /// Segments that were written and not asked for yet.
     written: Vec<Vec<u8>>,
+    /// Frames before the part that were coded and thrown away.
+    preroll: u64,
     kept: u64,
     /// Sum of what the encoder says of its frames, in thousandths of a decibel.
     psnr_mdb: i64,
@@ -44,18 +46,23 @@ impl<'a> PartEncoder<'a> {
         window: Window,
         path: PathBuf,
     ) -> Result<Self, MediaError> {
+        let mut encoder = Encoder::open(settings)?;
+        if window.start < spec.start() {
+            encoder.set_effort(Effort::Least)?;
+        }
         Ok(PartEncoder {
             timeline,
             spec,
             window,
             composition_delay: timeline.composition_delay(),
             variable: settings.variable_timescale.is_some(),
-            encoder: Encoder::open(settings)?,
+            encoder,
             pending: BTreeMap::new(),
             output: SegmentFile::create(path)?,
             segment: Vec::new(),
             segments_done: 0,
             written: Vec::new(),
+            preroll: 0,
             kept: 0,
             psnr_mdb: 0,
         })
@@ -91,7 +98,7 @@ impl<'a> PartEncoder<'a> {
     }
 
     /// Whether all frames of the part have come out. What the encoder still holds is not waited for.
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.kept == self.spec.frames()
     }
 
@@ -104,7 +111,10 @@ impl<'a> PartEncoder<'a> {
         let unknown = || MediaError::failed("x264 gave a frame that it was not given");
         let frame = self.pending.remove(&unit.time).ok_or_else(unknown)?;
         if !(self.spec.start()..self.spec.end).contains(&frame) {
-            return Ok(());
+            self.preroll += 1;
+            // All frames before the part are coded before its first, which is an IDR.
+            let over = self.window.start + self.preroll == self.spec.start();
+            return if over { self.encoder.set_effort(Effort::Full) } else { Ok(()) };
         }
         let next = self.spec.segment_starts.get(self.segments_done + 1).copied();
         if next == Some(frame) {
@@ -167,7 +177,7 @@ impl<'a> PartEncoder<'a> {
                 None => {
                     let (kept, frames) = (self.kept, self.spec.frames());
                     return Err(MediaError::failed(format!(
-                        "x264 gave {kept} of the {frames} frames of {}",
+                        "x264 gave {kept} of the {frames} frames of part {}",
                         self.spec.index
                     )));
                 }

@@ -95,7 +95,7 @@ impl<'a> Prover<'a> {
 
     fn begin(&mut self, lane: usize, spec: PartSpec) -> Result<(), MediaError> {
         let setup = &self.renditions[lane];
-        let label = format!("{} of rendition {}", spec.index, setup.settings.rendition.rendition.name);
+        let label = format!("part {} of rendition {}", spec.index, setup.settings.rendition.rendition.name);
         let decoder = OutputDecoder::open(&label, &setup.headers.avcc)?;
         let comparison = Comparison::new(&label, self.timeline, spec.start());
         self.open.push(Open { lane, spec, decoder, comparison, coded: CodedDigest::default() });
@@ -110,7 +110,7 @@ impl<'a> Prover<'a> {
         // A part that was abandoned meanwhile is nobody's business.
         let Some(at) = self.position(lane, part) else { return Ok(()) };
         let delay = self.timeline.composition_delay();
-        let malformed = |error| MediaError::failed(format!("{part} was written wrong: {error}"));
+        let malformed = |error| MediaError::failed(format!("part {part} was written wrong: {error}"));
         for fragment in Fragments::of_ours(&segment) {
             for sample in fragment.map_err(|error| malformed(error.to_string()))?.samples {
                 let start = sample.position as usize;
@@ -165,5 +165,109 @@ impl<'a> Prover<'a> {
             Some(first) => self.thumbnails = self.thumbnails.split_off(&first),
             None => self.thumbnails.clear(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ff::format::Pixel;
+    use ffmpeg_next as ff;
+    use reel_common::Rational;
+
+    use super::super::part::PartEncoder;
+    use super::*;
+    use crate::h264::Encoder;
+    use crate::h264::tests::settings;
+    use crate::measure::Reducer;
+    use crate::recipe::Window;
+    use crate::timeline::{Packet, tests::timeline};
+
+    const FRAMES: u64 = 24;
+
+    /// A bright bar that moves by an area of a thumbnail from frame to frame.
+    fn bar(frame: u64) -> ff::frame::Video {
+        let mut picture = ff::frame::Video::new(Pixel::YUV420P, 320, 180);
+        for plane in 0..3 {
+            picture.data_mut(plane).fill(if plane == 0 { 40 } else { 128 });
+        }
+        let stride = picture.stride(0);
+        for line in picture.data_mut(0).chunks_mut(stride) {
+            line[frame as usize * 5..][..60].fill(200);
+        }
+        picture
+    }
+
+    /// Encodes a part of two segments while the prover is told that frame n looks as `shown(n)` does; `change` is what
+    /// happens to its segments on the way.
+    fn prove(
+        shown: impl Fn(u64) -> u64,
+        change: impl Fn(&mut Vec<Vec<u8>>),
+    ) -> Result<(v1::RenditionPart, PathBuf), MediaError> {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings();
+        let headers = Encoder::open(&settings).unwrap().headers().unwrap();
+        let setup = RenditionSetup { settings, headers, tail_frames: 0, turn: 0 };
+        let frames: Vec<i64> = (0..FRAMES as i64).collect();
+        let packet = |pts: &i64| Packet { position: *pts, size: 1, pts: *pts, dts: *pts };
+        let packets: Vec<Packet> = frames.iter().map(packet).collect();
+        let timeline = timeline(&frames, &packets, &[0], Some(Rational::whole(24)));
+        let spec =
+            PartSpec { index: PartIndex(0), segment_starts: vec![0, 12], end: FRAMES, first_segment: 0 };
+        let (claims, inbox) = mpsc::sync_channel(100);
+        let claim = |claim| claims.send(claim).unwrap();
+        let window = Window { start: 0, end: FRAMES };
+        let path = folder.path().join("part.m4s");
+        let mut part = PartEncoder::open(&timeline, &setup.settings, spec.clone(), window, path).unwrap();
+        claim(Claim::Begin { lane: 0, spec });
+        let mut reducer = Reducer::new(0);
+        for frame in 0..FRAMES {
+            let thumbnail = reducer.reduce(&bar(shown(frame))).unwrap().thumbnail;
+            claim(Claim::Frame(frame, Box::new(thumbnail)));
+            part.push(frame, &bar(frame)).unwrap();
+        }
+        part.drain().unwrap();
+        let mut segments = part.written();
+        change(&mut segments);
+        for bytes in segments {
+            claim(Claim::Segment { lane: 0, part: PartIndex(0), bytes });
+        }
+        let (record, path) = part.finish().unwrap();
+        claim(Claim::End { lane: 0, part: PartIndex(0), record: Box::new(record), path });
+        drop(claims);
+        let (results, finished) = mpsc::channel();
+        Prover::new(std::slice::from_ref(&setup), &timeline, results).run_guarded(&inbox);
+        finished.recv().unwrap().outcome
+    }
+
+    fn refused(shown: impl Fn(u64) -> u64, change: impl Fn(&mut Vec<Vec<u8>>), reason: &str) {
+        let message = prove(shown, change).unwrap_err().message;
+        assert!(message.contains(reason), "{message}");
+    }
+
+    #[test]
+    fn a_part_whose_frames_are_in_their_places_is_handed_over_with_its_proof() {
+        let (record, _) = prove(|frame| frame, |_| ()).unwrap();
+        let proof = record.proof.unwrap();
+        assert_eq!((record.frames, proof.ties), (FRAMES, 0));
+        assert!(proof.worst_difference_ppm < 20_000, "{proof:?}");
+        assert_eq!(proof.coded_digest.len(), 32);
+    }
+
+    #[test]
+    fn a_part_that_is_off_by_a_frame_is_refused() {
+        refused(|frame| frame + 1, |_| (), "in the place of frame");
+        // The last two frames have changed places.
+        refused(|frame| if frame < 22 { frame } else { 45 - frame }, |_| (), "in the place of frame");
+    }
+
+    #[test]
+    fn a_part_that_is_not_whole_is_refused() {
+        refused(|frame| frame, |segments| drop(segments.pop()), "decodes to frame 12 and no further");
+        refused(|frame| frame, |segments| segments.swap(0, 1), "is due");
+        let damage = |segments: &mut Vec<Vec<u8>>| {
+            let middle = segments[0].len() / 2;
+            segments[0][middle..].fill(0xA5);
+        };
+        refused(|frame| frame, damage, "part 0 of rendition 540p does not decode: Invalid data");
     }
 }

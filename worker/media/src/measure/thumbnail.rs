@@ -93,29 +93,31 @@ fn means(picture: &ff::frame::Video, luma: Luma) -> Reduced {
     let (plane, stride) = (picture.data(0), picture.stride(0));
     let mut thumbnail = [0; WIDTH * HEIGHT];
     let mut digest = DigestWriter::default();
+    // Sums of the samples above each other first: whole lines are added faster than pieces of them.
+    let mut columns = vec![0u32; width];
     for (down, row) in thumbnail.chunks_exact_mut(WIDTH).enumerate() {
         let (top, bottom) = (down * height / HEIGHT, (down + 1) * height / HEIGHT);
-        let mut sums = [0u64; WIDTH];
+        columns.fill(0);
         for line in plane.chunks(stride).take(bottom).skip(top) {
-            for (across, sum) in sums.iter_mut().enumerate() {
-                let (left, right) = (across * width / WIDTH, (across + 1) * width / WIDTH);
-                *sum += sum_samples(&line[left * luma.bytes..right * luma.bytes], luma.bytes);
-            }
+            add_samples(&mut columns, &line[..width * luma.bytes], luma.bytes);
         }
-        for (across, (sum, mean)) in sums.iter().zip(row).enumerate() {
-            let columns = (across + 1) * width / WIDTH - across * width / WIDTH;
-            let samples = ((bottom - top) * columns) as u64;
-            *mean = ((sum / samples) >> luma.shift) as u8;
+        for (across, mean) in row.iter_mut().enumerate() {
+            let (left, right) = (across * width / WIDTH, (across + 1) * width / WIDTH);
+            let sum: u64 = columns[left..right].iter().map(|column| u64::from(*column)).sum();
+            *mean = ((sum / ((bottom - top) * (right - left)) as u64) >> luma.shift) as u8;
             digest.add(&sum.to_le_bytes());
         }
     }
     Reduced { thumbnail, digest: digest.finish() }
 }
 
-fn sum_samples(samples: &[u8], bytes: usize) -> u64 {
+fn add_samples(columns: &mut [u32], line: &[u8], bytes: usize) {
     match bytes {
-        1 => samples.iter().map(|sample| u32::from(*sample)).sum::<u32>().into(),
-        _ => samples.chunks_exact(2).map(|pair| u64::from(u16::from_le_bytes([pair[0], pair[1]]))).sum(),
+        1 => columns.iter_mut().zip(line).for_each(|(column, sample)| *column += u32::from(*sample)),
+        _ => {
+            let samples = line.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+            columns.iter_mut().zip(samples).for_each(|(column, sample)| *column += u32::from(sample));
+        }
     }
 }
 

@@ -123,8 +123,8 @@ pub(crate) fn join(recorder: &Recorder, lane: usize) -> Vec<u8> {
     [video_init(&init, Span { start, duration: 0 }), media].concat()
 }
 
-/// Makes the whole output tree of a clip, as assemble would, without playlists.
-pub(crate) fn make_tree(title: &Title, root: &Path) {
+/// Makes the whole output tree of a clip, as assemble would, without playlists; gives the records of what it holds.
+pub(crate) fn make_tree(title: &Title, root: &Path) -> (Vec<v1::PartRecord>, Vec<v1::AudioRecord>) {
     let scratch = tempfile::tempdir().unwrap();
     let mut recorder = Recorder::default();
     run(title, &title.parts, scratch.path(), &mut recorder);
@@ -136,7 +136,7 @@ pub(crate) fn make_tree(title: &Title, root: &Path) {
         write_segments(&root.join("video").join(name), &joined, &sizes);
     }
     if title.index.audio.is_empty() {
-        return;
+        return (recorder.records, Vec::new());
     }
     let job = AudioJob {
         source: &title.source,
@@ -158,6 +158,7 @@ pub(crate) fn make_tree(title: &Title, root: &Path) {
     let span = Span { start: first as u64 + u64::from(record.priming), duration: 0 };
     let joined = [audio_init(&init, span), media].concat();
     write_segments(&root.join("audio").join(&record.name), &joined, &record.segment_bytes);
+    (recorder.records, vec![record])
 }
 
 fn write_segments(folder: &Path, joined: &[u8], sizes: &[u64]) {
