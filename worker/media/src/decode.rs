@@ -91,6 +91,15 @@ pub(crate) fn open_decoder(
     })
 }
 
+/// A frame of a mezzanine.
+pub(crate) struct Decoded {
+    /// Its number in the title.
+    pub(crate) frame: u64,
+    pub(crate) picture: ff::frame::Video,
+    /// Whether it did not decode, and another stands for it.
+    pub(crate) mended: bool,
+}
+
 /// Decodes frames `[next, end)` of a mezzanine, each once and in order.
 pub(crate) struct FrameReader<'a> {
     source: &'a Source,
@@ -153,8 +162,8 @@ impl<'a> FrameReader<'a> {
         frame < self.end
     }
 
-    /// The next frame with its number, or `None` after the last.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, ff::frame::Video)>, MediaError> {
+    /// The next frame, or `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<Decoded>, MediaError> {
         if self.next >= self.end {
             return Ok(None);
         }
@@ -162,18 +171,18 @@ impl<'a> FrameReader<'a> {
         if self.ahead.is_none() {
             self.ahead = self.receive()?;
         }
-        let picture = match self.ahead.take() {
-            Some((number, picture)) if number == frame => picture,
+        let (picture, mended) = match self.ahead.take() {
+            Some((number, picture)) if number == frame => (picture, false),
             other => {
                 self.ahead = other;
-                self.mend(frame)?
+                (self.mend(frame)?, true)
             }
         };
         if self.damage != DamageRule::Refuse {
             self.last_good = Some(picture.clone());
         }
         self.next += 1;
-        Ok(Some((frame, picture)))
+        Ok(Some(Decoded { frame, picture, mended }))
     }
 
     /// The next good frame of the range that the decoder gives, at or after `self.next`.

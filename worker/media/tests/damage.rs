@@ -5,9 +5,9 @@ mod common;
 
 use std::io::{Seek, SeekFrom, Write};
 
-use common::{CLIPS, Recorder, clip, run, title};
+use common::{CLIPS, Recorder, clip, make_tree, run, title};
 use reel_common::FailureClass;
-use reel_media::{EncodeJob, Timeline, encode};
+use reel_media::{EncodeJob, MeasureJob, Timeline, VerifyJob, encode, measure, verify};
 use reel_profiles::DamageRule;
 
 /// A copy of a clip with zeros over several packets in the middle, and its container untouched.
@@ -51,4 +51,36 @@ fn mended_parts_are_the_same_however_they_are_grouped() {
     let frames: u64 = whole.records.iter().map(|record| record.renditions[0].frames).sum();
     assert_eq!(frames, Timeline::new(&title.index).unwrap().frames());
     assert_eq!(whole.records, single.records);
+}
+
+#[test]
+fn mended_frames_are_named_and_counted_over_the_whole_title() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut title = title(&damaged(folder.path()));
+    title.profile.admission.damage = DamageRule::Repeat;
+    // The sound among the damaged packets has no stand-in.
+    title.index.audio.clear();
+    let tree = tempfile::tempdir().unwrap();
+    let (parts, audio) = make_tree(&title, tree.path());
+    let prove = |damage| {
+        let mut profile = title.profile.clone();
+        profile.admission.damage = damage;
+        let job = MeasureJob {
+            index: &title.index,
+            profile: &profile,
+            tree: tree.path(),
+            parts: &parts,
+            audio: &audio,
+        };
+        measure(&job, &mut |_, _| ())
+    };
+    let proof = prove(DamageRule::Repeat).unwrap();
+    let lacking = proof.mended.len() as u32;
+    assert!(lacking > 1 && proof.mended.is_sorted(), "{:?}", proof.mended);
+    assert_eq!(prove(DamageRule::Allow(lacking)).unwrap(), proof);
+    let message = prove(DamageRule::Allow(lacking - 1)).unwrap_err().message;
+    assert!(message.contains(&format!("{lacking} frames do not decode")), "{message}");
+    let job =
+        VerifyJob { source: &title.source, index: &title.index, profile: &title.profile, tree: tree.path() };
+    assert_eq!(verify(&job, &mut |_, _| ()).unwrap().mended, proof.mended);
 }

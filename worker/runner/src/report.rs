@@ -185,6 +185,8 @@ struct Track<'a> {
 struct Proof<'a> {
     renditions: Vec<RenditionProof<'a>>,
     audio: Vec<TrackProof<'a>>,
+    /// Frames that the mezzanine does not give, for which another stands.
+    mended_frames: &'a [u64],
 }
 
 #[derive(Serialize)]
@@ -385,7 +387,7 @@ fn proof(proof: &v1::Proof) -> Proof<'_> {
         sample_rate: proof.sample_rate,
         offsets: &proof.offsets,
     });
-    Proof { renditions: renditions.collect(), audio: audio.collect() }
+    Proof { renditions: renditions.collect(), audio: audio.collect(), mended_frames: &proof.mended }
 }
 
 fn file(file: &v1::OutputFile) -> File<'_> {

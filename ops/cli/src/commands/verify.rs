@@ -177,6 +177,13 @@ impl Verified {
                 format!("{}: {} samples at {} Hz, {place}", entry.name, entry.samples, entry.sample_rate);
             rows.push(row(["audio", &text]));
         }
+        if let Some(first) = self.proof.mended.first() {
+            let count = self.proof.mended.len();
+            let text = format!(
+                "{count} frames of the mezzanine do not decode, from frame {first} on: others stand there"
+            );
+            rows.push(row(["mended", &text]));
+        }
         rows.push(row(["verdict", "proved"]));
         table(&rows)
     }
@@ -209,6 +216,7 @@ impl Verified {
             "bytes": self.bytes,
             "renditions": self.proof.renditions.iter().map(rendition).collect::<Vec<_>>(),
             "audio": self.proof.audio.iter().map(audio).collect::<Vec<_>>(),
+            "mended_frames": self.proof.mended,
         })
     }
 }
@@ -319,7 +327,7 @@ mod tests {
             title: Title { folder: "/titles/movie".into(), ..Title::open(place.root.path()).unwrap() },
             input: Input { location: "/media/movie.mov".to_owned(), identity },
             bytes: 12,
-            proof: v1::Proof { renditions: vec![rendition], audio: vec![audio, silent] },
+            proof: v1::Proof { renditions: vec![rendition], audio: vec![audio, silent], mended: vec![7, 8] },
         }
     }
 

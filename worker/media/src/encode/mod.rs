@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use ffmpeg_next as ff;
 use reel_common::{PartIndex, PartSpec, RecipeKey, VideoFacts};
 use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
@@ -25,7 +24,7 @@ use self::overlap::Overlap;
 use self::part::scratch_path;
 use self::prover::{Claim, Prover};
 use crate::MediaError;
-use crate::decode::{FrameReader, Speed};
+use crate::decode::{Decoded, FrameReader, Speed};
 use crate::facts;
 use crate::h264::{Encoder, Headers, Settings};
 use crate::measure::Reducer;
@@ -168,6 +167,8 @@ struct OpenPart {
     feeding: Vec<Option<Window>>,
     /// For each rendition, what it shares with the parts before and after.
     overlaps: Vec<Overlap>,
+    /// Frames of the part for which another stands.
+    mended: Vec<u64>,
     records: Vec<Option<v1::RenditionPart>>,
     files: Vec<Option<PathBuf>>,
 }
@@ -178,12 +179,13 @@ impl OpenPart {
         self.records.iter().all(Option::is_some) && self.feeding.iter().all(Option::is_none)
     }
 
-    /// Adds to the proofs of what was encoded here what it shares with its neighbours.
-    fn tell_overlaps(&mut self) {
+    /// Adds to the proofs of what was encoded here what decoding has shown of it.
+    fn complete_proofs(&mut self) {
         let encoded = self.records.iter_mut().zip(&self.overlaps).zip(&self.files);
         for ((record, overlap), _) in encoded.filter(|(_, file)| file.is_some()) {
             if let Some(proof) = record.as_mut().and_then(|record| record.proof.as_mut()) {
                 overlap.tell(proof);
+                proof.mended.clone_from(&self.mended);
             }
         }
     }
@@ -258,6 +260,7 @@ impl Director<'_> {
             keys: prepared.renditions.iter().map(|rendition| rendition.key).collect(),
             feeding: Vec::new(),
             overlaps: Vec::new(),
+            mended: Vec::new(),
             records: Vec::new(),
             files: vec![None; self.lanes.len()],
         };
@@ -287,9 +290,10 @@ impl Director<'_> {
         let range = (window.start, window.end);
         let (source, index) = (self.job.source, self.job.index);
         let mut reader = FrameReader::new(source, index, self.timeline, range, damage, Speed::Exact)?;
-        while let Some((frame, picture)) = reader.next()? {
+        while let Some(decoded) = reader.next()? {
+            let frame = decoded.frame;
             self.join_in(frame, &mut reader, events)?;
-            self.feed(frame, Arc::new(picture), events)?;
+            self.feed(decoded, events)?;
             if self.open.is_empty() && frame >= window.start {
                 break;
             }
@@ -336,12 +340,13 @@ impl Director<'_> {
         self.job.profile.admission.damage == DamageRule::Refuse
     }
 
-    fn feed(
-        &mut self,
-        frame: u64,
-        picture: Arc<ff::frame::Video>,
-        events: &mut dyn EncodeEvents,
-    ) -> Result<(), MediaError> {
+    fn feed(&mut self, decoded: Decoded, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
+        let Decoded { frame, picture, mended } = decoded;
+        let picture = Arc::new(picture);
+        let own = self.open.iter_mut().find(|part| (part.spec.start()..part.spec.end).contains(&frame));
+        if let Some(part) = own.filter(|_| mended) {
+            part.mended.push(frame);
+        }
         let wanted: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.is_wanted(*lane, frame)).collect();
         if !wanted.is_empty() {
             let reduced = self.reducer.reduce(&picture)?;
@@ -417,7 +422,7 @@ impl Director<'_> {
         let mut delivered = false;
         while self.open.front().is_some_and(OpenPart::is_complete) {
             let Some(mut part) = self.open.pop_front() else { break };
-            part.tell_overlaps();
+            part.complete_proofs();
             self.done += part.spec.frames();
             events.progress(self.done, self.total, part.spec.index);
             let renditions = part.records.into_iter().flatten().collect();

@@ -1,5 +1,6 @@
 //! An assembled tree against what its parts and tracks were proved to be.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use reel_cmaf::mov::TrackKind;
@@ -33,14 +34,18 @@ pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Resu
     let tree = expected_tree(job.tree, job.index, job.profile)?;
     let total = tree.video.len() as u64 * timeline.frames();
     let mut proof = v1::Proof::default();
+    let mut mended = BTreeSet::new();
     for stream in &tree.video {
         let parts = Parts::of(job.parts, &stream.name)?;
         for carrier in &stream.carriers {
             parts.check(&CodedTrack::read(carrier, TrackKind::Video)?, &timeline)?;
         }
-        if job.profile.admission.damage == DamageRule::Refuse {
-            parts.check_borders(&timeline)?;
+        match job.profile.admission.damage {
+            DamageRule::Refuse => parts.check_borders(&timeline)?,
+            DamageRule::Repeat => {}
+            DamageRule::Allow(most) => parts.check_mended(most)?,
         }
+        mended.extend(parts.mended());
         proof.renditions.push(parts.sum_up(stream, &timeline));
         progress(proof.renditions.len() as u64 * timeline.frames(), total);
     }
@@ -55,6 +60,7 @@ pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Resu
             offsets: record.offsets.clone(),
         });
     }
+    proof.mended = mended.into_iter().collect();
     Ok(proof)
 }
 
@@ -116,6 +122,23 @@ impl<'a> Parts<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The frames that the mezzanine does not give.
+    fn mended(&self) -> impl Iterator<Item = u64> {
+        self.parts.iter().flat_map(|(_, proof)| proof.mended.iter().copied())
+    }
+
+    /// Whether no more frames are lacking than the profile allows in a title.
+    fn check_mended(&self, most: u32) -> Result<(), MediaError> {
+        let (lacking, first) = (self.mended().count(), self.mended().next().unwrap_or(0));
+        match lacking <= most as usize {
+            true => Ok(()),
+            false => Err(MediaError::invalid(format!(
+                "the mezzanine is damaged: {lacking} frames do not decode, the first is frame {first}, and the profile \
+                 allows {most}; deliver it again, or allow more damage in the profile"
+            ))),
+        }
     }
 
     fn sum_up(&self, stream: &Stream, timeline: &Timeline) -> v1::RenditionProof {

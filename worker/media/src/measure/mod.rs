@@ -26,7 +26,7 @@ use self::tree::{Stream, Tree};
 pub(crate) use self::video::{Around, Compared, Comparison, OutputDecoder};
 use crate::MediaError;
 use crate::audio::SoundReader;
-use crate::decode::{FrameReader, Speed};
+use crate::decode::{Decoded, FrameReader, Speed};
 use crate::facts::{self, MadeTrack};
 use crate::timeline::Timeline;
 
@@ -51,10 +51,10 @@ pub fn verify(job: &VerifyJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result
     let timeline = Timeline::new(job.index)?;
     let tracks = facts::tracks(job.index, job.profile)?;
     let tree = expected_tree(job.tree, job.index, job.profile)?;
-    let renditions = prove_video(job, &timeline, &tree.video, progress)?;
+    let (renditions, mended) = prove_video(job, &timeline, &tree.video, progress)?;
     let prove = |stream| prove_audio(job, &timeline, stream, &tracks);
     let audio = tree.audio.iter().map(prove).collect::<Result<_, _>>()?;
-    Ok(v1::Proof { renditions, audio })
+    Ok(v1::Proof { renditions, audio, mended })
 }
 
 /// The streams of a tree, which must be those that the profile makes of the mezzanine.
@@ -86,13 +86,13 @@ fn expect_streams(kind: &str, streams: &[Stream], names: Vec<String>) -> Result<
     }
 }
 
-/// Decodes the mezzanine once, from end to end, beside all renditions.
+/// Decodes the mezzanine once, from end to end, beside all renditions. Gives the frames that it lacks as well.
 fn prove_video(
     job: &VerifyJob<'_>,
     timeline: &Timeline,
     streams: &[Stream],
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Vec<v1::RenditionProof>, MediaError> {
+) -> Result<(Vec<v1::RenditionProof>, Vec<u64>), MediaError> {
     thread::scope(|scope| {
         let mut senders = Vec::new();
         let mut provers = Vec::new();
@@ -105,13 +105,14 @@ fn prove_video(
         drop(senders);
         let proofs: Vec<_> = provers.into_iter().map(join).collect();
         // A rendition that is short of the mezzanine's frames fails because of the mezzanine.
-        decoded?;
+        let mended = decoded?;
         let reason =
             |proof: &Result<_, MediaError>| proof.as_ref().is_err_and(|e| e.message != video::STARVED);
-        match proofs.iter().position(reason) {
+        let proofs: Result<Vec<_>, _> = match proofs.iter().position(reason) {
             Some(failed) => proofs.into_iter().skip(failed).take(1).collect(),
             None => proofs.into_iter().collect(),
-        }
+        };
+        Ok((proofs?, mended))
     })
 }
 
@@ -124,7 +125,7 @@ fn send_thumbnails(
     timeline: &Timeline,
     senders: &[mpsc::SyncSender<Thumbnail>],
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(), MediaError> {
+) -> Result<Vec<u64>, MediaError> {
     // Frames that were mended in the encode are mended here alike.
     let damage = match job.profile.admission.damage {
         DamageRule::Refuse => DamageRule::Refuse,
@@ -133,16 +134,18 @@ fn send_thumbnails(
     let frames = timeline.frames();
     let mut reader = FrameReader::new(job.source, job.index, timeline, (0, frames), damage, Speed::Rough)?;
     let mut reducer = Reducer::new(facts::video(job.index)?.rotation);
-    while let Some((frame, picture)) = reader.next()? {
+    let mut lacking = Vec::new();
+    while let Some(Decoded { frame, picture, mended }) = reader.next()? {
+        lacking.extend(mended.then_some(frame));
         let thumbnail = reducer.reduce(&picture)?.thumbnail;
         let listening = senders.iter().filter(|sender| sender.send(thumbnail).is_ok()).count();
         if listening < senders.len() {
             // A rendition that has failed says so itself.
-            return Ok(());
+            break;
         }
         progress(frame + 1, frames);
     }
-    Ok(())
+    Ok(lacking)
 }
 
 fn prove_audio(
