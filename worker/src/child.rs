@@ -139,9 +139,13 @@ pub(crate) fn prepare(mut start: Start, notices: Notices) -> (Reins, Runner) {
     (reins, Runner { start, notices, commands, hear, killed })
 }
 
-/// Keeps glibc's mathematics, which encoders call, from using fused multiplication where the processor has it: it
-/// rounds differently, and the same part would have other bytes on another host.
-const PORTABLE_ARITHMETIC: &str = "glibc.cpu.hwcaps=-FMA,-FMA4";
+/// What glibc is told in a runner, by its tunables.
+///
+/// Mathematics that encoders call must not use fused multiplication where the processor has it: it rounds differently,
+/// and the same part would have other bytes on another host. Buffers of 1 MiB and more, which are pictures, go back to
+/// the system when they are freed: otherwise those of one part's encoder are left between those of the next, and a
+/// runner grows by a third.
+const TUNABLES: &str = "glibc.cpu.hwcaps=-FMA,-FMA4:glibc.malloc.mmap_threshold=1048576";
 
 fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
     let mut command = Command::new(program);
@@ -156,7 +160,7 @@ fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
         .arg(memory_bytes.to_string())
         .env_clear()
         .envs(inherited)
-        .env("GLIBC_TUNABLES", PORTABLE_ARITHMETIC)
+        .env("GLIBC_TUNABLES", TUNABLES)
         .current_dir(scratch)
         .process_group(0)
         .stdin(Stdio::piped())
