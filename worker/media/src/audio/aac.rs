@@ -139,7 +139,8 @@ impl AacTrack {
         let end = self.segment_ends.get(self.segment_bytes.len()).copied();
         // The encoder may give a frame more than reaches the end; it holds nothing but padding.
         let Some(end) = end else { return Ok(()) };
-        self.coded.add(packet);
+        let pts = (self.coded_frames * FRAME_SAMPLES as u64) as i64 - priming(&self.encoder) as i64;
+        self.coded.add(pts, packet);
         self.packets.push(packet.to_vec());
         self.coded_frames += 1;
         if self.coded_frames == end { self.end_segment() } else { Ok(()) }

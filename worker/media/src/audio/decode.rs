@@ -131,15 +131,16 @@ impl SoundReader {
         Self::new(Packets::open(source, facts)?, origin, rate, channels)
     }
 
-    /// Opens the sound of a file of ours, mixed to one channel.
+    /// Opens the sound of a file of ours.
     pub(crate) fn of_track(
         reader: impl Read + Seek + Send + 'static,
         place: &str,
         rate: u32,
+        channels: u32,
     ) -> Result<Self, MediaError> {
         let demuxer = Demuxer::open_reader(reader, place)?;
         let best = demuxer.input.streams().best(ff::media::Type::Audio).map_or(0, |stream| stream.index());
-        Self::new(Packets::of(demuxer, best, place)?, Rational::ZERO, rate, 1)
+        Self::new(Packets::of(demuxer, best, place)?, Rational::ZERO, rate, channels)
     }
 
     fn new(packets: Packets, origin: Rational, rate: u32, channels: u32) -> Result<Self, MediaError> {

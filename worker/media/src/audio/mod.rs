@@ -110,7 +110,13 @@ fn prove(record: &v1::AudioRecord, path: &Path, passages: &Passages) -> Result<V
     let header = path.with_extension("init.mp4");
     std::fs::write(&header, audio_init(&init, span))?;
     let label = format!("audio track {}", record.name);
-    check_offsets(Joined::new(vec![header, path.to_owned()])?, &label, passages, record.sample_rate)
+    // With the channels of which the passages are the mean.
+    let track = Joined::new(vec![header, path.to_owned()])?;
+    check_offsets(
+        SoundReader::of_track(track, &label, record.sample_rate, record.channels)?,
+        &label,
+        passages,
+    )
 }
 
 /// Floating point in vector units rounds differently from machine to machine; plain C does not.
@@ -143,7 +149,7 @@ fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
 
 /// The key of a track: its packets with their times, its place on the timeline, and the encoder's settings.
 fn key(job: &AudioJob<'_>, plan: &TrackPlan<'_>) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("aac track 4");
+    let mut key = RecipeHasher::new("aac track 5");
     add_libraries(&mut key);
     let track = plan.track;
     key.number("sample rate", track.sample_rate.into()).number("channels", track.channels.into());

@@ -116,7 +116,7 @@ impl<'a> Prover<'a> {
                 let start = sample.position as usize;
                 let data = segment.get(start..start + sample.size as usize);
                 let data = data.ok_or_else(|| malformed("a sample lies outside".to_owned()))?;
-                self.open[at].coded.add(data);
+                self.open[at].coded.add(sample.pts - delay, data);
                 self.open[at].decoder.send(data, sample.pts - delay, sample.dts)?;
                 self.compare(at)?;
             }

@@ -99,19 +99,17 @@ pub(super) fn prove(stream: &Stream, passages: &Passages, rate: u32) -> Result<v
     let label = &carrier.label;
     let bytes = Joined::new(carrier.paths.clone())
         .map_err(|error| MediaError::failed(format!("{label} of the output cannot be read: {error}")))?;
-    let offsets = check_offsets(bytes, label, passages, rate)?;
+    let offsets = check_offsets(SoundReader::of_track(bytes, label, rate, 1)?, label, passages)?;
     Ok(v1::AudioProof { name: stream.name.clone(), samples: passages.title, sample_rate: rate, offsets })
 }
 
-/// Decodes a track of ours, header included. It must be as long as the title and have each passage in its place; gives
+/// Decodes a track of ours, mixed as the passages are. It must be as long as the title and have each passage in its place; gives
 /// by how many samples each is late. `label` is for messages.
 pub(crate) fn check_offsets(
-    track: Joined,
+    mut sound: SoundReader,
     label: &str,
     passages: &Passages,
-    rate: u32,
 ) -> Result<Vec<i32>, MediaError> {
-    let mut sound = SoundReader::of_track(track, label, rate)?;
     let mut around: Vec<(i64, Vec<f32>)> = passages
         .thirds
         .iter()
@@ -138,9 +136,7 @@ pub(crate) fn check_offsets(
     found
         .map(|found| match found {
             Ok(offset) if offset.abs() <= MAX_OFFSET => Ok(offset),
-            Ok(offset) => {
-                Err(MediaError::failed(format!("{label} is late by {offset} samples at {rate} a second")))
-            }
+            Ok(offset) => Err(MediaError::failed(format!("{label} is late by {offset} samples"))),
             Err(likeness) => Err(MediaError::failed(format!(
                 "{label} is not the sound of the mezzanine: they correlate by {likeness:.2}"
             ))),

@@ -177,12 +177,14 @@ impl Carrier {
     }
 }
 
-/// What tells the coded samples of one part or track from those of another: SHA-256 over each, behind its length.
+/// What tells the coded samples of one part or track from those of another: SHA-256 over each, behind its time and length.
 #[derive(Default)]
 pub(crate) struct CodedDigest(DigestWriter);
 
 impl CodedDigest {
-    pub(crate) fn add(&mut self, sample: &[u8]) {
+    /// Adds a sample that is presented at `pts`, in ticks from the title's beginning.
+    pub(crate) fn add(&mut self, pts: i64, sample: &[u8]) {
+        self.0.add(&pts.to_le_bytes());
         self.0.add(&(sample.len() as u64).to_le_bytes());
         self.0.add(sample);
     }
@@ -255,7 +257,7 @@ impl CodedTrack {
     pub(super) fn coded_digest(&self, samples: &[Sample]) -> Result<Digest, MediaError> {
         let mut digest = CodedDigest::default();
         for sample in samples {
-            digest.add(&self.data(sample)?);
+            digest.add(sample.pts, &self.data(sample)?);
         }
         Ok(digest.finish())
     }
