@@ -433,7 +433,8 @@ impl Director<'_> {
             return Ok(());
         }
         if let Some(at) = self.open.iter().position(|part| !events.next_part_allowed(part.spec.index)) {
-            for part in self.open.split_off(at) {
+            // The last first, so that a lane does not begin one of them for want of the one before.
+            for part in self.open.split_off(at).into_iter().rev() {
                 for lane in 0..self.lanes.len() {
                     self.order(lane, Order::Abandon(part.spec.index))?;
                 }
