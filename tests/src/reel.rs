@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 use crate::bin_dir;
@@ -105,6 +105,11 @@ impl Running {
         self.child.id()
     }
 
+    /// Sends `signal` to `reel` alone, not to its runners.
+    pub fn send(&self, signal: Signal) {
+        send(self.id(), signal).expect("it was not waited for");
+    }
+
     /// Waits for the end. Panics when it does not come.
     pub fn wait(mut self) -> Ended {
         let status = self.wait_status();
@@ -198,6 +203,12 @@ pub fn until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool
         assert!(start.elapsed() < deadline, "waited {deadline:?} for {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Sends `signal` to one process. Fails when there is none.
+pub fn send(id: u32, signal: Signal) -> rustix::io::Result<()> {
+    let id = i32::try_from(id).ok().and_then(Pid::from_raw).expect("the id of a process");
+    kill_process(id, signal)
 }
 
 /// Ids of the processes named `name` in the process tree below `root`.

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use reel_tests::reel::{Reel, descendants, report, until};
+use reel_tests::reel::{Reel, descendants, report, send, until};
 use reel_tests::tree::{assert_same, digests, stored_parts};
 use reel_tests::{fixtures, profile, scratch};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 #[test]
 fn a_runner_that_crashes_is_a_failed_attempt_with_evidence_and_the_job_goes_on() {
@@ -21,18 +21,27 @@ fn a_runner_that_crashes_is_a_failed_attempt_with_evidence_and_the_job_goes_on()
 
     let dir = scratch();
     let mut running = job(dir.path()).start();
-    let mut runner = None;
-    // One slot, one runner: with three files in the store it has encoded a part and has two or three to go.
+    let stored = || {
+        let stored = stored_parts(&dir.path().join("home"));
+        stored.keys().filter(|path| path.extension().is_some_and(|e| e == "m4s")).count()
+    };
+    // One slot, one runner: with three of the eight files of its chunk in the store it has encoded a part and has some
+    // to go. It stands still while that is looked at, so that this is so when it crashes.
+    let mut found = None;
     until("a runner in the middle of its chunk", Duration::from_secs(120), || {
         assert!(!running.has_ended(), "the job ended before it could be disturbed");
-        runner = descendants(running.id(), "reel-runner").first().copied();
-        let stored = stored_parts(&dir.path().join("home"));
-        let media = stored.keys().filter(|path| path.extension().is_some_and(|e| e == "m4s"));
-        runner.is_some() && media.count() >= 3
+        found = descendants(running.id(), "reel-runner").first().copied();
+        let stopped = stored() >= 3 && found.is_some_and(|runner| send(runner, Signal::STOP).is_ok());
+        let in_the_middle = stopped && stored() < 7;
+        if stopped && !in_the_middle {
+            send(found.unwrap(), Signal::CONT).expect("a stopped process is there");
+        }
+        in_the_middle
     });
-    let runner = i32::try_from(runner.unwrap()).ok().and_then(Pid::from_raw).unwrap();
+    let runner = found.unwrap();
+    send(runner, Signal::CONT).expect("a stopped process is there");
     // The first is taken by the Rust runtime's handler for stack overflow, which steps back and waits for a real one.
-    until("the runner to crash", Duration::from_secs(10), || kill_process(runner, Signal::SEGV).is_err());
+    until("the runner to crash", Duration::from_secs(10), || send(runner, Signal::SEGV).is_err());
     running.wait().success();
 
     let output = dir.path().join("title");

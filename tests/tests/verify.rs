@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use reel_common::Digest;
 use reel_tests::fixtures::{self, Fixture};
-use reel_tests::reel::{Ended, Reel, report, until};
-use reel_tests::tree::{digests, stored_parts};
+use reel_tests::reel::{Ended, Reel, descendants, report, until};
+use reel_tests::tree::digests;
 use reel_tests::{profile, scratch};
+use rustix::process::Signal;
 
 fn make(dir: &Path, mezzanine: &Fixture) -> std::path::PathBuf {
     let title = dir.join("title");
@@ -83,9 +84,14 @@ fn a_second_job_does_not_enter_a_home_that_is_at_work() {
     };
     let home = dir.path().join("home");
     let running = job(dir.path()).arg(&home).start();
-    until("the first job to be at work", Duration::from_secs(60), || !stored_parts(&home).is_empty());
+    until("the first job to be at work", Duration::from_secs(60), || {
+        !descendants(running.id(), "reel-runner").is_empty()
+    });
+    // It stands still, so that it cannot have ended before the second has asked.
+    running.send(Signal::STOP);
     let second = scratch();
     let refused = job(second.path()).arg(&home).run();
+    running.send(Signal::CONT);
     assert_eq!(refused.code, Some(5), "{}", refused.stderr);
     assert!(refused.stderr.contains("home"), "{}", refused.stderr);
     running.wait().success();
