@@ -142,10 +142,11 @@ pub(crate) fn prepare(mut start: Start, notices: Notices) -> (Reins, Runner) {
 /// What glibc is told in a runner, by its tunables.
 ///
 /// Mathematics that encoders call must not use fused multiplication where the processor has it: it rounds differently,
-/// and the same part would have other bytes on another host. Buffers of 1 MiB and more, which are pictures, go back to
-/// the system when they are freed: otherwise those of one part's encoder are left between those of the next, and a
-/// runner grows by a third.
-const TUNABLES: &str = "glibc.cpu.hwcaps=-FMA,-FMA4:glibc.malloc.mmap_threshold=1048576";
+/// and the same part would have other bytes on another host. What one part's encoders free is kept for those of the next
+/// instead of going back to the system, which would have to clear it again: a minute of 1080p as a ladder of four
+/// touches 2 GiB of fresh memory so, and 5 GiB otherwise.
+const TUNABLES: &str = "glibc.cpu.hwcaps=-FMA,-FMA4:glibc.malloc.mmap_threshold=33554432:\
+    glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=16777216";
 
 fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
     let mut command = Command::new(program);

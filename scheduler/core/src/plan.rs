@@ -110,9 +110,9 @@ const ENCODER_PIXEL_BYTES: u64 = 3;
 /// An encoder's tables and output.
 const ENCODER_BASE: u64 = 16 * MIB;
 
-/// Memory of an encode attempt: one decoder, and for each rendition an encoder with its lookahead. That of the next part
-/// begins when it has ended; the pictures that wait for it meanwhile, and the decoders of the proof, take less than the
-/// pictures in flight of which a decoder never has so many.
+/// Memory of an encode attempt: one decoder with its pictures in flight, and for each rendition an encoder with its
+/// lookahead. The scaled pictures that wait for the encoder of the next part, and the decoders of the proof, have no term
+/// of their own: in 8 bits and 4:2:0 they fit into what is reckoned for the decoder.
 ///
 /// `base + source pixels * 4 * 32 + sum over renditions (16 MiB + pixels * 3 * (lookahead + 32))`. A 1080p rendition
 /// at preset medium comes to 464 MB, against 0.4 to 0.5 GB measured.

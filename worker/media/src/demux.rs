@@ -23,6 +23,8 @@ const BUFFER_BYTES: usize = 32 * 1024;
 pub(crate) struct Demuxer {
     pub(crate) input: ff::format::context::Input,
     pub(crate) container: String,
+    /// What is read, for messages.
+    pub(crate) place: String,
     /// The mezzanine, unless it is a file of ours that is read.
     source: Option<Source>,
 }
@@ -36,12 +38,7 @@ impl Demuxer {
         Ok(Demuxer { source: Some(source.clone()), ..opened? })
     }
 
-    /// Whether all reads so far have succeeded: libav takes some failed ones for the end of the file.
-    pub(crate) fn check_source(&self) -> Result<(), MediaError> {
-        check(self.source.as_ref())
-    }
-
-    /// The same for anything that can be read and sought; `place` is its name in messages.
+    /// The same for a file of ours; `place` is its name in messages.
     pub(crate) fn open_reader(
         reader: impl Read + Seek + Send + 'static,
         place: &str,
@@ -60,7 +57,26 @@ impl Demuxer {
             MediaError::invalid(format!("{place} cannot be opened: {reason}"))
         })?;
         let container = input.format().name().to_owned();
-        Ok(Demuxer { input, container, source: None })
+        Ok(Demuxer { input, container, place: place.to_owned(), source: None })
+    }
+
+    /// The next packet; `None` at the end.
+    pub(crate) fn read(&mut self) -> Result<Option<ff::Packet>, MediaError> {
+        let mut packet = ff::Packet::empty();
+        let read = packet.read(&mut self.input);
+        if read.is_err() {
+            // libav takes some failed reads for the end of the file.
+            check(self.source.as_ref())?;
+        }
+        let place = &self.place;
+        match (read, &self.source) {
+            (Ok(()), _) => Ok(Some(packet)),
+            (Err(ff::Error::Eof), _) => Ok(None),
+            (Err(error), Some(_)) => Err(MediaError::invalid(format!(
+                "{place} is damaged: {error} while reading through it; deliver it again"
+            ))),
+            (Err(error), None) => Err(MediaError::failed(format!("reading {place} failed: {error}"))),
+        }
     }
 
     /// Makes libav skip all streams but one.

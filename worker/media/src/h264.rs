@@ -70,7 +70,8 @@ pub(crate) struct Headers {
 pub(crate) enum Effort {
     /// As the settings say.
     Full,
-    /// For frames that are thrown away: what they leave behind in rate control and lookahead is the same.
+    /// For frames that are thrown away. They leave behind the same lookahead and nearly the same rate control: where VBV
+    /// binds, their sizes count in its predictors. A part always has the same preroll, so its bytes are the same anywhere.
     Least,
 }
 

@@ -14,7 +14,7 @@ mod picture;
 mod recipe;
 mod timeline;
 
-pub use audio::{AudioJob, audio};
+pub use audio::{AudioJob, audio, audio_init};
 pub use encode::{EncodeEvents, EncodeJob, encode};
 pub use error::MediaError;
 pub use h264::version as x264_version;

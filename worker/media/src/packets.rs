@@ -176,27 +176,18 @@ impl<'a> PacketReader<'a> {
     }
 
     fn demux(&mut self) -> Result<Option<ff::Packet>, MediaError> {
-        let place = self.source.location();
         let Some(demuxer) = &mut self.demuxer else { return Ok(None) };
-        loop {
-            let mut packet = ff::Packet::empty();
-            match packet.read(&mut demuxer.input) {
-                Ok(()) if packet.stream() == self.stream && packet.size() > 0 => {
-                    // Further pictures of one PES packet have no position of their own.
-                    match packet.position() {
-                        position if position >= 0 => self.position = position as i64,
-                        _ => packet.set_position(self.position as isize),
-                    }
-                    return Ok(Some(packet));
+        while let Some(mut packet) = demuxer.read()? {
+            if packet.stream() == self.stream && packet.size() > 0 {
+                // Further pictures of one PES packet have no position of their own.
+                match packet.position() {
+                    position if position >= 0 => self.position = position as i64,
+                    _ => packet.set_position(self.position as isize),
                 }
-                Ok(()) => {}
-                Err(ff::Error::Eof) => return demuxer.check_source().map(|()| None),
-                Err(error) => {
-                    demuxer.check_source()?;
-                    return Err(MediaError::failed(format!("reading {place} failed: {error}")));
-                }
+                return Ok(Some(packet));
             }
         }
+        Ok(None)
     }
 
     fn is_listed(&self, packet: &ff::Packet, number: usize) -> bool {

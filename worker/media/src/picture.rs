@@ -1,6 +1,7 @@
 //! Pixels: scaling a decoded picture, and turning it upright, for an encoder or for comparison.
 
 use std::ptr;
+use std::sync::Arc;
 
 use ff::format::Pixel;
 use ff::software::scaling;
@@ -23,8 +24,10 @@ pub(crate) struct Scaler {
     filter: scaling::Flags,
     format: Pixel,
     context: Option<scaling::Context>,
+    /// A picture that is still to be turned.
     scaled: ff::frame::Video,
-    turned: ff::frame::Video,
+    /// What was given out. Those that nobody holds any more are written again: fresh memory costs more than scaling.
+    finished: Vec<Arc<ff::frame::Video>>,
 }
 
 impl Scaler {
@@ -42,30 +45,50 @@ impl Scaler {
         let exact = scaling::Flags::ACCURATE_RND | scaling::Flags::FULL_CHR_H_INT | scaling::Flags::BITEXACT;
         let on_its_side = turn == 90 || turn == 270;
         let (width, height) = if on_its_side { (height, width) } else { (width, height) };
-        let (scaled, turned) = (ff::frame::Video::empty(), ff::frame::Video::empty());
-        Scaler { width, height, turn, filter: filter | exact, format, context: None, scaled, turned }
+        let filter = filter | exact;
+        let (scaled, finished) = (ff::frame::Video::empty(), Vec::new());
+        Scaler { width, height, turn, filter, format, context: None, scaled, finished }
     }
 
-    /// The finished picture, which the next call overwrites. A picture that fits already is given back as it is.
-    pub(crate) fn scale<'a>(
-        &'a mut self,
-        picture: &'a ff::frame::Video,
-    ) -> Result<&'a ff::frame::Video, MediaError> {
+    /// The finished picture; `None` for one that fits as it is.
+    pub(crate) fn scale(
+        &mut self,
+        picture: &ff::frame::Video,
+    ) -> Result<Option<Arc<ff::frame::Video>>, MediaError> {
         let format = picture.format();
         let same_format =
             format == self.format || (self.format == Pixel::YUV420P && format == Pixel::YUVJ420P);
         let fits = same_format && (picture.width(), picture.height()) == (self.width, self.height);
-        if !fits {
-            self.resize(picture)?;
+        if fits && self.turn == 0 {
+            return Ok(None);
         }
-        if self.turn == 0 {
-            return Ok(if fits { picture } else { &self.scaled });
+        let mut finished = self.free_buffer();
+        match (fits, self.turn) {
+            (_, 0) => self.resize(picture, &mut finished)?,
+            (true, degrees) => turn(picture, degrees, self.format, &mut finished),
+            (false, degrees) => {
+                let mut scaled = std::mem::replace(&mut self.scaled, ff::frame::Video::empty());
+                self.resize(picture, &mut scaled)?;
+                turn(&scaled, degrees, self.format, &mut finished);
+                self.scaled = scaled;
+            }
         }
-        turn(if fits { picture } else { &self.scaled }, self.turn, self.format, &mut self.turned);
-        Ok(&self.turned)
+        let finished = Arc::new(finished);
+        self.finished.push(Arc::clone(&finished));
+        Ok(Some(finished))
     }
 
-    fn resize(&mut self, picture: &ff::frame::Video) -> Result<(), MediaError> {
+    fn free_buffer(&mut self) -> ff::frame::Video {
+        let free = self.finished.iter().position(|buffer| Arc::strong_count(buffer) == 1);
+        let buffer = free.and_then(|at| Arc::into_inner(self.finished.swap_remove(at)));
+        buffer.unwrap_or_else(ff::frame::Video::empty)
+    }
+
+    fn resize(
+        &mut self,
+        picture: &ff::frame::Video,
+        scaled: &mut ff::frame::Video,
+    ) -> Result<(), MediaError> {
         let definition = (picture.width(), picture.height(), picture.format());
         let fits = |context: &scaling::Context| {
             let input = context.input();
@@ -75,7 +98,7 @@ impl Scaler {
             self.context = Some(self.open(picture)?);
         }
         let context = self.context.as_mut().ok_or_else(|| MediaError::failed("no scaler"))?;
-        let scaled = context.run(picture, &mut self.scaled);
+        let scaled = context.run(picture, scaled);
         scaled.map(|_| ()).map_err(|error| MediaError::library("scaling a picture", error))
     }
 
@@ -174,7 +197,19 @@ mod tests {
     fn a_picture_that_fits_is_not_touched() {
         let picture = grey(Pixel::YUV420P, 64, 32, 100);
         let mut scaler = Scaler::for_encoder(64, 32, 0);
-        assert_eq!(scaler.scale(&picture).unwrap().data(0).as_ptr(), picture.data(0).as_ptr());
+        assert!(scaler.scale(&picture).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_picture_that_is_held_is_not_written_again_and_one_that_is_not_is() {
+        let mut scaler = Scaler::for_encoder(32, 16, 0);
+        let mut shade =
+            |value| scaler.scale(&grey(Pixel::YUV420P, 64, 32, value)).unwrap().expect("it is scaled");
+        let held = shade(50);
+        let buffer = shade(100).data(0).as_ptr();
+        let next = shade(150);
+        assert_eq!((held.data(0)[5], next.data(0)[5]), (50, 150));
+        assert_eq!(next.data(0).as_ptr(), buffer);
     }
 
     #[test]
@@ -183,7 +218,7 @@ mod tests {
             let mut picture = grey(Pixel::YUV422P, 64, 32, 250);
             picture.set_color_range(range);
             let mut scaler = Scaler::for_encoder(32, 16, 0);
-            let scaled = scaler.scale(&picture).unwrap();
+            let scaled = scaler.scale(&picture).unwrap().unwrap();
             assert_eq!((scaled.width(), scaled.height(), scaled.data(0)[5]), (32, 16, 250), "{range:?}");
         }
     }
@@ -199,7 +234,7 @@ mod tests {
             [(90, (32, 64), (31, 0)), (180, (64, 32), (63, 31)), (270, (32, 64), (0, 63))]
         {
             let mut scaler = Scaler::for_encoder(size.0, size.1, degrees);
-            let turned = scaler.scale(&picture).unwrap();
+            let turned = scaler.scale(&picture).unwrap().unwrap();
             assert_eq!((turned.width(), turned.height()), size, "{degrees}");
             let (x, y) = corner;
             assert_eq!(turned.data(0)[y * turned.stride(0) + x], 200, "{degrees}");

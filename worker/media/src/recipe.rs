@@ -99,7 +99,7 @@ pub(crate) fn video_key(
     part: &PartSpec,
     window: Window,
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("h264 part 5");
+    let mut key = RecipeHasher::new("h264 part 6");
     add_decoder(&mut key, digests.index)?;
     key.text("damage", &format!("{:?}", recipe.damage));
     key.text("scaling", FILTER_NAME);

@@ -14,10 +14,10 @@ use std::path::Path;
 
 use prost::Message;
 use reel_cmaf::avc;
-use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
+use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
 use reel_common::{Failure, FailureClass, Rational};
-use reel_media::Timeline;
+use reel_media::{Timeline, audio_init};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{Stream, layout, target_duration};
 use reel_profiles::Profile;
@@ -144,7 +144,7 @@ impl Tree<'_> {
         if let Some(folder) = folder {
             let start = samples.first_dts + u64::from(record.priming);
             let span = Span { start, duration: samples.stream.duration() };
-            let init = audio_init(&self.audio_init(number, &samples), span);
+            let init = init::audio_init(&audio_init(record, bitrate(&samples.stream)), span);
             self.staging.write(&format!("{folder}/{}", layout::INIT), &init)?;
         }
         Ok(samples)
@@ -244,17 +244,6 @@ impl Tree<'_> {
         }
     }
 
-    fn audio_init<'a>(&'a self, number: usize, samples: &Collected) -> AudioInit<'a> {
-        let record = &self.records.audio[number];
-        AudioInit {
-            sample_rate: record.sample_rate,
-            channels: record.channels as u16,
-            audio_specific_config: &record.codec_config,
-            language: &record.language,
-            bitrate: bitrate(&samples.stream),
-        }
-    }
-
     /// The single file of a rendition, with the first audio track.
     fn single_file(
         &mut self,
@@ -274,7 +263,7 @@ impl Tree<'_> {
             let record = &self.records.audio[0];
             tracks.push(TrackInput {
                 config: TrackConfig::Audio {
-                    init: self.audio_init(0, audio),
+                    init: audio_init(&self.records.audio[0], bitrate(&audio.stream)),
                     priming: record.priming,
                     presented: record.samples,
                 },

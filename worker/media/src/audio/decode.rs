@@ -68,37 +68,29 @@ struct Packets {
     demuxer: Demuxer,
     stream: usize,
     time_base: Rational,
-    /// What is read, for messages.
-    place: String,
 }
 
 impl Packets {
     fn open(source: &Source, facts: &AudioFacts) -> Result<Self, MediaError> {
-        Self::of(Demuxer::open(source)?, facts.stream as usize, source.location())
+        Self::of(Demuxer::open(source)?, facts.stream as usize)
     }
 
-    fn of(mut demuxer: Demuxer, stream: usize, place: &str) -> Result<Self, MediaError> {
+    fn of(mut demuxer: Demuxer, stream: usize) -> Result<Self, MediaError> {
         demuxer.keep_only(stream);
+        let place = &demuxer.place;
         let time_base = demuxer.input.stream(stream).and_then(|stream| rational(stream.time_base()));
         let time_base = time_base
             .ok_or_else(|| MediaError::failed(format!("{place} has no audio stream {stream} any more")))?;
-        Ok(Packets { demuxer, stream, time_base, place: place.to_owned() })
+        Ok(Packets { demuxer, stream, time_base })
     }
 
     fn next(&mut self) -> Result<Option<ff::Packet>, MediaError> {
-        loop {
-            let mut packet = ff::Packet::empty();
-            match packet.read(&mut self.demuxer.input) {
-                Ok(()) if packet.stream() == self.stream => return Ok(Some(packet)),
-                Ok(()) => {}
-                Err(ff::Error::Eof) => return self.demuxer.check_source().map(|()| None),
-                Err(error) => {
-                    self.demuxer.check_source()?;
-                    let place = &self.place;
-                    return Err(MediaError::failed(format!("reading the sound of {place} failed: {error}")));
-                }
+        while let Some(packet) = self.demuxer.read()? {
+            if packet.stream() == self.stream {
+                return Ok(Some(packet));
             }
         }
+        Ok(None)
     }
 }
 
@@ -140,12 +132,12 @@ impl SoundReader {
     ) -> Result<Self, MediaError> {
         let demuxer = Demuxer::open_reader(reader, place)?;
         let best = demuxer.input.streams().best(ff::media::Type::Audio).map_or(0, |stream| stream.index());
-        Self::new(Packets::of(demuxer, best, place)?, Rational::ZERO, rate, channels)
+        Self::new(Packets::of(demuxer, best)?, Rational::ZERO, rate, channels)
     }
 
     fn new(packets: Packets, origin: Rational, rate: u32, channels: u32) -> Result<Self, MediaError> {
         let refuse = |error: ff::Error| {
-            MediaError::invalid(format!("the sound of {} cannot be decoded: {error}", packets.place))
+            MediaError::invalid(format!("the sound of {} cannot be decoded: {error}", packets.demuxer.place))
         };
         let stream = packets.demuxer.input.stream(packets.stream).ok_or(ff::Error::StreamNotFound);
         let stream = stream.map_err(refuse)?;
@@ -187,7 +179,7 @@ impl SoundReader {
                 Err(_) => self.bad_packets += u64::from(self.due.is_some()),
             }
             if self.bad_packets > 0 {
-                let place = &self.packets.place;
+                let place = &self.packets.demuxer.place;
                 let seconds =
                     self.due.and_then(|due| due.checked_sub(self.origin)).map_or(0.0, Rational::to_f64);
                 return Err(MediaError::invalid(format!(

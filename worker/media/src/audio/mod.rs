@@ -6,8 +6,9 @@ mod resample;
 
 use std::path::{Path, PathBuf};
 
+use ffmpeg_next::ffi;
 use reel_cmaf::fragment::Fragments;
-use reel_cmaf::init::{AudioInit, Bitrate, Span, audio_init};
+use reel_cmaf::init::{self, AudioInit, Bitrate, Span};
 use reel_common::{AudioFacts, DigestWriter, Rational, RecipeHasher, RecipeKey};
 use reel_profiles::{AudioTrack, Profile};
 use reel_proto::v1;
@@ -58,7 +59,7 @@ pub fn audio(
 ) -> Result<(v1::AudioRecord, Option<PathBuf>), MediaError> {
     use_portable_arithmetic();
     let plan = plan(job)?;
-    let key = key(job, &plan)?;
+    let key = key(job, &plan, progress)?;
     if let Some(record) = find(key) {
         // Another profile may have stored it under another name.
         return Ok((v1::AudioRecord { name: plan.track.name.clone(), ..record }, None));
@@ -79,7 +80,7 @@ pub fn audio(
             output.push(&block)?;
             placed = block.start + block.frames() as u64;
         }
-        progress(placed, plan.samples);
+        progress(plan.samples + placed, 2 * plan.samples);
     }
     output.silence(plan.samples - placed)?;
     passages.end();
@@ -94,21 +95,26 @@ pub fn audio(
     Ok((v1::AudioRecord { offsets, ..record }, Some(path)))
 }
 
-/// Decodes the finished track and finds the passages of the mezzanine in it: by how many samples each is late.
-fn prove(record: &v1::AudioRecord, path: &Path, passages: &Passages) -> Result<Vec<i32>, MediaError> {
-    let init = AudioInit {
+/// What the header says of a track.
+pub fn audio_init(record: &v1::AudioRecord, bitrate: Bitrate) -> AudioInit<'_> {
+    AudioInit {
         sample_rate: record.sample_rate,
         channels: record.channels as u16,
         audio_specific_config: &record.codec_config,
         language: &record.language,
-        bitrate: Bitrate { peak: 0, average: 0 },
-    };
+        bitrate,
+    }
+}
+
+/// Decodes the finished track and finds the passages of the mezzanine in it: by how many samples each is late.
+fn prove(record: &v1::AudioRecord, path: &Path, passages: &Passages) -> Result<Vec<i32>, MediaError> {
     let media = Joined::new(vec![path.to_owned()])?;
     let first = Fragments::of_ours(&media).next().and_then(Result::ok);
     let first = first.and_then(|fragment| fragment.base_decode_time()).unwrap_or(0);
     let span = Span { start: first as u64 + u64::from(record.priming), duration: 0 };
     let header = path.with_extension("init.mp4");
-    std::fs::write(&header, audio_init(&init, span))?;
+    let init = audio_init(record, Bitrate { peak: 0, average: 0 });
+    std::fs::write(&header, init::audio_init(&init, span))?;
     let label = format!("audio track {}", record.name);
     // With the channels of which the passages are the mean.
     let track = Joined::new(vec![header, path.to_owned()])?;
@@ -119,10 +125,17 @@ fn prove(record: &v1::AudioRecord, path: &Path, passages: &Passages) -> Result<V
     )
 }
 
-/// Floating point in vector units rounds differently from machine to machine; plain C does not.
+/// Vector units that every machine of an architecture has: with the others, floating point rounds differently from
+/// machine to machine.
+const PORTABLE_UNITS: i32 = if cfg!(target_arch = "x86_64") {
+    ffi::AV_CPU_FLAG_MMX | ffi::AV_CPU_FLAG_MMXEXT | ffi::AV_CPU_FLAG_SSE | ffi::AV_CPU_FLAG_SSE2
+} else {
+    0
+};
+
 fn use_portable_arithmetic() {
     // SAFETY: sets a global of libavutil; a runner does one task, and no codec is open yet.
-    unsafe { ffmpeg_next::ffi::av_force_cpu_flags(0) };
+    unsafe { ffi::av_force_cpu_flags(PORTABLE_UNITS) };
 }
 
 fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
@@ -148,8 +161,13 @@ fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
 }
 
 /// The key of a track: its packets with their times, its place on the timeline, and the encoder's settings.
-fn key(job: &AudioJob<'_>, plan: &TrackPlan<'_>) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("aac track 5");
+/// Reads the whole track, which is half of the way.
+fn key(
+    job: &AudioJob<'_>,
+    plan: &TrackPlan<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<RecipeKey, MediaError> {
+    let mut key = RecipeHasher::new("aac track 6");
     add_libraries(&mut key);
     let track = plan.track;
     key.number("sample rate", track.sample_rate.into()).number("channels", track.channels.into());
@@ -163,12 +181,15 @@ fn key(job: &AudioJob<'_>, plan: &TrackPlan<'_>) -> Result<RecipeKey, MediaError
     let mut packets = DigestWriter::default();
     let setup = decode::each_packet(job.source, &plan.facts, |time, packet, side_data| {
         // Times relative to the title's beginning: where a container counts from does not matter.
-        let place = time.and_then(|time| time.checked_sub(plan.origin)).map(|time| time.to_string());
-        packets.add(place.unwrap_or_default().as_bytes());
+        let place = time.and_then(|time| time.checked_sub(plan.origin));
+        packets.add(place.map(|place| place.to_string()).unwrap_or_default().as_bytes());
         for bytes in [packet, side_data] {
             packets.add(&(bytes.len() as u64).to_le_bytes());
             packets.add(bytes);
         }
+        let sample = place.and_then(|place| place.checked_mul(Rational::whole(track.sample_rate.into())));
+        let sample = sample.map_or(0, |sample| sample.round().max(0) as u64);
+        progress(sample.min(plan.samples), 2 * plan.samples);
     })?;
     key.bytes("extradata", &setup.extradata).number("codec tag", setup.codec_tag.into());
     key.number("source rate", plan.facts.sample_rate.into());

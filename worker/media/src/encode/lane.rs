@@ -13,7 +13,7 @@ use reel_common::{PartIndex, PartSpec};
 
 use super::part::PartEncoder;
 use super::prover::Claim;
-use super::{LaneResult, RenditionSetup};
+use super::{Outcome, RenditionSetup};
 use crate::MediaError;
 use crate::picture::Scaler;
 use crate::recipe::Window;
@@ -32,7 +32,7 @@ struct Waiting {
     spec: PartSpec,
     window: Window,
     path: PathBuf,
-    frames: Vec<(u64, ff::frame::Video)>,
+    frames: Vec<(u64, Arc<ff::frame::Video>)>,
     /// No more frames come.
     ended: bool,
 }
@@ -50,37 +50,28 @@ pub(super) struct Lane<'a> {
     pub(super) rendition: &'a RenditionSetup,
     pub(super) timeline: &'a Timeline,
     pub(super) prover: mpsc::SyncSender<Claim>,
-    pub(super) results: mpsc::Sender<LaneResult>,
+    pub(super) results: mpsc::Sender<Outcome>,
 }
 
 impl Lane<'_> {
-    /// Runs, and tells of a panic, for which the director would wait in vain.
+    /// Runs, and tells of a failure or a panic, for which the director would wait in vain.
     pub(super) fn run_guarded(&self, inbox: &mpsc::Receiver<Order>) {
-        if catch_unwind(AssertUnwindSafe(|| self.run(inbox))).is_err() {
+        let ran = catch_unwind(AssertUnwindSafe(|| self.run(inbox)));
+        let ran = ran.unwrap_or_else(|_| {
             let name = &self.rendition.settings.rendition.rendition.name;
-            self.fail(PartIndex(0), MediaError::failed(format!("the encoder of rendition {name} panicked")));
+            Err(MediaError::failed(format!("the encoder of rendition {name} panicked")))
+        });
+        if let Err(error) = ran {
+            // A director that has left has its own reason.
+            self.results.send(Err(error)).unwrap_or(());
         }
     }
 
-    fn fail(&self, part: PartIndex, error: MediaError) {
-        // A director that has left has its own reason.
-        self.results.send(LaneResult { lane: self.number, part, outcome: Err(error) }).unwrap_or(());
-    }
-
-    fn run(&self, inbox: &mpsc::Receiver<Order>) {
+    fn run(&self, inbox: &mpsc::Receiver<Order>) -> Result<(), MediaError> {
         let size = &self.rendition.settings.rendition;
         let mut scaler = Scaler::for_encoder(size.width, size.height, self.rendition.turn);
         let mut parts = Parts::default();
-        for order in inbox {
-            let part = match &order {
-                Order::Begin { spec, .. } => spec.index,
-                Order::End(part) | Order::Abandon(part) => *part,
-                Order::Frame(..) => parts.active.as_ref().map_or(PartIndex(0), PartEncoder::index),
-            };
-            if let Err(error) = self.follow(order, &mut parts, &mut scaler) {
-                return self.fail(part, error);
-            }
-        }
+        inbox.iter().try_for_each(|order| self.follow(order, &mut parts, &mut scaler))
     }
 
     fn follow<'p>(
@@ -94,12 +85,12 @@ impl Lane<'_> {
                 parts.waiting.push_back(Waiting { spec, window, path, frames: Vec::new(), ended: false });
             }
             Order::Frame(frame, picture) => {
-                let scaled = scaler.scale(&picture)?;
-                for part in parts.waiting.iter_mut().filter(|part| part.window.contains(frame)) {
-                    part.frames.push((frame, scaled.clone()));
-                }
+                let scaled = scaler.scale(&picture)?.unwrap_or(picture);
                 if let Some(active) = &mut parts.active {
-                    self.push(active, frame, scaled)?;
+                    self.push(active, frame, &scaled)?;
+                }
+                for part in parts.waiting.iter_mut().filter(|part| part.window.contains(frame)) {
+                    part.frames.push((frame, Arc::clone(&scaled)));
                 }
             }
             Order::End(index) => {

@@ -10,6 +10,7 @@ mod part;
 mod prover;
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -78,13 +79,14 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
         let (renditions, timeline) = (renditions.as_slice(), &timeline);
         let proved = results.clone();
         let prover = move || Prover::new(renditions, timeline, proved).run_guarded(&inbox);
-        thread::Builder::new().name("prove".to_owned()).spawn_scoped(scope, prover)?;
+        thread::Builder::new().name("prove".to_owned()).spawn_scoped(scope, prover).map_err(no_thread)?;
         let lanes = renditions.iter().enumerate().map(|(number, rendition)| {
             let (orders, inbox) = mpsc::sync_channel(QUEUED_FRAMES);
             let (prover, results) = (claims.clone(), results.clone());
             let lane = Lane { number, rendition, timeline, prover, results };
             let name = rendition.settings.rendition.rendition.name.clone();
-            thread::Builder::new().name(name).spawn_scoped(scope, move || lane.run_guarded(&inbox))?;
+            let lane = move || lane.run_guarded(&inbox);
+            thread::Builder::new().name(name).spawn_scoped(scope, lane).map_err(no_thread)?;
             Ok(orders)
         });
         let lanes = lanes.collect::<Result<_, MediaError>>()?;
@@ -104,6 +106,7 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
             queue,
             prepared: None,
             open: VecDeque::new(),
+            lacking: false,
             done: 0,
             total,
         };
@@ -179,24 +182,31 @@ impl OpenPart {
         self.records.iter().all(Option::is_some) && self.feeding.iter().all(Option::is_none)
     }
 
-    /// Adds to the proofs of what was encoded here what decoding has shown of it.
-    fn complete_proofs(&mut self) {
+    /// Adds to the proofs of what was encoded here what decoding has shown of it. Where a frame was `lacking`, another
+    /// decode of the same frames may lack others.
+    fn complete_proofs(&mut self, lacking: bool) {
         let encoded = self.records.iter_mut().zip(&self.overlaps).zip(&self.files);
         for ((record, overlap), _) in encoded.filter(|(_, file)| file.is_some()) {
             if let Some(proof) = record.as_mut().and_then(|record| record.proof.as_mut()) {
-                overlap.tell(proof);
+                if !lacking {
+                    overlap.tell(proof);
+                }
                 proof.mended.clone_from(&self.mended);
             }
         }
     }
 }
 
-/// A rendition of a part that was proved, or why there is none.
-struct LaneResult {
+/// A rendition of a part that was encoded and proved.
+struct Proved {
     lane: usize,
     part: PartIndex,
-    outcome: Result<(v1::RenditionPart, PathBuf), MediaError>,
+    record: v1::RenditionPart,
+    path: PathBuf,
 }
+
+/// What lanes and prover tell the director; after an error they tell nothing more.
+type Outcome = Result<Proved, MediaError>;
 
 /// Decodes, and tells lanes and prover what to do with the frames.
 struct Director<'a> {
@@ -205,13 +215,15 @@ struct Director<'a> {
     renditions: &'a [RenditionSetup],
     lanes: Vec<mpsc::SyncSender<Order>>,
     prover: mpsc::SyncSender<Claim>,
-    finished: mpsc::Receiver<LaneResult>,
+    finished: mpsc::Receiver<Outcome>,
     reducer: Reducer,
     digests: PacketDigests<'a>,
     queue: VecDeque<PartSpec>,
     /// The part after the last open one, looked up early so that the decoder knows how far to go.
     prepared: Option<Prepared>,
     open: VecDeque<OpenPart>,
+    /// Whether a frame was mended since the decoder in hand was opened.
+    lacking: bool,
     done: u64,
     total: u64,
 }
@@ -290,6 +302,7 @@ impl Director<'_> {
         let range = (window.start, window.end);
         let (source, index) = (self.job.source, self.job.index);
         let mut reader = FrameReader::new(source, index, self.timeline, range, damage, Speed::Exact)?;
+        self.lacking = false;
         while let Some(decoded) = reader.next()? {
             let frame = decoded.frame;
             self.join_in(frame, &mut reader, events)?;
@@ -299,8 +312,8 @@ impl Director<'_> {
             }
         }
         while !self.open.is_empty() {
-            let result = self.finished.recv().map_err(|_| thread_gone())?;
-            self.take_result(result, events)?;
+            let proved = self.finished.recv().map_err(|_| thread_gone())??;
+            self.take_proved(proved, events)?;
         }
         Ok(())
     }
@@ -343,6 +356,7 @@ impl Director<'_> {
     fn feed(&mut self, decoded: Decoded, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
         let Decoded { frame, picture, mended } = decoded;
         let picture = Arc::new(picture);
+        self.lacking |= mended;
         let own = self.open.iter_mut().find(|part| (part.spec.start()..part.spec.end).contains(&frame));
         if let Some(part) = own.filter(|_| mended) {
             part.mended.push(frame);
@@ -351,7 +365,7 @@ impl Director<'_> {
         if !wanted.is_empty() {
             let reduced = self.reducer.reduce(&picture)?;
             for part in &mut self.open {
-                part.overlaps.iter_mut().for_each(|overlap| overlap.add(frame, &reduced.digest));
+                part.overlaps.iter_mut().for_each(|overlap| overlap.add(frame, &reduced));
             }
             self.claim(Claim::Frame(frame, Box::new(reduced.thumbnail)))?;
         }
@@ -375,8 +389,8 @@ impl Director<'_> {
         {
             events.progress(self.done + frame - self.first_open(), self.total, part.spec.index);
         }
-        while let Ok(result) = self.finished.try_recv() {
-            self.take_result(result, events)?;
+        while let Ok(outcome) = self.finished.try_recv() {
+            self.take_proved(outcome?, events)?;
         }
         Ok(())
     }
@@ -399,20 +413,20 @@ impl Director<'_> {
 
     /// What a thread has said that has ended before its time.
     fn why_gone(&self) -> MediaError {
-        self.finished.iter().find_map(|result| result.outcome.err()).unwrap_or_else(thread_gone)
+        self.finished.iter().find_map(Result::err).unwrap_or_else(thread_gone)
     }
 
-    fn take_result(&mut self, result: LaneResult, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
-        let (mut record, path) = result.outcome?;
-        let setup = &self.renditions[result.lane];
+    fn take_proved(&mut self, proved: Proved, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
+        let Proved { lane, part, mut record, path } = proved;
+        let setup = &self.renditions[lane];
         record.rendition = setup.settings.rendition.rendition.name.clone();
         record.width = setup.settings.rendition.width;
         record.height = setup.settings.rendition.height;
         record.codec_config = setup.headers.avcc.clone();
-        if let Some(part) = self.open.iter_mut().find(|part| part.spec.index == result.part) {
-            record.recipe_key = part.keys[result.lane].0.0.to_vec();
-            part.files[result.lane] = Some(path);
-            part.records[result.lane] = Some(record);
+        if let Some(part) = self.open.iter_mut().find(|open| open.spec.index == part) {
+            record.recipe_key = part.keys[lane].0.0.to_vec();
+            part.files[lane] = Some(path);
+            part.records[lane] = Some(record);
         }
         self.deliver_complete(events)
     }
@@ -422,7 +436,7 @@ impl Director<'_> {
         let mut delivered = false;
         while self.open.front().is_some_and(OpenPart::is_complete) {
             let Some(mut part) = self.open.pop_front() else { break };
-            part.complete_proofs();
+            part.complete_proofs(self.lacking);
             self.done += part.spec.frames();
             events.progress(self.done, self.total, part.spec.index);
             let renditions = part.records.into_iter().flatten().collect();
@@ -445,6 +459,10 @@ impl Director<'_> {
         }
         Ok(())
     }
+}
+
+fn no_thread(error: io::Error) -> MediaError {
+    MediaError::failed(format!("a thread of the encode cannot be started: {error}"))
 }
 
 fn thread_gone() -> MediaError {

@@ -4,9 +4,10 @@
 //! pictures around the border, the second decode goes on as the first would have: part by part, the whole title is
 //! shown to have been decoded as if from its beginning. `measure` compares the two digests of each border.
 
-use reel_common::{Digest, DigestWriter, PartSpec};
+use reel_common::{DigestWriter, PartSpec};
 use reel_proto::v1;
 
+use crate::measure::Reduced;
 use crate::recipe::Window;
 
 /// The frames that a part shares with the one before and the one after.
@@ -31,15 +32,15 @@ impl Overlap {
     }
 
     /// Takes the next frame that was decoded.
-    pub(super) fn add(&mut self, frame: u64, digest: &Digest) {
+    pub(super) fn add(&mut self, frame: u64, reduced: &Reduced) {
         for border in [&mut self.before, &mut self.after] {
             if border.window.contains(frame) {
-                border.digest.add(&digest.0);
+                reduced.add_to(&mut border.digest);
             }
         }
     }
 
-    /// Adds the digests of the borders to a proof, when all frames of the part's window were seen.
+    /// Adds the digests of the borders to a proof: after all frames of the part's window.
     pub(super) fn tell(&self, proof: &mut v1::PartProof) {
         let digest = |border: &Border| border.digest.clone().finish().0.to_vec();
         proof.border_before = digest(&self.before);

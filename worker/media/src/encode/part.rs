@@ -33,6 +33,8 @@ pub(super) struct PartEncoder<'a> {
     /// Frames before the part that were coded and thrown away.
     preroll: u64,
     kept: u64,
+    /// Whether the part's frames are over: the one after them has come, or none comes any more.
+    over: bool,
     /// Sum of what the encoder says of its frames, in thousandths of a decibel.
     psnr_mdb: i64,
 }
@@ -64,6 +66,7 @@ impl<'a> PartEncoder<'a> {
             written: Vec::new(),
             preroll: 0,
             kept: 0,
+            over: false,
             psnr_mdb: 0,
         })
     }
@@ -75,7 +78,8 @@ impl<'a> PartEncoder<'a> {
 
     /// Takes the next frame; frames outside the window are passed over.
     pub(super) fn push(&mut self, frame: u64, picture: &ff::frame::Video) -> Result<(), MediaError> {
-        if self.is_complete() || !self.window.contains(frame) {
+        self.over |= frame >= self.spec.end;
+        if self.is_coded() || !self.window.contains(frame) {
             return Ok(());
         }
         let time = if self.variable { self.timeline.title_ticks(frame) } else { frame as i64 };
@@ -98,13 +102,22 @@ impl<'a> PartEncoder<'a> {
     }
 
     /// Whether all frames of the part have come out. What the encoder still holds is not waited for.
-    pub(super) fn is_complete(&self) -> bool {
+    fn is_coded(&self) -> bool {
         self.kept == self.spec.frames()
     }
 
-    /// The segments that were written since this was last asked, as they lie in the file.
+    /// Whether the part can be handed over. An encoder without delay gives the last frame before the one after it has
+    /// come, which the proof compares with as well.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_coded() && self.over
+    }
+
+    /// The segments that were written since this was last asked, as they lie in the file; the last when the part is
+    /// complete.
     pub(super) fn written(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.written)
+        let held_back = usize::from(self.is_coded() && !self.over).min(self.written.len());
+        let kept = self.written.split_off(self.written.len() - held_back);
+        std::mem::replace(&mut self.written, kept)
     }
 
     fn take(&mut self, unit: AccessUnit) -> Result<(), MediaError> {
@@ -128,7 +141,7 @@ impl<'a> PartEncoder<'a> {
         self.psnr_mdb += (unit.psnr * 1000.0).round() as i64;
         self.kept += 1;
         self.segment.push((frame, unit));
-        if self.is_complete() { self.end_segment(self.spec.end) } else { Ok(()) }
+        if self.is_coded() { self.end_segment(self.spec.end) } else { Ok(()) }
     }
 
     /// Writes the segment in hand, which ends before frame `end`.
@@ -171,7 +184,8 @@ impl<'a> PartEncoder<'a> {
 
     /// Takes what the encoder still holds of the part, after the last frame of its window.
     pub(super) fn drain(&mut self) -> Result<(), MediaError> {
-        while !self.is_complete() {
+        self.over = true;
+        while !self.is_coded() {
             match self.encoder.flush()? {
                 Some(unit) => self.take(unit)?,
                 None => {

@@ -12,7 +12,7 @@ use reel_cmaf::fragment::Fragments;
 use reel_common::{PartIndex, PartSpec};
 use reel_proto::v1;
 
-use super::{LaneResult, RenditionSetup};
+use super::{Outcome, Proved, RenditionSetup};
 use crate::MediaError;
 use crate::measure::{Around, CodedDigest, Compared, Comparison, OutputDecoder, Thumbnail};
 use crate::timeline::Timeline;
@@ -44,7 +44,7 @@ struct Open<'a> {
 pub(super) struct Prover<'a> {
     renditions: &'a [RenditionSetup],
     timeline: &'a Timeline,
-    results: mpsc::Sender<LaneResult>,
+    results: mpsc::Sender<Outcome>,
     /// Of the mezzanine's frames that open parts still need.
     thumbnails: BTreeMap<u64, Box<Thumbnail>>,
     open: Vec<Open<'a>>,
@@ -54,25 +54,19 @@ impl<'a> Prover<'a> {
     pub(super) fn new(
         renditions: &'a [RenditionSetup],
         timeline: &'a Timeline,
-        results: mpsc::Sender<LaneResult>,
+        results: mpsc::Sender<Outcome>,
     ) -> Self {
         Prover { renditions, timeline, results, thumbnails: BTreeMap::new(), open: Vec::new() }
     }
 
     /// Runs until nobody claims anything any more. The first thing that does not hold is its last result.
     pub(super) fn run_guarded(mut self, claims: &mpsc::Receiver<Claim>) {
-        for claim in claims {
-            let (lane, part) = match &claim {
-                Claim::Segment { lane, part, .. } | Claim::End { lane, part, .. } => (*lane, *part),
-                Claim::Begin { lane, spec } => (*lane, spec.index),
-                Claim::Frame(..) | Claim::Abandon(_) => (0, PartIndex(0)),
-            };
-            let heard = catch_unwind(AssertUnwindSafe(|| self.hear(claim)));
-            let heard = heard.unwrap_or_else(|_| Err(MediaError::failed("the proof of a part panicked")));
-            if let Err(error) = heard {
-                // A director that has left has its own reason.
-                return self.results.send(LaneResult { lane, part, outcome: Err(error) }).unwrap_or(());
-            }
+        let results = self.results.clone();
+        let ran = catch_unwind(AssertUnwindSafe(|| claims.iter().try_for_each(|claim| self.hear(claim))));
+        let ran = ran.unwrap_or_else(|_| Err(MediaError::failed("the proof of a part panicked")));
+        if let Err(error) = ran {
+            // A director that has left has its own reason.
+            results.send(Err(error)).unwrap_or(());
         }
     }
 
@@ -154,7 +148,7 @@ impl<'a> Prover<'a> {
         let coded_digest = coded.finish().0.to_vec();
         let proof = v1::PartProof { worst_difference_ppm, ties, coded_digest, ..Default::default() };
         let record = v1::RenditionPart { proof: Some(proof), ..record };
-        self.results.send(LaneResult { lane, part, outcome: Ok((record, path)) }).unwrap_or(());
+        self.results.send(Ok(Proved { lane, part, record, path })).unwrap_or(());
         Ok(())
     }
 
@@ -173,6 +167,7 @@ mod tests {
     use ff::format::Pixel;
     use ffmpeg_next as ff;
     use reel_common::Rational;
+    use reel_profiles::Preset;
 
     use super::super::part::PartEncoder;
     use super::*;
@@ -197,6 +192,14 @@ mod tests {
         picture
     }
 
+    /// A title of `FRAMES` at 24 a second.
+    fn constant_timeline() -> Timeline {
+        let frames: Vec<i64> = (0..FRAMES as i64).collect();
+        let packet = |pts: &i64| Packet { position: *pts, size: 1, pts: *pts, dts: *pts };
+        let packets: Vec<Packet> = frames.iter().map(packet).collect();
+        timeline(&frames, &packets, &[0], Some(Rational::whole(24)))
+    }
+
     /// Encodes a part of two segments while the prover is told that frame n looks as `shown(n)` does; `change` is what
     /// happens to its segments on the way.
     fn prove(
@@ -207,10 +210,7 @@ mod tests {
         let settings = settings();
         let headers = Encoder::open(&settings).unwrap().headers().unwrap();
         let setup = RenditionSetup { settings, headers, tail_frames: 0, turn: 0 };
-        let frames: Vec<i64> = (0..FRAMES as i64).collect();
-        let packet = |pts: &i64| Packet { position: *pts, size: 1, pts: *pts, dts: *pts };
-        let packets: Vec<Packet> = frames.iter().map(packet).collect();
-        let timeline = timeline(&frames, &packets, &[0], Some(Rational::whole(24)));
+        let timeline = constant_timeline();
         let spec =
             PartSpec { index: PartIndex(0), segment_starts: vec![0, 12], end: FRAMES, first_segment: 0 };
         let (claims, inbox) = mpsc::sync_channel(100);
@@ -236,7 +236,24 @@ mod tests {
         drop(claims);
         let (results, finished) = mpsc::channel();
         Prover::new(std::slice::from_ref(&setup), &timeline, results).run_guarded(&inbox);
-        finished.recv().unwrap().outcome
+        finished.recv().unwrap().map(|proved| (proved.record, proved.path))
+    }
+
+    #[test]
+    fn a_part_is_not_handed_over_before_the_frame_after_it_has_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = settings();
+        settings.rendition.rendition.preset = Preset::Ultrafast;
+        let timeline = constant_timeline();
+        let spec = PartSpec { index: PartIndex(0), segment_starts: vec![0, 6], end: 12, first_segment: 0 };
+        let window = Window { start: 0, end: FRAMES };
+        let path = folder.path().join("part.m4s");
+        let mut part = PartEncoder::open(&timeline, &settings, spec, window, path).unwrap();
+        (0..12).for_each(|frame| part.push(frame, &bar(frame)).unwrap());
+        // Its encoder has given all of it.
+        assert_eq!((part.is_complete(), part.written().len()), (false, 1));
+        part.push(12, &bar(12)).unwrap();
+        assert_eq!((part.is_complete(), part.written().len()), (true, 1));
     }
 
     fn refused(shown: impl Fn(u64) -> u64, change: impl Fn(&mut Vec<Vec<u8>>), reason: &str) {

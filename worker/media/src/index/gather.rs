@@ -217,26 +217,12 @@ pub(super) fn by_scan(
         time_base.ok_or_else(|| MediaError::invalid(format!("{} has no time base", source.location())))?;
     // Program and transport streams carry a clock; other containers may leave decode times to be guessed.
     let mut scan = Scan { has_clock: demuxer.container.starts_with("mpeg"), ..Scan::default() };
-    let mut packet = ff::Packet::empty();
-    loop {
-        match packet.read(&mut demuxer.input) {
-            Ok(()) => {
-                scan.see(demuxer, &packet);
-                if packet.stream() == stream {
-                    scan.take(source, &packet, syntax, time_base)?;
-                }
-            }
-            Err(ff::Error::Eof) => break,
-            Err(error) => {
-                demuxer.check_source()?;
-                let place = source.location();
-                return Err(MediaError::invalid(format!(
-                    "{place} is damaged: {error} while reading through it"
-                )));
-            }
+    while let Some(packet) = demuxer.read()? {
+        scan.see(demuxer, &packet);
+        if packet.stream() == stream {
+            scan.take(source, &packet, syntax, time_base)?;
         }
     }
-    demuxer.check_source()?;
     scan.check_end(source, demuxer)?;
     Ok(Gathered {
         packets: scan.packets,

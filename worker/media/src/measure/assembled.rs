@@ -10,6 +10,7 @@ use reel_proto::v1;
 use super::tree::{Carrier, CodedTrack, Stream};
 use super::{expected_tree, video};
 use crate::MediaError;
+use crate::facts;
 use crate::timeline::Timeline;
 
 /// A tree that was assembled of proved parts and tracks.
@@ -28,26 +29,29 @@ pub struct MeasureJob<'a> {
 
 /// Shows that a tree holds what its parts and tracks were proved to be: every sample of them, once, at its time, and
 /// parts whose decodes of the mezzanine agree where they meet. The error names the first thing that does not hold.
-/// `progress` is told frames found, of all renditions.
+/// `progress` is told frames found, in all files of all renditions.
 pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
     let timeline = Timeline::new(job.index)?;
-    let tree = expected_tree(job.tree, job.index, job.profile)?;
-    let total = tree.video.len() as u64 * timeline.frames();
+    let ladder = facts::ladder(job.index, job.profile)?;
+    let tree = expected_tree(job.tree, ladder, &facts::tracks(job.index, job.profile)?)?;
+    let total = tree.video.iter().map(|stream| stream.carriers.len() as u64).sum::<u64>() * timeline.frames();
+    let mut found = 0;
     let mut proof = v1::Proof::default();
     let mut mended = BTreeSet::new();
     for stream in &tree.video {
         let parts = Parts::of(job.parts, &stream.name)?;
         for carrier in &stream.carriers {
-            parts.check(&CodedTrack::read(carrier, TrackKind::Video)?, &timeline)?;
+            parts.check(&CodedTrack::read(carrier, TrackKind::Video)?, &timeline, &mut |frames| {
+                found += frames;
+                progress(found, total);
+            })?;
         }
-        match job.profile.admission.damage {
-            DamageRule::Refuse => parts.check_borders(&timeline)?,
-            DamageRule::Repeat => {}
-            DamageRule::Allow(most) => parts.check_mended(most)?,
+        parts.check_borders(&timeline)?;
+        if let DamageRule::Allow(most) = job.profile.admission.damage {
+            parts.check_mended(most)?;
         }
         mended.extend(parts.mended());
         proof.renditions.push(parts.sum_up(stream, &timeline));
-        progress(proof.renditions.len() as u64 * timeline.frames(), total);
     }
     for stream in &tree.audio {
         let record = job.audio.iter().find(|record| record.name == stream.name);
@@ -84,8 +88,14 @@ impl<'a> Parts<'a> {
         Ok(Parts { rendition, parts: records.iter().map(part).collect::<Result<_, _>>()? })
     }
 
-    /// Whether a track has the samples of the parts and nothing else, each at its time.
-    fn check(&self, track: &CodedTrack, timeline: &Timeline) -> Result<(), MediaError> {
+    /// Whether a track has the samples of the parts and nothing else, each at its time. `found` is told the frames of
+    /// each part.
+    fn check(
+        &self,
+        track: &CodedTrack,
+        timeline: &Timeline,
+        found: &mut dyn FnMut(u64),
+    ) -> Result<(), MediaError> {
         let label = &track.label;
         video::check_times(track, timeline)?;
         let mut rest = track.samples.as_slice();
@@ -100,6 +110,7 @@ impl<'a> Parts<'a> {
                 return Err(differs());
             }
             rest = after;
+            found(part.frames);
         }
         match rest {
             [] => Ok(()),
@@ -107,12 +118,14 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Whether both parts at each border have decoded the same pictures of the mezzanine around it.
+    /// Whether both parts at each border have decoded the same pictures of the mezzanine around it, where it gave all of
+    /// them.
     fn check_borders(&self, timeline: &Timeline) -> Result<(), MediaError> {
         let mut end = 0;
         for pair in self.parts.windows(2) {
             end += pair[0].0.frames;
-            if pair[0].1.border_after != pair[1].1.border_before {
+            let (before, after) = (&pair[0].1.border_after, &pair[1].1.border_before);
+            if before != after && !before.is_empty() && !after.is_empty() {
                 let (rendition, seconds) = (self.rendition, timeline.seconds(end));
                 return Err(MediaError::invalid(format!(
                     "the mezzanine decodes differently around frame {end}, {seconds:.3} s, depending on where decoding \

@@ -14,13 +14,13 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
-use reel_profiles::{DamageRule, Profile};
+use reel_profiles::{DamageRule, Profile, ResolvedRendition};
 use reel_proto::v1;
 use reel_store::Source;
 
 pub use self::assembled::{MeasureJob, measure};
 pub(crate) use self::sound::{Passages, check_offsets};
-pub(crate) use self::thumbnail::{Reducer, Thumbnail};
+pub(crate) use self::thumbnail::{Reduced, Reducer, Thumbnail};
 pub(crate) use self::tree::{CodedDigest, Joined};
 use self::tree::{Stream, Tree};
 pub(crate) use self::video::{Around, Compared, Comparison, OutputDecoder};
@@ -50,18 +50,20 @@ pub struct VerifyJob<'a> {
 pub fn verify(job: &VerifyJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
     let timeline = Timeline::new(job.index)?;
     let tracks = facts::tracks(job.index, job.profile)?;
-    let tree = expected_tree(job.tree, job.index, job.profile)?;
+    let tree = expected_tree(job.tree, facts::ladder(job.index, job.profile)?, &tracks)?;
     let (renditions, mended) = prove_video(job, &timeline, &tree.video, progress)?;
     let prove = |stream| prove_audio(job, &timeline, stream, &tracks);
     let audio = tree.audio.iter().map(prove).collect::<Result<_, _>>()?;
     Ok(v1::Proof { renditions, audio, mended })
 }
 
-/// The streams of a tree, which must be those that the profile makes of the mezzanine.
-fn expected_tree(root: &Path, index: &v1::Index, profile: &Profile) -> Result<Tree, MediaError> {
-    let tracks = facts::tracks(index, profile)?;
-    let names: Vec<String> = tracks.into_iter().map(|made| made.track.name.clone()).collect();
-    let ladder = facts::ladder(index, profile)?;
+/// The streams of a tree, which must be those of a ladder and of tracks.
+fn expected_tree(
+    root: &Path,
+    ladder: Vec<ResolvedRendition>,
+    tracks: &[MadeTrack<'_>],
+) -> Result<Tree, MediaError> {
+    let names: Vec<String> = tracks.iter().map(|made| made.track.name.clone()).collect();
     let tree = Tree::read(root, names.first().map(String::as_str))?;
     let renditions = ladder.into_iter().map(|resolved| resolved.rendition.name).collect();
     expect_streams("rendition", &tree.video, renditions)?;

@@ -157,15 +157,11 @@ fn copy_overlap(start: i64, samples: &mut [f32], at: i64, block: &[f32]) {
 /// By how many samples `passage` is late within `around`, which reaches beyond it on both sides; `None` where the
 /// sound has no shape to tell by, an error with the correlation where it is not there.
 fn offset(passage: &[f32], around: &[f32]) -> Option<Result<i32, f64>> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+    let own = dot(passage, passage);
     let likeness = |lag: usize| {
         let there = &around[lag..lag + passage.len()];
-        let (mut product, mut own, mut other) = (0.0f64, 0.0f64, 0.0f64);
-        for (a, b) in passage.iter().zip(there) {
-            product += f64::from(a * b);
-            own += f64::from(a * a);
-            other += f64::from(b * b);
-        }
-        product / (own * other).sqrt().max(f64::MIN_POSITIVE)
+        dot(passage, there) / (own * dot(there, there)).sqrt().max(f64::MIN_POSITIVE)
     };
     let here = likeness(REACH);
     let best = (0..=2 * REACH).map(|lag| (lag, likeness(lag))).max_by(|a, b| a.1.total_cmp(&b.1))?;

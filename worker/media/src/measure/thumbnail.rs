@@ -3,7 +3,7 @@
 use ff::format::Pixel;
 use ffmpeg_next as ff;
 use ffmpeg_next::ffi;
-use reel_common::{Digest, DigestWriter};
+use reel_common::DigestWriter;
 
 use crate::MediaError;
 use crate::picture::Scaler;
@@ -26,8 +26,17 @@ pub(crate) fn difference(a: &Thumbnail, b: &Thumbnail) -> f64 {
 /// A reduced picture.
 pub(crate) struct Reduced {
     pub(crate) thumbnail: Thumbnail,
-    /// Of the luma of each area, unrounded: two decodes of a frame that differ in it are not the same.
-    pub(crate) digest: Digest,
+    /// The luma of each area, unrounded where it lies in the open: two decodes of a frame that differ in it are not the
+    /// same.
+    sums: Vec<u64>,
+}
+
+impl Reduced {
+    /// Adds what tells two decodes of a frame apart.
+    pub(crate) fn add_to(&self, digest: &mut DigestWriter) {
+        let bytes: Vec<u8> = self.sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+        digest.add(&bytes);
+    }
 }
 
 /// Reduces pictures.
@@ -51,11 +60,12 @@ impl Reducer {
             return Ok(means(picture, luma));
         }
         let small = self.scaler.scale(picture)?;
+        let small = small.as_deref().unwrap_or(picture);
         let mut thumbnail = [0; WIDTH * HEIGHT];
         for (row, samples) in thumbnail.chunks_exact_mut(WIDTH).zip(small.data(0).chunks(small.stride(0))) {
             row.copy_from_slice(&samples[..WIDTH]);
         }
-        Ok(Reduced { thumbnail, digest: Digest::of(&thumbnail) })
+        Ok(Reduced { thumbnail, sums: thumbnail.map(u64::from).to_vec() })
     }
 }
 
@@ -92,7 +102,7 @@ fn means(picture: &ff::frame::Video, luma: Luma) -> Reduced {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let (plane, stride) = (picture.data(0), picture.stride(0));
     let mut thumbnail = [0; WIDTH * HEIGHT];
-    let mut digest = DigestWriter::default();
+    let mut sums = Vec::with_capacity(WIDTH * HEIGHT);
     // Sums of the samples above each other first: whole lines are added faster than pieces of them.
     let mut columns = vec![0u32; width];
     for (down, row) in thumbnail.chunks_exact_mut(WIDTH).enumerate() {
@@ -105,10 +115,10 @@ fn means(picture: &ff::frame::Video, luma: Luma) -> Reduced {
             let (left, right) = (across * width / WIDTH, (across + 1) * width / WIDTH);
             let sum: u64 = columns[left..right].iter().map(|column| u64::from(*column)).sum();
             *mean = ((sum / ((bottom - top) * (right - left)) as u64) >> luma.shift) as u8;
-            digest.add(&sum.to_le_bytes());
+            sums.push(sum);
         }
     }
-    Reduced { thumbnail, digest: digest.finish() }
+    Reduced { thumbnail, sums }
 }
 
 fn add_samples(columns: &mut [u32], line: &[u8], bytes: usize) {

@@ -216,8 +216,12 @@ impl CodedTrack {
             true => fragment_samples(&bytes).map_err(|error| carrier.unreadable(&error))?,
             false => track.samples.iter().collect(),
         };
-        // The edit list says where presentation begins.
-        let start = track.edits.iter().find_map(|edit| edit.media_time).unwrap_or(0);
+        // The edit list says where presentation begins; ours has one edit.
+        let start = match track.edits.as_slice() {
+            [] => 0,
+            [edit] => edit.media_time.ok_or_else(|| carrier.unreadable(&"its edit is empty"))?,
+            _ => return Err(carrier.unreadable(&"it has more than one edit")),
+        };
         samples.iter_mut().for_each(|sample| sample.pts -= start);
         let (label, timescale) = (carrier.label.clone(), track.timescale);
         Ok(CodedTrack { bytes, label, timescale, config, samples })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use reel_cmaf::fragment::Fragments;
-use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
+use reel_cmaf::init::{Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_common::{IndexSummary, PartIndex, PartSpec, Rational, RecipeKey};
 use reel_media::{AudioJob, EncodeEvents, EncodeJob, audio, encode, index};
 use reel_profiles::Profile;
@@ -146,13 +146,7 @@ pub(crate) fn make_tree(title: &Title, root: &Path) -> (Vec<v1::PartRecord>, Vec
         scratch: scratch.path(),
     };
     let (record, path) = audio(&job, &mut |_| None, &mut |_, _| ()).unwrap();
-    let init = AudioInit {
-        sample_rate: record.sample_rate,
-        channels: record.channels as u16,
-        audio_specific_config: &record.codec_config,
-        language: &record.language,
-        bitrate: Bitrate { peak: 0, average: 0 },
-    };
+    let init = reel_media::audio_init(&record, Bitrate { peak: 0, average: 0 });
     let media = std::fs::read(path.unwrap()).unwrap();
     let first = Fragments::of_ours(&media).next().unwrap().unwrap().base_decode_time().unwrap();
     let span = Span { start: first as u64 + u64::from(record.priming), duration: 0 };
