@@ -9,6 +9,11 @@ use reel_tests::tree::{assert_same, digests, stored_parts};
 use reel_tests::{fixtures, profile, scratch};
 use rustix::process::Signal;
 
+fn is_stopped(id: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:\tT"))
+}
+
 #[test]
 fn a_runner_that_crashes_is_a_failed_attempt_with_evidence_and_the_job_goes_on() {
     let mezzanine = fixtures::prores_mov();
@@ -31,7 +36,8 @@ fn a_runner_that_crashes_is_a_failed_attempt_with_evidence_and_the_job_goes_on()
     until("a runner in the middle of its chunk", Duration::from_secs(120), || {
         assert!(!running.has_ended(), "the job ended before it could be disturbed");
         found = descendants(running.id(), "reel-runner").first().copied();
-        let stopped = stored() >= 3 && found.is_some_and(|runner| send(runner, Signal::STOP).is_ok());
+        let stopped = stored() >= 3
+            && found.is_some_and(|runner| send(runner, Signal::STOP).is_ok() && is_stopped(runner));
         let in_the_middle = stopped && stored() < 7;
         if stopped && !in_the_middle {
             send(found.unwrap(), Signal::CONT).expect("a stopped process is there");

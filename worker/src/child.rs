@@ -142,9 +142,9 @@ pub(crate) fn prepare(mut start: Start, notices: Notices) -> (Reins, Runner) {
 /// What glibc is told in a runner, by its tunables.
 ///
 /// Mathematics that encoders call must not use fused multiplication where the processor has it: it rounds differently,
-/// and the same part would have other bytes on another host. What one part's encoders free is kept for those of the next
-/// instead of going back to the system, which would have to clear it again: a minute of 1080p as a ladder of four
-/// touches 2 GiB of fresh memory so, and 5 GiB otherwise.
+/// and the same part would have other bytes on another host. Most of what one part's encoders free is kept for those of
+/// the next instead of going back to the system, which would have to find and clear it again: two minutes of 1080p as a
+/// ladder of four touch 3.7 GiB of fresh memory so, and 9.6 GiB when it goes back.
 const TUNABLES: &str = "glibc.cpu.hwcaps=-FMA,-FMA4:glibc.malloc.mmap_threshold=33554432:\
     glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=16777216";
 

@@ -72,10 +72,10 @@ impl Demuxer {
         match (read, &self.source) {
             (Ok(()), _) => Ok(Some(packet)),
             (Err(ff::Error::Eof), _) => Ok(None),
-            (Err(error), Some(_)) => Err(MediaError::invalid(format!(
+            (Err(error @ ff::Error::InvalidData), Some(_)) => Err(MediaError::invalid(format!(
                 "{place} is damaged: {error} while reading through it; deliver it again"
             ))),
-            (Err(error), None) => Err(MediaError::failed(format!("reading {place} failed: {error}"))),
+            (Err(error), _) => Err(MediaError::failed(format!("reading {place} failed: {error}"))),
         }
     }
 

@@ -53,6 +53,6 @@ impl From<std::io::Error> for MediaError {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FailureClass::Shortage,
             _ => FailureClass::Failed,
         };
-        MediaError { class, message: format!("a file in the scratch folder failed: {error}") }
+        MediaError { class, message: format!("reading or writing in the scratch folder failed: {error}") }
     }
 }

@@ -1,6 +1,7 @@
 //! libav, x264, pixels and samples: index, exact range decode, encode, proof. The only room with `unsafe`.
 
 mod audio;
+mod batch;
 mod decode;
 mod demux;
 mod encode;
@@ -15,6 +16,7 @@ mod recipe;
 mod timeline;
 
 pub use audio::{AudioJob, audio, audio_init};
+pub use batch::run_as_batch;
 pub use encode::{EncodeEvents, EncodeJob, encode};
 pub use error::MediaError;
 pub use h264::version as x264_version;

@@ -9,14 +9,20 @@ use common::{CLIPS, Recorder, clip, make_tree, run, title};
 use reel_common::FailureClass;
 use reel_media::{EncodeJob, MeasureJob, Timeline, VerifyJob, encode, measure, verify};
 use reel_profiles::DamageRule;
+use reel_proto::v1;
 
 /// A copy of a clip with zeros over several packets in the middle, and its container untouched.
 fn damaged(folder: &std::path::Path) -> std::path::PathBuf {
+    damaged_after(folder, 5)
+}
+
+/// The same after so many tenths of the file.
+fn damaged_after(folder: &std::path::Path, tenths: u64) -> std::path::PathBuf {
     let path = folder.join("damaged.mp4");
     std::fs::copy(clip(CLIPS[0]), &path).unwrap();
     let mut file = std::fs::File::options().write(true).open(&path).unwrap();
     let size = file.metadata().unwrap().len();
-    file.seek(SeekFrom::Start(size / 2)).unwrap();
+    file.seek(SeekFrom::Start(size * tenths / 10)).unwrap();
     file.write_all(&[0; 60_000]).unwrap();
     path
 }
@@ -83,4 +89,26 @@ fn mended_frames_are_named_and_counted_over_the_whole_title() {
     let job =
         VerifyJob { source: &title.source, index: &title.index, profile: &title.profile, tree: tree.path() };
     assert_eq!(verify(&job, &mut |_, _| ()).unwrap().mended, proof.mended);
+}
+
+#[test]
+fn borders_are_compared_where_nothing_was_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut title = title(&damaged_after(folder.path(), 8));
+    title.profile.admission.damage = DamageRule::Repeat;
+    title.index.audio.clear();
+    let tree = tempfile::tempdir().unwrap();
+    let (mut parts, audio) = make_tree(&title, tree.path());
+    let proof = |part: &v1::PartRecord| part.renditions[0].proof.clone().unwrap();
+    assert!(parts.iter().map(proof).all(|p| p.mended.is_empty() || p.border_after.is_empty()));
+    let is_sure = |part: &v1::PartRecord| !proof(part).border_after.is_empty();
+    let sure = parts.windows(2).position(|pair| pair.iter().all(is_sure)).unwrap();
+    let border = |part: &mut v1::PartRecord| {
+        part.renditions[0].proof.as_mut().unwrap().border_after[0] ^= 1;
+    };
+    border(&mut parts[sure]);
+    let (index, profile) = (&title.index, &title.profile);
+    let job = MeasureJob { index, profile, tree: tree.path(), parts: &parts, audio: &audio };
+    let message = measure(&job, &mut |_, _| ()).unwrap_err().message;
+    assert!(message.contains("decodes differently"), "{message}");
 }

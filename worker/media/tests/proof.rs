@@ -102,6 +102,10 @@ fn a_tree_that_is_not_made_of_the_proved_parts_is_refused() {
         &|records| proof(records, 1).border_before[0] ^= 1,
         "decodes differently around frame 48, 2.000 s",
     );
+    refused(
+        &|records| proof(records, 1).border_before.clear(),
+        "the beginning of part 1 of rendition 180p was never proved",
+    );
     refused(&|records| proof(records, 0).coded_digest[0] ^= 1, "180p does not hold part 0 as it was proved");
     refused(&|(parts, _)| parts[1].renditions[0].proof = None, "part 1 of rendition 360p was never proved");
     refused(&|(parts, _)| parts[0].renditions[0].codec_config[5] ^= 1, "does not hold part 0");

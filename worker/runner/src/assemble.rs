@@ -263,7 +263,7 @@ impl Tree<'_> {
             let record = &self.records.audio[0];
             tracks.push(TrackInput {
                 config: TrackConfig::Audio {
-                    init: audio_init(&self.records.audio[0], bitrate(&audio.stream)),
+                    init: audio_init(record, bitrate(&audio.stream)),
                     priming: record.priming,
                     presented: record.samples,
                 },

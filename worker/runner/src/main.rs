@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(reason) => return host::misused(&reason),
     };
+    reel_media::run_as_batch();
     let voice = match host::settle_in(&arguments) {
         Ok(pipe) => Voice::new(pipe),
         Err(reason) => return host::misused(&reason),

@@ -169,6 +169,7 @@ fn key(
 ) -> Result<RecipeKey, MediaError> {
     let mut key = RecipeHasher::new("aac track 6");
     add_libraries(&mut key);
+    key.text("architecture", std::env::consts::ARCH);
     let track = plan.track;
     key.number("sample rate", track.sample_rate.into()).number("channels", track.channels.into());
     key.number("kbit/s", track.bitrate_kbps.into());

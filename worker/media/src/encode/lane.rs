@@ -1,7 +1,7 @@
 //! The thread of one rendition: scales and encodes what the director sends.
 //!
 //! An encoder with its lookahead is most of the memory of an attempt, so there is one at a time: what the next part needs
-//! of the frames that the part in hand still looks at is kept as scaled pictures, which are half as large.
+//! of the frames that the part in hand still looks at is kept as pictures of the rendition's size, which are half as large.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

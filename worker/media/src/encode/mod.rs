@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use reel_common::{PartIndex, PartSpec, RecipeKey, VideoFacts};
+use reel_common::{FailureClass, PartIndex, PartSpec, RecipeKey, VideoFacts};
 use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 use reel_store::Source;
@@ -462,7 +462,8 @@ impl Director<'_> {
 }
 
 fn no_thread(error: io::Error) -> MediaError {
-    MediaError::failed(format!("a thread of the encode cannot be started: {error}"))
+    let message = format!("a thread of the encode cannot be started: {error}");
+    MediaError { class: FailureClass::Shortage, message }
 }
 
 fn thread_gone() -> MediaError {

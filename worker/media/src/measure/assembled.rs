@@ -46,7 +46,7 @@ pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Resu
                 progress(found, total);
             })?;
         }
-        parts.check_borders(&timeline)?;
+        parts.check_borders(&timeline, job.profile.admission.damage)?;
         if let DamageRule::Allow(most) = job.profile.admission.damage {
             parts.check_mended(most)?;
         }
@@ -118,14 +118,21 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Whether both parts at each border have decoded the same pictures of the mezzanine around it, where it gave all of
-    /// them.
-    fn check_borders(&self, timeline: &Timeline) -> Result<(), MediaError> {
+    /// Whether both parts at each border have decoded the same pictures of the mezzanine around it. A part for which
+    /// frames were lacking tells nothing of its borders.
+    fn check_borders(&self, timeline: &Timeline, damage: DamageRule) -> Result<(), MediaError> {
         let mut end = 0;
-        for pair in self.parts.windows(2) {
+        for (number, pair) in (1..).zip(self.parts.windows(2)) {
             end += pair[0].0.frames;
             let (before, after) = (&pair[0].1.border_after, &pair[1].1.border_before);
-            if before != after && !before.is_empty() && !after.is_empty() {
+            let told = !before.is_empty() && !after.is_empty();
+            if !told && damage == DamageRule::Refuse {
+                return Err(unproved(&format!(
+                    "the beginning of part {number} of rendition {}",
+                    self.rendition
+                )));
+            }
+            if told && before != after {
                 let (rendition, seconds) = (self.rendition, timeline.seconds(end));
                 return Err(MediaError::invalid(format!(
                     "the mezzanine decodes differently around frame {end}, {seconds:.3} s, depending on where decoding \

@@ -104,12 +104,14 @@ fn means(picture: &ff::frame::Video, luma: Luma) -> Reduced {
     let mut thumbnail = [0; WIDTH * HEIGHT];
     let mut sums = Vec::with_capacity(WIDTH * HEIGHT);
     // Sums of the samples above each other first: whole lines are added faster than pieces of them.
-    let mut columns = vec![0u32; width];
+    let (mut columns, mut few) = (vec![0u32; width], vec![0u16; width]);
     for (down, row) in thumbnail.chunks_exact_mut(WIDTH).enumerate() {
         let (top, bottom) = (down * height / HEIGHT, (down + 1) * height / HEIGHT);
         columns.fill(0);
-        for line in plane.chunks(stride).take(bottom).skip(top) {
-            add_samples(&mut columns, &line[..width * luma.bytes], luma.bytes);
+        let mut lines = plane.chunks(stride).take(bottom).skip(top).map(|line| &line[..width * luma.bytes]);
+        match luma.bytes {
+            1 => add_bytes(&mut columns, &mut few, &mut lines),
+            _ => lines.for_each(|line| add_words(&mut columns, line)),
         }
         for (across, mean) in row.iter_mut().enumerate() {
             let (left, right) = (across * width / WIDTH, (across + 1) * width / WIDTH);
@@ -121,14 +123,24 @@ fn means(picture: &ff::frame::Video, luma: Luma) -> Reduced {
     Reduced { thumbnail, sums }
 }
 
-fn add_samples(columns: &mut [u32], line: &[u8], bytes: usize) {
-    match bytes {
-        1 => columns.iter_mut().zip(line).for_each(|(column, sample)| *column += u32::from(*sample)),
-        _ => {
-            let samples = line.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-            columns.iter_mut().zip(samples).for_each(|(column, sample)| *column += u32::from(sample));
+/// Adds lines of bytes to the sums of columns, as many at a time as a sum of 16 bits holds: twice as fast as in 32 bits.
+/// `few` is room for those sums.
+fn add_bytes<'a>(columns: &mut [u32], few: &mut [u16], lines: &mut impl Iterator<Item = &'a [u8]>) {
+    const MOST: usize = (u16::MAX / u8::MAX as u16) as usize;
+    let mut lines = lines.peekable();
+    while lines.peek().is_some() {
+        few.fill(0);
+        for line in lines.by_ref().take(MOST) {
+            few.iter_mut().zip(line).for_each(|(sum, sample)| *sum += u16::from(*sample));
         }
+        columns.iter_mut().zip(&*few).for_each(|(column, sum)| *column += u32::from(*sum));
     }
+}
+
+/// Adds a line of words in little-endian order.
+fn add_words(columns: &mut [u32], line: &[u8]) {
+    let samples = line.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    columns.iter_mut().zip(samples).for_each(|(column, sample)| *column += u32::from(sample));
 }
 
 #[cfg(test)]
@@ -161,6 +173,16 @@ mod tests {
             for (at, mean) in thumbnail.iter().enumerate() {
                 assert_eq!(usize::from(*mean), at % WIDTH + at / WIDTH * 2, "{format:?} at {at}");
             }
+        }
+    }
+
+    #[test]
+    fn any_number_of_lines_is_added_without_loss() {
+        for lines in [0, 1, 257, 258, 1000] {
+            let (mut columns, line) = (vec![7; 3], [255, 1, 0]);
+            let lines_of = (0..lines).map(|_| &line[..]);
+            add_bytes(&mut columns, &mut [9; 3], &mut lines_of.into_iter());
+            assert_eq!(columns, [7 + lines * 255, 7 + lines, 7]);
         }
     }
 
