@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use reel_common::Digest;
 use reel_tests::fixtures::{self, Fixture};
@@ -100,8 +100,12 @@ fn twenty_jobs_killed_at_random_moments_resume_to_the_same_bytes() {
             "{what}"
         );
         let before = finished(&dir.path().join("home"));
+        let submitted = dir.path().join("home/open-job.json").exists();
+        let killed_ms = UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
         job(dir.path(), &wanted.mezzanine).run().success();
         assert_resumed(dir.path(), &before, &wanted, &what);
+        let since_ms = report(&dir.path().join("title"))["job"]["submitted_ms"].as_u64().unwrap();
+        assert!(!submitted || since_ms <= killed_ms, "{what}: the job was lost, and submitted anew");
     }
 }
 

@@ -56,6 +56,16 @@ fn verify_finds_what_is_wrong_with_a_title() {
     // Another film of the same length: its frames 240 to 479 are others.
     assert_found(&verify(dir.path(), &title, &second), &["240"]);
 
+    // The single file is that of the other film; the segments are not.
+    let single = "180p.mp4";
+    let own = fs::read(title.join(single)).unwrap();
+    let elsewhere = scratch();
+    fs::copy(make(elsewhere.path(), &second).join(single), title.join(single)).unwrap();
+    forge(&title, &[single]);
+    assert_found(&verify(dir.path(), &title, &first), &["does not hold the samples of"]);
+    fs::write(title.join(single), own).unwrap();
+    forge(&title, &[single]);
+
     let (one, other) = ("video/180p/seg_00003.m4s", "video/180p/seg_00004.m4s");
     let (third, fourth) = (fs::read(title.join(one)).unwrap(), fs::read(title.join(other)).unwrap());
     let mut flipped = third.clone();
@@ -73,6 +83,29 @@ fn verify_finds_what_is_wrong_with_a_title() {
     forge(&title, &[one]);
     fs::remove_file(title.join(other)).unwrap();
     assert_found(&verify(dir.path(), &title, &first), &[other]);
+}
+
+#[test]
+fn verify_hears_that_the_sound_was_moved() {
+    let (dir, mezzanine) = (scratch(), fixtures::prores_mov());
+    let quick = fs::read_to_string(profile("quick")).unwrap();
+    let segments_only = dir.path().join("segments.toml");
+    fs::write(&segments_only, quick.replace("mp4 = true", "mp4 = false")).unwrap();
+    let title = dir.path().join("title");
+    Reel::transcode(dir.path(), &mezzanine.path, &title, &segments_only).arg("--quiet").run().success();
+    verify(dir.path(), &title, &mezzanine).success();
+
+    let header = "audio/stereo/init.mp4";
+    let mut bytes = fs::read(title.join(header)).unwrap();
+    let list = bytes.windows(4).position(|kind| kind == b"elst").unwrap();
+    // Version and flags, the number of edits, a duration, and the low half of the media time.
+    let media_time = if bytes[list + 4] == 0 { list + 16 } else { list + 24 };
+    let place = &mut bytes[media_time..media_time + 4];
+    let moved = u32::from_be_bytes(place.try_into().unwrap()) - 1500;
+    place.copy_from_slice(&moved.to_be_bytes());
+    fs::write(title.join(header), bytes).unwrap();
+    forge(&title, &[header]);
+    assert_found(&verify(dir.path(), &title, &mezzanine), &["audio/stereo has a gap at sample 0"]);
 }
 
 #[test]

@@ -303,7 +303,7 @@ async fn an_idle_worker_takes_the_tail_of_a_stragglers_chunk() {
 async fn a_silent_worker_loses_its_lease() {
     let dir = tempfile::tempdir().unwrap();
     let times = |millis| Duration::from_millis(millis);
-    let leases = LeaseTimes { heartbeat: times(100), lease: times(300), grace: times(200) };
+    let leases = LeaseTimes { heartbeat: times(100), lease: times(2000), grace: times(500) };
     let scheduler = Scheduler::start(SchedulerConfig { leases, ..config(dir.path()) }).await.unwrap();
     submit(&scheduler, film("a")).await;
     let mut silent = FakeWorker::register(&scheduler, "silent", 1, 1).await;

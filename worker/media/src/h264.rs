@@ -16,7 +16,8 @@ use crate::MediaError;
 pub(crate) const PREROLL_FRAMES: u64 = 12;
 /// The most frames by which x264 codes a frame before one that is shown earlier: two, with a pyramid of B-frames.
 pub(crate) const REORDER_FRAMES: u64 = 2;
-/// State of the VBV at the start of a part: any two parts that start half full join without underflow.
+/// State of the VBV at the start of a part: half full, since the part before seldom leaves less. A title is not checked
+/// against its buffer as a whole.
 const VBV_START: f32 = 0.5;
 
 /// All that decides how a rendition is encoded.
