@@ -3,7 +3,7 @@
 APT_PACKAGES := gcc libc6-dev clang libclang-dev mold pkg-config \
 	libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
 	libx264-dev libx265-dev libsvtav1enc-dev \
-	ffmpeg e2fsprogs util-linux
+	ffmpeg e2fsprogs rclone util-linux
 DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)

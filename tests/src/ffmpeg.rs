@@ -6,12 +6,17 @@ use std::process::{Command, Output, Stdio};
 use reel_common::Rational;
 use serde_json::Value;
 
-/// Side of the square grey pictures of [`decode`], in pixels.
+/// Side of the square pictures of [`decode`], in pixels.
 pub const THUMB: usize = 64;
 
-/// A decoded frame, reduced to `THUMB` x `THUMB` grey pixels.
+/// A decoded frame, reduced to `THUMB` x `THUMB` pixels.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Thumb(pub Vec<u8>);
+pub struct Thumb {
+    /// Brightness, row by row.
+    pub luma: Vec<u8>,
+    /// The first and then the second colour difference, row by row.
+    pub chroma: [Vec<u8>; 2],
+}
 
 /// Presented frames of one video stream: times and pictures, in order.
 pub struct Frames {
@@ -21,7 +26,7 @@ pub struct Frames {
     pub thumbs: Vec<Thumb>,
 }
 
-/// Decoded sound of one stream, mixed to one channel at 48 kHz.
+/// One side of the decoded sound of one stream, mixed to stereo at 48 kHz.
 pub struct Sound {
     /// Time of the first sample, in seconds.
     pub start: Rational,
@@ -88,19 +93,25 @@ pub fn stream_entry(path: &Path, selector: &str, entry: &str) -> Option<String> 
 
 /// Decodes the first video stream: every presented frame once, with its time.
 pub fn decode(path: &Path) -> Frames {
-    let filter = format!("scale={THUMB}:{THUMB}:flags=area,format=gray");
+    let filter = format!("scale={THUMB}:{THUMB}:flags=area,format=yuv444p");
     let map = ["-map", "0:v:0", "-vf", &filter, "-fps_mode", "passthrough", "-f", "rawvideo", "-"];
     let bytes = run(["-i".as_ref(), path.as_os_str()].into_iter().chain(map.map(AsRef::as_ref)));
-    let thumbs = bytes.chunks_exact(THUMB * THUMB).map(|frame| Thumb(frame.to_vec())).collect();
+    let thumb = |frame: &[u8]| {
+        let mut planes = frame.chunks_exact(THUMB * THUMB).map(<[u8]>::to_vec);
+        let mut plane = || planes.next().expect("three planes");
+        Thumb { luma: plane(), chroma: [plane(), plane()] }
+    };
+    let thumbs = bytes.chunks_exact(3 * THUMB * THUMB).map(thumb).collect();
     Frames { times: times(path, "v:0"), thumbs }
 }
 
-/// Decodes the first audio stream to one channel; `None` when there is none.
-pub fn sound(path: &Path) -> Option<Sound> {
+/// Decodes the left (0) or right (1) side of the first audio stream; `None` when there is none.
+pub fn sound(path: &Path, side: usize) -> Option<Sound> {
     stream_entry(path, "a:0", "codec_name")?;
     let start = *times(path, "a:0").first().unwrap_or_else(|| panic!("{}: silent stream", path.display()));
-    let map = ["-map", "0:a:0", "-ac", "1", "-ar", "48000", "-f", "s16le", "-"];
+    let map = ["-map", "0:a:0", "-ac", "2", "-ar", "48000", "-f", "s16le", "-"];
     let bytes = run(["-i".as_ref(), path.as_os_str()].into_iter().chain(map.map(AsRef::as_ref)));
-    let samples = bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
+    let sides = bytes.chunks_exact(4).map(|both| &both[2 * side..]);
+    let samples = sides.map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
     Some(Sound { start, samples })
 }

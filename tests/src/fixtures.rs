@@ -1,7 +1,8 @@
 //! Media that tests read: bundled clips, and files generated once by `ffmpeg` into `target/fixtures`.
 //!
 //! Generated pictures are a real clip with the frame number drawn on top in black and white blocks, which
-//! [`crate::ffmpeg::Thumb`] reads back; generated sound is a chirp every half second, no two neighbours alike.
+//! [`crate::ffmpeg::Thumb`] reads back; generated sound is a chirp every half second, no two neighbours and no two
+//! channels alike.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,7 +96,7 @@ impl Content {
             let channels = if layout == "5.1" { 6 } else { 2 };
             let sound = format!(
                 "aevalsrc='{}':s=48000:c={layout}:d={}",
-                vec![CHIRPS; channels].join("|"),
+                (0..channels).map(chirps).collect::<Vec<_>>().join("|"),
                 self.seconds() + self.more_sound
             );
             args.extend(strings(&["-f", "lavfi", "-i", &sound, "-map", "0:v", "-map", "1:a"]));
@@ -128,9 +129,14 @@ impl Content {
     }
 }
 
-/// A chirp of 30 ms every half second, whose pitch tells it from its neighbours, over a faint hum.
-const CHIRPS: &str = "st(0,floor(t*2)); st(1,t-ld(0)/2); \
-    if(lt(ld(1),0.03), 0.7*sin(2*PI*((600+90*mod(ld(0)*7,13))*ld(1)+20000*ld(1)*ld(1))), 0.002*sin(2*PI*333*t))";
+/// A chirp of 30 ms every half second, whose pitch tells it from its neighbours and from other channels, over a faint hum.
+fn chirps(channel: usize) -> String {
+    let pitch = format!("(600+90*mod(ld(0)*7+{},13))", 4 * channel);
+    format!(
+        "st(0,floor(t*2)); st(1,t-ld(0)/2); \
+        if(lt(ld(1),0.03), 0.7*sin(2*PI*({pitch}*ld(1)+20000*ld(1)*ld(1))), 0.002*sin(2*PI*333*t))"
+    )
+}
 
 fn strings(args: &[&str]) -> Vec<String> {
     args.iter().map(|arg| (*arg).to_owned()).collect()
@@ -223,7 +229,7 @@ pub fn mpeg2_ts() -> Fixture {
     simple("mpeg2", "ts", &Content::new(SIZE, "30000/1001", 200, Some("stereo")), &codecs)
 }
 
-/// Intra-only AVC, 4:2:2 of 10 bits, with PCM in MOV, 25 fps.
+/// Intra-only AVC, 4:2:2 of 10 bits, with PCM at 44.1 kHz in MOV, 25 fps.
 pub fn intra_avc() -> Fixture {
     let codecs = [
         "-c:v",
@@ -238,6 +244,8 @@ pub fn intra_avc() -> Fixture {
         "yuv422p10le",
         "-c:a",
         "pcm_s16le",
+        "-ar",
+        "44100",
     ];
     simple("intra-avc", "mov", &Content::new(SIZE, "25", 200, Some("stereo")), &codecs)
 }

@@ -1,8 +1,9 @@
-//! What the whole-farm tests share: media fixtures, an independent decoder, and the real programs under test.
+//! What the whole-farm tests share: media fixtures, an independent decoder, servers, and the real programs under test.
 
 pub mod ffmpeg;
 pub mod fixtures;
 pub mod reel;
+pub mod servers;
 pub mod signal;
 pub mod tree;
 

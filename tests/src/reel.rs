@@ -1,6 +1,6 @@
 //! Runs the real `reel`, in a process group and a home of its own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -67,9 +67,9 @@ impl Reel {
         Reel { command, log: work.join("log") }
     }
 
-    /// `reel transcode` with the home `work/home`.
-    pub fn transcode(work: &Path, mezzanine: &Path, output: &Path, profile: &Path) -> Self {
-        let words = ["transcode".as_ref(), mezzanine.as_os_str(), output.as_os_str(), "--profile".as_ref()];
+    /// `reel transcode` of a path or URL with the home `work/home`.
+    pub fn transcode(work: &Path, mezzanine: impl AsRef<OsStr>, output: &Path, profile: &Path) -> Self {
+        let words = ["transcode".as_ref(), mezzanine.as_ref(), output.as_os_str(), "--profile".as_ref()];
         Self::new(work, words).arg(profile)
     }
 
@@ -82,6 +82,12 @@ impl Reel {
     /// Adds arguments given as words of a line.
     pub fn args(mut self, line: &str) -> Self {
         self.command.args(line.split_whitespace());
+        self
+    }
+
+    /// Sets variables of its environment.
+    pub fn env(mut self, variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.command.envs(variables);
         self
     }
 
@@ -110,6 +116,13 @@ impl Running {
         send(self.id(), signal).expect("it was not waited for");
     }
 
+    /// Waits until a runner is at work. Panics when none comes.
+    pub fn wait_for_runner(&self) {
+        until("a runner at work", Duration::from_secs(60), || {
+            !descendants(self.id(), "reel-runner").is_empty()
+        });
+    }
+
     /// Waits for the end. Panics when it does not come.
     pub fn wait(mut self) -> Ended {
         let status = self.wait_status();
@@ -130,10 +143,8 @@ impl Running {
     }
 
     fn kill(&mut self) {
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // The group may be gone already.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        // The group may be gone already.
+        let _ = kill_process_group(pid(self.id()), Signal::KILL);
     }
 
     fn wait_status(&mut self) -> ExitStatus {
@@ -207,8 +218,18 @@ pub fn until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool
 
 /// Sends `signal` to one process. Fails when there is none.
 pub fn send(id: u32, signal: Signal) -> rustix::io::Result<()> {
-    let id = i32::try_from(id).ok().and_then(Pid::from_raw).expect("the id of a process");
-    kill_process(id, signal)
+    kill_process(pid(id), signal)
+}
+
+fn pid(id: u32) -> Pid {
+    i32::try_from(id).ok().and_then(Pid::from_raw).expect("the id of a process")
+}
+
+/// The state of a process as `proc(5)` writes it: `T` when it is stopped, `Z` when it has ended and nobody has asked
+/// for its status. `None` when there is none.
+pub fn state(id: u32) -> Option<char> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("State:"))?.trim_start().chars().next()
 }
 
 /// Ids of the processes named `name` in the process tree below `root`.

@@ -22,7 +22,7 @@ impl Thumb {
             let pixels = rows.clone().flat_map(|y| columns.clone().map(move |x| y * THUMB + x));
             let (mut sum, mut count) = (0, 0);
             for at in pixels {
-                sum += u32::from(self.0[at]);
+                sum += u32::from(self.luma[at]);
                 count += 1;
             }
             match sum / count {
@@ -34,11 +34,21 @@ impl Thumb {
         Some(number)
     }
 
-    /// Mean absolute difference of two pictures, in thousandths of a grey step.
+    /// Mean absolute difference of the brightness of two pictures, in thousandths of a step.
     pub fn difference(&self, other: &Thumb) -> u64 {
-        let sum: u64 = self.0.iter().zip(&other.0).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-        sum * 1000 / (THUMB * THUMB) as u64
+        difference(&self.luma, &other.luma)
     }
+
+    /// The same of the colours, whichever is greater.
+    pub fn colour_difference(&self, other: &Thumb) -> u64 {
+        let planes = self.chroma.iter().zip(&other.chroma);
+        planes.map(|(a, b)| difference(a, b)).max().unwrap_or_default()
+    }
+}
+
+fn difference(a: &[u8], b: &[u8]) -> u64 {
+    let sum: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    sum * 1000 / (THUMB * THUMB) as u64
 }
 
 /// Delay of `output` against `source` in samples around `at` (seconds of title time), searched within 50 ms.

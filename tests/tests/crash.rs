@@ -4,15 +4,10 @@
 
 use std::time::Duration;
 
-use reel_tests::reel::{Reel, descendants, report, send, until};
+use reel_tests::reel::{Reel, descendants, report, send, state, until};
 use reel_tests::tree::{assert_same, digests, stored_parts};
 use reel_tests::{fixtures, profile, scratch};
 use rustix::process::Signal;
-
-fn is_stopped(id: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:\tT"))
-}
 
 #[test]
 fn a_runner_that_crashes_is_a_failed_attempt_with_evidence_and_the_job_goes_on() {
@@ -37,7 +32,7 @@ fn a_runner_that_crashes_is_a_failed_attempt_with_evidence_and_the_job_goes_on()
         assert!(!running.has_ended(), "the job ended before it could be disturbed");
         found = descendants(running.id(), "reel-runner").first().copied();
         let stopped = stored() >= 3
-            && found.is_some_and(|runner| send(runner, Signal::STOP).is_ok() && is_stopped(runner));
+            && found.is_some_and(|runner| send(runner, Signal::STOP).is_ok() && state(runner) == Some('T'));
         let in_the_middle = stopped && stored() < 7;
         if stopped && !in_the_middle {
             send(found.unwrap(), Signal::CONT).expect("a stopped process is there");

@@ -80,11 +80,23 @@ fn two_cuts_differ_in_the_middle_alone() {
 
 #[test]
 fn a_chirp_is_found_where_it_is() {
-    let sound = ffmpeg::sound(&fixtures::prores_mov().path).unwrap();
+    let path = fixtures::prores_mov().path;
+    let sound = ffmpeg::sound(&path, 0).unwrap();
     let (zero, at) = (Rational::ZERO, Rational::whole(3));
     assert_eq!(signal::delay((&sound, zero), (&sound, zero), at), Some(0));
     let late = Rational::new(-480, signal::RATE).unwrap();
     assert_eq!(signal::delay((&sound, zero), (&sound, late), at), Some(480));
     let elsewhere = Rational::new(1, 5).unwrap();
     assert_eq!(signal::delay((&sound, zero), (&sound, elsewhere), at), None);
+    let right = ffmpeg::sound(&path, 1).unwrap();
+    let crossed = signal::delay((&sound, zero), (&right, zero), at);
+    assert!(crossed.is_none_or(|delay| delay.abs() > 48), "sides are told apart: {crossed:?}");
+}
+
+#[test]
+fn colours_are_told_apart() {
+    let frames = ffmpeg::decode(&fixtures::prores_mov().path);
+    let mut swapped = frames.thumbs[100].clone();
+    swapped.chroma.reverse();
+    assert!(swapped.colour_difference(&frames.thumbs[100]) > 10_000);
 }

@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
 use std::path::Path;
-use std::time::Duration;
 
-use reel_tests::reel::{Reel, descendants, report, until};
+use reel_tests::reel::{Reel, report};
 use reel_tests::tree::{assert_same, digests};
 use reel_tests::{fixtures, profile, scratch};
 use rustix::process::Signal;
@@ -21,9 +20,7 @@ fn a_job_that_is_interrupted_is_kept_and_the_same_command_goes_on() {
     for signal in [Signal::INT, Signal::TERM] {
         let dir = scratch();
         let running = job(dir.path()).start();
-        until("a runner at work", Duration::from_secs(60), || {
-            !descendants(running.id(), "reel-runner").is_empty()
-        });
+        running.wait_for_runner();
         running.send(signal);
         let ended = running.wait();
         assert_eq!(ended.code, Some(1), "{}", ended.stderr);

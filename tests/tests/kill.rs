@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use reel_common::Digest;
 use reel_tests::fixtures::{self, Fixture};
-use reel_tests::reel::{Reel, descendants, report, until};
+use reel_tests::reel::{Reel, descendants, report, state, until};
 use reel_tests::tree::{assert_same, digests, stored_parts};
 use reel_tests::{Dice, profile, scratch};
 
@@ -51,14 +51,9 @@ fn start_and_kill(dir: &Path, mezzanine: &Fixture, moment: Duration) -> bool {
     let runners = descendants(running.id(), "reel-runner");
     running.kill_group();
     until("the runners to die with their parent", Duration::from_secs(10), || {
-        runners.iter().all(|id| !is_running(*id))
+        runners.iter().all(|id| state(*id).is_none_or(|state| state == 'Z'))
     });
     true
-}
-
-fn is_running(id: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
 
 /// Finished parts: those whose record, which is written last, is there.

@@ -14,6 +14,9 @@ use reel_tests::{profile, scratch, signal};
 /// Greatest delay of sound in samples. One audio frame of 1024 is allowed; a whole-track encode keeps it exactly.
 const MOST_DELAY: i64 = 24;
 
+/// Greatest mean difference of a frame's colours, in thousandths of a step.
+const MOST_COLOUR: u64 = 4000;
+
 /// A transcoded title with what ffmpeg decodes of its mezzanine.
 struct Title {
     dir: tempfile::TempDir,
@@ -56,7 +59,8 @@ impl Title {
         self.dir.path().join("title").join(below)
     }
 
-    /// Frame for frame the same film: numbers, times, and pictures that look like no neighbour's more than like their own.
+    /// Frame for frame the same film: numbers, times, and pictures that have the colours of their own and look like no
+    /// neighbour's more than like their own.
     fn assert_frames(&self, path: &Path) {
         let made = ffmpeg::decode(path);
         let place = path.display();
@@ -71,6 +75,8 @@ impl Title {
         for (at, thumb) in made.thumbs.iter().enumerate() {
             let own = &self.source.thumbs[at];
             let distance = thumb.difference(own);
+            let colours = thumb.colour_difference(own);
+            assert!(colours < MOST_COLOUR, "{place}: the colours of frame {at} are off by {colours}");
             for neighbour in [at.wrapping_sub(1), at + 1] {
                 let Some(other) = self.source.thumbs.get(neighbour) else { continue };
                 let wrong = thumb.difference(other);
@@ -85,7 +91,8 @@ impl Title {
 
     /// The sound lies where it lay, at the start, in the middle and at the end, in the MP4 and in the HLS rendition.
     fn assert_sound(&self, mp4: &str) {
-        let source = ffmpeg::sound(&self.mezzanine.path).expect("the mezzanine has sound");
+        let sides = |path: &Path| [0, 1].map(|side| ffmpeg::sound(path, side).expect("there is sound"));
+        let source = sides(&self.mezzanine.path);
         let zero = self.source.times[0];
         let length = self.source.times.last().and_then(|last| last.checked_sub(zero)).unwrap();
         let end = length.checked_sub(Rational::whole(1)).unwrap();
@@ -94,13 +101,15 @@ impl Title {
         let tracks =
             [(mp4.clone(), ffmpeg::times(&mp4, "v:0")[0]), (self.path("master.m3u8"), self.hls_origin())];
         for (path, origin) in tracks {
-            let made = ffmpeg::sound(&path).expect("the title has sound");
-            for at in [Rational::ZERO, half, end] {
-                let delay = signal::delay((&source, zero), (&made, origin), at);
-                let near = delay.is_some_and(|delay| delay.abs() <= MOST_DELAY);
-                assert!(near, "{}: sound at {at} s is off by {delay:?} samples", path.display());
+            let made = sides(&path);
+            for (source, made) in source.iter().zip(&made) {
+                for at in [Rational::ZERO, half, end] {
+                    let delay = signal::delay((source, zero), (made, origin), at);
+                    let near = delay.is_some_and(|delay| delay.abs() <= MOST_DELAY);
+                    assert!(near, "{}: sound at {at} s is off by {delay:?} samples", path.display());
+                }
             }
-            assert_covers(&made, origin, length, &path);
+            assert_covers(&made[0], origin, length, &path);
         }
     }
 

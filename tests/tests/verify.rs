@@ -4,11 +4,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use reel_common::Digest;
 use reel_tests::fixtures::{self, Fixture};
-use reel_tests::reel::{Ended, Reel, descendants, report, until};
+use reel_tests::reel::{Ended, Reel, report};
 use reel_tests::tree::digests;
 use reel_tests::{profile, scratch};
 use rustix::process::Signal;
@@ -117,9 +116,7 @@ fn a_second_job_does_not_enter_a_home_that_is_at_work() {
     };
     let home = dir.path().join("home");
     let running = job(dir.path()).arg(&home).start();
-    until("the first job to be at work", Duration::from_secs(60), || {
-        !descendants(running.id(), "reel-runner").is_empty()
-    });
+    running.wait_for_runner();
     // It stands still, so that it cannot have ended before the second has asked.
     running.send(Signal::STOP);
     let second = scratch();

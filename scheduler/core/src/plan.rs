@@ -97,8 +97,8 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
 }
 
 const MIB: u64 = 1 << 20;
-/// A runner's code, libraries, indexes and buffers for bytes.
-const RUNNER_BASE: u64 = 64 * MIB;
+/// A runner's code, libraries, indexes and buffers for bytes, and what it keeps of one part's memory for the next.
+const RUNNER_BASE: u64 = 128 * MIB;
 /// Decoded pictures in flight at once: the decoder's references and threads, and the queues to the encoders.
 const DECODED_PICTURES: u64 = 32;
 /// Bytes a pixel of a decoded picture: 4:2:2 in 16-bit words.
@@ -112,11 +112,11 @@ const ENCODER_BASE: u64 = 16 * MIB;
 
 /// Memory of an encode attempt: one decoder with its pictures in flight, and for each rendition an encoder with its
 /// lookahead. The scaled pictures that wait for the encoder of the next part, and the decoders of the proof, have no term
-/// of their own, since a decoder never has all of its pictures: `vod-abr` from 1080p is reckoned at 1183 MB, and was
+/// of their own, since a decoder never has all of its pictures: `vod-abr` from 1080p is reckoned at 1192 MiB, and was
 /// measured at 1110 to 1175 MiB.
 ///
 /// `base + source pixels * 4 * 32 + sum over renditions (16 MiB + pixels * 3 * (lookahead + 32))`. A 1080p rendition
-/// at preset medium comes to 464 MB, against 0.4 to 0.5 GB measured.
+/// at preset medium comes to 443 MiB, against 0.4 to 0.5 GiB measured.
 fn encode_memory(video: &VideoFacts, ladder: &[ResolvedRendition]) -> u64 {
     let encoders = ladder.iter().map(|resolved| {
         let pictures = ENCODER_PICTURES + lookahead_pictures(resolved.rendition.preset);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 use reel_common::SourceIdentity;
 use url::Url;
 
@@ -37,12 +37,13 @@ struct Inner {
 
 enum Backend {
     Local(File),
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 struct Remote {
     store: Box<dyn ObjectStore>,
-    path: object_store::path::Path,
+    /// What the server said of the object when it was opened.
+    object: ObjectMeta,
     runtime: tokio::runtime::Runtime,
     cache: Mutex<Cache>,
 }
@@ -146,10 +147,10 @@ impl Source {
         let identity = SourceIdentity {
             size: head.size,
             modified_us: Some(head.last_modified.timestamp_micros()),
-            etag: head.e_tag,
+            etag: head.e_tag.clone(),
         };
-        let cache = Mutex::default();
-        Ok(Self::new(location, identity, Backend::Remote(Remote { store, path, runtime, cache })))
+        let remote = Remote { store, object: head, runtime, cache: Mutex::default() };
+        Ok(Self::new(location, identity, Backend::Remote(Box::new(remote))))
     }
 
     fn new(location: &str, identity: SourceIdentity, backend: Backend) -> Self {
@@ -240,14 +241,18 @@ impl Source {
     }
 
     fn fetch(&self, remote: &Remote, start: u64, end: u64) -> Result<Bytes, SourceError> {
+        let ObjectMeta { location: path, e_tag, last_modified, .. } = &remote.object;
+        // No condition holds on a weak tag (RFC 9110, section 13.1.1), and some servers have none.
+        let tag = e_tag.clone().filter(|tag| !tag.starts_with("W/"));
         let options = GetOptions {
             range: Some(GetRange::Bounded(start..end)),
-            if_match: self.0.identity.etag.clone(),
+            if_unmodified_since: tag.is_none().then_some(*last_modified),
+            if_match: tag,
             ..GetOptions::default()
         };
         let bytes = remote
             .runtime
-            .block_on(async { remote.store.get_opts(&remote.path, options).await?.bytes().await })
+            .block_on(async { remote.store.get_opts(path, options).await?.bytes().await })
             .map_err(|error| remote_error(self.location(), error))?;
         self.0.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         match bytes.len() as u64 == end - start {
@@ -337,8 +342,11 @@ pub fn seek_target(to: SeekFrom, position: u64, size: u64) -> io::Result<u64> {
 mod tests {
     use std::io::Write;
     use std::net::TcpListener;
+    use std::sync::atomic::AtomicBool;
 
     use super::*;
+
+    const TAG: &str = "etag: \"v1\"\r\n";
 
     #[test]
     fn a_file_is_read_by_range_and_counted() {
@@ -376,26 +384,30 @@ mod tests {
         assert!(reader.seek(SeekFrom::Current(-11)).is_err());
     }
 
-    /// A web server with one object, enough of HTTP/1.1 for ranged reads.
-    fn serve(object: Vec<u8>) -> String {
+    /// A web server with one object, enough of HTTP/1.1 for ranged reads. `tag` is a line of its answers' headers; once
+    /// the object is `replaced`, conditions on the old one do not hold.
+    fn serve(object: Vec<u8>, tag: &'static str, replaced: Arc<AtomicBool>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                answer(stream, &object);
+                answer(stream, &object, tag, replaced.load(Ordering::SeqCst));
             }
         });
         format!("http://{address}/mezzanine.mov")
     }
 
-    fn answer(mut stream: std::net::TcpStream, object: &[u8]) {
+    fn answer(mut stream: std::net::TcpStream, object: &[u8], tag: &str, replaced: bool) {
         let mut request = Vec::new();
         let mut byte = [0];
         while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
             request.push(byte[0]);
         }
         let request = String::from_utf8(request).unwrap().to_ascii_lowercase();
-        let date = "last-modified: Sat, 21 Nov 2026 00:00:00 GMT\r\netag: \"v1\"\r\nconnection: close\r\n";
+        if replaced && (request.contains("if-match:") || request.contains("if-unmodified-since: sat")) {
+            return write!(stream, "HTTP/1.1 412 Precondition Failed\r\ncontent-length: 0\r\n\r\n").unwrap();
+        }
+        let date = "last-modified: Sat, 21 Nov 2026 00:00:00 GMT\r\nconnection: close\r\n";
         let total = object.len();
         let range = request.split("range: bytes=").nth(1).and_then(|rest| {
             let (from, to) = rest.split("\r\n").next()?.split_once('-')?;
@@ -408,7 +420,7 @@ mod tests {
             }
             None => "HTTP/1.1 200 OK\r\n".to_owned(),
         };
-        write!(stream, "{head}{date}content-length: {}\r\n\r\n", body.len()).unwrap();
+        write!(stream, "{head}{date}{tag}content-length: {}\r\n\r\n", body.len()).unwrap();
         if request.starts_with("get") {
             stream.write_all(body).unwrap();
         }
@@ -417,12 +429,25 @@ mod tests {
     #[test]
     fn an_object_behind_http_is_read_by_range_and_not_whole() {
         let object: Vec<u8> = (0..8 << 20).map(|n: u32| (n / 7) as u8).collect();
-        let source = Source::open(&serve(object.clone())).unwrap();
+        let source = Source::open(&serve(object.clone(), TAG, Arc::default())).unwrap();
         assert_eq!(source.size(), object.len() as u64);
         let mut bytes = vec![0; 3 << 10];
         let offset = (5 << 20) - 1000;
         source.read_at(offset as u64, &mut bytes).unwrap();
         assert_eq!(bytes, object[offset..offset + bytes.len()]);
         assert!(source.bytes_read() <= 5 * BLOCK_BYTES, "{} bytes", source.bytes_read());
+    }
+
+    #[test]
+    fn an_object_that_is_replaced_while_it_is_read_is_refused() {
+        for tag in [TAG, "etag: W/\"v1\"\r\n", ""] {
+            let replaced = Arc::new(AtomicBool::new(false));
+            let source = Source::open(&serve(vec![7; 4 << 20], tag, Arc::clone(&replaced))).unwrap();
+            let mut byte = [0];
+            source.read_at(0, &mut byte).unwrap();
+            replaced.store(true, Ordering::SeqCst);
+            let refused = source.read_at(3 << 20, &mut byte);
+            assert!(matches!(refused, Err(SourceError::Changed(_))), "{tag:?}: {refused:?}");
+        }
     }
 }

@@ -103,8 +103,8 @@ pub(super) fn prove(stream: &Stream, passages: &Passages, rate: u32) -> Result<v
     Ok(v1::AudioProof { name: stream.name.clone(), samples: passages.title, sample_rate: rate, offsets })
 }
 
-/// Decodes a track of ours, mixed as the passages are. It must be as long as the title and have each passage in its place; gives
-/// by how many samples each is late. `label` is for messages.
+/// Decodes a track of ours, mixed as the passages are. It must be as long as the title and have each passage in its
+/// place; gives by how many samples each is late. `label` is for messages.
 pub(crate) fn check_offsets(
     mut sound: SoundReader,
     label: &str,

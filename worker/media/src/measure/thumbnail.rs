@@ -108,9 +108,9 @@ fn means(picture: &ff::frame::Video, luma: Luma) -> Reduced {
     for (down, row) in thumbnail.chunks_exact_mut(WIDTH).enumerate() {
         let (top, bottom) = (down * height / HEIGHT, (down + 1) * height / HEIGHT);
         columns.fill(0);
-        let mut lines = plane.chunks(stride).take(bottom).skip(top).map(|line| &line[..width * luma.bytes]);
+        let lines = plane.chunks(stride).take(bottom).skip(top).map(|line| &line[..width * luma.bytes]);
         match luma.bytes {
-            1 => add_bytes(&mut columns, &mut few, &mut lines),
+            1 => add_bytes(&mut columns, &mut few, lines),
             _ => lines.for_each(|line| add_words(&mut columns, line)),
         }
         for (across, mean) in row.iter_mut().enumerate() {
@@ -125,7 +125,7 @@ fn means(picture: &ff::frame::Video, luma: Luma) -> Reduced {
 
 /// Adds lines of bytes to the sums of columns, as many at a time as a sum of 16 bits holds: twice as fast as in 32 bits.
 /// `few` is room for those sums.
-fn add_bytes<'a>(columns: &mut [u32], few: &mut [u16], lines: &mut impl Iterator<Item = &'a [u8]>) {
+fn add_bytes<'a>(columns: &mut [u32], few: &mut [u16], lines: impl Iterator<Item = &'a [u8]>) {
     const MOST: usize = (u16::MAX / u8::MAX as u16) as usize;
     let mut lines = lines.peekable();
     while lines.peek().is_some() {
@@ -181,7 +181,7 @@ mod tests {
         for lines in [0, 1, 257, 258, 1000] {
             let (mut columns, line) = (vec![7; 3], [255, 1, 0]);
             let lines_of = (0..lines).map(|_| &line[..]);
-            add_bytes(&mut columns, &mut [9; 3], &mut lines_of.into_iter());
+            add_bytes(&mut columns, &mut [9; 3], lines_of);
             assert_eq!(columns, [7 + lines * 255, 7 + lines, 7]);
         }
     }
