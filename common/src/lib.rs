@@ -5,13 +5,17 @@ mod digest;
 mod failure;
 mod grid;
 mod ids;
+mod job;
 mod source;
 mod time;
+mod worker;
 
 pub use artifact::Artifact;
 pub use digest::{Digest, DigestError, DigestWriter, RecipeHasher, RecipeKey};
 pub use failure::{Failure, FailureClass};
 pub use grid::{GridError, PartSpec, SegmentGrid};
 pub use ids::{AttemptNumber, Epoch, IdError, JobId, PartIndex, Stage, TaskId, WorkerId};
+pub use job::{JobReason, JobState, JobView, RunningView, StageView, Trouble};
 pub use source::{AudioFacts, Colour, IndexSummary, SourceIdentity, Timing, VideoFacts};
 pub use time::{Rational, Rounding, rescale};
+pub use worker::{WorkerState, WorkerView};

@@ -10,6 +10,8 @@ pub struct SchedulerConfig {
     pub dir: PathBuf,
     /// Its number in the cluster, from 1.
     pub node_id: u64,
+    /// How it begins where its folder is new.
+    pub beginning: Beginning,
     /// URL of the store that workers publish to; part of every task.
     pub store_url: String,
     /// Workers that were registered before this start are dead: their leases are released at once and nothing is
@@ -25,11 +27,29 @@ impl SchedulerConfig {
         SchedulerConfig {
             dir: dir.into(),
             node_id,
+            beginning: Beginning::Alone { address: String::new() },
             store_url: store_url.into(),
             abandon_fleet: false,
             leases: LeaseTimes::default(),
         }
     }
+}
+
+/// How a scheduler whose folder is new begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// As a new cluster of this node alone.
+    Alone {
+        /// Where other nodes will reach it, `http://host:port`; empty where there will be none.
+        address: String,
+    },
+    /// Outside: a cluster is to take it in.
+    Outside {
+        /// The number of that cluster.
+        cluster: u64,
+    },
+    /// Not at all: it has begun before, or does not start.
+    Before,
 }
 
 /// The times of a lease.

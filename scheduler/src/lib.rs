@@ -17,11 +17,10 @@
 mod codec;
 mod config;
 mod driver;
+mod grpc;
 mod raft;
 mod scheduler;
-mod view;
 
-pub use config::{LeaseTimes, SchedulerConfig};
-pub use reel_scheduler_core::state::JobState;
+pub use config::{Beginning, LeaseTimes, SchedulerConfig};
+pub use grpc::ServeError;
 pub use scheduler::{JobSpec, Refused, Scheduler, StartError, Submitted, WorkerChannels};
-pub use view::{JobReason, JobView, RunningView, StageView, Trouble};

@@ -1,16 +1,16 @@
 //! The public face of a scheduler: start, submit, watch, connect workers, stop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use reel_common::{JobId, SourceIdentity};
+use reel_common::{JobId, JobState, JobView, SourceIdentity, WorkerView};
 use reel_proto::v1;
-use reel_scheduler_core::state::JobState;
+use reel_scheduler_core::Action;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 
 use crate::config::SchedulerConfig;
 use crate::driver::{self, Request};
-use crate::view::JobView;
+use crate::raft::{Admin, Server};
 
 /// Messages of one worker that may wait for the scheduler, and the other way: a worker says a few things a second.
 const LINK_MESSAGES: usize = 256;
@@ -81,16 +81,25 @@ pub enum Refused {
         /// Its state.
         state: JobState,
     },
-    /// The scheduler cannot answer: it has stopped or does not lead.
+    /// Another scheduler leads, or none.
+    #[error("this scheduler is not the leader")]
+    NotLeader {
+        /// The leader's address, where it is known.
+        leader: Option<String>,
+    },
+    /// The scheduler cannot answer: it has stopped.
     #[error("{0}")]
     Unavailable(String),
 }
 
-/// A running scheduler. Dropping it stops it too, but does not wait until its folder is closed.
+/// A running scheduler; clones are the same one. Dropping all of them stops it too, but does not wait until its folder
+/// is closed.
+#[derive(Clone)]
 pub struct Scheduler {
     requests: mpsc::Sender<Request>,
     failure: watch::Receiver<Option<String>>,
-    driver: JoinHandle<()>,
+    pub(crate) admin: Admin,
+    peers: Arc<Server>,
 }
 
 impl Scheduler {
@@ -99,17 +108,28 @@ impl Scheduler {
     /// # Errors
     /// The folder is damaged, in use, of another node, or cannot be written.
     pub async fn start(config: SchedulerConfig) -> Result<Scheduler, StartError> {
-        let (requests, queue) = mpsc::channel(LINK_MESSAGES);
-        let driver::Started { mut leading, failure, task } = driver::start(config, queue).await?;
-        let wait = tokio::time::timeout(LEAD_TIMEOUT, leading.wait_for(|leading| *leading));
-        match wait.await {
-            Ok(Ok(_)) => Ok(Scheduler { requests, failure, driver: task }),
+        let (scheduler, mut leading) = Self::begin(config).await?;
+        match tokio::time::timeout(LEAD_TIMEOUT, leading.wait_for(|leading| *leading)).await {
+            Ok(Ok(_)) => Ok(scheduler),
             _ => {
-                drop(requests);
-                let reason = failure.borrow().clone();
+                let reason = scheduler.failure.borrow().clone();
                 Err(reason.map_or(StartError::NoLeader, StartError::Log))
             }
         }
+    }
+
+    /// The same without waiting: a node of a cluster may follow for ever.
+    ///
+    /// # Errors
+    /// As [`Scheduler::start`].
+    pub async fn open(config: SchedulerConfig) -> Result<Scheduler, StartError> {
+        Ok(Self::begin(config).await?.0)
+    }
+
+    async fn begin(config: SchedulerConfig) -> Result<(Scheduler, watch::Receiver<bool>), StartError> {
+        let (requests, queue) = mpsc::channel(LINK_MESSAGES);
+        let driver::Started { leading, failure, admin, peers } = driver::start(config, queue).await?;
+        Ok((Scheduler { requests, failure, admin, peers: Arc::new(peers) }, leading))
     }
 
     /// Accepts a job: when this returns, the job is on disk and will not be lost.
@@ -120,15 +140,15 @@ impl Scheduler {
         self.ask(|reply| Request::Submit { spec: Box::new(spec), reply }).await?
     }
 
-    /// The channels of a new worker, which registers by its first message. Dropping the sender says that the worker is
-    /// gone for good: it is lost, and its work goes to others.
+    /// The channels of a worker, which registers by its first message. Dropping the sender breaks the link; a worker that
+    /// is gone for good says so before.
     ///
     /// # Errors
-    /// The scheduler has stopped.
+    /// The scheduler has stopped, or does not lead.
     pub async fn connect_worker(&self) -> Result<WorkerChannels, Refused> {
         let (to_scheduler, from_worker) = mpsc::channel(LINK_MESSAGES);
         let (to_worker, from_scheduler) = mpsc::channel(LINK_MESSAGES);
-        self.ask(|reply| Request::Connect { from_worker, to_worker, reply }).await?;
+        self.ask(|reply| Request::Connect { from_worker, to_worker, reply }).await??;
         Ok((to_scheduler, from_scheduler))
     }
 
@@ -140,12 +160,55 @@ impl Scheduler {
         self.ask(|reply| Request::Watch { job, reply }).await?
     }
 
+    /// Jobs from the newest on: at most `limit`, with numbers below `before` where that is given.
+    ///
+    /// # Errors
+    /// The scheduler has stopped, or does not lead.
+    pub async fn jobs(
+        &self,
+        before: Option<JobId>,
+        limit: usize,
+        open_only: bool,
+    ) -> Result<Vec<JobView>, Refused> {
+        self.ask(|reply| Request::Jobs { before, limit, open_only, reply }).await?
+    }
+
+    /// The fleet, by name.
+    ///
+    /// # Errors
+    /// The scheduler has stopped, or does not lead.
+    pub async fn workers(&self) -> Result<Vec<WorkerView>, Refused> {
+        self.ask(|reply| Request::Workers { reply }).await?
+    }
+
+    /// Grants nothing more to a job until it is resumed; attempts that run may end.
+    ///
+    /// # Errors
+    /// As [`Scheduler::cancel`].
+    pub async fn pause(&self, job: JobId) -> Result<(), Refused> {
+        self.ask(|reply| Request::Control { action: Action::PauseJob { job }, job, reply }).await?
+    }
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// As [`Scheduler::cancel`].
+    pub async fn resume(&self, job: JobId) -> Result<(), Refused> {
+        self.ask(|reply| Request::Control { action: Action::ResumeJob { job }, job, reply }).await?
+    }
+
     /// Ends a job; its attempts are revoked.
     ///
     /// # Errors
     /// There is no such job, it has ended, or the scheduler has stopped.
     pub async fn cancel(&self, job: JobId) -> Result<(), Refused> {
-        self.ask(|reply| Request::Cancel { job, reply }).await?
+        self.ask(|reply| Request::Control { action: Action::CancelJob { job }, job, reply }).await?
+    }
+
+    /// Whether it belongs to its cluster, and not only wants to.
+    pub fn is_member(&self) -> bool {
+        let status = self.admin.status();
+        status.members.iter().any(|member| member.id == status.node)
     }
 
     /// Waits until the scheduler cannot go on, and says why; for ever while it can.
@@ -157,12 +220,17 @@ impl Scheduler {
         }
     }
 
-    /// Stops: what was accepted or committed is on disk, and the folder may be opened again.
-    pub async fn shutdown(self) {
-        drop(self.requests);
-        if let Err(error) = self.driver.await {
-            tracing::error!(%error, "the scheduler did not stop in order");
-        }
+    /// Stops: what was accepted or committed is on disk, and the folder may be opened again. Other clones are refused
+    /// from now on.
+    pub async fn shutdown(mut self) {
+        // It may have stopped by itself.
+        let _ = self.requests.send(Request::Stop).await;
+        while self.failure.changed().await.is_ok() {}
+    }
+
+    /// What answers the other nodes of the cluster.
+    pub(crate) fn peers(&self) -> Arc<Server> {
+        Arc::clone(&self.peers)
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Refused> {

@@ -335,6 +335,15 @@ pub fn two_cuts(seconds: u32) -> (Fixture, Fixture) {
     (cut("first-cut", "null".to_owned()), cut("second-cut", middle))
 }
 
+/// A minute of Big Buck Bunny, 1920x1080, 24 fps: the bundled clip again and again, without sound.
+pub fn a_minute_of_1080p() -> Fixture {
+    let clip = bundled("big-buck-bunny-1080p.mp4").to_string_lossy().into_owned();
+    let looped =
+        strings(&["-stream_loop", "-1", "-i", &clip, "-map", "0:v", "-c", "copy", "-t", "60", "{out}"]);
+    let path = Recipe { name: "a-minute", extension: "mp4", commands: vec![looped] }.make();
+    Fixture { path, numbered: false }
+}
+
 /// A ProRes file of `minutes` made by repeating two encoded seconds into `path`: as large as a real one, cheap to make.
 pub fn long_prores(minutes: u32, path: &Path) {
     let content = Content::new(SIZE, "24", 48, Some("stereo"));

@@ -53,7 +53,7 @@ impl Drop for Http {
 }
 
 /// An address that nobody listened on a moment ago.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     listener.local_addr().expect("it is bound")
 }

@@ -94,11 +94,11 @@ impl AgentHandle {
         let _ = self.drain.try_send(grace);
     }
 
-    /// Waits until the agent has ended.
+    /// Waits until the agent has ended, which it tells once.
     ///
     /// # Panics
-    /// When the agent itself panicked.
-    pub async fn join(mut self) -> AgentEnd {
+    /// When the agent itself panicked, or has ended before.
+    pub async fn join(&mut self) -> AgentEnd {
         match (&mut self.task).await {
             Ok(end) => end,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -182,7 +182,11 @@ impl Shell {
                 break AgentEnd::Drained;
             }
         };
+        let unsent = std::mem::take(&mut self.outgoing);
         self.end().await;
+        if matches!(end, AgentEnd::Drained) {
+            say_goodbye(&link, unsent).await;
+        }
         end
     }
 
@@ -312,6 +316,23 @@ impl Shell {
         if let Err(error) = removed.await {
             tracing::error!(%error, "scratch folders stay behind");
         }
+    }
+}
+
+/// Sends what still waits, and that the agent is gone.
+async fn say_goodbye(link: &WorkerLink, unsent: VecDeque<v1::WorkerMessage>) {
+    let leave = v1::WorkerMessage { message: Some(v1::worker_message::Message::Leave(v1::Leave {})) };
+    let all = async {
+        for message in unsent.into_iter().chain([leave]) {
+            if link.sender.send(message).await.is_err() {
+                return;
+            }
+        }
+    };
+    if timeout(END_GRACE, all).await.is_err() {
+        tracing::warn!(
+            "the scheduler was not told that this worker is gone; it finds out when the lease ends"
+        );
     }
 }
 

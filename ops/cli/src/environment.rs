@@ -9,12 +9,16 @@ use crate::exit::Stop;
 
 /// Where state, parts and scratch files are kept.
 pub(crate) const HOME: &str = "REEL_HOME";
+/// The schedulers of the farm.
+pub(crate) const SERVER: &str = "REEL_SERVER";
 /// The runner program.
 pub(crate) const RUNNER: &str = "REEL_RUNNER";
 /// Log levels.
 pub(crate) const LOG: &str = "REEL_LOG";
 /// Levels where nothing else is asked for. Raft warns of every change of leader, and here each start is one.
 const DEFAULT_LEVELS: &str = "warn,openraft=error";
+/// Levels of a scheduler or worker that runs by itself.
+const SERVICE_LEVELS: &str = "info,openraft=error";
 /// Base of the default home.
 pub(crate) const STATE_HOME: &str = "XDG_STATE_HOME";
 /// The user's home, below which the default home lies.
@@ -27,8 +31,12 @@ pub(crate) const ALL: &[(&str, &str)] = &[
     (HOME, "where state, finished parts and scratch files are kept (= --home)"),
     (STATE_HOME, "base of the default home: $XDG_STATE_HOME/reel, else ~/.local/state/reel"),
     (USER_HOME, "the ~ in the default home"),
+    (SERVER, "the farm's schedulers, separated by commas (= --server)"),
     (RUNNER, "the reel-runner program; by default the one beside reel"),
-    (LOG, "log to stderr at these levels, such as info or reel_worker=debug; default warn"),
+    (
+        LOG,
+        "log to stderr at these levels, such as info or reel_worker=debug; default warn, for scheduler and worker info",
+    ),
     (NO_COLOR, "if set and not empty: no colour, also on a terminal"),
     ("AWS_*", "credentials and endpoint of s3 URLs, as the AWS tools name them"),
 ];
@@ -43,9 +51,10 @@ pub(crate) fn colour_on_stderr() -> bool {
     io::stderr().is_terminal() && value(NO_COLOR).is_none()
 }
 
-/// Sends the log to stderr at the levels that the environment asks for.
-pub(crate) fn start_log() -> Result<(), Stop> {
-    let levels = value(LOG).unwrap_or_else(|| DEFAULT_LEVELS.into());
+/// Sends the log to stderr at the levels that the environment asks for; a service says more by itself.
+pub(crate) fn start_log(service: bool) -> Result<(), Stop> {
+    let usual = if service { SERVICE_LEVELS } else { DEFAULT_LEVELS };
+    let levels = value(LOG).unwrap_or_else(|| usual.into());
     let bad =
         |reason: &str| Stop::usage(format!("{LOG} is no list of log levels: {reason}; try `{LOG}=info`"));
     let filter = EnvFilter::try_new(levels.to_str().ok_or_else(|| bad("it is not UTF-8"))?);

@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
+use reel_client::ClientError;
 use reel_common::{Failure, FailureClass};
 use reel_profiles::ProfileError;
 use reel_store::SourceError;
 
 use crate::output;
 
-/// Exit codes, a contract with scripts. 6, unreachable, belongs to commands that speak to a cluster.
+/// Exit codes, a contract with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -22,6 +23,8 @@ pub(crate) enum Exit {
     NotFound = 4,
     /// The state forbids it: another process works here, or OUTPUT holds what is not ours.
     Refused = 5,
+    /// No scheduler of the farm answers.
+    Unreachable = 6,
 }
 
 /// Why a command stops before it is done: what is wrong, where, and what to do.
@@ -86,6 +89,19 @@ impl From<SourceError> for Stop {
             SourceError::Denied(_) | SourceError::Changed(_) | SourceError::Read { .. } => {
                 Stop::failed(message)
             }
+        }
+    }
+}
+
+impl From<ClientError> for Stop {
+    fn from(error: ClientError) -> Self {
+        let message = error.to_string();
+        match error {
+            ClientError::Unreachable(_) => Self::new(Exit::Unreachable, message),
+            ClientError::NotFound(_) => Stop::not_found(message),
+            ClientError::Wrong(_) => Stop::usage(message),
+            ClientError::Refused(_) => Stop::refused(message),
+            ClientError::Malformed(_) => Stop::failed(message),
         }
     }
 }

@@ -9,23 +9,37 @@ mod home;
 mod input;
 mod once;
 mod output;
+mod progress;
+mod reporter;
+mod server;
 mod signals;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command};
-use crate::commands::{help, plan, probe, profile, transcode, verify};
+use crate::args::{Cli, Command, WorkerArgs, WorkerCommand};
+use crate::commands::{
+    cluster, help, job, plan, probe, profile, scheduler, submit, transcode, verify, worker,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = environment::start_log().and_then(|()| match cli.command {
+    let service = matches!(
+        &cli.command,
+        Command::Scheduler(_) | Command::Worker(WorkerArgs { command: WorkerCommand::Start(_) })
+    );
+    let outcome = environment::start_log(service).and_then(|()| match cli.command {
         Command::Transcode(args) => transcode::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Submit(args) => submit::run(args),
+        Command::Job(args) => job::run(args),
+        Command::Worker(args) => worker::run(args),
+        Command::Scheduler(args) => scheduler::run(args),
+        Command::Cluster(args) => cluster::run(args),
         Command::Help(args) => help::run(args),
     });
     exit::code_of(outcome)

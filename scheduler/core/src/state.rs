@@ -14,7 +14,8 @@ use reel_common::{AttemptNumber, Digest, Epoch, JobId, PartIndex, Stage, TaskId,
 
 pub use encode::{CommittedPart, EncodeState, PartRange};
 pub use history::{AttemptRecord, Outcome};
-pub use job::{Job, JobFailure, JobState, StageBackoff};
+pub use job::{Job, JobFailure, StageBackoff};
+pub use reel_common::JobState;
 pub use task::{Fault, TaskRecord};
 
 /// Everything that the schedulers agree on.

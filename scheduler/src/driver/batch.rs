@@ -22,8 +22,8 @@ const MAX_WAITING: usize = 4096;
 pub(super) enum Asker {
     /// A client that submitted.
     Submit(oneshot::Sender<Result<Submitted, Refused>>),
-    /// A client that cancels.
-    Cancel(JobId, oneshot::Sender<Result<(), Refused>>),
+    /// An operator.
+    Control(JobId, oneshot::Sender<Result<(), Refused>>),
     /// A worker that registers.
     Register(LinkId),
     /// A worker with a request about an attempt; `ends` where acceptance ends the attempt.

@@ -19,8 +19,8 @@ pub(super) struct LinkId(u64);
 pub(super) enum LinkEvent {
     /// A message of the worker.
     Said(LinkId, Box<v1::WorkerMessage>),
-    /// The worker has dropped its end.
-    Gone(LinkId),
+    /// The other end was dropped.
+    Broken(LinkId),
 }
 
 /// One worker's connection.
@@ -95,7 +95,7 @@ impl Fleet {
                 }
             }
             // Nobody takes this when the driver is gone, and then it does not matter.
-            let _ = events.send(LinkEvent::Gone(id)).await;
+            let _ = events.send(LinkEvent::Broken(id)).await;
         });
     }
 
@@ -111,15 +111,15 @@ impl Fleet {
         self.links.get(&id)?.worker
     }
 
-    /// Notes that `worker` speaks over this link; what it holds already, it knows.
-    pub(super) fn registered(&mut self, id: LinkId, worker: WorkerId, state: &FarmState) {
+    /// Notes that `worker` speaks over this link. It may not know what an earlier link or leader was to tell it, so it is
+    /// told all of its leases; what it knows already changes nothing.
+    pub(super) fn registered(&mut self, id: LinkId, worker: WorkerId) {
         if let Some(older) = self.by_worker.insert(worker, id).filter(|older| *older != id) {
             self.links.remove(&older);
         }
         let Some(link) = self.links.get_mut(&id) else { return };
         link.worker = Some(worker);
-        let held = state.leases_of_worker(worker);
-        link.told = held.map(|(task, lease)| (task, Told::new(state, task, lease.epoch))).collect();
+        link.told.clear();
     }
 
     /// Sends to a link. A worker that does not read its messages is cut off; its lease runs out.
@@ -163,6 +163,11 @@ impl Fleet {
         }
     }
 
+    /// Whether a worker is connected.
+    pub(super) fn is_connected(&self, worker: WorkerId) -> bool {
+        self.by_worker.contains_key(&worker)
+    }
+
     /// How far a live attempt is.
     pub(super) fn progress(&self, task: TaskId, epoch: Epoch) -> Option<Progress> {
         self.progress.get(&task).copied().filter(|progress| progress.epoch == epoch)
@@ -193,6 +198,11 @@ impl Told {
     }
 }
 
+fn cut(task: TaskId, epoch: Epoch, end: u32) -> Message {
+    let task = Some(task.into());
+    Message::CutChunk(v1::CutChunk { task, epoch: epoch.0, first_part_given_away: end })
+}
+
 /// Says what has changed for one worker, and returns what it knows now.
 fn tell(
     state: &FarmState,
@@ -210,11 +220,7 @@ fn tell(
         }
         let now = Told::new(state, task, before.epoch);
         if let Some(end) = now.end.filter(|end| before.end.is_some_and(|before| *end < before)) {
-            say(Message::CutChunk(v1::CutChunk {
-                task: Some(task.into()),
-                epoch,
-                first_part_given_away: end,
-            }));
+            say(cut(task, before.epoch, end));
         }
         known.insert(task, now);
     }
@@ -226,7 +232,14 @@ fn tell(
             Some(grant) => say(Message::Grant(grant)),
             None => tracing::error!(%task, epoch = lease.epoch.0, "the lease has no task to hand out"),
         }
-        known.insert(task, Told::new(state, task, lease.epoch));
+        let now = Told::new(state, task, lease.epoch);
+        // An agent that has it already has it as it was granted.
+        if let (Some(end), Some(granted)) = (now.end, lease.granted)
+            && end < granted.end
+        {
+            say(cut(task, lease.epoch, end));
+        }
+        known.insert(task, now);
     }
     known
 }

@@ -29,6 +29,7 @@ impl Driver {
                 self.fleet.beat(link, beat, &self.state, now_ms);
                 self.touch_views();
             }
+            Message::Leave(v1::Leave {}) => self.on_left(link),
             request => match parse(request) {
                 Ok(Request { request, task, ends, action }) => {
                     self.propose(action, Asker::Worker { link, request, task, ends });
@@ -41,11 +42,18 @@ impl Driver {
     /// An agent that sends what it cannot mean is of another version: it is cut off before it does harm.
     fn on_malformed(&mut self, link: LinkId, error: Malformed) {
         tracing::error!(%error, "a worker sent a message that cannot be read, its link is closed");
-        self.on_gone(link);
+        self.on_broken(link);
     }
 
-    /// Whoever holds the other end says by dropping it that the agent is gone for good.
-    pub(super) fn on_gone(&mut self, link: LinkId) {
+    /// A link is broken: the agent, if there still is one, makes another, or its leases run out.
+    pub(super) fn on_broken(&mut self, link: LinkId) {
+        if let Some(worker) = self.fleet.disconnect(link) {
+            tracing::info!(%worker, "the link of a worker is broken");
+        }
+    }
+
+    /// An agent is gone for good.
+    fn on_left(&mut self, link: LinkId) {
         let Some(worker) = self.fleet.disconnect(link) else { return };
         let Some(known) = self.state.workers.get(&worker) else { return };
         if known.draining {
@@ -65,7 +73,7 @@ impl Driver {
                 }
             }
             Asker::Submit(sender) => drop(sender.send(submitted(reply))),
-            Asker::Cancel(job, sender) => drop(sender.send(match reply {
+            Asker::Control(job, sender) => drop(sender.send(match reply {
                 Reply::Refused(refusal) => Err(Refused::from_core(refusal, job)),
                 _ => Ok(()),
             })),
@@ -83,7 +91,7 @@ impl Driver {
     fn answer_register(&mut self, link: LinkId, reply: Reply) {
         match reply {
             Reply::Accepted(Accepted::Worker(worker)) | Reply::Duplicate(Accepted::Worker(worker)) => {
-                self.fleet.registered(link, worker, &self.state);
+                self.fleet.registered(link, worker);
                 let registered = v1::Registered {
                     worker: worker.0,
                     heartbeat_ms: millis(self.config.leases.heartbeat),
@@ -109,7 +117,8 @@ impl Driver {
                 self.propose(action, Asker::Worker { link, request, task, ends: true });
             }
             (asker, ProposeError::TooLarge(_)) => refuse(asker, Refused::Request(error.to_string())),
-            (asker, _) => refuse(asker, Refused::Unavailable(error.to_string())),
+            (asker, ProposeError::NotLeader) => refuse(asker, self.elsewhere()),
+            (asker, ProposeError::Stopped(_)) => refuse(asker, Refused::Unavailable(error.to_string())),
         }
     }
 
@@ -123,7 +132,7 @@ impl Driver {
 pub(super) fn refuse(asker: Asker, refused: Refused) {
     match asker {
         Asker::Submit(sender) => drop(sender.send(Err(refused))),
-        Asker::Cancel(_, sender) => drop(sender.send(Err(refused))),
+        Asker::Control(_, sender) => drop(sender.send(Err(refused))),
         Asker::Leader | Asker::Register(_) | Asker::Worker { .. } => {}
     }
 }
@@ -190,7 +199,9 @@ fn parse(message: Message) -> Result<Request, Malformed> {
             let action = Action::HandBack { task, epoch };
             Ok(Request { request: back.request, task, ends: true, action })
         }
-        Message::Register(_) | Message::Heartbeat(_) => Err(Malformed("request of a worker")),
+        Message::Register(_) | Message::Heartbeat(_) | Message::Leave(_) => {
+            Err(Malformed("request of a worker"))
+        }
     }
 }
 

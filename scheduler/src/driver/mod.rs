@@ -16,13 +16,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use reel_common::{JobId, JobView, WorkerView};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_scheduler_core::lease::LeaseTerms;
 use reel_scheduler_core::view::{jobs_to_plan, next_backoff_deadline, prune_is_due};
 use reel_scheduler_core::{Action, Command, FarmState, LossCause, Reply, placement, plan};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use self::batch::{Asker, Batch};
@@ -32,9 +32,8 @@ use self::messages::refuse;
 use self::views::Watchers;
 use crate::codec;
 use crate::config::SchedulerConfig;
-use crate::raft::{Applied, MAX_RECORD_BYTES, OwnerCall, ProposeError, Raft, Role};
+use crate::raft::{Admin, Applied, MAX_RECORD_BYTES, OwnerCall, ProposeError, Raft, Role, Server};
 use crate::scheduler::{JobSpec, Refused, StartError, Submitted};
-use crate::view::JobView;
 
 /// Calls of the log that may wait for the owner; each is one entry.
 const OWNER_CALLS: usize = 64;
@@ -51,29 +50,44 @@ pub(crate) enum Request {
         spec: Box<JobSpec>,
         reply: oneshot::Sender<Result<Submitted, Refused>>,
     },
-    Cancel {
-        job: reel_common::JobId,
+    /// An action about `job`, of an operator.
+    Control {
+        action: Action,
+        job: JobId,
         reply: oneshot::Sender<Result<(), Refused>>,
     },
+    Jobs {
+        before: Option<JobId>,
+        limit: usize,
+        open_only: bool,
+        reply: oneshot::Sender<Result<Vec<JobView>, Refused>>,
+    },
+    Workers {
+        reply: oneshot::Sender<Result<Vec<WorkerView>, Refused>>,
+    },
     Watch {
-        job: reel_common::JobId,
+        job: JobId,
         reply: oneshot::Sender<Result<watch::Receiver<JobView>, Refused>>,
     },
     Connect {
         from_worker: mpsc::Receiver<v1::WorkerMessage>,
         to_worker: mpsc::Sender<v1::SchedulerMessage>,
-        reply: oneshot::Sender<()>,
+        reply: oneshot::Sender<Result<(), Refused>>,
     },
+    Stop,
 }
 
 /// A driver that runs.
 pub(crate) struct Started {
     /// Whether this node leads.
     pub(crate) leading: watch::Receiver<bool>,
-    /// Why it cannot go on.
+    /// Why it cannot go on. Closed when it has stopped, which it does when it is asked to, when nobody can ask any more,
+    /// or after a failure.
     pub(crate) failure: watch::Receiver<Option<String>>,
-    /// Ends when the requests' sender is dropped, or after a failure.
-    pub(crate) task: JoinHandle<()>,
+    /// What operators ask of the cluster.
+    pub(crate) admin: Admin,
+    /// What answers other nodes.
+    pub(crate) peers: Server,
 }
 
 enum Event {
@@ -121,8 +135,8 @@ pub(crate) async fn start(
 ) -> Result<Started, StartError> {
     let (owner, mut calls) = mpsc::channel(OWNER_CALLS);
     let mut state = FarmState::default();
-    let (dir, node) = (config.dir.clone(), config.node_id);
-    let mut opening = Box::pin(async move { Raft::start(&dir, node, owner).await });
+    let (dir, node, beginning) = (config.dir.clone(), config.node_id, config.beginning.clone());
+    let mut opening = Box::pin(async move { Raft::start(&dir, node, beginning, owner).await });
     let raft = loop {
         tokio::select! {
             opened = &mut opening => break opened.map_err(|error| StartError::Log(error.to_string()))?,
@@ -132,6 +146,7 @@ pub(crate) async fn start(
     let (leading, leads) = watch::channel(false);
     let (failure, failed) = watch::channel(None);
     let (link_sender, link_events) = mpsc::channel(LINK_EVENTS);
+    let (admin, peers) = (raft.admin(), raft.server());
     let now = Instant::now();
     let mut role = raft.role();
     role.mark_changed();
@@ -157,8 +172,8 @@ pub(crate) async fn start(
         state,
         raft,
     };
-    let task = tokio::spawn(driver.run());
-    Ok(Started { leading: leads, failure: failed, task })
+    tokio::spawn(driver.run());
+    Ok(Started { leading: leads, failure: failed, admin, peers })
 }
 
 fn terms(config: &SchedulerConfig) -> LeaseTerms {
@@ -203,7 +218,10 @@ impl Driver {
             result = settled(&mut self.in_flight) => Event::Proposed(result),
             Ok(()) = self.role.changed() => Event::Role,
             Some(event) = self.link_events.recv(), if open => Event::Link(event),
-            request = self.requests.recv(), if open => request.map_or(Event::Stop, Event::Request),
+            request = self.requests.recv(), if open => match request {
+                None | Some(Request::Stop) => Event::Stop,
+                Some(request) => Event::Request(request),
+            },
             () = sleep_until(self.next_tick) => Event::Tick,
             () = due(self.views_due) => Event::Views,
         }
@@ -215,7 +233,7 @@ impl Driver {
             Event::Proposed(result) => self.on_proposed(result),
             Event::Role => self.on_role(),
             Event::Link(LinkEvent::Said(link, message)) => self.on_message(link, *message),
-            Event::Link(LinkEvent::Gone(link)) => self.on_gone(link),
+            Event::Link(LinkEvent::Broken(link)) => self.on_broken(link),
             Event::Request(request) => self.on_request(request),
             Event::Tick => self.on_tick(),
             Event::Views => self.on_views(),
@@ -262,7 +280,7 @@ impl Driver {
         self.next_tick = self.next_tick.min(Instant::now() + wait);
     }
 
-    fn plan(&self, id: reel_common::JobId) -> Option<Action> {
+    fn plan(&self, id: JobId) -> Option<Action> {
         let job = self.state.jobs.get(&id)?;
         let (index, text) = (job.index.as_ref()?, self.state.profiles.get(&job.profile)?);
         let planned =
@@ -309,7 +327,7 @@ impl Driver {
         let leads = matches!(role, Role::Leader { .. });
         match role {
             Role::Leader { term } => self.begin_term(term),
-            Role::Follower => tracing::info!("this scheduler does not lead"),
+            Role::Follower { .. } => self.end_term(),
             Role::Failed(reason) => {
                 self.failure.send_replace(Some(reason));
             }
@@ -328,6 +346,23 @@ impl Driver {
             }
         }
         self.unsettled = true;
+    }
+
+    /// Lets go of workers and watchers, who find the next leader.
+    fn end_term(&mut self) {
+        if *self.leading.borrow() {
+            tracing::info!("this scheduler does not lead any more");
+            self.fleet = Fleet::new(terms(&self.config));
+            self.watchers = Watchers::default();
+        }
+    }
+
+    /// What is answered to those who need the leader.
+    fn elsewhere(&self) -> Refused {
+        match &*self.role.borrow() {
+            Role::Follower { leader } => Refused::NotLeader { leader: leader.clone() },
+            Role::Leader { .. } | Role::Failed(_) => Refused::NotLeader { leader: None },
+        }
     }
 
     fn on_tick(&mut self) {

@@ -7,28 +7,46 @@ use reel_scheduler_core::{Action, JobSpec as CoreSpec, Refusal};
 use tokio::sync::oneshot;
 
 use super::batch::Asker;
+use super::views::{jobs, workers};
 use super::{Driver, Request};
 use crate::scheduler::{JobSpec, Refused, Submitted};
 
 impl Driver {
     pub(super) fn on_request(&mut self, request: Request) {
-        let leads = *self.leading.borrow();
-        let elsewhere = || Refused::Unavailable("this scheduler is not the leader".to_owned());
+        if !*self.leading.borrow() {
+            return self.send_elsewhere(request);
+        }
         match request {
-            Request::Submit { reply, .. } if !leads => drop(reply.send(Err(elsewhere()))),
-            Request::Cancel { reply, .. } if !leads => drop(reply.send(Err(elsewhere()))),
             Request::Submit { spec, reply } => self.on_submit(*spec, reply),
-            Request::Cancel { job, reply } => {
-                self.propose(Action::CancelJob { job }, Asker::Cancel(job, reply))
+            Request::Control { action, job, reply } => self.propose(action, Asker::Control(job, reply)),
+            Request::Jobs { before, limit, open_only, reply } => {
+                drop(reply.send(Ok(jobs(&self.state, &self.fleet, before, limit, open_only))));
             }
+            Request::Workers { reply } => drop(reply.send(Ok(workers(&self.state, &self.fleet)))),
             Request::Watch { job, reply } => {
                 let receiver = self.watchers.watch(job, &self.state, &self.fleet);
                 drop(reply.send(receiver.ok_or(Refused::UnknownJob(job))));
             }
             Request::Connect { from_worker, to_worker, reply } => {
                 self.fleet.connect(from_worker, to_worker, self.link_sender.clone());
-                let _ = reply.send(());
+                let _ = reply.send(Ok(()));
             }
+            Request::Stop => {}
+        }
+    }
+
+    fn send_elsewhere(&self, request: Request) {
+        let elsewhere = self.elsewhere();
+        // Whoever has asked may be gone by now.
+        match request {
+            Request::Submit { reply, .. } => drop(reply.send(Err(elsewhere))),
+            Request::Control { reply, .. } | Request::Connect { reply, .. } => {
+                drop(reply.send(Err(elsewhere)))
+            }
+            Request::Jobs { reply, .. } => drop(reply.send(Err(elsewhere))),
+            Request::Workers { reply } => drop(reply.send(Err(elsewhere))),
+            Request::Watch { reply, .. } => drop(reply.send(Err(elsewhere))),
+            Request::Stop => {}
         }
     }
 

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use reel_common::{FailureClass, JobId, PartIndex, SegmentGrid, Stage, TaskId};
+use reel_common::{
+    FailureClass, JobId, JobReason, JobView, PartIndex, RunningView, SegmentGrid, Stage, StageView, TaskId,
+    Trouble, WorkerId, WorkerState, WorkerView,
+};
 use reel_scheduler_core::FarmState;
-use reel_scheduler_core::state::{Job, Lease, Outcome, PartRange};
+use reel_scheduler_core::state::{Job, Lease, Outcome, PartRange, Worker};
 use reel_scheduler_core::view::{self as core, job_view};
 use tokio::sync::watch;
 
 use super::fleet::Fleet;
-use crate::view::{JobReason, JobView, RunningView, StageView, Trouble};
 
 /// The watched jobs.
 #[derive(Default)]
@@ -60,6 +62,46 @@ impl Watchers {
     }
 }
 
+/// Jobs from the newest on.
+pub(super) fn jobs(
+    state: &FarmState,
+    fleet: &Fleet,
+    before: Option<JobId>,
+    limit: usize,
+    open_only: bool,
+) -> Vec<JobView> {
+    let range = ..before.unwrap_or(JobId(u64::MAX));
+    let wanted = state.jobs.range(range).rev().filter(|(_, job)| !open_only || job.state.is_open());
+    wanted.take(limit).filter_map(|(id, _)| view(state, fleet, *id)).collect()
+}
+
+/// The fleet, by name.
+pub(super) fn workers(state: &FarmState, fleet: &Fleet) -> Vec<WorkerView> {
+    let view = |(id, worker): (&WorkerId, &Worker)| {
+        let leases = state.leases_of_worker(*id).filter_map(|(task, lease)| {
+            let job = state.jobs.get(&task.job)?;
+            Some(running(job, fleet, task, lease))
+        });
+        WorkerView {
+            id: *id,
+            name: worker.name.clone(),
+            state: match (worker.draining, fleet.is_connected(*id)) {
+                (true, _) => WorkerState::Draining,
+                (false, true) => WorkerState::Ready,
+                (false, false) => WorkerState::Silent,
+            },
+            slots: worker.slots,
+            memory_bytes: worker.memory,
+            running: leases.collect(),
+            preemptions: worker.preemptions,
+            registered_ms: worker.registered_ms,
+        }
+    };
+    let mut views: Vec<_> = state.workers.iter().map(view).collect();
+    views.sort_by(|a, b| a.name.cmp(&b.name));
+    views
+}
+
 /// A job as it is now.
 fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
     let (job, seen) = (state.jobs.get(&id)?, job_view(state, id)?);
@@ -68,6 +110,9 @@ fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
     Some(JobView {
         id,
         state: seen.state,
+        mezzanine: job.spec.mezzanine.clone(),
+        output: job.spec.output.clone(),
+        priority: job.spec.priority,
         reason: reason(job),
         stages: stages.map(|stage| stage_view(state, fleet, job, id, stage)).collect(),
         running: state.leases_of_job(id).map(|(task, lease)| running(job, fleet, task, lease)).collect(),

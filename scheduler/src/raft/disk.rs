@@ -39,6 +39,8 @@ const RELEASE_INTERVAL: Duration = Duration::from_millis(2);
 pub(super) enum Slot {
     /// The node that this folder belongs to.
     Node,
+    /// The cluster that the node belongs to.
+    Cluster,
     /// The last vote.
     Vote,
     /// The last entry known to be committed.
@@ -51,6 +53,7 @@ impl Slot {
     fn key(self) -> &'static [u8] {
         match self {
             Slot::Node => b"node",
+            Slot::Cluster => b"cluster",
             Slot::Vote => b"vote",
             Slot::Committed => b"committed",
             Slot::Purged => b"purged",
@@ -103,6 +106,12 @@ pub(crate) enum OpenError {
         path: PathBuf,
         /// Which value, and what is wrong with it.
         what: String,
+    },
+    /// No scheduler has begun in the folder.
+    #[error("{} holds no scheduler of a cluster: begin a cluster with --bootstrap, or join one with --join and a new folder", path.display())]
+    NotBegun {
+        /// The folder.
+        path: PathBuf,
     },
     /// The folder was made by another node.
     #[error("the scheduler's folder {} belongs to node {stored}, this is node {given}: start with the node's own folder and id", path.display())]
@@ -223,7 +232,7 @@ impl Disk {
             }
             _ => Ok(()),
         });
-        let slots = [Slot::Node, Slot::Vote, Slot::Committed, Slot::Purged];
+        let slots = [Slot::Node, Slot::Cluster, Slot::Vote, Slot::Committed, Slot::Purged];
         checked
             .and_then(|()| slots.into_iter().try_for_each(|slot| self.get(slot).map(drop)))
             .map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.to_string() })

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -20,6 +20,8 @@ const READ_BATCH: u64 = 256;
 /// The log, vote and committed position of one node.
 pub(super) struct LogStore {
     disk: Arc<Disk>,
+    /// The node's folder, for messages.
+    path: PathBuf,
 }
 
 /// Reads the log while [`LogStore`] writes it.
@@ -35,7 +37,7 @@ impl LogStore {
         let opened = tokio::task::spawn_blocking(move || Disk::open(&folder)).await;
         let stopped = |error| OpenError::Io { path: path.clone(), source: io::Error::other(error) };
         let (disk, closed) = opened.map_err(stopped)??;
-        let store = LogStore { disk: Arc::new(disk) };
+        let store = LogStore { disk: Arc::new(disk), path: path.clone() };
         let unreadable =
             |error: io::Error| OpenError::Damaged { path: path.clone(), what: error.to_string() };
         match store.disk.get(Slot::Node).map_err(unreadable)? {
@@ -56,6 +58,20 @@ impl LogStore {
         }
         store.check_front().map_err(unreadable)?;
         Ok((store, closed))
+    }
+
+    /// The number of the cluster that the node belongs to: what is stored, or `new` from now on.
+    pub(super) async fn cluster(&self, new: Option<u64>) -> Result<u64, OpenError> {
+        let damaged = |what: String| OpenError::Damaged { path: self.path.clone(), what };
+        if let Some(stored) = self.disk.get(Slot::Cluster).map_err(|error| damaged(error.to_string()))? {
+            let stored =
+                stored.try_into().map_err(|_| damaged("the cluster's number is malformed".to_owned()))?;
+            return Ok(u64::from_be_bytes(stored));
+        }
+        let new = new.ok_or_else(|| OpenError::NotBegun { path: self.path.clone() })?;
+        let claimed = self.disk.apply_durably(Change::Set(Slot::Cluster, new.to_be_bytes().to_vec())).await;
+        claimed.map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
+        Ok(new)
     }
 
     /// Why nothing is written any more.

@@ -9,7 +9,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, S
 use reel_scheduler_core::FarmState;
 use tokio::sync::{mpsc, oneshot};
 
-use super::snapshot::{SnapshotFile, SnapshotFolder};
+use super::snapshot::{FileSnapshot, SnapshotFile, SnapshotFolder, blocking};
 use super::types::{LogId, Proposal, SnapshotMeta, StoredMembership, Types, invalid};
 use super::{Applied, OwnerCall};
 use crate::codec;
@@ -102,8 +102,6 @@ impl RaftStateMachine<Types> for Machine {
     }
 }
 
-type FileSnapshot = openraft::alias::SnapshotOf<Types, SnapshotFile>;
-
 /// Writes one snapshot from a copy of the state, while the owner goes on.
 pub(super) struct Builder {
     snapshots: SnapshotFolder,
@@ -123,8 +121,4 @@ impl RaftSnapshotBuilder<Types> for Builder {
         })
         .await
     }
-}
-
-async fn blocking<T: Send + 'static>(run: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(run).await.map_err(io::Error::other)?
 }

@@ -1,13 +1,16 @@
 //! The replicated log, behind one facade: commands go in, the owner of the state applies them in order, replies come
 //! out. Nothing outside this folder knows openraft or sled.
 
+mod admin;
 mod disk;
 mod envelope;
 mod log_store;
 mod machine;
 mod network;
+mod server;
 mod snapshot;
 mod types;
+mod wire;
 
 #[cfg(test)]
 mod power_cut;
@@ -15,6 +18,7 @@ mod power_cut;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,24 +30,35 @@ use reel_scheduler_core::{Command, FarmState, Reply};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+pub(crate) use self::admin::{Admin, AdminError, Status};
 pub(crate) use self::disk::{MAX_RECORD_BYTES, OpenError};
 use self::log_store::LogStore;
 use self::machine::Machine;
-use self::network::NoPeers;
+use self::network::Peers;
+pub(crate) use self::server::Server;
 use self::snapshot::SnapshotFolder;
 use self::types::{Proposal, Types};
+use self::wire::Destination;
 use crate::codec;
+use crate::config::Beginning;
 
 /// A leader sends a heartbeat this often.
-const HEARTBEAT_MS: u64 = 300;
-/// A follower that hears nothing stands for election after this long, at least and at most.
-const ELECTION_MS: (u64, u64) = (1500, 3000);
+const HEARTBEAT_MS: u64 = 200;
+/// A follower that hears nothing gives the leader the longer of these, and then stands for election after a time between
+/// them: a leader that dies is followed by another after two seconds.
+const ELECTION_MS: (u64, u64) = (800, 1100);
 /// Entries after which a snapshot is taken: a restart reads at most about this many.
 const SNAPSHOT_EVERY: u64 = 5000;
 /// Entries kept behind a snapshot, for a peer that lags a little.
 const KEPT_ENTRIES: u64 = 1000;
 /// Entries removed at once, so that purging costs few writes.
 const PURGE_BATCH: u64 = 256;
+/// Most entries in one message to a peer.
+const MESSAGE_ENTRIES: u64 = 16;
+/// Largest message between schedulers: [`MESSAGE_ENTRIES`] of [`MAX_RECORD_BYTES`], and what surrounds them.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 8 << 20;
+/// How long a snapshot may take to reach a peer.
+const SNAPSHOT_TIMEOUT_MS: u64 = 600_000;
 /// How long the database may take to close. It only waits for its last sync.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -79,7 +94,10 @@ pub(crate) type Applied = Vec<Reply>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Not the leader, or not yet caught up.
-    Follower,
+    Follower {
+        /// Address of the leader, where it is known.
+        leader: Option<String>,
+    },
     /// The leader, with every committed entry applied.
     Leader {
         /// Its term.
@@ -117,6 +135,8 @@ pub(crate) enum StartError {
 /// One node of the cluster.
 pub(crate) struct Raft {
     inner: openraft::Raft<Types, Machine>,
+    here: Destination,
+    snapshots: SnapshotFolder,
     role: watch::Receiver<Role>,
     watcher: JoinHandle<()>,
     failure: disk::Failure,
@@ -124,31 +144,51 @@ pub(crate) struct Raft {
 }
 
 impl Raft {
-    /// Opens the log in `dir` and joins the cluster; a new folder becomes a cluster of one. The calls to `owner` must
-    /// be answered from now on: what is in the log is applied before this returns.
+    /// Opens the log in `dir`; a new folder begins as `beginning` says. The calls to `owner` must be answered from now
+    /// on: what is in the log is applied before this returns.
     pub(crate) async fn start(
         dir: &Path,
         node: u64,
+        beginning: Beginning,
         owner: mpsc::Sender<OwnerCall>,
     ) -> Result<Raft, StartError> {
         std::fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.to_owned(), source })?;
         let (store, closed) = LogStore::open(dir, node).await?;
+        let cluster = match beginning {
+            Beginning::Alone { .. } => store.cluster(Some(new_cluster_number())).await?,
+            Beginning::Outside { cluster } => store.cluster(Some(cluster)).await?,
+            Beginning::Before => store.cluster(None).await?,
+        };
         let snapshots = SnapshotFolder::open(dir)?;
         check_reach(dir, &store, &snapshots)?;
         let failure = store.failure();
         let refused = |error: String| StartError::Raft(error);
-        let machine = Machine::new(owner, snapshots);
+        let machine = Machine::new(owner, snapshots.clone());
         let config = Arc::new(config().validate().map_err(|error| refused(error.to_string()))?);
-        let inner = openraft::Raft::new(node, config, NoPeers, store, machine)
+        let inner = openraft::Raft::new(node, config, Peers { cluster }, store, machine)
             .await
             .map_err(|error| refused(error.to_string()))?;
-        if !inner.is_initialized().await.map_err(|error| refused(error.to_string()))? {
-            let alone = BTreeMap::from([(node, BasicNode::new(""))]);
+        let begun = inner.is_initialized().await.map_err(|error| refused(error.to_string()))?;
+        if let Beginning::Alone { address } = beginning
+            && !begun
+        {
+            let alone = BTreeMap::from([(node, BasicNode::new(address))]);
             inner.initialize(alone).await.map_err(|error| refused(error.to_string()))?;
         }
-        let (sender, role) = watch::channel(Role::Follower);
+        let (sender, role) = watch::channel(Role::Follower { leader: None });
         let watcher = tokio::spawn(watch_role(inner.clone(), failure.clone(), sender));
-        Ok(Raft { inner, role, watcher, failure, closed })
+        let here = Destination { cluster, node };
+        Ok(Raft { inner, here, snapshots, role, watcher, failure, closed })
+    }
+
+    /// What answers other nodes.
+    pub(crate) fn server(&self) -> Server {
+        Server { raft: self.inner.clone(), here: self.here, snapshots: self.snapshots.clone() }
+    }
+
+    /// What operators ask of the cluster.
+    pub(crate) fn admin(&self) -> Admin {
+        Admin { raft: self.inner.clone(), here: self.here, changing: Arc::default() }
     }
 
     /// What this node is, from now on.
@@ -202,8 +242,16 @@ fn config() -> Config {
         snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
         max_in_snapshot_log_to_keep: KEPT_ENTRIES,
         purge_batch_size: PURGE_BATCH,
+        max_payload_entries: MESSAGE_ENTRIES,
+        install_snapshot_timeout: SNAPSHOT_TIMEOUT_MS,
+        enable_pre_vote: Some(true),
         ..Config::default()
     }
+}
+
+/// A number that no other cluster has, so that a node never speaks to one that it does not belong to.
+fn new_cluster_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// What was purged must be in the snapshot, or state has been lost.
@@ -234,17 +282,20 @@ fn reason(failure: &disk::Failure, error: &impl ToString) -> String {
 async fn watch_role(raft: openraft::Raft<Types, Machine>, failure: disk::Failure, role: watch::Sender<Role>) {
     let mut metrics = raft.metrics();
     loop {
-        let (running, leads, term) = {
+        let (running, leads, term, leader) = {
             let now = metrics.borrow_and_update();
-            (now.running_state.clone(), now.current_leader == Some(now.id), now.current_term)
+            let leader = now.current_leader.filter(|leader| *leader != now.id);
+            let leader = leader.and_then(|leader| now.membership_config.membership().get_node(&leader));
+            let leads = now.current_leader == Some(now.id);
+            (now.running_state.clone(), leads, now.current_term, leader.map(|node| node.addr.clone()))
         };
         let next = match (running, leads) {
             (Err(error), _) => Role::Failed(reason(&failure, &error)),
-            (Ok(()), false) => Role::Follower,
+            (Ok(()), false) => Role::Follower { leader },
             (Ok(()), true) if *role.borrow() == (Role::Leader { term }) => Role::Leader { term },
             (Ok(()), true) => match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
                 Ok(_) => Role::Leader { term },
-                Err(_) => Role::Follower,
+                Err(_) => Role::Follower { leader: None },
             },
         };
         let failed = matches!(next, Role::Failed(_));

@@ -11,7 +11,8 @@ use reel_proto::log::v1;
 
 use super::disk::OpenError;
 use super::types::{
-    SnapshotMeta, decode_log_id, decode_stored_membership, encode_log_id, encode_stored_membership, invalid,
+    SnapshotMeta, Types, decode_log_id, decode_stored_membership, encode_log_id, encode_stored_membership,
+    invalid,
 };
 
 /// First bytes of a snapshot; the last one is the format version.
@@ -50,6 +51,60 @@ impl SnapshotFile {
         };
         Ok((meta, snapshot.state))
     }
+}
+
+impl SnapshotFile {
+    /// Length in bytes.
+    pub(super) fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    /// At most `length` bytes from `offset`; fewer at the end.
+    pub(super) fn piece(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut piece = Vec::with_capacity(length);
+        ReadAt { file: &self.0, offset }.take(length as u64).read_to_end(&mut piece)?;
+        Ok(piece)
+    }
+}
+
+/// A snapshot that another node sends. It is not the newest before it is installed.
+pub(super) struct Incoming(File);
+
+impl Incoming {
+    /// A file without a name, so that nothing is left of it after a crash.
+    pub(super) fn begin(folder: &SnapshotFolder) -> io::Result<Incoming> {
+        let path = folder.path.join(format!("incoming.{UNFINISHED}"));
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(Incoming(file))
+    }
+
+    /// Writes the next piece.
+    pub(super) async fn add(mut self, piece: Vec<u8>) -> io::Result<Incoming> {
+        blocking(move || self.0.write_all(&piece).map(|()| self)).await
+    }
+
+    /// The snapshot, which must have so many bytes and match its checksum.
+    pub(super) async fn finish(self, bytes: u64) -> io::Result<FileSnapshot> {
+        let snapshot = SnapshotFile(Arc::new(self.0));
+        if snapshot.len()? != bytes {
+            return Err(invalid("the snapshot is cut off"));
+        }
+        blocking(move || {
+            let (meta, _) = snapshot.read()?;
+            Ok(FileSnapshot { meta, snapshot })
+        })
+        .await
+    }
+}
+
+pub(super) type FileSnapshot = openraft::alias::SnapshotOf<Types, SnapshotFile>;
+
+/// Runs what waits for the disk where it may.
+pub(super) async fn blocking<T: Send + 'static>(
+    run: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(run).await.map_err(io::Error::other)?
 }
 
 struct ReadAt<'a> {

@@ -37,6 +37,10 @@ pub(super) fn spawn_owner() -> (mpsc::Sender<OwnerCall>, JoinHandle<FarmState>) 
     (sender, owner)
 }
 
+fn alone() -> Beginning {
+    Beginning::Alone { address: String::new() }
+}
+
 struct Folders;
 
 impl StoreBuilder<Types, LogStore, Machine, TempDir> for Folders {
@@ -206,7 +210,7 @@ async fn an_entry_of_a_later_version_stops_the_start_with_its_number() {
     store.save_committed(Some(unknown.log_id)).await.unwrap();
     drop(store);
     closed.await.unwrap();
-    let message = Raft::start(dir.path(), 1, spawn_owner().0).await.err().unwrap().to_string();
+    let message = Raft::start(dir.path(), 1, alone(), spawn_owner().0).await.err().unwrap().to_string();
     let expected = format!("log entry {} cannot be read by this program", unknown.log_id.index);
     assert!(message.contains(&expected), "{message}");
 }
@@ -219,7 +223,7 @@ struct Node {
 impl Node {
     async fn start(dir: &Path) -> Node {
         let (calls, owner) = spawn_owner();
-        let raft = Raft::start(dir, 1, calls).await.unwrap();
+        let raft = Raft::start(dir, 1, alone(), calls).await.unwrap();
         raft.role().wait_for(|role| matches!(role, Role::Leader { .. })).await.unwrap();
         Node { raft, owner }
     }
@@ -280,6 +284,6 @@ async fn a_node_restarts_from_its_snapshot_and_the_entries_after_it() {
     assert_eq!(after.jobs, before.jobs);
 
     std::fs::remove_dir_all(dir.path().join("snapshots")).unwrap();
-    let message = Raft::start(dir.path(), 1, spawn_owner().0).await.err().unwrap().to_string();
+    let message = Raft::start(dir.path(), 1, alone(), spawn_owner().0).await.err().unwrap().to_string();
     assert!(message.contains("the snapshot of the first") && message.contains("is missing"), "{message}");
 }

@@ -60,20 +60,38 @@ pub(super) fn decode_log_id_bytes(bytes: &[u8]) -> io::Result<LogId> {
     v1::LogId::decode(bytes).map(decode_log_id).map_err(|error| invalid(error.to_string()))
 }
 
+pub(super) fn vote_to_wire(vote: &Vote) -> v1::Vote {
+    v1::Vote { term: vote.leader_id.term, node: vote.leader_id.voted_for, committed: vote.committed }
+}
+
+pub(super) fn vote_from_wire(vote: v1::Vote) -> Vote {
+    Vote {
+        leader_id: leader_id_std::LeaderId { term: vote.term, voted_for: vote.node },
+        committed: vote.committed,
+    }
+}
+
 pub(super) fn encode_vote(vote: &Vote) -> Vec<u8> {
-    let (term, node) = (vote.leader_id.term, vote.leader_id.voted_for);
-    v1::Vote { term, node, committed: vote.committed }.encode_to_vec()
+    vote_to_wire(vote).encode_to_vec()
 }
 
 pub(super) fn decode_vote(bytes: &[u8]) -> io::Result<Vote> {
-    let vote = v1::Vote::decode(bytes).map_err(|error| invalid(error.to_string()))?;
-    Ok(Vote {
-        leader_id: leader_id_std::LeaderId { term: vote.term, voted_for: vote.node },
-        committed: vote.committed,
-    })
+    v1::Vote::decode(bytes).map(vote_from_wire).map_err(|error| invalid(error.to_string()))
 }
 
 pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
+    record_of_entry(entry).encode_to_vec()
+}
+
+pub(super) fn decode_entry(index: u64, bytes: &[u8]) -> io::Result<Entry> {
+    let record = v1::Record::decode(bytes).map_err(|error| invalid(format!("log entry {index}: {error}")))?;
+    match record_to_entry(record)? {
+        entry if entry.log_id.index == index => Ok(entry),
+        _ => Err(invalid(format!("log entry {index} has another entry's id"))),
+    }
+}
+
+pub(super) fn record_of_entry(entry: &Entry) -> v1::Record {
     let payload = match &entry.payload {
         EntryPayload::Blank => None,
         EntryPayload::Normal(proposal) => Some(v1::record::Payload::Entry(proposal.0.to_vec())),
@@ -81,14 +99,11 @@ pub(super) fn encode_entry(entry: &Entry) -> Vec<u8> {
             Some(v1::record::Payload::Membership(encode_membership(membership)))
         }
     };
-    v1::Record { id: Some(encode_log_id(&entry.log_id)), payload }.encode_to_vec()
+    v1::Record { id: Some(encode_log_id(&entry.log_id)), payload }
 }
 
-pub(super) fn decode_entry(index: u64, bytes: &[u8]) -> io::Result<Entry> {
-    let record = v1::Record::decode(bytes).map_err(|error| invalid(format!("log entry {index}: {error}")))?;
-    let id = record.id.filter(|id| id.index == index);
-    let log_id =
-        decode_log_id(id.ok_or_else(|| invalid(format!("log entry {index} has another entry's id")))?);
+pub(super) fn record_to_entry(record: v1::Record) -> io::Result<Entry> {
+    let log_id = decode_log_id(record.id.ok_or_else(|| invalid("a log entry has no id"))?);
     let payload = match record.payload {
         None => EntryPayload::Blank,
         Some(v1::record::Payload::Entry(bytes)) => EntryPayload::Normal(Proposal(bytes.into())),

@@ -7,9 +7,9 @@ mod worker;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use reel_common::{FailureClass, IndexSummary, JobId, Stage};
+use reel_common::{FailureClass, IndexSummary, JobId, JobState, JobView, Stage};
 use reel_proto::v1::{self, Verdict};
-use reel_scheduler::{JobSpec, JobState, JobView, LeaseTimes, Refused, Scheduler, SchedulerConfig};
+use reel_scheduler::{JobSpec, LeaseTimes, Refused, Scheduler, SchedulerConfig};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use worker::{FakeWorker, PATIENCE, index_summary, object, parts_of, stage_of};
@@ -153,15 +153,34 @@ async fn a_late_commit_is_answered_superseded() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_gone_gives_its_work_to_another() {
+async fn a_worker_that_leaves_gives_its_work_to_another_at_once() {
     let (_dir, scheduler) = start().await;
     submit(&scheduler, film("a")).await;
     let mut first = FakeWorker::register(&scheduler, "w1", 1, 1).await;
     let spec = first.run_until(v1::Stage::Encode, 2 * PART).await;
-    drop(first);
+    first.leave().await;
     let mut second = FakeWorker::register(&scheduler, "w2", 1, 1).await;
     let again = second.next_task().await;
     assert_eq!((parts_of(&again), again.attempt), (parts_of(&spec), 2));
+}
+
+#[tokio::test]
+async fn a_worker_whose_link_broke_is_told_all_it_holds_over_the_next() {
+    let (_dir, scheduler) = start().await;
+    submit(&scheduler, film("a")).await;
+    let mut first = FakeWorker::register(&scheduler, "w1", 1, 1).await;
+    let spec = first.run_until(v1::Stage::Encode, 4 * PART).await;
+    drop(first);
+    // A slot of another worker takes the tail meanwhile, which the first does not hear.
+    let mut other = FakeWorker::register(&scheduler, "w2", 1, 1).await;
+    let tail = other.next_task().await;
+    assert_eq!((parts_of(&spec), parts_of(&tail)), (vec![0, 1, 2, 3], vec![2, 3]));
+
+    let mut again = FakeWorker::register(&scheduler, "w1", 1, 1).await;
+    let told = again.next_task().await;
+    assert_eq!((told.epoch, parts_of(&told)), (spec.epoch, vec![0, 1]));
+    assert_eq!(again.wait_cut().await.first_part_given_away, 2);
+    assert_eq!(again.commit_part(&told, 0).await, Verdict::Accepted);
 }
 
 #[tokio::test]

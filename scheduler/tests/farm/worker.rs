@@ -52,6 +52,11 @@ impl FakeWorker {
         self.sender.send(v1::WorkerMessage { message: Some(message) }).await.unwrap();
     }
 
+    /// Says that it is gone for good.
+    pub(crate) async fn leave(self) {
+        self.say(Message::Leave(v1::Leave {})).await;
+    }
+
     /// Waits for a message that `wanted` takes, and keeps what comes before it.
     async fn hear<T>(&mut self, wanted: impl Fn(scheduler_message::Message) -> Option<T>) -> T {
         loop {

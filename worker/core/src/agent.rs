@@ -60,7 +60,10 @@ impl<P: Payload> Agent<P> {
         match event {
             Event::Ticked => self.on_ticked(now_ms, actions),
             Event::Registered { heartbeat_ms, lease_ms } => {
-                self.membership.on_registered(heartbeat_ms, lease_ms);
+                if self.membership.on_registered(heartbeat_ms, lease_ms) {
+                    // Another scheduler leads, or the link is a new one: what was under way may be lost.
+                    self.outbox.make_due();
+                }
                 self.on_ticked(now_ms, actions);
             }
             Event::HeartbeatAcknowledged { .. } => {}

@@ -25,6 +25,8 @@ pub(crate) struct Outbox<R> {
 struct Waiting<R> {
     request: Request<R>,
     sent_ms: u64,
+    /// It is to be sent again however short a time ago it was sent.
+    due: bool,
 }
 
 impl<R: Clone> Outbox<R> {
@@ -36,7 +38,7 @@ impl<R: Clone> Outbox<R> {
     pub(crate) fn add(&mut self, request: Request<R>, now_ms: u64) -> RequestId {
         let id = RequestId(self.next);
         self.next += 1;
-        self.waiting.insert(id, Waiting { request, sent_ms: now_ms });
+        self.waiting.insert(id, Waiting { request, sent_ms: now_ms, due: false });
         id
     }
 
@@ -54,12 +56,17 @@ impl<R: Clone> Outbox<R> {
     pub(crate) fn due(&mut self, now_ms: u64) -> Vec<(RequestId, Request<R>)> {
         self.waiting
             .iter_mut()
-            .filter(|(_, waiting)| now_ms.saturating_sub(waiting.sent_ms) >= RESEND_MS)
+            .filter(|(_, waiting)| waiting.due || now_ms.saturating_sub(waiting.sent_ms) >= RESEND_MS)
             .map(|(id, waiting)| {
-                waiting.sent_ms = now_ms;
+                (waiting.sent_ms, waiting.due) = (now_ms, false);
                 (*id, waiting.request.clone())
             })
             .collect()
+    }
+
+    /// Makes every request one that is to be sent again.
+    pub(crate) fn make_due(&mut self) {
+        self.waiting.values_mut().for_each(|waiting| waiting.due = true);
     }
 
     pub(crate) fn of(&self, epoch: Epoch) -> usize {

@@ -59,9 +59,20 @@ impl Membership {
 
     /// The lease counts from the last time the agent asked. The scheduler may have answered an earlier ask; nothing
     /// runs yet that this could harm, and the heartbeat that follows at once settles it.
-    pub(crate) fn on_registered(&mut self, heartbeat_ms: u64, lease_ms: u64) {
-        if let State::Outside { asked_ms: Some(asked_ms) } = self.state {
-            self.state = State::Inside { heartbeat_ms, lease_ms, acknowledged_ms: asked_ms, beat_ms: None };
+    ///
+    /// True where the agent was inside before: then only a heartbeat is due, which tells a new leader what runs.
+    pub(crate) fn on_registered(&mut self, heartbeat_ms: u64, lease_ms: u64) -> bool {
+        match &mut self.state {
+            State::Outside { asked_ms: None } => false,
+            State::Outside { asked_ms: Some(asked_ms) } => {
+                let acknowledged_ms = *asked_ms;
+                self.state = State::Inside { heartbeat_ms, lease_ms, acknowledged_ms, beat_ms: None };
+                false
+            }
+            State::Inside { beat_ms, .. } => {
+                *beat_ms = None;
+                true
+            }
         }
     }
 

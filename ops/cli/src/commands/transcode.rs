@@ -2,16 +2,14 @@
 
 mod farm;
 mod ledger;
-mod progress;
-mod reporter;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use reel_common::{JobReason, JobState, JobView};
 use reel_common::{RecipeHasher, SourceIdentity};
 use reel_profiles::Profile;
-use reel_scheduler::{JobReason, JobSpec, JobView};
-use reel_scheduler_core::state::JobState;
+use reel_scheduler::JobSpec;
 use serde_json::{Value, json};
 
 use crate::args::TranscodeArgs;
@@ -22,17 +20,13 @@ use crate::home::{self, Home};
 use crate::input::Input;
 use crate::once;
 use crate::output::{clock, print, print_json};
+use crate::reporter::{Audience, Reporter};
 use crate::signals;
 use farm::{Ending, Farm, Fleet};
-use reporter::{Audience, Reporter};
 
 pub(crate) fn run(args: TranscodeArgs) -> Result<(), Stop> {
     let started = Instant::now();
-    let audience = match (args.json, args.quiet) {
-        (true, _) => Audience::Programs,
-        (_, true) => Audience::Nobody,
-        (false, false) => Audience::People,
-    };
+    let audience = Audience::of(args.json, args.quiet);
     let order = Order::from_args(args)?;
     let home = Home::enter(&order.home)?;
     let (destination, place) = (order.destination.clone(), order.home.clone());
@@ -151,7 +145,7 @@ fn starved(view: &JobView, home: &Path) -> Stop {
     Stop::job_failed(format!("{place}, {tries} times in a row: {}; {advice}", trouble.message))
 }
 
-fn failed(view: &JobView) -> Stop {
+pub(crate) fn failed(view: &JobView) -> Stop {
     let id = view.id;
     let Some(reason) = &view.reason else {
         return Stop::job_failed(format!("job {id} is {}", view.state.name()));
@@ -180,6 +174,17 @@ fn summary(view: &JobView, ending: Ending, destination: &Destination, elapsed: f
     )
 }
 
+/// Why a job failed, as JSON.
+pub(crate) fn reason(reason: &JobReason) -> Value {
+    json!({
+        "class": reason.class.name(),
+        "task": reason.task.map(|task| task.to_string()),
+        "worker": reason.worker,
+        "message": reason.message,
+        "evidence": reason.evidence,
+    })
+}
+
 fn last_object(view: &JobView, ending: Ending, destination: &Destination, elapsed: f64) -> Value {
     let starved = view.trouble.as_ref().filter(|_| ending == Ending::Starved).map(|trouble| {
         json!({
@@ -190,15 +195,7 @@ fn last_object(view: &JobView, ending: Ending, destination: &Destination, elapse
             "evidence": "",
         })
     });
-    let reason = view.reason.as_ref().map(|reason: &JobReason| {
-        json!({
-            "class": reason.class.name(),
-            "task": reason.task.map(|task| task.to_string()),
-            "worker": reason.worker,
-            "message": reason.message,
-            "evidence": reason.evidence,
-        })
-    });
+    let reason = view.reason.as_ref().map(reason);
     json!({
         "job": view.id,
         "state": if ending == Ending::Starved { JobState::Failed.name() } else { view.state.name() },
@@ -219,12 +216,12 @@ fn last_object(view: &JobView, ending: Ending, destination: &Destination, elapse
 
 #[cfg(test)]
 mod tests {
+    use reel_common::Trouble;
     use reel_common::{AttemptNumber, FailureClass, JobId, Stage, TaskId};
-    use reel_scheduler::Trouble;
 
     use super::*;
-    use crate::commands::transcode::progress::tests::view;
     use crate::exit::Exit;
+    use crate::progress::tests::view;
 
     fn destination() -> Destination {
         Destination { path: "/titles/movie".into() }

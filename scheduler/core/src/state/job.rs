@@ -2,52 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use reel_common::{Artifact, Digest, Epoch, Failure, IndexSummary, Stage, TaskId, WorkerId};
+use reel_common::{Artifact, Digest, Epoch, Failure, IndexSummary, JobState, Stage, TaskId, WorkerId};
 
 use super::{AttemptRecord, EncodeState, PartRange, TaskRecord};
 use crate::command::JobSpec;
 use crate::plan::Plan;
-
-/// The state of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum JobState {
-    /// Accepted; no attempt has begun.
-    Queued,
-    /// Attempts have begun.
-    Running,
-    /// Delivered.
-    Done,
-    /// Ended without its output; the reason is kept.
-    Failed,
-    /// Ended on request.
-    Canceled,
-    /// Nothing more is granted until it is resumed.
-    Paused,
-}
-
-impl JobState {
-    /// The word used in output and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            JobState::Queued => "queued",
-            JobState::Running => "running",
-            JobState::Done => "done",
-            JobState::Failed => "failed",
-            JobState::Canceled => "canceled",
-            JobState::Paused => "paused",
-        }
-    }
-
-    /// Whether there is anything left to do.
-    pub fn is_open(self) -> bool {
-        matches!(self, JobState::Queued | JobState::Running | JobState::Paused)
-    }
-
-    /// Whether its tasks may be granted.
-    pub fn is_active(self) -> bool {
-        matches!(self, JobState::Queued | JobState::Running)
-    }
-}
 
 /// Why a job failed: the first failure that could not be retried.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -83,7 +83,7 @@ async fn a_cut_chunk_is_done_at_the_cut() {
 async fn a_drained_agent_finishes_the_part_in_hand_and_hands_the_rest_back() {
     let (mut farm, ..) = encoding().await;
     farm.runner().await;
-    let agent = farm.agent.take().unwrap();
+    let mut agent = farm.agent.take().unwrap();
     agent.drain(Duration::from_secs(600));
     assert!(matches!(farm.end().await, End::HandedBack));
     assert_eq!(agent.join().await, AgentEnd::Drained);
@@ -111,7 +111,7 @@ async fn a_dropped_agent_leaves_no_runner() {
 async fn a_closed_link_ends_the_agent_and_its_runners() {
     let (mut farm, ..) = encoding().await;
     farm.runner().await;
-    let agent = farm.agent.take().unwrap();
+    let mut agent = farm.agent.take().unwrap();
     let (closed, _) = tokio::sync::mpsc::channel(1);
     farm.to_agent = closed;
     assert_eq!(agent.join().await, AgentEnd::LinkClosed);

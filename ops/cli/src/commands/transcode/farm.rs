@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reel_common::{Artifact, FailureClass, JobId};
-use reel_scheduler::{JobSpec, JobView, LeaseTimes, Refused, Scheduler, SchedulerConfig, Submitted, Trouble};
-use reel_scheduler_core::state::JobState;
+use reel_common::{Artifact, FailureClass, JobId, JobState, JobView, Trouble};
+use reel_scheduler::{JobSpec, LeaseTimes, Refused, Scheduler, SchedulerConfig, Submitted};
 use reel_worker::{Agent, AgentConfig, AgentHandle, HostFacts, WorkerLink};
 use tokio::sync::watch;
 
 use super::ledger;
-use super::reporter::Reporter;
 use crate::destination::Destination;
 use crate::exit::Stop;
 use crate::home::Home;
+use crate::reporter::Reporter;
 use crate::signals;
 
 /// Heartbeats carry progress, and the wire is this process: often enough for a bar that moves.
@@ -205,7 +204,7 @@ async fn until_ended(
 
 async fn all_ended(agents: Vec<AgentHandle>) {
     let all = async {
-        for agent in agents {
+        for mut agent in agents {
             agent.join().await;
         }
     };
@@ -227,6 +226,6 @@ fn refused(error: Refused) -> Stop {
         Refused::Profile(_) => Stop::usage(message),
         Refused::Request(_) | Refused::WrongState { .. } => Stop::refused(message),
         Refused::UnknownJob(_) => Stop::not_found(message),
-        Refused::Unavailable(_) => Stop::failed(message),
+        Refused::NotLeader { .. } | Refused::Unavailable(_) => Stop::failed(message),
     }
 }

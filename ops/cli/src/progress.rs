@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reel_common::Stage;
-use reel_scheduler::{JobView, StageView};
+use reel_common::{JobView, StageView};
 use serde::Serialize;
 
 /// The rate is taken over about this long, so that a stall or a restart shows soon.
@@ -13,35 +13,35 @@ const MAX_SAMPLES: usize = 64;
 
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Status {
+pub(crate) struct Status {
     /// The earliest stage that is not complete; the last one at the end.
-    pub(super) stage: Stage,
+    pub(crate) stage: Stage,
     /// Frames of the stage that are done, or bytes where it counts bytes.
-    pub(super) frames_done: u64,
+    pub(crate) frames_done: u64,
     /// Of so many; 0 where it is not known.
-    pub(super) frames_total: u64,
+    pub(crate) frames_total: u64,
     /// Frames a second of late.
-    pub(super) fps: Option<f64>,
+    pub(crate) fps: Option<f64>,
     /// Seconds until the stage is complete, at this rate.
-    pub(super) eta_s: Option<u64>,
+    pub(crate) eta_s: Option<u64>,
     /// Parts whose renditions are all in the store.
-    pub(super) parts_committed: u32,
+    pub(crate) parts_committed: u32,
     /// Parts of the plan; 0 before it.
-    pub(super) parts_total: u32,
+    pub(crate) parts_total: u32,
     /// Attempts that run.
-    pub(super) running: usize,
+    pub(crate) running: usize,
 }
 
 /// Turns views into statuses.
 #[derive(Debug, Default)]
-pub(super) struct Tracker {
+pub(crate) struct Tracker {
     stage: Option<Stage>,
     samples: std::collections::VecDeque<(Instant, u64)>,
 }
 
 impl Tracker {
     /// The status of `view`, seen at `now`.
-    pub(super) fn status(&mut self, view: &JobView, now: Instant) -> Status {
+    pub(crate) fn status(&mut self, view: &JobView, now: Instant) -> Status {
         let current = current_stage(view);
         let stage = current.map_or(Stage::Index, |stage| stage.stage);
         let (done, total) = current.map_or((0, 0), |stage| (stage.frames_done, stage.frames_total));
@@ -85,9 +85,9 @@ fn current_stage(view: &JobView) -> Option<&StageView> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use reel_common::JobId;
-    use reel_scheduler_core::state::JobState;
+    use reel_common::JobState;
 
     use super::*;
 
@@ -102,6 +102,9 @@ pub(super) mod tests {
             frames_total,
         };
         JobView {
+            mezzanine: "movie.mov".to_owned(),
+            output: "title".to_owned(),
+            priority: 0,
             id: JobId(1),
             state: JobState::Running,
             reason: None,

@@ -1,7 +1,47 @@
 //! A job as its watchers see it.
 
-use reel_common::{Artifact, AttemptNumber, Epoch, FailureClass, JobId, Stage, TaskId};
-use reel_scheduler_core::state::JobState;
+use crate::{Artifact, AttemptNumber, Epoch, FailureClass, JobId, Stage, TaskId};
+
+/// The state of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobState {
+    /// Accepted; no attempt has begun.
+    Queued,
+    /// Attempts have begun.
+    Running,
+    /// Delivered.
+    Done,
+    /// Ended without its output; the reason is kept.
+    Failed,
+    /// Ended on request.
+    Canceled,
+    /// Nothing more is granted until it is resumed.
+    Paused,
+}
+
+impl JobState {
+    /// The word used in output and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            JobState::Queued => "queued",
+            JobState::Running => "running",
+            JobState::Done => "done",
+            JobState::Failed => "failed",
+            JobState::Canceled => "canceled",
+            JobState::Paused => "paused",
+        }
+    }
+
+    /// Whether there is anything left to do.
+    pub fn is_open(self) -> bool {
+        matches!(self, JobState::Queued | JobState::Running | JobState::Paused)
+    }
+
+    /// Whether its tasks may be granted.
+    pub fn is_active(self) -> bool {
+        matches!(self, JobState::Queued | JobState::Running)
+    }
+}
 
 /// How far a job is. Committed work comes from the replicated state, work in hand from heartbeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +50,12 @@ pub struct JobView {
     pub id: JobId,
     /// Its state.
     pub state: JobState,
+    /// Path or URL of the mezzanine.
+    pub mezzanine: String,
+    /// The destination.
+    pub output: String,
+    /// Higher goes first.
+    pub priority: i32,
     /// Why it failed.
     pub reason: Option<JobReason>,
     /// The newest failure that is tried again; `None` once its stage is complete.

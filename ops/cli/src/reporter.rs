@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use reel_common::{AttemptNumber, Stage, TaskId};
-use reel_scheduler::{JobView, Trouble};
+use reel_common::{JobView, Trouble};
 use serde_json::json;
 
-use super::progress::{Status, Tracker};
 use crate::exit::Stop;
 use crate::output::{clock, print_json, remark};
+use crate::progress::{Status, Tracker};
 
 /// Plain and JSON progress comes this often, and when the stage changes.
 const PACE: Duration = Duration::from_secs(2);
 
 /// For whom a job is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Audience {
+pub(crate) enum Audience {
     /// People: a bar where stderr is a terminal, else lines.
     People,
     /// Programs: JSON lines on stdout.
@@ -26,8 +26,19 @@ pub(super) enum Audience {
     Nobody,
 }
 
+impl Audience {
+    /// As the flags say.
+    pub(crate) fn of(json: bool, quiet: bool) -> Self {
+        match (json, quiet) {
+            (true, _) => Audience::Programs,
+            (_, true) => Audience::Nobody,
+            (false, false) => Audience::People,
+        }
+    }
+}
+
 /// Shows one job.
-pub(super) struct Reporter {
+pub(crate) struct Reporter {
     form: Form,
     tracker: Tracker,
     /// Warnings shown so far.
@@ -46,7 +57,7 @@ enum Form {
 }
 
 impl Reporter {
-    pub(super) fn new(audience: Audience) -> Self {
+    pub(crate) fn new(audience: Audience) -> Self {
         let form = match audience {
             Audience::People if io::stderr().is_terminal() => Form::Bar(bar()),
             Audience::People => Form::Lines,
@@ -57,7 +68,7 @@ impl Reporter {
     }
 
     /// The job is on disk.
-    pub(super) fn accepted(&mut self, view: &JobView, resumed: bool) -> Result<(), Stop> {
+    pub(crate) fn accepted(&mut self, view: &JobView, resumed: bool) -> Result<(), Stop> {
         self.trouble = view.trouble.as_ref().map(key);
         match self.form {
             Form::Json => print_json(&json!({ "event": "accepted", "job": view.id, "resumed": resumed })),
@@ -71,7 +82,7 @@ impl Reporter {
     }
 
     /// The job has changed.
-    pub(super) fn follow(&mut self, view: &JobView) -> Result<(), Stop> {
+    pub(crate) fn follow(&mut self, view: &JobView) -> Result<(), Stop> {
         for warning in view.warnings.iter().skip(self.warned) {
             match self.form {
                 Form::Json => print_json(&json!({ "event": "warning", "text": warning }))?,
@@ -130,7 +141,7 @@ impl Reporter {
     }
 
     /// Takes the bar away, so that what follows stands by itself.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Form::Bar(bar) = &self.form {
             bar.finish_and_clear();
         }

@@ -1,10 +1,16 @@
 //! What can be typed. Each command turns its arguments once into what it needs.
 
+mod farm;
+
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::farm::{
+    ClusterArgs, ClusterCommand, JobArgs, JobCommand, SchedulerArgs, SchedulerCommand, SchedulerStartArgs,
+    ServerChoice, SubmitArgs, WorkerArgs, WorkerCommand, WorkerStartArgs,
+};
 use crate::environment;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the job failed; 4 not found; \
@@ -26,6 +32,11 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     Verify(VerifyArgs),
     Profile(ProfileArgs),
+    Submit(SubmitArgs),
+    Job(JobArgs),
+    Worker(WorkerArgs),
+    Scheduler(SchedulerArgs),
+    Cluster(ClusterArgs),
     Help(HelpArgs),
 }
 

@@ -1,0 +1,98 @@
+//! `reel scheduler start`: one scheduler of a farm, until it is asked to end.
+
+use std::time::Duration;
+
+use reel_client::{Client, Servers};
+use reel_scheduler::{Beginning, LeaseTimes, Scheduler, SchedulerConfig};
+use tokio::net::TcpListener;
+
+use crate::args::{SchedulerArgs, SchedulerCommand, SchedulerStartArgs};
+use crate::exit::Stop;
+use crate::output::remark;
+use crate::signals;
+
+/// How long a scheduler that joins looks for a leader: as long as a cluster needs that starts at the same time.
+const JOIN_PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) fn run(args: SchedulerArgs) -> Result<(), Stop> {
+    let SchedulerCommand::Start(args) = args.command;
+    signals::runtime()?.block_on(start(args))
+}
+
+async fn start(args: SchedulerStartArgs) -> Result<(), Stop> {
+    let listener = TcpListener::bind(args.listen).await.map_err(|error| {
+        Stop::failed(format!("cannot listen on {}: {error}; choose another --listen", args.listen))
+    })?;
+    let bound = listener.local_addr().map_err(|error| Stop::failed(error.to_string()))?;
+    let address = args.advertise.clone().unwrap_or_else(|| format!("http://{bound}"));
+    let joining = match &args.join {
+        Some(list) => {
+            let servers = Servers::parse(list).map_err(|error| Stop::usage(error.to_string()))?;
+            Some(Client::new(servers).with_patience(JOIN_PATIENCE))
+        }
+        None => None,
+    };
+    let config = config(&args, &address, joining.as_ref()).await?;
+    let scheduler = Scheduler::open(config).await;
+    let scheduler =
+        scheduler.map_err(|error| Stop::failed(format!("the scheduler does not start: {error}")))?;
+    let (stopping, stop) = tokio::sync::oneshot::channel::<()>();
+    let served = tokio::spawn(scheduler.clone().serve(listener, async {
+        // The other end is dropped, never sent to.
+        let _ = stop.await;
+    }));
+    remark(&format!("scheduler {} listens on {address}", args.id));
+    let ended = tokio::select! {
+        ended = until_ended(&scheduler, &args, &address, joining) => ended,
+        signal = signals::asked_to_end() => signal.map(|signal| remark(&format!("ending on {signal}"))),
+    };
+    scheduler.shutdown().await;
+    drop(stopping);
+    match served.await {
+        Ok(Err(error)) if ended.is_ok() => Err(Stop::failed(error.to_string())),
+        _ => ended,
+    }
+}
+
+async fn config(
+    args: &SchedulerStartArgs,
+    address: &str,
+    joining: Option<&Client>,
+) -> Result<SchedulerConfig, Stop> {
+    let beginning = match joining {
+        None if args.bootstrap => Beginning::Alone { address: address.to_owned() },
+        Some(cluster) if !args.data.exists() => {
+            Beginning::Outside { cluster: cluster.cluster().await?.cluster }
+        }
+        _ => Beginning::Before,
+    };
+    let leases = LeaseTimes {
+        heartbeat: Duration::from_millis(args.heartbeat_ms),
+        lease: Duration::from_millis(args.lease_ms),
+        grace: Duration::from_millis(args.grace_ms),
+    };
+    if leases.heartbeat * 3 > leases.lease {
+        let problem = "a lease must last three heartbeats at least, or one lost message ends it";
+        return Err(Stop::usage(format!("--lease-ms {}: {problem}", args.lease_ms)));
+    }
+    // Workers name the store themselves.
+    let config = SchedulerConfig::new(&args.data, args.id, "");
+    Ok(SchedulerConfig { beginning, leases, ..config })
+}
+
+/// Joins where that is asked for, and waits for the scheduler's own end.
+async fn until_ended(
+    scheduler: &Scheduler,
+    args: &SchedulerStartArgs,
+    address: &str,
+    joining: Option<Client>,
+) -> Result<(), Stop> {
+    if let Some(cluster) = joining
+        && !scheduler.is_member()
+    {
+        cluster.join(args.id, address, args.learner).await?;
+        remark(&format!("scheduler {} has joined the cluster", args.id));
+    }
+    let reason = scheduler.failed().await;
+    Err(Stop::failed(format!("the scheduler stopped: {reason}")))
+}

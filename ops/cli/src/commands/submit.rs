@@ -1,0 +1,86 @@
+//! `reel submit`: a job for a farm.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+
+use reel_common::JobId;
+use reel_proto::v1;
+use serde_json::json;
+use url::Url;
+
+use crate::args::SubmitArgs;
+use crate::commands::{job, profile};
+use crate::exit::Stop;
+use crate::input::Input;
+use crate::output::{print, print_json};
+use crate::reporter::Audience;
+use crate::{server, signals};
+
+pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
+    let client = server::client(&args.server)?;
+    let profile = profile::load(&args.profile.name)?;
+    let input = Input::open(&args.input)?;
+    let request = v1::SubmitRequest {
+        mezzanine: input.location,
+        identity: Some(input.identity.into()),
+        profile: profile.to_toml(),
+        profile_name: profile.name,
+        output: output(&args.output)?,
+        priority: args.priority,
+        chunk_parts: args.chunk_parts.map(std::num::NonZeroU32::get),
+        // A submit whose answer is lost is sent again, and must not become a second job.
+        idempotency_key: Some(args.idempotency_key.unwrap_or_else(new_key)),
+    };
+    let runtime = signals::runtime()?;
+    let v1::SubmitResponse { job, duplicate } = runtime.block_on(client.submit(request))?;
+    let id = JobId(job);
+    if args.wait {
+        return job::wait(&runtime, &client, id, Audience::of(args.json, args.quiet));
+    }
+    if args.json {
+        let view = runtime.block_on(client.job(id))?;
+        return print_json(&json!({ "job": id, "state": view.state.name(), "duplicate": duplicate }));
+    }
+    let said = if duplicate { "was accepted before" } else { "is accepted" };
+    print(&format!("job {id} {said}; follow it with `reel job wait {id}`\n"))
+}
+
+/// The path of OUTPUT as workers are told it.
+fn output(typed: &str) -> Result<String, Stop> {
+    let path = match Url::parse(typed) {
+        Ok(url) if url.scheme() == "file" => url
+            .to_file_path()
+            .map_err(|()| Stop::usage(format!("{typed} is no file URL: write it as file:///folder")))?,
+        Ok(_) if typed.contains("://") => {
+            return Err(Stop::usage(format!("{typed}: give OUTPUT as a folder or a file URL")));
+        }
+        _ => PathBuf::from(typed),
+    };
+    let path = std::path::absolute(&path).map_err(|error| Stop::usage(format!("OUTPUT {typed}: {error}")))?;
+    let usable =
+        |path: &Path| path.file_name().is_some() && !path.components().any(|part| part.as_os_str() == "..");
+    match path.to_str() {
+        Some(text) if usable(&path) && !text.chars().any(char::is_control) => Ok(text.to_owned()),
+        _ => Err(Stop::usage(format!("{typed:?} is no name for a folder: use another OUTPUT"))),
+    }
+}
+
+/// A key that no other submit has.
+fn new_key() -> String {
+    let number = || RandomState::new().build_hasher().finish();
+    format!("submit {:016x}{:016x}", number(), number())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_an_absolute_path() {
+        assert_eq!(output("file:///srv/out").unwrap(), "/srv/out");
+        assert_eq!(output("/srv/out/").unwrap(), "/srv/out/");
+        for wrong in ["s3://bucket/out", "/", "/srv/..", "file://host/srv", "a\nb"] {
+            assert!(output(wrong).is_err(), "{wrong}");
+        }
+    }
+}

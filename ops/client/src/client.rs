@@ -1,0 +1,278 @@
+//! One call a method, each asked until the leader has answered or nobody does.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use reel_common::{JobId, JobView, WorkerView};
+use reel_proto::Malformed;
+use reel_proto::v1::cluster_client::ClusterClient;
+use reel_proto::v1::jobs_client::JobsClient;
+use reel_proto::v1::workers_client::WorkersClient;
+use reel_proto::v1::{self, JobControl};
+use tonic::transport::Channel;
+use tonic::{Code, IntoStreamingRequest, Response, Status, Streaming};
+
+use crate::Servers;
+
+/// How long one scheduler may take to answer; a leader that has lost its majority never does.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Taking a node in lasts as long as the node needs to catch up.
+const MEMBERSHIP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long nobody may answer before a call fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The wait between two rounds of asking everybody.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a call has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// No scheduler answers, or none leads.
+    #[error(
+        "no scheduler of the farm answers: {0}; check --server or REEL_SERVER, and that a majority of the schedulers runs"
+    )]
+    Unreachable(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// What was asked is wrong.
+    #[error("{0}")]
+    Wrong(String),
+    /// The state of the farm does not allow it.
+    #[error("{0}")]
+    Refused(String),
+    /// The answer makes no sense.
+    #[error("the scheduler's answer cannot be read ({0}): use the same version of reel on all hosts")]
+    Malformed(String),
+}
+
+impl From<Malformed> for ClientError {
+    fn from(error: Malformed) -> Self {
+        ClientError::Malformed(error.to_string())
+    }
+}
+
+impl From<Status> for ClientError {
+    fn from(status: Status) -> Self {
+        let message = status.message().to_owned();
+        match status.code() {
+            Code::NotFound => ClientError::NotFound(message),
+            Code::InvalidArgument => ClientError::Wrong(message),
+            Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated => {
+                ClientError::Refused(message)
+            }
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+                ClientError::Unreachable(message)
+            }
+            _ => ClientError::Malformed(message),
+        }
+    }
+}
+
+/// A client of one farm.
+#[derive(Clone, Debug)]
+pub struct Client {
+    servers: Servers,
+    patience: Duration,
+}
+
+/// Whether another scheduler may answer better.
+fn is_elsewhere(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
+}
+
+impl Client {
+    /// A client that asks these schedulers.
+    pub fn new(servers: Servers) -> Self {
+        Client { servers, patience: PATIENCE }
+    }
+
+    /// The same, but it gives up after `patience`.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Client { patience, ..self }
+    }
+
+    /// Asks until somebody answers who can.
+    async fn call<T, F>(&self, timeout: Duration, ask: impl Fn(Channel) -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let start = Instant::now();
+        for round in 1.. {
+            let answer = match self.servers.channel() {
+                Ok(channel) => tokio::time::timeout(timeout, ask(channel)).await,
+                Err(status) => Ok(Err(status)),
+            };
+            let late =
+                |_| Err(Status::deadline_exceeded(format!("{} does not answer", self.servers.current())));
+            let status = match answer.unwrap_or_else(late) {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(status) if !is_elsewhere(&status) => return Err(status.into()),
+                Err(status) => status,
+            };
+            tracing::debug!(server = self.servers.current(), %status, "asking another scheduler");
+            if start.elapsed() >= self.patience {
+                return Err(status.into());
+            }
+            // The first hint is followed at once; where two point at each other, neither leads yet.
+            if !self.servers.turn(&status) || round > 1 {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Err(ClientError::Unreachable("no scheduler was asked".to_owned()))
+    }
+
+    /// Submits a job. With an idempotency key, asking again is harmless; every request must have one.
+    ///
+    /// # Errors
+    /// The farm refuses the job, or nobody answers.
+    pub async fn submit(&self, request: v1::SubmitRequest) -> Result<v1::SubmitResponse, ClientError> {
+        self.call(CALL_TIMEOUT, |channel| {
+            let request = request.clone();
+            async move { JobsClient::new(channel).submit(request).await }
+        })
+        .await
+    }
+
+    /// A job as it is now.
+    ///
+    /// # Errors
+    /// There is none, or nobody answers.
+    pub async fn job(&self, job: JobId) -> Result<JobView, ClientError> {
+        let ask =
+            |channel| async move { JobsClient::new(channel).get(v1::GetJobRequest { job: job.0 }).await };
+        Ok(self.call(CALL_TIMEOUT, ask).await?.try_into()?)
+    }
+
+    /// Jobs, newest first.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn jobs(&self, limit: u32, open_only: bool) -> Result<Vec<JobView>, ClientError> {
+        let request = v1::ListJobsRequest { limit, before: 0, open_only };
+        let ask = |channel| async move { JobsClient::new(channel).list(request).await };
+        let listed = self.call(CALL_TIMEOUT, ask).await?;
+        Ok(listed.jobs.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?)
+    }
+
+    /// Cancels, pauses or resumes a job.
+    ///
+    /// # Errors
+    /// There is none, its state does not allow it, or nobody answers.
+    pub async fn control(&self, job: JobId, control: JobControl) -> Result<(), ClientError> {
+        let request = v1::ControlJobRequest { job: job.0, control: control.into() };
+        let ask = |channel| async move { JobsClient::new(channel).control(request).await };
+        self.call(CALL_TIMEOUT, ask).await.map(|_| ())
+    }
+
+    /// Follows a job until it is over: `seen` is given each state, across changes of leader, and ends the watch with an
+    /// error of its own.
+    ///
+    /// # Errors
+    /// There is no such job, nobody answers for long, or `seen` has had enough.
+    pub async fn watch<E: From<ClientError>>(
+        &self,
+        job: JobId,
+        mut seen: impl FnMut(&JobView) -> Result<(), E>,
+    ) -> Result<JobView, E> {
+        loop {
+            let ask = |channel| async move {
+                JobsClient::new(channel).watch(v1::WatchJobRequest { job: job.0 }).await
+            };
+            let mut states: Streaming<v1::Job> = self.call(CALL_TIMEOUT, ask).await?;
+            // A stream that breaks is asked for again, from whoever leads now.
+            while let Ok(Some(state)) = states.message().await {
+                let view = JobView::try_from(state).map_err(ClientError::from)?;
+                seen(&view)?;
+                if view.is_over() {
+                    return Ok(view);
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The fleet, by name.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn workers(&self) -> Result<Vec<WorkerView>, ClientError> {
+        let ask = |channel| async move { WorkersClient::new(channel).list(v1::ListWorkersRequest {}).await };
+        let listed = self.call(CALL_TIMEOUT, ask).await?;
+        Ok(listed.workers.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?)
+    }
+
+    /// Opens the link of a worker, once: to whoever is taken for the leader now.
+    ///
+    /// # Errors
+    /// It does not lead or is not there; the next call asks another.
+    pub async fn connect_worker(
+        &self,
+        messages: impl IntoStreamingRequest<Message = v1::WorkerMessage>,
+    ) -> Result<Streaming<v1::SchedulerMessage>, ClientError> {
+        let connected = async {
+            let mut workers = WorkersClient::new(self.servers.channel()?);
+            workers.connect(messages).await
+        };
+        let late = |_| Err(Status::deadline_exceeded("no answer"));
+        match tokio::time::timeout(CALL_TIMEOUT, connected).await.unwrap_or_else(late) {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status) => {
+                self.servers.turn(&status);
+                Err(status.into())
+            }
+        }
+    }
+
+    /// The cluster, as the scheduler sees it that is asked.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn cluster(&self) -> Result<v1::ClusterStatus, ClientError> {
+        let ask =
+            |channel| async move { ClusterClient::new(channel).status(v1::ClusterStatusRequest {}).await };
+        self.call(CALL_TIMEOUT, ask).await
+    }
+
+    /// Takes a scheduler in, as a voter or as a learner.
+    ///
+    /// # Errors
+    /// The cluster refuses it, or nobody answers.
+    pub async fn join(&self, node: u64, address: &str, learner: bool) -> Result<(), ClientError> {
+        self.call(MEMBERSHIP_TIMEOUT, |channel| {
+            let request = v1::JoinRequest { node, address: address.to_owned(), learner };
+            async move { ClusterClient::new(channel).join(request).await }
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// Takes a scheduler out for good.
+    ///
+    /// # Errors
+    /// It is no member, it is the last voter, or nobody answers.
+    pub async fn remove(&self, node: u64) -> Result<(), ClientError> {
+        let ask =
+            |channel| async move { ClusterClient::new(channel).remove(v1::RemoveRequest { node }).await };
+        self.call(MEMBERSHIP_TIMEOUT, ask).await.map(|_| ())
+    }
+
+    /// Hands leadership to another voter.
+    ///
+    /// # Errors
+    /// It is no voter, or nobody answers.
+    pub async fn transfer_leadership(&self, to: u64) -> Result<(), ClientError> {
+        let request = v1::TransferLeadershipRequest { to };
+        let ask = |channel| async move { ClusterClient::new(channel).transfer_leadership(request).await };
+        self.call(CALL_TIMEOUT, ask).await.map(|_| ())
+    }
+
+    /// Has the scheduler that is asked take a snapshot.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn snapshot(&self) -> Result<(), ClientError> {
+        let ask = |channel| async move { ClusterClient::new(channel).snapshot(v1::SnapshotRequest {}).await };
+        self.call(CALL_TIMEOUT, ask).await.map(|_| ())
+    }
+}

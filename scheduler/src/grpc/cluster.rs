@@ -1,0 +1,71 @@
+//! What operators and new nodes ask of the cluster.
+
+use reel_proto::v1;
+use reel_proto::v1::cluster_server::Cluster;
+use tonic::{Request, Response, Status};
+
+use super::not_done;
+use crate::raft;
+use crate::scheduler::Scheduler;
+
+pub(super) struct Service(pub(super) Scheduler);
+
+#[tonic::async_trait]
+impl Cluster for Service {
+    async fn status(
+        &self,
+        _request: Request<v1::ClusterStatusRequest>,
+    ) -> Result<Response<v1::ClusterStatus>, Status> {
+        let raft::Status { cluster, node, leader, term, last_log, applied, snapshot, members } =
+            self.0.admin.status();
+        let members = members.into_iter().map(|member| v1::ClusterMember {
+            id: member.id,
+            address: member.address,
+            voter: member.voter,
+            matched: member.matched,
+        });
+        let members = members.collect();
+        Ok(Response::new(v1::ClusterStatus {
+            cluster,
+            node,
+            leader,
+            term,
+            last_log,
+            applied,
+            snapshot,
+            members,
+        }))
+    }
+
+    async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
+        let v1::JoinRequest { node, address, learner } = request.into_inner();
+        self.0.admin.linearize().await.map_err(not_done)?;
+        self.0.admin.join(node, address, !learner).await.map_err(not_done)?;
+        Ok(Response::new(v1::JoinResponse {}))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<v1::RemoveRequest>,
+    ) -> Result<Response<v1::RemoveResponse>, Status> {
+        self.0.admin.linearize().await.map_err(not_done)?;
+        self.0.admin.remove(request.into_inner().node).await.map_err(not_done)?;
+        Ok(Response::new(v1::RemoveResponse {}))
+    }
+
+    async fn transfer_leadership(
+        &self,
+        request: Request<v1::TransferLeadershipRequest>,
+    ) -> Result<Response<v1::TransferLeadershipResponse>, Status> {
+        self.0.admin.transfer_leader(request.into_inner().to).await.map_err(not_done)?;
+        Ok(Response::new(v1::TransferLeadershipResponse {}))
+    }
+
+    async fn snapshot(
+        &self,
+        _request: Request<v1::SnapshotRequest>,
+    ) -> Result<Response<v1::SnapshotResponse>, Status> {
+        self.0.admin.snapshot().await.map_err(not_done)?;
+        Ok(Response::new(v1::SnapshotResponse {}))
+    }
+}

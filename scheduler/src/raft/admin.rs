@@ -1,0 +1,169 @@
+//! What operators ask of the cluster: who belongs to it, who leads, reads that are up to date.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ChangeMembershipError, ClientWriteError, LinearizableReadError, RaftError};
+use openraft::{BasicNode, ChangeMembers, ReadPolicy};
+use tokio::sync::Mutex;
+
+use super::machine::Machine;
+use super::types::Types;
+use super::wire::Destination;
+
+/// A handle on the cluster, as one of its nodes sees it.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub(super) raft: openraft::Raft<Types, Machine>,
+    pub(super) here: Destination,
+    /// Changes of membership, one after the other.
+    pub(super) changing: Arc<Mutex<()>>,
+}
+
+/// One node of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) id: u64,
+    pub(crate) address: String,
+    pub(crate) voter: bool,
+    /// Entries that the leader knows it to have; `None` where this node does not lead.
+    pub(crate) matched: Option<u64>,
+}
+
+/// The cluster as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) cluster: u64,
+    pub(crate) node: u64,
+    pub(crate) leader: Option<u64>,
+    pub(crate) term: u64,
+    pub(crate) last_log: u64,
+    pub(crate) applied: u64,
+    pub(crate) snapshot: u64,
+    pub(crate) members: Vec<Member>,
+}
+
+/// Why the cluster did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AdminError {
+    /// Another node leads, at this address if it is known.
+    #[error("this scheduler is not the leader")]
+    NotLeader(Option<String>),
+    /// Another change is under way: to be asked again.
+    #[error("another change of the cluster is under way")]
+    Busy,
+    /// The change cannot be made.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Admin {
+    pub(crate) fn status(&self) -> Status {
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow_watched();
+        let membership = now.membership_config.membership();
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let replication = now.replication.as_ref();
+        let matched =
+            |id: u64| replication.and_then(|all| all.get(&id)).and_then(|at| at.as_ref().map(|at| at.index));
+        let members = membership.nodes().map(|(id, node)| Member {
+            id: *id,
+            address: node.addr.clone(),
+            voter: voters.contains(id),
+            matched: matched(*id),
+        });
+        Status {
+            cluster: self.here.cluster,
+            node: self.here.node,
+            leader: now.current_leader,
+            term: now.current_term,
+            last_log: now.last_log_index.unwrap_or(0),
+            applied: now.last_applied.as_ref().map_or(0, |id| id.index),
+            snapshot: now.snapshot.as_ref().map_or(0, |id| id.index),
+            members: members.collect(),
+        }
+    }
+
+    /// Returns when this node has applied all that was acknowledged before the call, as the leader of a majority.
+    pub(crate) async fn linearize(&self) -> Result<(), AdminError> {
+        match self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
+            Ok(_) => Ok(()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(other))) => {
+                Err(AdminError::NotLeader(other.leader_node.map(|node| node.addr)))
+            }
+            Err(error) => Err(AdminError::Refused(error.to_string())),
+        }
+    }
+
+    /// Takes a node in: first as a learner until it has caught up, then, unless it is to stay one, as a voter.
+    pub(crate) async fn join(&self, id: u64, address: String, voter: bool) -> Result<(), AdminError> {
+        let _alone = self.changing.lock().await;
+        let known = self.status().members.into_iter().find(|member| member.id == id);
+        if let Some(member) = &known
+            && member.address != address
+        {
+            let problem = format!(
+                "scheduler {id} is at {}: remove it first, or start it there; numbers are never given twice",
+                member.address
+            );
+            return Err(AdminError::Refused(problem));
+        }
+        if known.is_none() {
+            self.raft.add_learner(id, BasicNode::new(address), true).await.map_err(refused)?;
+        }
+        if voter && !known.is_some_and(|member| member.voter) {
+            let voters = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
+            self.raft.change_membership(voters, true).await.map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a node out of the cluster for good.
+    pub(crate) async fn remove(&self, id: u64) -> Result<(), AdminError> {
+        let _alone = self.changing.lock().await;
+        let members = self.status().members;
+        let Some(member) = members.iter().find(|member| member.id == id) else {
+            return Err(AdminError::Refused(format!("scheduler {id} is no member of this cluster")));
+        };
+        if member.voter {
+            if members.iter().filter(|member| member.voter).count() == 1 {
+                return Err(AdminError::Refused("the last voter cannot be removed".to_owned()));
+            }
+            let voters = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
+            self.raft.change_membership(voters, false).await.map_err(refused)?;
+        } else {
+            let nodes = ChangeMembers::RemoveNodes(BTreeSet::from([id]));
+            self.raft.change_membership(nodes, false).await.map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    /// Has another voter stand for election at once, with this node's help.
+    pub(crate) async fn transfer_leader(&self, to: u64) -> Result<(), AdminError> {
+        self.linearize().await?;
+        let voters: BTreeMap<u64, bool> =
+            self.status().members.into_iter().map(|m| (m.id, m.voter)).collect();
+        if voters.get(&to) != Some(&true) {
+            return Err(AdminError::Refused(format!("scheduler {to} is no voter of this cluster")));
+        }
+        self.raft.trigger().transfer_leader(to).await.map_err(|error| AdminError::Refused(error.to_string()))
+    }
+
+    /// Takes a snapshot now, which lets the log before it go.
+    pub(crate) async fn snapshot(&self) -> Result<(), AdminError> {
+        self.raft.trigger().snapshot().await.map_err(|error| AdminError::Refused(error.to_string()))
+    }
+}
+
+fn refused(error: RaftError<Types, ClientWriteError<Types>>) -> AdminError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(other)) => {
+            AdminError::NotLeader(other.leader_node.map(|node| node.addr))
+        }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(
+            _,
+        ))) => AdminError::Busy,
+        other => AdminError::Refused(other.to_string()),
+    }
+}

@@ -1,0 +1,296 @@
+//! A whole farm of real processes on loopback: schedulers and workers that can be killed, stopped and started again.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::reel::{Reel, program, send, until};
+use crate::servers::free_address;
+
+/// Far above what a healthy farm needs to come about or to elect a leader.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a farm is made of.
+#[derive(Clone, Debug)]
+pub struct FarmBuilder {
+    schedulers: usize,
+    workers: usize,
+    slots: u32,
+    leases: Leases,
+}
+
+/// The times of a lease, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Leases {
+    /// Between heartbeats.
+    pub heartbeat_ms: u64,
+    /// Until a worker stops by itself.
+    pub lease_ms: u64,
+    /// Until its work goes to others, after that.
+    pub grace_ms: u64,
+}
+
+/// One process of a farm. Its folder and address outlive it.
+struct Process {
+    words: Vec<String>,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+/// A farm that runs. All of its processes are killed when it is dropped.
+pub struct Farm {
+    dir: tempfile::TempDir,
+    addresses: Vec<SocketAddr>,
+    schedulers: Vec<Process>,
+    workers: Vec<Process>,
+}
+
+impl FarmBuilder {
+    /// Schedulers, all of them voters.
+    #[must_use]
+    pub fn schedulers(self, schedulers: usize) -> Self {
+        FarmBuilder { schedulers, ..self }
+    }
+
+    /// Workers.
+    #[must_use]
+    pub fn workers(self, workers: usize) -> Self {
+        FarmBuilder { workers, ..self }
+    }
+
+    /// Slots of each worker.
+    #[must_use]
+    pub fn slots(self, slots: u32) -> Self {
+        FarmBuilder { slots, ..self }
+    }
+
+    /// The times of a lease.
+    #[must_use]
+    pub fn leases(self, leases: Leases) -> Self {
+        FarmBuilder { leases, ..self }
+    }
+
+    /// Starts all of it, and waits until every scheduler votes and every worker is known.
+    pub fn start(self) -> Farm {
+        let dir = crate::scratch();
+        let addresses: Vec<SocketAddr> = (0..self.schedulers).map(|_| free_address()).collect();
+        let schedulers = (0..self.schedulers).map(|number| self.scheduler(dir.path(), &addresses, number));
+        let workers = (0..self.workers).map(|number| self.worker(dir.path(), &addresses, number));
+        let (schedulers, workers) = (schedulers.collect(), workers.collect());
+        let mut farm = Farm { dir, addresses, schedulers, workers };
+        (0..self.schedulers).for_each(|number| farm.start_scheduler(number));
+        (0..self.workers).for_each(|number| farm.start_worker(number));
+        let voters = |status: &Value| {
+            let members = status["members"].as_array().into_iter().flatten();
+            members.filter(|member| member["voter"] == true).count()
+        };
+        until("the schedulers to form a cluster", PATIENCE, || {
+            farm.status().is_some_and(|status| voters(&status) == self.schedulers)
+        });
+        until("the workers to be ready", PATIENCE, || {
+            farm.worker_list().iter().filter(|worker| worker["state"] == "ready").count() == self.workers
+        });
+        farm
+    }
+
+    fn scheduler(&self, dir: &Path, addresses: &[SocketAddr], number: usize) -> Process {
+        let Leases { heartbeat_ms, lease_ms, grace_ms } = self.leases;
+        let beginning = match number {
+            0 => "--bootstrap".to_owned(),
+            _ => format!("--join http://{}", addresses[0]),
+        };
+        let line = format!(
+            "scheduler start --id {} --listen {} {beginning} --heartbeat-ms {heartbeat_ms} --lease-ms {lease_ms} \
+             --grace-ms {grace_ms} --data",
+            number + 1,
+            addresses[number],
+        );
+        Process::new(dir, &format!("s{}", number + 1), &line)
+    }
+
+    fn worker(&self, dir: &Path, addresses: &[SocketAddr], number: usize) -> Process {
+        let name = format!("w{}", number + 1);
+        let store = dir.join("store");
+        let line = format!(
+            "worker start --name {name} --slots {} --notice 30 --server {} --store file://{} --data",
+            self.slots,
+            servers(addresses),
+            store.display(),
+        );
+        Process::new(dir, &name, &line)
+    }
+}
+
+fn servers(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(|address| format!("http://{address}")).collect::<Vec<_>>().join(",")
+}
+
+impl Process {
+    fn new(dir: &Path, name: &str, line: &str) -> Process {
+        let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        words.push(dir.join(name).display().to_string());
+        Process { words, log: dir.join(format!("{name}.log")), child: None }
+    }
+
+    fn start(&mut self) {
+        assert!(self.child.is_none(), "{:?} runs already", self.words);
+        let log = File::options().create(true).append(true).open(&self.log).expect("a writable folder");
+        let mut command = Command::new(program("reel"));
+        command.args(&self.words).process_group(0).env_remove("REEL_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.child = Some(command.spawn().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}")));
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself; runners die with their agent.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn send(&self, signal: Signal) {
+        let child = self.child.as_ref().unwrap_or_else(|| panic!("{:?} does not run", self.words));
+        send(child.id(), signal).expect("it was not waited for");
+    }
+}
+
+impl Farm {
+    /// One scheduler and one worker with one slot, and leases that outlast an election by little.
+    pub fn builder() -> FarmBuilder {
+        let leases = Leases { heartbeat_ms: 500, lease_ms: 6000, grace_ms: 500 };
+        FarmBuilder { schedulers: 1, workers: 1, slots: 1, leases }
+    }
+
+    /// A folder that all hosts of the farm share.
+    pub fn shared(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A `reel` command that speaks to this farm.
+    pub fn reel(&self, line: &str) -> Reel {
+        let work = self.dir.path().join("client");
+        fs::create_dir_all(&work).expect("a writable folder");
+        Reel::new(&work, line.split_whitespace()).env([("REEL_SERVER", servers(&self.addresses))])
+    }
+
+    /// Submits a job that delivers to the folder `name` of the shared folder, and gives its number.
+    pub fn submit(&self, mezzanine: &Path, name: &str, profile: &Path, more: &str) -> u64 {
+        let submit = self.reel("submit").arg(mezzanine).arg(self.output(name)).arg("--profile").arg(profile);
+        let accepted = submit.arg("--json").args(more).run().success().json();
+        accepted["job"].as_u64().expect("the number of a job")
+    }
+
+    /// Where the job that was submitted as `name` delivers.
+    pub fn output(&self, name: &str) -> PathBuf {
+        self.dir.path().join("titles").join(name)
+    }
+
+    /// Waits until a job is done.
+    pub fn wait(&self, job: u64) -> Value {
+        self.reel(&format!("job wait {job} --json")).run().success().json()
+    }
+
+    /// A job as it is now.
+    pub fn job(&self, job: u64) -> Value {
+        self.reel(&format!("job show {job} --json")).run().success().json()
+    }
+
+    /// The cluster as whoever answers sees it; `None` where nobody does.
+    pub fn status(&self) -> Option<Value> {
+        let ended = self.reel("cluster status --json").run();
+        (ended.code == Some(0)).then(|| ended.json())
+    }
+
+    /// The workers as the leader sees them.
+    pub fn worker_list(&self) -> Vec<Value> {
+        let listed = self.reel("worker list --json").run().success().json();
+        listed["workers"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The scheduler that leads: waits until a majority that runs agrees on one that runs.
+    pub fn leader(&self) -> usize {
+        let mut leader = None;
+        until("a leader", PATIENCE, || {
+            // Linearizable, so that no old leader answers.
+            let answered = self.reel("worker list --json").run().code == Some(0);
+            let status = self.status().filter(|_| answered).unwrap_or_default();
+            leader = status["leader"].as_u64().map(|id| id as usize - 1);
+            leader.is_some_and(|leader| self.schedulers[leader].child.is_some())
+        });
+        leader.expect("one was found")
+    }
+
+    /// Starts a scheduler, with the folder that it had before.
+    pub fn start_scheduler(&mut self, number: usize) {
+        self.schedulers[number].start();
+    }
+
+    /// Kills a scheduler with SIGKILL.
+    pub fn kill_scheduler(&mut self, number: usize) {
+        self.schedulers[number].kill();
+    }
+
+    /// Sends a signal to a scheduler.
+    pub fn signal_scheduler(&self, number: usize, signal: Signal) {
+        self.schedulers[number].send(signal);
+    }
+
+    /// Starts a worker, with the folder that it had before.
+    pub fn start_worker(&mut self, number: usize) {
+        self.workers[number].start();
+    }
+
+    /// Kills a worker with SIGKILL; its runners die with it.
+    pub fn kill_worker(&mut self, number: usize) {
+        self.workers[number].kill();
+    }
+
+    /// Sends a signal to a worker's agent.
+    pub fn signal_worker(&self, number: usize, signal: Signal) {
+        self.workers[number].send(signal);
+    }
+
+    /// Waits for the end of a worker that was asked to end, and gives how long that took.
+    pub fn wait_worker(&mut self, number: usize) -> Duration {
+        let start = Instant::now();
+        let worker = &mut self.workers[number];
+        until("the end of a worker", PATIENCE, || {
+            let child = worker.child.as_mut().expect("it runs");
+            child.try_wait().expect("a child can be waited for").is_some()
+        });
+        worker.child = None;
+        start.elapsed()
+    }
+
+    /// Id of a worker's agent.
+    pub fn worker_id(&self, number: usize) -> u32 {
+        self.workers[number].child.as_ref().expect("it runs").id()
+    }
+
+    /// What a process of the farm has said, `s1` or `w2`.
+    pub fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join(format!("{name}.log"))).unwrap_or_default()
+    }
+}
+
+impl Drop for Farm {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what the farm has said")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let names = (1..=self.schedulers.len()).map(|n| format!("s{n}"));
+            for name in names.chain((1..=self.workers.len()).map(|n| format!("w{n}"))) {
+                let log = self.log(&name);
+                let lines: Vec<&str> = log.lines().rev().take(15).collect();
+                eprintln!("{name}:\n{}", lines.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            }
+        }
+        self.workers.iter_mut().chain(&mut self.schedulers).for_each(Process::kill);
+    }
+}

@@ -1,0 +1,148 @@
+//! A farm of three schedulers and several workers goes on whatever dies, and makes the same bytes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reel_common::Digest;
+use reel_tests::farm::Farm;
+use reel_tests::reel::{Reel, report, until};
+use reel_tests::tree::{assert_same, digests};
+use reel_tests::{Dice, fixtures, profile, scratch};
+use rustix::process::Signal;
+
+/// What `reel transcode` makes of a mezzanine.
+fn by_one_process(mezzanine: &Path, profile: &Path) -> BTreeMap<PathBuf, Digest> {
+    let dir = scratch();
+    let output = dir.path().join("title");
+    Reel::transcode(dir.path(), mezzanine, &output, profile).args("--quiet").run().success();
+    digests(&output)
+}
+
+#[test]
+fn a_job_survives_the_death_of_its_leader() {
+    let mezzanine = fixtures::prores_mov().path;
+    let wanted = by_one_process(&mezzanine, &profile("quick"));
+    let mut farm = Farm::builder().schedulers(3).workers(2).start();
+    let job = farm.submit(&mezzanine, "a", &profile("quick"), "--chunk-parts 1");
+    until("a committed part", Duration::from_secs(60), || {
+        farm.job(job)["parts_committed"].as_u64() > Some(0)
+    });
+    let leader = farm.leader();
+    farm.kill_scheduler(leader);
+    let done = farm.wait(job);
+    assert_eq!((&done["state"], &done["parts_encoded_twice"]), (&"done".into(), &0.into()));
+    assert_same(&digests(&farm.output("a")), &wanted, "after the death of the leader");
+    assert_eq!(report(&farm.output("a"))["job"]["parts_encoded_twice"], 0);
+}
+
+#[test]
+fn ten_rounds_of_killing_leaders_followers_and_workers_change_nothing() {
+    let mut dice = Dice::from_env();
+    println!("replay with REEL_TEST_SEED={}", dice.seed);
+    let mezzanine = fixtures::a_minute_of_1080p().path;
+    let wanted = by_one_process(&mezzanine, &profile("ladder"));
+    let mut farm = Farm::builder().schedulers(3).workers(4).start();
+    let job = farm.submit(&mezzanine, "a", &profile("ladder"), "--chunk-parts 2");
+    for round in 1..=10 {
+        assert_eq!(farm.job(job)["state"], "running", "round {round}: it is to be disturbed while it runs");
+        let leader = farm.leader();
+        farm.kill_scheduler(leader);
+        let next = farm.leader();
+        assert_ne!(next, leader);
+        farm.start_scheduler(leader);
+        let follower = (0..3).find(|other| ![leader, next].contains(other)).unwrap();
+        farm.kill_scheduler(follower);
+        farm.leader();
+        farm.start_scheduler(follower);
+        let worker = dice.below(4) as usize;
+        println!("round {round}: scheduler {leader}, then {follower}, then worker {worker}");
+        farm.kill_worker(worker);
+        farm.start_worker(worker);
+    }
+    let done = farm.wait(job);
+    assert_eq!((&done["state"], &done["parts_encoded_twice"]), (&"done".into(), &0.into()));
+    assert_same(&digests(&farm.output("a")), &wanted, "after ten rounds");
+}
+
+#[test]
+fn a_worker_that_is_asked_to_go_hands_back_and_the_job_waits_for_another() {
+    let mezzanine = fixtures::prores_mov().path;
+    let mut farm = Farm::builder().schedulers(1).workers(1).start();
+    let job = farm.submit(&mezzanine, "a", &profile("quick"), "--chunk-parts 4");
+    until("a runner at work", Duration::from_secs(60), || {
+        farm.job(job)["running"].as_array().is_some_and(|running| {
+            running.iter().any(|task| task["task"].as_str().is_some_and(|task| task.contains("encode")))
+        })
+    });
+    farm.signal_worker(0, Signal::TERM);
+    let took = farm.wait_worker(0);
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    until("the worker to be gone from the list", Duration::from_secs(10), || farm.worker_list().is_empty());
+    assert_eq!(farm.job(job)["state"], "running");
+    farm.start_worker(0);
+    let done = farm.wait(job);
+    assert_eq!((&done["state"], &done["parts_encoded_twice"]), (&"done".into(), &0.into()));
+}
+
+#[test]
+fn a_zombie_worker_commits_nothing_and_harms_nothing() {
+    let mezzanine = fixtures::prores_mov().path;
+    let wanted = by_one_process(&mezzanine, &profile("quick"));
+    let farm = Farm::builder().schedulers(1).workers(2).start();
+    let job = farm.submit(&mezzanine, "a", &profile("quick"), "--chunk-parts 2");
+    until("both workers at work", Duration::from_secs(60), || {
+        farm.worker_list().iter().all(|worker| !worker["running"].as_array().unwrap().is_empty())
+    });
+    // The agent sleeps past its lease; its runner goes on.
+    farm.signal_worker(0, Signal::STOP);
+    until("its work to go to another", Duration::from_secs(60), || {
+        !farm.worker_list().iter().any(|worker| worker["name"] == "w1")
+    });
+    farm.signal_worker(0, Signal::CONT);
+    let done = farm.wait(job);
+    assert_eq!((&done["state"], &done["parts_encoded_twice"]), (&"done".into(), &0.into()));
+    assert_same(&digests(&farm.output("a")), &wanted, "after a zombie");
+    until("the zombie to register anew", Duration::from_secs(30), || {
+        farm.worker_list().iter().filter(|worker| worker["state"] == "ready").count() == 2
+    });
+}
+
+#[test]
+fn a_partitioned_leader_accepts_nothing() {
+    let mezzanine = fixtures::prores_mov().path;
+    let farm = Farm::builder().schedulers(3).workers(1).start();
+    let old = farm.leader();
+    // The others sleep: the leader is alone.
+    let others: Vec<usize> = (0..3).filter(|number| *number != old).collect();
+    others.iter().for_each(|other| farm.signal_scheduler(*other, Signal::STOP));
+    let alone = farm.reel("submit").arg(&mezzanine).arg(farm.output("a")).args("--profile proxy");
+    let key = "--idempotency-key once";
+    let refused = alone.args(key).run();
+    assert_eq!(refused.code, Some(6), "{}", refused.stderr);
+    others.iter().for_each(|other| farm.signal_scheduler(*other, Signal::CONT));
+    farm.leader();
+    let again = farm.submit(&mezzanine, "a", Path::new("proxy"), key);
+    assert_eq!(farm.submit(&mezzanine, "a", Path::new("proxy"), key), again);
+    assert_eq!(farm.wait(again)["state"], "done");
+}
+
+#[test]
+fn schedulers_come_and_go_while_the_farm_is_at_work() {
+    let mezzanine = fixtures::prores_mov().path;
+    let mut farm = Farm::builder().schedulers(3).workers(2).start();
+    let job = farm.submit(&mezzanine, "a", &profile("quick"), "--chunk-parts 1");
+    let leader = farm.leader();
+    let next = (leader + 1) % 3;
+    farm.reel(&format!("cluster transfer-leader {}", next + 1)).run().success();
+    assert_eq!(farm.leader(), next);
+    farm.reel(&format!("cluster remove {}", leader + 1)).run().success();
+    farm.kill_scheduler(leader);
+    let members = farm.status().unwrap()["members"].as_array().unwrap().len();
+    assert_eq!(members, 2);
+    assert_eq!(farm.wait(job)["state"], "done");
+    let last = farm.reel("cluster remove 9").run();
+    assert_eq!((last.code, last.stderr.contains("no member")), (Some(5), true), "{}", last.stderr);
+}
