@@ -205,6 +205,11 @@ impl Scheduler {
         self.ask(|reply| Request::Control { action: Action::CancelJob { job }, job, reply }).await?
     }
 
+    /// The number of its folder, by which the cluster knows it again.
+    pub fn folder(&self) -> u64 {
+        self.admin.folder()
+    }
+
     /// Whether it belongs to its cluster, and not only wants to.
     pub fn is_member(&self) -> bool {
         let status = self.admin.status();

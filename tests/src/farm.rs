@@ -1,5 +1,6 @@
 //! A whole farm of real processes on loopback: schedulers and workers that can be killed, stopped and started again.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -23,6 +24,8 @@ pub struct FarmBuilder {
     workers: usize,
     slots: u32,
     leases: Leases,
+    /// Folders of schedulers that do not lie in the farm's own.
+    folders: BTreeMap<usize, PathBuf>,
 }
 
 /// The times of a lease, in milliseconds.
@@ -70,6 +73,13 @@ impl FarmBuilder {
         FarmBuilder { slots, ..self }
     }
 
+    /// The folder of one scheduler.
+    #[must_use]
+    pub fn folder(mut self, number: usize, folder: &Path) -> Self {
+        self.folders.insert(number, folder.to_owned());
+        self
+    }
+
     /// The times of a lease.
     #[must_use]
     pub fn leases(self, leases: Leases) -> Self {
@@ -111,7 +121,9 @@ impl FarmBuilder {
             number + 1,
             addresses[number],
         );
-        Process::new(dir, &format!("s{}", number + 1), &line)
+        let name = format!("s{}", number + 1);
+        let folder = self.folders.get(&number).cloned().unwrap_or_else(|| dir.join(&name));
+        Process::new(dir, &name, &line, &folder)
     }
 
     fn worker(&self, dir: &Path, addresses: &[SocketAddr], number: usize) -> Process {
@@ -123,7 +135,7 @@ impl FarmBuilder {
             servers(addresses),
             store.display(),
         );
-        Process::new(dir, &name, &line)
+        Process::new(dir, &name, &line, &dir.join(&name))
     }
 }
 
@@ -132,9 +144,9 @@ fn servers(addresses: &[SocketAddr]) -> String {
 }
 
 impl Process {
-    fn new(dir: &Path, name: &str, line: &str) -> Process {
+    fn new(dir: &Path, name: &str, line: &str, folder: &Path) -> Process {
         let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        words.push(dir.join(name).display().to_string());
+        words.push(folder.display().to_string());
         Process { words, log: dir.join(format!("{name}.log")), child: None }
     }
 
@@ -165,7 +177,7 @@ impl Farm {
     /// One scheduler and one worker with one slot, and leases that outlast an election by little.
     pub fn builder() -> FarmBuilder {
         let leases = Leases { heartbeat_ms: 500, lease_ms: 6000, grace_ms: 500 };
-        FarmBuilder { schedulers: 1, workers: 1, slots: 1, leases }
+        FarmBuilder { schedulers: 1, workers: 1, slots: 1, leases, folders: BTreeMap::new() }
     }
 
     /// A folder that all hosts of the farm share.
@@ -227,9 +239,34 @@ impl Farm {
         leader.expect("one was found")
     }
 
+    /// The addresses of its schedulers, as `--server` takes them.
+    pub fn servers(&self) -> String {
+        servers(&self.addresses)
+    }
+
+    /// Whether a scheduler has ended by itself.
+    pub fn has_ended(&mut self, number: usize) -> bool {
+        let child = self.schedulers[number].child.as_mut().expect("it was started");
+        child.try_wait().expect("a child can be waited for").is_some()
+    }
+
     /// Starts a scheduler, with the folder that it had before.
     pub fn start_scheduler(&mut self, number: usize) {
         self.schedulers[number].start();
+    }
+
+    /// Adds a scheduler with the given number in the cluster; the first takes it in.
+    pub fn add_scheduler(&mut self, id: u64) {
+        let address = free_address();
+        let line = format!(
+            "scheduler start --id {id} --listen {address} --join {} --data",
+            servers(&self.addresses)
+        );
+        let name = format!("s{id}");
+        let mut process = Process::new(self.dir.path(), &name, &line, &self.dir.path().join(&name));
+        process.start();
+        self.addresses.push(address);
+        self.schedulers.push(process);
     }
 
     /// Kills a scheduler with SIGKILL.

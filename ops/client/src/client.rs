@@ -234,13 +234,19 @@ impl Client {
         self.call(CALL_TIMEOUT, ask).await
     }
 
-    /// Takes a scheduler in, as a voter or as a learner.
+    /// Takes a scheduler in, as a voter or as a learner; `folder` is the number of its folder.
     ///
     /// # Errors
     /// The cluster refuses it, or nobody answers.
-    pub async fn join(&self, node: u64, address: &str, learner: bool) -> Result<(), ClientError> {
+    pub async fn join(
+        &self,
+        node: u64,
+        address: &str,
+        folder: u64,
+        learner: bool,
+    ) -> Result<(), ClientError> {
         self.call(MEMBERSHIP_TIMEOUT, |channel| {
-            let request = v1::JoinRequest { node, address: address.to_owned(), learner };
+            let request = v1::JoinRequest { node, address: address.to_owned(), learner, folder };
             async move { ClusterClient::new(channel).join(request).await }
         })
         .await

@@ -3,7 +3,7 @@
 //! Times are of the leader's monotonic clock, in milliseconds from any start. Nothing of this is replicated: a new
 //! leader begins with an empty [`LeaseClock`] and so takes every lease for fresh.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reel_common::{Epoch, TaskId, WorkerId};
 
@@ -32,6 +32,8 @@ pub struct LeaseClock {
     terms: LeaseTerms,
     heard: BTreeMap<WorkerId, u64>,
     renewed: BTreeMap<TaskId, (Epoch, u64)>,
+    /// Workers whose link is broken.
+    broken: BTreeSet<WorkerId>,
     /// Start of the current window for losses, and the losses in it.
     window: (u64, usize),
 }
@@ -63,11 +65,18 @@ impl LeaseClock {
         now_ms: u64,
     ) {
         self.heard.insert(worker, now_ms);
+        self.broken.remove(&worker);
         for (task, epoch) in running {
             if state.live(task, epoch).is_some_and(|lease| lease.worker == worker) {
                 self.renewed.insert(task, (epoch, now_ms));
             }
         }
+    }
+
+    /// Notes that a worker's link is broken. No heartbeat is on its way any more, so it gets no grace until the next one
+    /// comes: by the end of its lease it has stopped by itself.
+    pub fn note_broken(&mut self, worker: WorkerId) {
+        self.broken.insert(worker);
     }
 
     /// What has run out by `now_ms`: workers that fell silent, and leases that their workers do not know of.
@@ -82,7 +91,10 @@ impl LeaseClock {
             self.window = (now_ms, 0);
         }
         let may_lose = (state.workers.len() / 4).max(Self::MIN_LOSSES).saturating_sub(self.window.1);
-        let silent: Vec<_> = self.heard.iter().filter(|(_, then)| overdue(then)).map(|(id, _)| *id).collect();
+        let over = |then: &u64| now_ms.saturating_sub(*then) > self.terms.ttl_ms;
+        let is_silent =
+            |(id, then): &(&WorkerId, &u64)| overdue(then) || self.broken.contains(id) && over(then);
+        let silent: Vec<_> = self.heard.iter().filter(is_silent).map(|(id, _)| *id).collect();
         let lost = &silent[..silent.len().min(may_lose)];
         self.window.1 += lost.len();
         let mut actions: Vec<_> = lost
@@ -101,6 +113,7 @@ impl LeaseClock {
     /// Forgets what is no more, and begins to count for what is new.
     fn follow(&mut self, state: &FarmState, now_ms: u64) {
         self.heard.retain(|worker, _| state.workers.contains_key(worker));
+        self.broken.retain(|worker| state.workers.contains_key(worker));
         self.renewed.retain(|task, (epoch, _)| state.live(*task, *epoch).is_some());
         for worker in state.workers.keys() {
             self.heard.entry(*worker).or_insert(now_ms);
@@ -154,6 +167,20 @@ mod tests {
         clock.note_heartbeat(&farm.state, heard, held, LIMIT);
         let expired = clock.expire(&farm.state, LIMIT + 1);
         assert_eq!(expired.actions, [Action::LoseWorker { worker: silent, cause: LossCause::Silent }]);
+    }
+
+    #[test]
+    fn a_worker_whose_link_is_broken_gets_no_grace_unless_it_comes_back() {
+        let farm = farm(2);
+        let mut clock = LeaseClock::new(LeaseTerms::default());
+        let (gone, back) = (farm.worker("w0"), farm.worker("w1"));
+        everybody(&mut clock, &farm, 0);
+        clock.note_broken(gone);
+        clock.note_broken(back);
+        clock.note_heartbeat(&farm.state, back, [], 10_000);
+        assert_eq!(clock.expire(&farm.state, 20_000).actions, []);
+        let lost = Action::LoseWorker { worker: gone, cause: LossCause::Silent };
+        assert_eq!(clock.expire(&farm.state, 20_001).actions, [lost]);
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Driver {
     pub(super) fn on_broken(&mut self, link: LinkId) {
         if let Some(worker) = self.fleet.disconnect(link) {
             tracing::info!(%worker, "the link of a worker is broken");
+            self.fleet.leases.note_broken(worker);
         }
     }
 

@@ -38,9 +38,9 @@ impl Cluster for Service {
     }
 
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
-        let v1::JoinRequest { node, address, learner } = request.into_inner();
+        let v1::JoinRequest { node, address, learner, folder } = request.into_inner();
         self.0.admin.linearize().await.map_err(not_done)?;
-        self.0.admin.join(node, address, !learner).await.map_err(not_done)?;
+        self.0.admin.join(node, address, folder, !learner).await.map_err(not_done)?;
         Ok(Response::new(v1::JoinResponse {}))
     }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, LinearizableReadError, RaftError};
-use openraft::{BasicNode, ChangeMembers, ReadPolicy};
+use openraft::{ChangeMembers, ReadPolicy};
 use tokio::sync::Mutex;
 
 use super::machine::Machine;
-use super::types::Types;
+use super::types::{Peer, Types};
 use super::wire::Destination;
 
 /// A handle on the cluster, as one of its nodes sees it.
@@ -26,6 +26,7 @@ pub(crate) struct Admin {
 pub(crate) struct Member {
     pub(crate) id: u64,
     pub(crate) address: String,
+    pub(crate) folder: u64,
     pub(crate) voter: bool,
     /// Entries that the leader knows it to have; `None` where this node does not lead.
     pub(crate) matched: Option<u64>,
@@ -59,6 +60,11 @@ pub(crate) enum AdminError {
 }
 
 impl Admin {
+    /// Number of this node's folder.
+    pub(crate) fn folder(&self) -> u64 {
+        self.here.folder
+    }
+
     pub(crate) fn status(&self) -> Status {
         let metrics = self.raft.metrics();
         let now = metrics.borrow_watched();
@@ -69,7 +75,8 @@ impl Admin {
             |id: u64| replication.and_then(|all| all.get(&id)).and_then(|at| at.as_ref().map(|at| at.index));
         let members = membership.nodes().map(|(id, node)| Member {
             id: *id,
-            address: node.addr.clone(),
+            address: node.address.clone(),
+            folder: node.folder,
             voter: voters.contains(id),
             matched: matched(*id),
         });
@@ -90,27 +97,34 @@ impl Admin {
         match self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
             Ok(_) => Ok(()),
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(other))) => {
-                Err(AdminError::NotLeader(other.leader_node.map(|node| node.addr)))
+                Err(AdminError::NotLeader(other.leader_node.map(|node| node.address)))
             }
             Err(error) => Err(AdminError::Refused(error.to_string())),
         }
     }
 
     /// Takes a node in: first as a learner until it has caught up, then, unless it is to stay one, as a voter.
-    pub(crate) async fn join(&self, id: u64, address: String, voter: bool) -> Result<(), AdminError> {
+    pub(crate) async fn join(
+        &self,
+        id: u64,
+        address: String,
+        folder: u64,
+        voter: bool,
+    ) -> Result<(), AdminError> {
         let _alone = self.changing.lock().await;
         let known = self.status().members.into_iter().find(|member| member.id == id);
         if let Some(member) = &known
-            && member.address != address
+            && (&member.address, member.folder) != (&address, folder)
         {
             let problem = format!(
-                "scheduler {id} is at {}: remove it first, or start it there; numbers are never given twice",
+                "scheduler {id} is at {} with another folder, and a number is never given twice: remove it with \
+                 `reel cluster remove {id}` if it is gone for good, and join with a new number and a new folder",
                 member.address
             );
             return Err(AdminError::Refused(problem));
         }
         if known.is_none() {
-            self.raft.add_learner(id, BasicNode::new(address), true).await.map_err(refused)?;
+            self.raft.add_learner(id, Peer { address, folder }, true).await.map_err(refused)?;
         }
         if voter && !known.is_some_and(|member| member.voter) {
             let voters = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
@@ -159,7 +173,7 @@ impl Admin {
 fn refused(error: RaftError<Types, ClientWriteError<Types>>) -> AdminError {
     match error {
         RaftError::APIError(ClientWriteError::ForwardToLeader(other)) => {
-            AdminError::NotLeader(other.leader_node.map(|node| node.addr))
+            AdminError::NotLeader(other.leader_node.map(|node| node.address))
         }
         RaftError::APIError(ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(
             _,

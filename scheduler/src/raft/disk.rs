@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::envelope;
+use super::tail::{Tail, TailFile};
+use super::types::{decode_log_id_bytes, decode_vote};
 
 /// Longest encoded record: a Raft entry stays below this, so that a batch of them fits in one message to a peer.
 pub(crate) const MAX_RECORD_BYTES: usize = 256 * 1024;
@@ -41,6 +43,8 @@ pub(super) enum Slot {
     Node,
     /// The cluster that the node belongs to.
     Cluster,
+    /// The number of the folder.
+    Folder,
     /// The last vote.
     Vote,
     /// The last entry known to be committed.
@@ -54,6 +58,7 @@ impl Slot {
         match self {
             Slot::Node => b"node",
             Slot::Cluster => b"cluster",
+            Slot::Folder => b"folder",
             Slot::Vote => b"vote",
             Slot::Committed => b"committed",
             Slot::Purged => b"purged",
@@ -158,7 +163,14 @@ impl Disk {
         let failure = Failure::default();
         let disk = Disk { log: log.clone(), meta: meta.clone(), failure: failure.clone(), jobs };
         disk.verify(&path)?;
-        let writer = Writer { db, log, meta, file, failed: failure };
+        let found = disk
+            .tail()
+            .map_err(|error| OpenError::Damaged { path: path.clone(), what: error.to_string() })?;
+        let (tail_file, known) = TailFile::open(dir).map_err(io_error)?;
+        if let Some(what) = known.and_then(|known| known.missing(&found)) {
+            return Err(OpenError::Damaged { path, what });
+        }
+        let writer = Writer { db, log, meta, file, tail: found, tail_file, failed: failure };
         spawn("reel-log-apply", move || writer.apply_all(queue, sender)).map_err(io_error)?;
         Ok((disk, closed))
     }
@@ -200,6 +212,16 @@ impl Disk {
         Ok(self.read(index..index + 1)?.pop())
     }
 
+    /// How far the log goes.
+    fn tail(&self) -> io::Result<Tail> {
+        let last = self.log.last()?.map(|(key, _)| split_key(&key).map_err(invalid)).transpose()?;
+        let purged = self.get(Slot::Purged)?.as_deref().map(decode_log_id_bytes).transpose()?;
+        let last = last.map_or(0, |(index, _)| index).max(purged.map_or(0, |id| id.index));
+        let vote = self.get(Slot::Vote)?.as_deref().map(decode_vote).transpose()?;
+        let (term, voted_for) = vote.map_or((0, 0), |vote| (vote.leader_id.term, vote.leader_id.voted_for));
+        Ok(Tail { last, term, voted_for })
+    }
+
     /// A named value.
     pub(super) fn get(&self, slot: Slot) -> io::Result<Option<Vec<u8>>> {
         let Some(value) = self.meta.get(slot.key())? else { return Ok(None) };
@@ -232,7 +254,7 @@ impl Disk {
             }
             _ => Ok(()),
         });
-        let slots = [Slot::Node, Slot::Cluster, Slot::Vote, Slot::Committed, Slot::Purged];
+        let slots = [Slot::Node, Slot::Cluster, Slot::Folder, Slot::Vote, Slot::Committed, Slot::Purged];
         checked
             .and_then(|()| slots.into_iter().try_for_each(|slot| self.get(slot).map(drop)))
             .map_err(|error| OpenError::Damaged { path: path.to_owned(), what: error.to_string() })
@@ -279,24 +301,42 @@ struct Writer {
     log: sled::Tree,
     meta: sled::Tree,
     file: File,
+    /// How far the log goes that was applied.
+    tail: Tail,
+    tail_file: TailFile,
     failed: Failure,
+}
+
+/// What the sync thread is asked.
+enum Sync {
+    /// Make durable what was applied so far, which ends here.
+    Flush(Durable, Tail),
+    /// Note that the log will end here, before it is cut.
+    Lower(Tail, blocking::SyncSender<Result<(), String>>),
 }
 
 impl Writer {
     /// Applies changes in order until every [`Disk`] is gone.
-    fn apply_all(self, mut queue: mpsc::Receiver<Job>, closed: oneshot::Sender<()>) {
+    fn apply_all(mut self, mut queue: mpsc::Receiver<Job>, closed: oneshot::Sender<()>) {
         let (sender, receiver) = blocking::sync_channel(QUEUE);
         let (db, file, failed) = (self.db.clone(), self.file.try_clone(), self.failed.clone());
-        let syncer =
-            file.and_then(|file| spawn("reel-log-sync", move || sync_all(&db, &file, &failed, receiver)));
+        let tail_file = self.tail_file.try_clone();
+        let syncer = file.and_then(|file| {
+            let syncer = Syncer { db, file, tail_file: tail_file?, failed };
+            spawn("reel-log-sync", move || syncer.sync_all(&receiver))
+        });
         while let Some(job) = queue.blocking_recv() {
-            let result = attempt(&self.failed, || self.apply(job.change));
+            let failed = self.failed.clone();
+            let result = self.announce(&job.change, &sender);
+            let result = result.and_then(|()| attempt(&failed, || self.apply(job.change)));
             // A receiver that is gone has given up on the answer.
             let _ = job.applied.send(as_io(&result));
             let Some(durable) = job.durable else { continue };
             if result.is_err() {
                 durable(as_io(&result));
-            } else if let Err(blocking::SendError(durable)) = sender.send(durable) {
+            } else if let Err(blocking::SendError(Sync::Flush(durable, _))) =
+                sender.send(Sync::Flush(durable, self.tail))
+            {
                 durable(Err(io::Error::other("the sync thread has stopped")));
             }
         }
@@ -310,7 +350,30 @@ impl Writer {
         let _ = closed.send(());
     }
 
-    fn apply(&self, change: Change) -> io::Result<()> {
+    /// Has the tail lowered before the log is.
+    fn announce(&self, change: &Change, syncer: &blocking::SyncSender<Sync>) -> Result<(), String> {
+        let Change::Truncate(from) = change else { return Ok(()) };
+        let tail = Tail { last: self.tail.last.min(from.saturating_sub(1)), ..self.tail };
+        let (sender, lowered) = blocking::sync_channel(1);
+        let stopped = || "the sync thread has stopped".to_owned();
+        syncer.send(Sync::Lower(tail, sender)).map_err(|_| stopped())?;
+        lowered.recv().map_err(|_| stopped())?
+    }
+
+    fn apply(&mut self, change: Change) -> io::Result<()> {
+        match &change {
+            Change::Append(records) => {
+                let last = records.last().map_or(0, |(index, _)| *index);
+                self.tail.last = self.tail.last.max(last);
+            }
+            Change::Truncate(from) => self.tail.last = self.tail.last.min(from.saturating_sub(1)),
+            Change::Purge(upto, _) => self.tail.last = self.tail.last.max(*upto),
+            Change::Set(Slot::Vote, vote) => {
+                let leader = decode_vote(vote)?.leader_id;
+                (self.tail.term, self.tail.voted_for) = (leader.term, leader.voted_for);
+            }
+            Change::Set(..) => {}
+        }
         match change {
             Change::Append(records) => {
                 let mut batch = sled::Batch::default();
@@ -356,11 +419,42 @@ impl Writer {
     }
 }
 
-/// Makes changes durable: one sync for all that wait.
-fn sync_all(db: &sled::Db, file: &File, failed: &OnceLock<String>, queue: blocking::Receiver<Durable>) {
-    while let Ok(first) = queue.recv() {
-        let waiting: Vec<_> = std::iter::once(first).chain(queue.try_iter()).collect();
-        let result = attempt(failed, || flush(db).and_then(|()| file.sync_data()));
+/// The state of the thread that syncs.
+struct Syncer {
+    db: sled::Db,
+    file: File,
+    tail_file: TailFile,
+    failed: Failure,
+}
+
+impl Syncer {
+    /// Makes changes durable: one sync for all that wait.
+    fn sync_all(self, queue: &blocking::Receiver<Sync>) {
+        while let Ok(first) = queue.recv() {
+            let mut flushed: Option<(Vec<Durable>, Tail)> = None;
+            for asked in std::iter::once(first).chain(queue.try_iter()) {
+                match asked {
+                    Sync::Flush(durable, tail) => {
+                        let (waiting, upto) = flushed.get_or_insert_with(|| (Vec::new(), tail));
+                        waiting.push(durable);
+                        *upto = tail;
+                    }
+                    Sync::Lower(tail, lowered) => {
+                        self.flush(flushed.take());
+                        let result = attempt(&self.failed, || self.tail_file.lower(&tail));
+                        // The asker waits, unless it is gone.
+                        let _ = lowered.send(result);
+                    }
+                }
+            }
+            self.flush(flushed);
+        }
+    }
+
+    fn flush(&self, flushed: Option<(Vec<Durable>, Tail)>) {
+        let Some((waiting, tail)) = flushed else { return };
+        let synced = || flush(&self.db).and_then(|()| self.file.sync_data());
+        let result = attempt(&self.failed, || synced().and_then(|()| self.tail_file.raise(&tail)));
         for durable in waiting {
             durable(as_io(&result));
         }

@@ -1,6 +1,7 @@
 //! openraft's log storage on top of [`Disk`].
 
 use std::fmt::Debug;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
 use std::path::{Path, PathBuf};
@@ -62,14 +63,23 @@ impl LogStore {
 
     /// The number of the cluster that the node belongs to: what is stored, or `new` from now on.
     pub(super) async fn cluster(&self, new: Option<u64>) -> Result<u64, OpenError> {
+        self.number(Slot::Cluster, new).await
+    }
+
+    /// The number of the folder, which it gets when it is first opened.
+    pub(super) async fn folder(&self) -> Result<u64, OpenError> {
+        self.number(Slot::Folder, Some(new_number())).await
+    }
+
+    async fn number(&self, slot: Slot, new: Option<u64>) -> Result<u64, OpenError> {
         let damaged = |what: String| OpenError::Damaged { path: self.path.clone(), what };
-        if let Some(stored) = self.disk.get(Slot::Cluster).map_err(|error| damaged(error.to_string()))? {
+        if let Some(stored) = self.disk.get(slot).map_err(|error| damaged(error.to_string()))? {
             let stored =
-                stored.try_into().map_err(|_| damaged("the cluster's number is malformed".to_owned()))?;
+                stored.try_into().map_err(|_| damaged(format!("the value `{slot:?}` is malformed")))?;
             return Ok(u64::from_be_bytes(stored));
         }
         let new = new.ok_or_else(|| OpenError::NotBegun { path: self.path.clone() })?;
-        let claimed = self.disk.apply_durably(Change::Set(Slot::Cluster, new.to_be_bytes().to_vec())).await;
+        let claimed = self.disk.apply_durably(Change::Set(slot, new.to_be_bytes().to_vec())).await;
         claimed.map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
         Ok(new)
     }
@@ -166,6 +176,11 @@ impl RaftLogReader<Types> for LogReader {
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
         self.try_get_log_entries(start..end.min(start.saturating_add(READ_BATCH))).await
     }
+}
+
+/// A number that nobody else has.
+pub(super) fn new_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn encode_id(id: &LogId) -> Vec<u8> {

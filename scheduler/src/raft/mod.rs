@@ -9,6 +9,7 @@ mod machine;
 mod network;
 mod server;
 mod snapshot;
+mod tail;
 mod types;
 mod wire;
 
@@ -18,26 +19,25 @@ mod power_cut;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
-use openraft::{BasicNode, Config, ReadPolicy, SnapshotPolicy};
+use openraft::{Config, ReadPolicy, SnapshotPolicy};
 use reel_scheduler_core::{Command, FarmState, Reply};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub(crate) use self::admin::{Admin, AdminError, Status};
 pub(crate) use self::disk::{MAX_RECORD_BYTES, OpenError};
-use self::log_store::LogStore;
+use self::log_store::{LogStore, new_number};
 use self::machine::Machine;
 use self::network::Peers;
 pub(crate) use self::server::Server;
 use self::snapshot::SnapshotFolder;
-use self::types::{Proposal, Types};
+use self::types::{Peer, Proposal, Types};
 use self::wire::Destination;
 use crate::codec;
 use crate::config::Beginning;
@@ -155,10 +155,11 @@ impl Raft {
         std::fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.to_owned(), source })?;
         let (store, closed) = LogStore::open(dir, node).await?;
         let cluster = match beginning {
-            Beginning::Alone { .. } => store.cluster(Some(new_cluster_number())).await?,
+            Beginning::Alone { .. } => store.cluster(Some(new_number())).await?,
             Beginning::Outside { cluster } => store.cluster(Some(cluster)).await?,
             Beginning::Before => store.cluster(None).await?,
         };
+        let folder = store.folder().await?;
         let snapshots = SnapshotFolder::open(dir)?;
         check_reach(dir, &store, &snapshots)?;
         let failure = store.failure();
@@ -172,12 +173,12 @@ impl Raft {
         if let Beginning::Alone { address } = beginning
             && !begun
         {
-            let alone = BTreeMap::from([(node, BasicNode::new(address))]);
+            let alone = BTreeMap::from([(node, Peer { address, folder })]);
             inner.initialize(alone).await.map_err(|error| refused(error.to_string()))?;
         }
         let (sender, role) = watch::channel(Role::Follower { leader: None });
         let watcher = tokio::spawn(watch_role(inner.clone(), failure.clone(), sender));
-        let here = Destination { cluster, node };
+        let here = Destination { cluster, node, folder };
         Ok(Raft { inner, here, snapshots, role, watcher, failure, closed })
     }
 
@@ -249,11 +250,6 @@ fn config() -> Config {
     }
 }
 
-/// A number that no other cluster has, so that a node never speaks to one that it does not belong to.
-fn new_cluster_number() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
 /// What was purged must be in the snapshot, or state has been lost.
 fn check_reach(dir: &Path, store: &LogStore, snapshots: &SnapshotFolder) -> Result<(), OpenError> {
     let path = dir.to_owned();
@@ -287,7 +283,7 @@ async fn watch_role(raft: openraft::Raft<Types, Machine>, failure: disk::Failure
             let leader = now.current_leader.filter(|leader| *leader != now.id);
             let leader = leader.and_then(|leader| now.membership_config.membership().get_node(&leader));
             let leads = now.current_leader == Some(now.id);
-            (now.running_state.clone(), leads, now.current_term, leader.map(|node| node.addr.clone()))
+            (now.running_state.clone(), leads, now.current_term, leader.map(|node| node.address.clone()))
         };
         let next = match (running, leads) {
             (Err(error), _) => Role::Failed(reason(&failure, &error)),

@@ -5,20 +5,20 @@ use std::io;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use openraft::AnyError;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, v2::RaftNetworkV2};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, StreamAppendResult,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use openraft::{AnyError, BasicNode};
 use reel_proto::v1::raft_client::RaftClient;
 use reel_proto::v1::{self, snapshot_chunk::Chunk};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::snapshot::SnapshotFile;
-use super::types::{Types, Vote, vote_to_wire};
+use super::types::{Peer, Types, Vote, vote_to_wire};
 use super::wire::{self, Destination};
 use super::{MAX_MESSAGE_BYTES, types};
 
@@ -36,22 +36,23 @@ type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;
 type BoxStream<'a, T> = futures::stream::BoxStream<'a, T>;
 type Appended = Result<StreamAppendResult<Types>, RPCError<Types>>;
 
-/// Makes [`Peer`]s of one cluster.
+/// Makes the [`Connection`]s of one cluster.
 pub(super) struct Peers {
     pub(super) cluster: u64,
 }
 
-/// Another node.
-pub(super) struct Peer {
+/// The way to another node.
+pub(super) struct Connection {
     to: Destination,
     client: Result<RaftClient<Channel>, String>,
 }
 
 impl RaftNetworkFactory<Types> for Peers {
-    type Network = Peer;
+    type Network = Connection;
 
-    async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
-        Peer { to: Destination { cluster: self.cluster, node: target }, client: connect(&node.addr) }
+    async fn new_client(&mut self, target: u64, node: &Peer) -> Connection {
+        let to = Destination { cluster: self.cluster, node: target, folder: node.folder };
+        Connection { to, client: connect(&node.address) }
     }
 }
 
@@ -89,7 +90,7 @@ fn too_slow() -> RPCError<Types> {
     malformed(&io::Error::new(io::ErrorKind::TimedOut, "the scheduler did not answer in time"))
 }
 
-impl Peer {
+impl Connection {
     fn client(&self) -> Result<RaftClient<Channel>, RPCError<Types>> {
         self.client.clone().map_err(|reason| unreachable(&AnyError::error(reason)))
     }
@@ -160,7 +161,7 @@ impl Peer {
     }
 }
 
-impl RaftNetworkV2<Types> for Peer {
+impl RaftNetworkV2<Types> for Connection {
     type SnapshotData = SnapshotFile;
 
     async fn append_entries(

@@ -5,9 +5,9 @@ use std::fmt;
 use std::io;
 
 use bytes::Bytes;
+use openraft::EntryPayload;
 use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, StoredMembershipOf, VoteOf};
 use openraft::impls::leader_id_std;
-use openraft::{BasicNode, EntryPayload};
 use prost::Message;
 use reel_proto::log::v1;
 
@@ -18,15 +18,25 @@ openraft::declare_raft_types!(
     pub(crate) Types:
         D = Proposal,
         R = Applied,
+        Node = Peer,
         LeaderId = leader_id_std::LeaderId<Self::Term, Self::NodeId>,
 );
 
 pub(super) type LogId = LogIdOf<Types>;
 pub(super) type Vote = VoteOf<Types>;
 pub(super) type Entry = EntryOf<Types>;
-pub(super) type Membership = openraft::Membership<u64, BasicNode>;
+pub(super) type Membership = openraft::Membership<u64, Peer>;
 pub(super) type StoredMembership = StoredMembershipOf<Types>;
 pub(super) type SnapshotMeta = SnapshotMetaOf<Types>;
+
+/// A node as the others know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// `http://host:port`; empty in a cluster that has no other nodes.
+    pub(crate) address: String,
+    /// Number of its folder: with another folder it has forgotten its log and its votes, and is not the same node.
+    pub(crate) folder: u64,
+}
 
 /// An encoded `reel.log.v1.Entry`: a batch of commands.
 #[derive(Clone, PartialEq, Eq)]
@@ -120,7 +130,7 @@ fn encode_membership(membership: &Membership) -> v1::Membership {
         configs: configs.map(|set| v1::VoterSet { voters: set.iter().copied().collect() }).collect(),
         nodes: membership
             .nodes()
-            .map(|(id, node)| v1::Node { id: *id, address: node.addr.clone() })
+            .map(|(id, node)| v1::Node { id: *id, address: node.address.clone(), folder: node.folder })
             .collect(),
     }
 }
@@ -128,7 +138,10 @@ fn encode_membership(membership: &Membership) -> v1::Membership {
 fn decode_membership(membership: v1::Membership) -> io::Result<Membership> {
     let configs = membership.configs.into_iter();
     let configs = configs.map(|set| set.voters.into_iter().collect::<BTreeSet<_>>()).collect();
-    let nodes = membership.nodes.into_iter().map(|node| (node.id, BasicNode { addr: node.address }));
+    let nodes = membership
+        .nodes
+        .into_iter()
+        .map(|node| (node.id, Peer { address: node.address, folder: node.folder }));
     Membership::new(configs, nodes.collect::<BTreeMap<_, _>>()).map_err(|error| invalid(error.to_string()))
 }
 

@@ -20,21 +20,27 @@ pub(crate) struct Destination {
     pub(crate) cluster: u64,
     /// Number of the node.
     pub(crate) node: u64,
+    /// Number of its folder.
+    pub(crate) folder: u64,
 }
 
 impl Destination {
     pub(super) fn wire(self) -> Option<v1::Destination> {
-        Some(v1::Destination { cluster: self.cluster, node: self.node })
+        Some(v1::Destination { cluster: self.cluster, node: self.node, folder: self.folder })
     }
 
     /// Refuses a call that was meant for another node, or for one of another cluster.
     pub(super) fn check(self, given: Option<v1::Destination>) -> Result<(), tonic::Status> {
+        let refuse = |reason: String| Err(tonic::Status::failed_precondition(reason));
         match given {
-            Some(v1::Destination { cluster, node }) if (cluster, node) == (self.cluster, self.node) => Ok(()),
-            Some(v1::Destination { cluster, .. }) if cluster != self.cluster => {
-                Err(tonic::Status::failed_precondition("this scheduler belongs to another cluster"))
+            Some(given) if given == self.wire().unwrap_or_default() => Ok(()),
+            Some(given) if given.cluster != self.cluster => {
+                refuse("this scheduler belongs to another cluster".to_owned())
             }
-            _ => Err(tonic::Status::failed_precondition(format!("this is scheduler {}", self.node))),
+            Some(given) if given.node == self.node => {
+                refuse(format!("scheduler {} has another folder than the cluster knows of", self.node))
+            }
+            _ => refuse(format!("this is scheduler {}", self.node)),
         }
     }
 }

@@ -90,7 +90,7 @@ async fn until_ended(
     if let Some(cluster) = joining
         && !scheduler.is_member()
     {
-        cluster.join(args.id, address, args.learner).await?;
+        cluster.join(args.id, address, scheduler.folder(), args.learner).await?;
         remark(&format!("scheduler {} has joined the cluster", args.id));
     }
     let reason = scheduler.failed().await;
