@@ -54,7 +54,9 @@ pub struct JobView {
     pub mezzanine: String,
     /// The destination.
     pub output: String,
-    /// Higher goes first.
+    /// Whose it is.
+    pub project: String,
+    /// Higher goes first within the project.
     pub priority: i32,
     /// Why it failed.
     pub reason: Option<JobReason>,

@@ -42,6 +42,7 @@ impl From<common::JobView> for v1::Job {
             state: v1::JobState::from(view.state).into(),
             mezzanine: view.mezzanine,
             output: view.output,
+            project: view.project,
             priority: view.priority,
             reason: view.reason.map(Into::into),
             trouble: view.trouble.map(Into::into),
@@ -71,6 +72,7 @@ impl TryFrom<v1::Job> for common::JobView {
             state: job.state().try_into()?,
             mezzanine: job.mezzanine,
             output: job.output,
+            project: job.project,
             priority: job.priority,
             reason: job.reason.map(TryInto::try_into).transpose()?,
             trouble: job.trouble.map(TryInto::try_into).transpose()?,
@@ -255,5 +257,25 @@ impl TryFrom<v1::WorkerView> for common::WorkerView {
             preemptions: worker.preemptions,
             registered_ms: worker.registered_ms,
         })
+    }
+}
+
+impl From<common::ProjectView> for v1::Project {
+    fn from(project: common::ProjectView) -> Self {
+        v1::Project {
+            name: project.name,
+            weight: project.share.weight,
+            guarantee: project.share.guarantee,
+            burst: project.share.burst,
+            slots: project.slots,
+            open_jobs: project.open_jobs,
+        }
+    }
+}
+
+impl From<v1::Project> for common::ProjectView {
+    fn from(project: v1::Project) -> Self {
+        let v1::Project { name, weight, guarantee, burst, slots, open_jobs } = project;
+        common::ProjectView { name, share: common::Share { weight, guarantee, burst }, slots, open_jobs }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reel_common::{JobId, JobState, JobView, SourceIdentity, WorkerView};
+use reel_common::{JobId, JobState, JobView, ProjectView, Share, SourceIdentity, WorkerView};
 use reel_proto::v1;
 use reel_scheduler_core::Action;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -33,7 +33,9 @@ pub struct JobSpec {
     pub profile_name: String,
     /// Path of the destination.
     pub output: String,
-    /// Higher goes first; 0 is usual.
+    /// Whose it is; empty is the project `default`.
+    pub project: String,
+    /// Higher goes first within the project; 0 is usual.
     pub priority: i32,
     /// Parts to a chunk; `None` leaves it to the plan.
     pub chunk_parts: Option<u32>,
@@ -171,6 +173,22 @@ impl Scheduler {
         open_only: bool,
     ) -> Result<Vec<JobView>, Refused> {
         self.ask(|reply| Request::Jobs { before, limit, open_only, reply }).await?
+    }
+
+    /// Gives a project its share of the farm.
+    ///
+    /// # Errors
+    /// The name or the share is wrong, or the scheduler has stopped or does not lead.
+    pub async fn set_project(&self, name: String, share: Share) -> Result<(), Refused> {
+        self.ask(|reply| Request::SetProject { name, share, reply }).await?
+    }
+
+    /// The projects that have a share of their own or work, by name.
+    ///
+    /// # Errors
+    /// The scheduler has stopped, or does not lead.
+    pub async fn projects(&self) -> Result<Vec<ProjectView>, Refused> {
+        self.ask(|reply| Request::Projects { reply }).await?
     }
 
     /// The fleet, by name.

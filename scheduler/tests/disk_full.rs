@@ -51,6 +51,7 @@ fn film(number: u64) -> JobSpec {
         profile: reel_profiles::catalog::text("proxy").unwrap().to_owned(),
         profile_name: "proxy".to_owned(),
         output: format!("/out/{number}"),
+        project: String::new(),
         priority: 0,
         chunk_parts: None,
         idempotency_key: Some(number.to_string()),

@@ -146,3 +146,45 @@ fn schedulers_come_and_go_while_the_farm_is_at_work() {
     let last = farm.reel("cluster remove 9").run();
     assert_eq!((last.code, last.stderr.contains("no member")), (Some(5), true), "{}", last.stderr);
 }
+
+#[test]
+fn a_late_urgent_job_starts_when_the_part_in_hand_is_done() {
+    let farm = Farm::builder().start();
+    let long =
+        farm.submit(&fixtures::a_minute_of_1080p().path, "long", &profile("quick"), "--chunk-parts 30");
+    until("the long job to be encoded", Duration::from_secs(60), || {
+        farm.job(long)["parts_committed"].as_u64() > Some(0)
+    });
+    let urgent = farm.submit(&fixtures::prores_mov().path, "urgent", &profile("quick"), "--priority 5");
+    assert_eq!(farm.wait(urgent)["state"], "done");
+    let first = farm.job(long);
+    assert_eq!((&first["state"], first["parts_committed"].as_u64() < Some(30)), (&"running".into(), true));
+    let done = farm.wait(long);
+    assert_eq!((&done["state"], &done["parts_encoded_twice"]), (&"done".into(), &0.into()));
+}
+
+#[test]
+fn a_guarantee_is_met_while_another_project_has_every_slot() {
+    let farm = Farm::builder().workers(2).start();
+    farm.reel("project set vip --guarantee 1").run().success();
+    let minute = fixtures::a_minute_of_1080p().path;
+    let long = farm.submit(&minute, "long", &profile("quick"), "--chunk-parts 15 --project bulk");
+    until("both slots to be taken", Duration::from_secs(60), || {
+        farm.worker_list().iter().all(|worker| !worker["running"].as_array().unwrap().is_empty())
+    });
+    let other = farm.submit(&fixtures::prores_mov().path, "vip", &profile("quick"), "--project vip");
+    assert_eq!(farm.wait(other)["state"], "done");
+    assert_eq!(farm.job(long)["state"], "running");
+    let listed = farm.reel("project list --json").run().success().json();
+    let names: Vec<_> =
+        listed["projects"].as_array().unwrap().iter().map(|project| &project["name"]).collect();
+    assert_eq!(names, ["bulk", "vip"]);
+    let refused = farm.reel("project set vip --guarantee 5 --burst 2").run();
+    assert_eq!(
+        (refused.code, refused.stderr.contains("below its guarantee")),
+        (Some(5), true),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(farm.wait(long)["state"], "done");
+}

@@ -20,7 +20,7 @@ use clap::Parser;
 
 use crate::args::{Cli, Command, WorkerArgs, WorkerCommand};
 use crate::commands::{
-    cluster, help, job, plan, probe, profile, scheduler, submit, transcode, verify, worker,
+    cluster, help, job, plan, probe, profile, project, scheduler, submit, transcode, verify, worker,
 };
 
 fn main() -> ExitCode {
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Profile(args) => profile::run(args),
         Command::Submit(args) => submit::run(args),
         Command::Job(args) => job::run(args),
+        Command::Project(args) => project::run(args),
         Command::Worker(args) => worker::run(args),
         Command::Scheduler(args) => scheduler::run(args),
         Command::Cluster(args) => cluster::run(args),

@@ -104,6 +104,7 @@ pub(crate) mod tests {
         JobView {
             mezzanine: "movie.mov".to_owned(),
             output: "title".to_owned(),
+            project: "default".to_owned(),
             priority: 0,
             id: JobId(1),
             state: JobState::Running,

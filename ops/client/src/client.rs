@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use reel_common::{JobId, JobView, WorkerView};
+use reel_common::{JobId, JobView, ProjectView, Share, WorkerView};
 use reel_proto::Malformed;
 use reel_proto::v1::cluster_client::ClusterClient;
 use reel_proto::v1::jobs_client::JobsClient;
+use reel_proto::v1::projects_client::ProjectsClient;
 use reel_proto::v1::workers_client::WorkersClient;
 use reel_proto::v1::{self, JobControl};
 use tonic::transport::Channel;
@@ -190,6 +191,31 @@ impl Client {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Gives a project its share of the farm.
+    ///
+    /// # Errors
+    /// The name or the share is wrong, or nobody answers.
+    pub async fn set_project(&self, name: &str, share: Share) -> Result<(), ClientError> {
+        self.call(CALL_TIMEOUT, |channel| {
+            let Share { weight, guarantee, burst } = share;
+            let request = v1::SetProjectRequest { name: name.to_owned(), weight, guarantee, burst };
+            async move { ProjectsClient::new(channel).set(request).await }
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// The projects that have a share of their own or work, by name.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn projects(&self) -> Result<Vec<ProjectView>, ClientError> {
+        let ask =
+            |channel| async move { ProjectsClient::new(channel).list(v1::ListProjectsRequest {}).await };
+        let listed = self.call(CALL_TIMEOUT, ask).await?;
+        Ok(listed.projects.into_iter().map(Into::into).collect())
     }
 
     /// The fleet, by name.

@@ -4,6 +4,7 @@ mod commits;
 mod failures;
 mod grants;
 mod jobs;
+mod projects;
 mod reopen;
 mod workers;
 
@@ -39,6 +40,7 @@ impl FarmState {
             Action::PauseJob { job } => jobs::on_pause_job(self, job),
             Action::ResumeJob { job } => jobs::on_resume_job(self, job),
             Action::RetryTask { task } => jobs::on_retry_task(self, task),
+            Action::SetProject { name, share } => projects::on_set_project(self, name, share),
             Action::PruneJobs => jobs::on_prune_jobs(self),
             Action::RegisterWorker { name, incarnation, slots, memory, scratch } => {
                 workers::on_register_worker(self, Worker::new(name, incarnation, slots, memory, scratch))

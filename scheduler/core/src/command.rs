@@ -1,7 +1,8 @@
 //! What can be asked of the farm's state, and what it answers.
 
 use reel_common::{
-    Artifact, AttemptNumber, Epoch, Failure, IndexSummary, JobId, PartIndex, SourceIdentity, TaskId, WorkerId,
+    Artifact, AttemptNumber, Epoch, Failure, IndexSummary, JobId, PartIndex, Share, SourceIdentity, TaskId,
+    WorkerId,
 };
 
 use crate::plan::Plan;
@@ -161,6 +162,13 @@ pub enum Action {
         /// The job.
         job: JobId,
     },
+    /// Gives a project its share of the farm. One that was never given any has the default.
+    SetProject {
+        /// Its name.
+        name: String,
+        /// Its share.
+        share: Share,
+    },
     /// Forgets the oldest finished jobs beyond the bound of the history. Answer: [`Accepted::Pruned`].
     PruneJobs,
 }
@@ -174,7 +182,9 @@ pub struct JobSpec {
     pub identity: Option<SourceIdentity>,
     /// Destination; at most [`JobSpec::MAX_TEXT_BYTES`]. Two open jobs never share one.
     pub output: String,
-    /// Higher goes first; 0 is usual.
+    /// Whose it is; [`JobSpec::DEFAULT_PROJECT`] where nobody says.
+    pub project: String,
+    /// Higher goes first within the project; 0 is usual.
     pub priority: i32,
     /// Parts to a chunk; the plan's default where `None`. Never 0.
     pub chunk_parts: Option<u32>,
@@ -183,6 +193,8 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
+    /// The project of jobs that name none.
+    pub const DEFAULT_PROJECT: &str = "default";
     /// Longest URL or path.
     pub const MAX_TEXT_BYTES: usize = 4096;
     /// Longest idempotency key.
@@ -290,6 +302,9 @@ pub enum Refusal {
         /// The destination.
         output: String,
     },
+    /// The list of projects is full.
+    #[error("{0} projects have a share, which is the limit")]
+    TooManyProjects(usize),
     /// The queue is full.
     #[error("{0} jobs are open, which is the limit: submit again when some have ended")]
     TooManyJobs(usize),

@@ -2,14 +2,18 @@
 //!
 //! Pure and integer: the same state, progress and time always give the same proposals; once they are applied, there is
 //! nothing more to propose until something changes, but for the grants of what was cut. Whoever is to run a task has
-//! a free slot and the memory for it. Jobs are served by priority, then in the order of their acceptance; within a job
+//! a free slot and the memory for it. Slots are shared between projects by guarantee and weight; jobs of a project are
+//! served by priority, then in the order of their acceptance; within a job
 //! later stages go first and whole audio tracks before encoding, which cannot be spread over slots as parts can.
+
+mod shares;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use reel_common::{Epoch, JobId, PartIndex, Stage, TaskId, WorkerId};
 
+use self::shares::Queues;
 use crate::command::{Action, Command};
 use crate::state::{FarmState, Fault, Job, PartRange, Room};
 
@@ -36,51 +40,36 @@ impl Progress {
 }
 
 /// What the leader is to propose now: grants of waiting tasks, then cuts for slots that would stay idle.
+///
+/// Each free slot goes to one project after the other: first to those below their guarantee, then to the one that has
+/// least for its weight, never to one that has its burst. Within a project, jobs go by priority and age, and the end of a
+/// job before its beginning.
 pub fn place(state: &FarmState, progress: &Progress, now_ms: u64) -> Vec<Command> {
     let now_ms = now_ms.max(state.clock_ms);
     let mut fleet = Fleet::of(state);
     if fleet.idle == 0 {
         return Vec::new();
     }
-    let jobs = jobs_in_order(state);
+    let mut queues = Queues::of(state, now_ms);
+    let jobs = queues.jobs();
     let mut actions = Vec::new();
-    for (id, job) in &jobs {
-        for stage in Stage::ALL.into_iter().rev() {
-            grant_stage(state, &mut fleet, (*id, job, stage), now_ms, &mut actions);
-        }
+    while fleet.idle > 0 {
+        let Some(action) = queues.grant(&mut fleet) else { break };
+        actions.push(action);
     }
     cut_stragglers(state, progress, &mut fleet, &jobs, now_ms, &mut actions);
     actions.into_iter().map(|action| Command::at(now_ms, action)).collect()
 }
 
-fn jobs_in_order(state: &FarmState) -> Vec<(JobId, &Job)> {
-    let open = state.by_output.values().filter_map(|id| state.jobs.get(id).map(|job| (*id, job)));
-    let mut jobs: Vec<_> = open.filter(|(_, job)| job.state.is_active()).collect();
-    jobs.sort_unstable_by_key(|(id, job)| (Reverse(job.spec.priority), *id));
-    jobs
-}
-
-fn grant_stage(
-    state: &FarmState,
-    fleet: &mut Fleet<'_>,
-    (id, job, stage): (JobId, &Job, Stage),
-    now_ms: u64,
-    actions: &mut Vec<Action>,
-) {
-    if fleet.idle == 0 || job.stage_not_before_ms(stage) > now_ms {
-        return;
+/// What the leader is to propose on a farm without a free slot: cuts of chunks whose slots others are entitled to when
+/// the part in hand is done. It looks at every open job, so it is asked now and then, not after every change.
+pub fn make_room(state: &FarmState, progress: &Progress, now_ms: u64) -> Vec<Command> {
+    let now_ms = now_ms.max(state.clock_ms);
+    if state.leases.is_empty() || Fleet::of(state).idle > 0 {
+        return Vec::new();
     }
-    let memory = fleet.demand(job.memory_of(stage));
-    for (task, parts) in state.waiting_tasks(id, stage) {
-        let record = job.tasks.get(&(stage, task.index));
-        if record.is_some_and(|record| record.not_before_ms > now_ms) {
-            continue;
-        }
-        let faults = record.map_or(&[][..], |record| &record.faults);
-        // All tasks of a stage ask for the same: where one finds no room, none does.
-        let Some(worker) = fleet.take(memory, faults) else { return };
-        actions.push(Action::Grant { task, worker, parts, memory });
-    }
+    let actions = shares::yields(state, progress, Queues::of(state, now_ms));
+    actions.into_iter().map(|action| Command::at(now_ms, action)).collect()
 }
 
 /// The registered workers that take work, with what they have left.

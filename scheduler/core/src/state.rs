@@ -10,7 +10,7 @@ mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reel_common::{AttemptNumber, Digest, Epoch, JobId, PartIndex, Stage, TaskId, WorkerId};
+use reel_common::{AttemptNumber, Digest, Epoch, JobId, PartIndex, Share, Stage, TaskId, WorkerId};
 
 pub use encode::{CommittedPart, EncodeState, PartRange};
 pub use history::{AttemptRecord, Outcome};
@@ -33,6 +33,8 @@ pub struct FarmState {
     pub jobs: BTreeMap<JobId, Job>,
     /// Profile texts by their digest, as jobs refer to them.
     pub profiles: BTreeMap<Digest, String>,
+    /// Shares of the farm by project; one that is not here has the default.
+    pub projects: BTreeMap<String, Share>,
     /// The fleet.
     pub workers: BTreeMap<WorkerId, Worker>,
     /// The live leases: at most one for each task. Use of slots and memory is derived from them.
@@ -94,6 +96,11 @@ pub struct Lease {
 }
 
 impl FarmState {
+    /// The share of a project.
+    pub fn share_of(&self, project: &str) -> Share {
+        self.projects.get(project).copied().unwrap_or_default()
+    }
+
     /// Rebuilds the derived fields, after a snapshot was read.
     pub fn reindex(&mut self) {
         self.by_key.clear();

@@ -7,7 +7,7 @@ use reel_common::{
 
 use crate::command::{Accepted, Action, Command, JobSpec, LossCause, Reply, TaskResult};
 use crate::invariant::check_all;
-use crate::placement::{Progress, place};
+use crate::placement::{Progress, make_room, place};
 use crate::plan::Plan;
 use crate::state::{FarmState, Job, PartRange};
 
@@ -71,7 +71,7 @@ pub(crate) fn commit_task(task: TaskId, epoch: Epoch, result: TaskResult) -> Act
 /// What a farm begins with.
 pub(crate) struct FarmBuilder {
     workers: Vec<(String, u32, u64)>,
-    jobs: Vec<(Plan, i32)>,
+    jobs: Vec<(String, Plan, i32)>,
 }
 
 impl FarmBuilder {
@@ -98,7 +98,12 @@ impl FarmBuilder {
     }
 
     pub(crate) fn job_with_priority(mut self, plan: Plan, priority: i32) -> Self {
-        self.jobs.push((plan, priority));
+        self.jobs.push((JobSpec::DEFAULT_PROJECT.to_owned(), plan, priority));
+        self
+    }
+
+    pub(crate) fn job_of(mut self, project: &str, plan: Plan) -> Self {
+        self.jobs.push((project.to_owned(), plan, 0));
         self
     }
 
@@ -109,17 +114,8 @@ impl FarmBuilder {
             now_ms: 1_000,
             progress: Progress::default(),
         };
-        let indexer = (!self.jobs.is_empty()).then(|| farm.register("indexer", 1, 1, FarmBuilder::PLENTY));
-        for (plan, priority) in self.jobs {
-            let job = farm.submit(&format!("out-{}", farm.state.last_job.0 + 1), priority);
-            let task = TaskId { job, stage: Stage::Index, index: 0 };
-            let epoch = farm.grant(task, indexer.unwrap());
-            let summary = Box::new(index_summary(plan.grid.frames()));
-            farm.ok(commit_task(task, epoch, TaskResult::Index(summary)));
-            farm.ok(Action::CommitPlan { job, plan: Box::new(plan) });
-        }
-        if let Some(worker) = indexer {
-            farm.ok(Action::LoseWorker { worker, cause: LossCause::FarmRestarted });
+        for (project, plan, priority) in self.jobs {
+            farm.add_job(&project, priority, plan);
         }
         for (name, slots, memory) in self.workers {
             farm.register(&name, 1, slots, memory);
@@ -155,8 +151,25 @@ impl Farm {
         accepted
     }
 
+    /// Adds a job that is planned already; its index was measured by a worker that is gone.
+    pub(crate) fn add_job(&mut self, project: &str, priority: i32, plan: Plan) -> JobId {
+        let indexer = self.register("indexer", 1, 1, FarmBuilder::PLENTY);
+        let output = format!("out-{}", self.state.last_job.0 + 1);
+        let job = self.submit_spec(JobSpec { priority, project: project.to_owned(), ..job_spec(&output) });
+        let task = TaskId { job, stage: Stage::Index, index: 0 };
+        let epoch = self.grant(task, indexer);
+        let summary = Box::new(index_summary(plan.grid.frames()));
+        self.ok(commit_task(task, epoch, TaskResult::Index(summary)));
+        self.ok(Action::CommitPlan { job, plan: Box::new(plan) });
+        self.ok(Action::LoseWorker { worker: indexer, cause: LossCause::FarmRestarted });
+        job
+    }
+
     pub(crate) fn submit(&mut self, output: &str, priority: i32) -> JobId {
-        let spec = JobSpec { priority, ..job_spec(output) };
+        self.submit_spec(JobSpec { priority, ..job_spec(output) })
+    }
+
+    fn submit_spec(&mut self, spec: JobSpec) -> JobId {
         let Accepted::Job(id) = self.ok(Action::SubmitJob { spec, profile: "profile text".to_owned() })
         else {
             panic!("no job")
@@ -222,7 +235,9 @@ impl Farm {
 
     /// What placement proposes now.
     pub(crate) fn proposals(&self) -> Vec<Action> {
-        place(&self.state, &self.progress, self.now_ms).into_iter().map(|command| command.action).collect()
+        let placed = place(&self.state, &self.progress, self.now_ms).into_iter();
+        let placed = placed.chain(make_room(&self.state, &self.progress, self.now_ms));
+        placed.map(|command| command.action).collect()
     }
 
     /// Places until nothing more is proposed.
@@ -261,6 +276,7 @@ pub(crate) fn job_spec(output: &str) -> JobSpec {
         mezzanine: "film.mov".to_owned(),
         identity: None,
         output: output.to_owned(),
+        project: JobSpec::DEFAULT_PROJECT.to_owned(),
         priority: 0,
         chunk_parts: None,
         idempotency_key: None,

@@ -1,6 +1,6 @@
 //! Commands as they stand in the log.
 
-use reel_common::{JobId, PartIndex, SegmentGrid, WorkerId};
+use reel_common::{JobId, PartIndex, SegmentGrid, Share, WorkerId};
 use reel_proto::Malformed;
 use reel_proto::log::v1::{self, command::Action as Wire};
 use reel_scheduler_core::state::PartRange;
@@ -43,6 +43,9 @@ fn encode_action(action: &Action) -> Wire {
         Action::CancelJob { job } => Wire::CancelJob(v1::CancelJob { job: job.0 }),
         Action::PauseJob { job } => Wire::PauseJob(v1::PauseJob { job: job.0 }),
         Action::ResumeJob { job } => Wire::ResumeJob(v1::ResumeJob { job: job.0 }),
+        Action::SetProject { name, share } => {
+            Wire::SetProject(v1::SetProject { name: name.clone(), share: Some(encode_share(*share)) })
+        }
         Action::PruneJobs => Wire::PruneJobs(v1::PruneJobs {}),
         about_a_task => encode_task_action(about_a_task),
     }
@@ -115,6 +118,7 @@ fn decode_action(action: Wire) -> Result<Action, Malformed> {
         Wire::CancelJob(cancel) => Action::CancelJob { job: JobId(cancel.job) },
         Wire::PauseJob(pause) => Action::PauseJob { job: JobId(pause.job) },
         Wire::ResumeJob(resume) => Action::ResumeJob { job: JobId(resume.job) },
+        Wire::SetProject(set) => Action::SetProject { name: set.name, share: decode_share(set.share)? },
         Wire::PruneJobs(_) => Action::PruneJobs,
         Wire::RetryTask(retry) => Action::RetryTask { task: task(retry.task)? },
         Wire::Grant(grant) => Action::Grant {
@@ -200,6 +204,7 @@ pub(super) fn encode_spec(spec: &JobSpec) -> v1::JobSpec {
         priority: spec.priority,
         chunk_parts: spec.chunk_parts,
         idempotency_key: spec.idempotency_key.clone(),
+        project: if spec.project == JobSpec::DEFAULT_PROJECT { String::new() } else { spec.project.clone() },
     }
 }
 
@@ -211,7 +216,17 @@ pub(super) fn decode_spec(spec: v1::JobSpec) -> JobSpec {
         priority: spec.priority,
         chunk_parts: spec.chunk_parts,
         idempotency_key: spec.idempotency_key,
+        project: if spec.project.is_empty() { JobSpec::DEFAULT_PROJECT.to_owned() } else { spec.project },
     }
+}
+
+pub(super) fn encode_share(share: Share) -> v1::Share {
+    v1::Share { weight: share.weight, guarantee: share.guarantee, burst: share.burst }
+}
+
+pub(super) fn decode_share(share: Option<v1::Share>) -> Result<Share, Malformed> {
+    let share = share.ok_or(Malformed("share of a project"))?;
+    Ok(Share { weight: share.weight, guarantee: share.guarantee, burst: share.burst })
 }
 
 pub(super) fn encode_range(range: PartRange) -> v1::PartRange {

@@ -1,6 +1,8 @@
 //! The state as it stands in a snapshot.
 
-use reel_common::{AttemptNumber, Digest, Epoch, FailureClass, JobId, PartIndex, Stage, TaskId, WorkerId};
+use reel_common::{
+    AttemptNumber, Digest, Epoch, FailureClass, JobId, PartIndex, Share, Stage, TaskId, WorkerId,
+};
 use reel_proto::log::v1;
 use reel_proto::{Malformed, v1 as wire};
 use reel_scheduler_core::FarmState;
@@ -9,7 +11,10 @@ use reel_scheduler_core::state::{
     StageBackoff, TaskRecord, Worker,
 };
 
-use super::command::{decode_plan, decode_range, decode_spec, encode_plan, encode_range, encode_spec};
+use super::command::{
+    decode_plan, decode_range, decode_share, decode_spec, encode_plan, encode_range, encode_share,
+    encode_spec,
+};
 use super::{artifact, digest, task, wire_task};
 
 pub(super) fn encode(state: &FarmState) -> v1::FarmState {
@@ -22,7 +27,16 @@ pub(super) fn encode(state: &FarmState) -> v1::FarmState {
         profiles: state.profiles.values().cloned().collect(),
         workers: state.workers.iter().map(|(id, worker)| encode_worker(*id, worker)).collect(),
         leases: state.leases.iter().map(|(task, lease)| encode_lease(*task, lease)).collect(),
+        projects: state.projects.iter().map(|(name, share)| encode_project(name, *share)).collect(),
     }
+}
+
+fn encode_project(name: &str, share: Share) -> v1::Project {
+    v1::Project { name: name.to_owned(), share: Some(encode_share(share)) }
+}
+
+fn decode_project(project: v1::Project) -> Result<(String, Share), Malformed> {
+    Ok((project.name, decode_share(project.share)?))
 }
 
 pub(super) fn decode(state: v1::FarmState) -> Result<FarmState, Malformed> {
@@ -35,6 +49,7 @@ pub(super) fn decode(state: v1::FarmState) -> Result<FarmState, Malformed> {
         profiles: state.profiles.into_iter().map(|text| (Digest::of(text.as_bytes()), text)).collect(),
         workers: state.workers.into_iter().map(decode_worker).collect(),
         leases: state.leases.into_iter().map(decode_lease).collect::<Result<_, _>>()?,
+        projects: state.projects.into_iter().map(decode_project).collect::<Result<_, _>>()?,
         ..FarmState::default()
     };
     decoded.reindex();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use reel_common::{
     Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, IndexSummary, JobId,
-    PartIndex, Rational, SegmentGrid, SourceIdentity, Stage, TaskId, Timing, VideoFacts, WorkerId,
+    PartIndex, Rational, SegmentGrid, Share, SourceIdentity, Stage, TaskId, Timing, VideoFacts, WorkerId,
 };
 use reel_scheduler_core::state::{
     AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, PartRange,
@@ -30,6 +30,7 @@ fn spec() -> JobSpec {
         priority: -3,
         chunk_parts: Some(2),
         idempotency_key: Some("key".into()),
+        project: JobSpec::DEFAULT_PROJECT.into(),
     }
 }
 
@@ -137,6 +138,8 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("pause_job", Action::PauseJob { job }),
         ("resume_job", Action::ResumeJob { job }),
         ("prune_jobs", Action::PruneJobs),
+        ("set_project", Action::SetProject { name: "show".into(), share: share() }),
+        ("submit_job_of_a_project", submit_of_a_project()),
     ]
 }
 
@@ -204,6 +207,19 @@ fn job(state: JobState, profile: &str) -> Job {
         reopenings: 2,
         source_bytes_read: 0,
     }
+}
+
+fn share() -> Share {
+    Share { weight: 3, guarantee: 2, burst: Some(9) }
+}
+
+fn submit_of_a_project() -> Action {
+    Action::SubmitJob { spec: JobSpec { project: "show".into(), ..spec() }, profile: "p".into() }
+}
+
+fn state_with_projects() -> FarmState {
+    let projects = BTreeMap::from([("all".to_owned(), Share::default()), ("show".to_owned(), share())]);
+    FarmState { projects, ..FarmState::default() }
 }
 
 fn state() -> FarmState {
@@ -295,7 +311,12 @@ fn every_command_is_read_as_version_1_wrote_it() {
 
 #[test]
 fn a_state_is_read_as_version_1_wrote_it() {
-    for (name, state) in [("state", state()), ("state_with_bytes", state_with_bytes())] {
+    let states = [
+        ("state", state()),
+        ("state_with_bytes", state_with_bytes()),
+        ("state_with_projects", state_with_projects()),
+    ];
+    for (name, state) in states {
         let bytes = encode_state(&state);
         let golden = golden(&[(name, bytes.clone())]);
         let stored = golden.get(name).unwrap_or_else(|| panic!("{name} has no golden line: bless it"));

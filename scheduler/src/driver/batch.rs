@@ -23,6 +23,8 @@ pub(super) enum Asker {
     /// A client that submitted.
     Submit(oneshot::Sender<Result<Submitted, Refused>>),
     /// An operator.
+    Operator(oneshot::Sender<Result<(), Refused>>),
+    /// An operator, about a job.
     Control(JobId, oneshot::Sender<Result<(), Refused>>),
     /// A worker that registers.
     Register(LinkId),
@@ -85,6 +87,7 @@ mod tests {
             mezzanine: "m".into(),
             identity: None,
             output: "o".into(),
+            project: JobSpec::DEFAULT_PROJECT.to_owned(),
             priority: 0,
             chunk_parts: None,
             idempotency_key: None,

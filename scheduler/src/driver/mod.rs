@@ -16,7 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use reel_common::{JobId, JobView, WorkerView};
+use reel_common::{JobId, JobView, ProjectView, Share, WorkerView};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_scheduler_core::lease::LeaseTerms;
@@ -61,6 +61,14 @@ pub(crate) enum Request {
         limit: usize,
         open_only: bool,
         reply: oneshot::Sender<Result<Vec<JobView>, Refused>>,
+    },
+    SetProject {
+        name: String,
+        share: Share,
+        reply: oneshot::Sender<Result<(), Refused>>,
+    },
+    Projects {
+        reply: oneshot::Sender<Result<Vec<ProjectView>, Refused>>,
     },
     Workers {
         reply: oneshot::Sender<Result<Vec<WorkerView>, Refused>>,
@@ -380,6 +388,9 @@ impl Driver {
         for action in expired.actions {
             tracing::warn!(?action, "a worker or lease was not heard of");
             self.propose(action, Asker::Leader);
+        }
+        for command in placement::make_room(&self.state, &self.fleet.in_hand, self.clock.now_ms()) {
+            self.batch.push(command, Asker::Leader);
         }
         self.unsettled = true;
     }

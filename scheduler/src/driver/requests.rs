@@ -7,7 +7,7 @@ use reel_scheduler_core::{Action, JobSpec as CoreSpec, Refusal};
 use tokio::sync::oneshot;
 
 use super::batch::Asker;
-use super::views::{jobs, workers};
+use super::views::{jobs, projects, workers};
 use super::{Driver, Request};
 use crate::scheduler::{JobSpec, Refused, Submitted};
 
@@ -18,10 +18,14 @@ impl Driver {
         }
         match request {
             Request::Submit { spec, reply } => self.on_submit(*spec, reply),
+            Request::SetProject { name, share, reply } => {
+                self.propose(Action::SetProject { name, share }, Asker::Operator(reply));
+            }
             Request::Control { action, job, reply } => self.propose(action, Asker::Control(job, reply)),
             Request::Jobs { before, limit, open_only, reply } => {
                 drop(reply.send(Ok(jobs(&self.state, &self.fleet, before, limit, open_only))));
             }
+            Request::Projects { reply } => drop(reply.send(Ok(projects(&self.state)))),
             Request::Workers { reply } => drop(reply.send(Ok(workers(&self.state, &self.fleet)))),
             Request::Watch { job, reply } => {
                 let receiver = self.watchers.watch(job, &self.state, &self.fleet);
@@ -40,10 +44,11 @@ impl Driver {
         // Whoever has asked may be gone by now.
         match request {
             Request::Submit { reply, .. } => drop(reply.send(Err(elsewhere))),
-            Request::Control { reply, .. } | Request::Connect { reply, .. } => {
-                drop(reply.send(Err(elsewhere)))
-            }
+            Request::SetProject { reply, .. }
+            | Request::Control { reply, .. }
+            | Request::Connect { reply, .. } => drop(reply.send(Err(elsewhere))),
             Request::Jobs { reply, .. } => drop(reply.send(Err(elsewhere))),
+            Request::Projects { reply } => drop(reply.send(Err(elsewhere))),
             Request::Workers { reply } => drop(reply.send(Err(elsewhere))),
             Request::Watch { reply, .. } => drop(reply.send(Err(elsewhere))),
             Request::Stop => {}
@@ -66,6 +71,10 @@ impl Driver {
             mezzanine: spec.mezzanine,
             identity: spec.identity,
             output: spec.output,
+            project: match spec.project.is_empty() {
+                true => CoreSpec::DEFAULT_PROJECT.to_owned(),
+                false => spec.project,
+            },
             priority: spec.priority,
             chunk_parts: spec.chunk_parts,
             idempotency_key: spec.idempotency_key,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use reel_common::{
-    FailureClass, JobId, JobReason, JobView, PartIndex, RunningView, SegmentGrid, Stage, StageView, TaskId,
-    Trouble, WorkerId, WorkerState, WorkerView,
+    FailureClass, JobId, JobReason, JobView, PartIndex, ProjectView, RunningView, SegmentGrid, Stage,
+    StageView, TaskId, Trouble, WorkerId, WorkerState, WorkerView,
 };
 use reel_scheduler_core::FarmState;
 use reel_scheduler_core::state::{Job, Lease, Outcome, PartRange, Worker};
@@ -75,6 +75,25 @@ pub(super) fn jobs(
     wanted.take(limit).filter_map(|(id, _)| view(state, fleet, *id)).collect()
 }
 
+/// The projects that have a share of their own or work, by name.
+pub(super) fn projects(state: &FarmState) -> Vec<ProjectView> {
+    let mut counts: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    for name in state.projects.keys() {
+        counts.entry(name).or_default();
+    }
+    for job in state.by_output.values().filter_map(|id| state.jobs.get(id)) {
+        counts.entry(&job.spec.project).or_default().0 += 1;
+    }
+    for job in state.leases.keys().filter_map(|task| state.jobs.get(&task.job)) {
+        counts.entry(&job.spec.project).or_default().1 += 1;
+    }
+    let view = |(name, (open_jobs, slots)): (&str, (u32, u32))| {
+        let name = name.to_owned();
+        ProjectView { share: state.share_of(&name), name, slots, open_jobs }
+    };
+    counts.into_iter().map(view).collect()
+}
+
 /// The fleet, by name.
 pub(super) fn workers(state: &FarmState, fleet: &Fleet) -> Vec<WorkerView> {
     let view = |(id, worker): (&WorkerId, &Worker)| {
@@ -112,6 +131,7 @@ fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
         state: seen.state,
         mezzanine: job.spec.mezzanine.clone(),
         output: job.spec.output.clone(),
+        project: job.spec.project.clone(),
         priority: job.spec.priority,
         reason: reason(job),
         stages: stages.map(|stage| stage_view(state, fleet, job, id, stage)).collect(),

@@ -43,6 +43,7 @@ impl Jobs for Service {
             profile: request.profile,
             profile_name: request.profile_name,
             output: request.output,
+            project: request.project,
             priority: request.priority,
             chunk_parts: request.chunk_parts,
             idempotency_key: request.idempotency_key,

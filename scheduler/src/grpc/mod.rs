@@ -2,6 +2,7 @@
 
 mod cluster;
 mod jobs;
+mod projects;
 mod workers;
 
 use std::future::Future;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use reel_proto::v1::cluster_server::ClusterServer;
 use reel_proto::v1::jobs_server::JobsServer;
+use reel_proto::v1::projects_server::ProjectsServer;
 use reel_proto::v1::raft_server::RaftServer;
 use reel_proto::v1::workers_server::WorkersServer;
 use reel_proto::{DESCRIPTORS, LEADER_METADATA};
@@ -58,6 +60,7 @@ impl Scheduler {
             .add_service(reflection)
             .add_service(raft)
             .add_service(JobsServer::new(jobs::Service(self.clone())))
+            .add_service(ProjectsServer::new(projects::Service(self.clone())))
             .add_service(WorkersServer::new(workers::Service(self.clone())))
             .add_service(ClusterServer::new(cluster::Service(self)))
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {

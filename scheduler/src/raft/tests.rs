@@ -233,6 +233,7 @@ impl Node {
             mezzanine: format!("/in/{name}"),
             identity: None,
             output: format!("/out/{name}"),
+            project: JobSpec::DEFAULT_PROJECT.to_owned(),
             priority: 0,
             chunk_parts: None,
             idempotency_key: None,

@@ -34,6 +34,7 @@ fn film(name: &str) -> JobSpec {
         profile: reel_profiles::catalog::text("proxy").unwrap().to_owned(),
         profile_name: "proxy".to_owned(),
         output: format!("/out/{name}"),
+        project: String::new(),
         priority: 0,
         chunk_parts: None,
         idempotency_key: None,

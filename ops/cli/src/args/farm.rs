@@ -35,7 +35,10 @@ pub(crate) struct SubmitArgs {
     pub(crate) profile: ProfileChoice,
     #[command(flatten)]
     pub(crate) server: ServerChoice,
-    /// Jobs with more go first.
+    /// Whose work it is: projects share the farm (see `reel project`).
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) project: String,
+    /// Jobs with more go first within their project; one that comes late starts when a part in hand is done.
     #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
     pub(crate) priority: i32,
     /// A second submit with the same key is the same job; by default each submit is a job of its own.
@@ -291,5 +294,47 @@ pub(crate) enum ClusterCommand {
     Snapshot {
         #[command(flatten)]
         server: ServerChoice,
+    },
+}
+
+/// Lists the projects, and gives them their shares of the farm.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  reel project set feature --weight 3 --guarantee 8\n  reel project list")]
+#[command(arg_required_else_help = true)]
+pub(crate) struct ProjectArgs {
+    #[command(subcommand)]
+    pub(crate) command: ProjectCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectCommand {
+    /// Lists the projects that have a share of their own or work.
+    #[command(
+        after_help = "Example:\n  reel project list\n\n--json prints one object: {\"projects\":[{\"name\":\"..\",\
+        \"weight\":1,\"guarantee\":0,\"burst\":null,\"slots\":4,\"open_jobs\":2},..]}"
+    )]
+    List {
+        #[command(flatten)]
+        server: ServerChoice,
+        /// One JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Gives a project its share.
+    #[command(after_help = "Example:\n  reel project set feature --weight 3 --guarantee 8 --burst 100")]
+    Set {
+        /// Its name: letters, digits and -_.
+        name: String,
+        #[command(flatten)]
+        server: ServerChoice,
+        /// Slots are shared in proportion to this.
+        #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        weight: u32,
+        /// Slots that it gets first, as long as it has work for them.
+        #[arg(long, value_name = "SLOTS", default_value = "0")]
+        guarantee: u32,
+        /// Slots that it never has more of; by default it may have all.
+        #[arg(long, value_name = "SLOTS")]
+        burst: Option<u32>,
     },
 }

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::farm::{
-    ClusterArgs, ClusterCommand, JobArgs, JobCommand, SchedulerArgs, SchedulerCommand, SchedulerStartArgs,
-    ServerChoice, SubmitArgs, WorkerArgs, WorkerCommand, WorkerStartArgs,
+    ClusterArgs, ClusterCommand, JobArgs, JobCommand, ProjectArgs, ProjectCommand, SchedulerArgs,
+    SchedulerCommand, SchedulerStartArgs, ServerChoice, SubmitArgs, WorkerArgs, WorkerCommand,
+    WorkerStartArgs,
 };
 use crate::environment;
 
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Profile(ProfileArgs),
     Submit(SubmitArgs),
     Job(JobArgs),
+    Project(ProjectArgs),
     Worker(WorkerArgs),
     Scheduler(SchedulerArgs),
     Cluster(ClusterArgs),

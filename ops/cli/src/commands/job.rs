@@ -76,12 +76,13 @@ fn summary(view: &JobView) -> String {
 }
 
 fn list(jobs: &[JobView]) -> String {
-    let mut rows = vec![row(["job", "state", "parts", "priority", "mezzanine", "output"])];
+    let mut rows = vec![row(["job", "state", "parts", "project", "priority", "mezzanine", "output"])];
     rows.extend(jobs.iter().map(|job| {
         row([
             &job.id.to_string(),
             job.state.name(),
             &format!("{} of {}", job.parts_committed, job.parts_total),
+            &job.project,
             &job.priority.to_string(),
             &job.mezzanine,
             &job.output,
@@ -120,6 +121,7 @@ fn as_json(view: &JobView) -> Value {
         "state": view.state.name(),
         "mezzanine": view.mezzanine,
         "output": view.output,
+        "project": view.project,
         "priority": view.priority,
         "stages": view.stages.iter().map(stage).collect::<Vec<_>>(),
         "running": view.running.iter().map(running).collect::<Vec<_>>(),

@@ -6,6 +6,7 @@ pub(crate) mod job;
 pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod profile;
+pub(crate) mod project;
 pub(crate) mod scheduler;
 pub(crate) mod submit;
 pub(crate) mod transcode;

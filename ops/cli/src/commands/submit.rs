@@ -26,6 +26,7 @@ pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
         profile: profile.to_toml(),
         profile_name: profile.name,
         output: output(&args.output)?,
+        project: args.project,
         priority: args.priority,
         chunk_parts: args.chunk_parts.map(std::num::NonZeroU32::get),
         // A submit whose answer is lost is sent again, and must not become a second job.

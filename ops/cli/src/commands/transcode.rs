@@ -70,6 +70,7 @@ impl Order {
             mezzanine: input.location,
             identity: Some(input.identity),
             output: destination.path.display().to_string(),
+            project: String::new(),
             priority: 0,
             chunk_parts,
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use reel_common::{Digest, Failure, FailureClass, JobId, TaskId};
 
+use super::projects::name_problem;
 use super::{close_job, known_job};
 use crate::command::{Accepted, JobSpec, Refusal, Reply};
 use crate::plan::Plan;
@@ -64,6 +65,9 @@ fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
         if text.len() > limit {
             return Err(Refusal::BadField { field, problem: "is too long" });
         }
+    }
+    if let Some(problem) = name_problem(&spec.project) {
+        return Err(Refusal::BadField { field: "the name of the project", problem });
     }
     match spec.chunk_parts {
         Some(0) => Err(Refusal::BadField { field: "the chunk size", problem: "is 0: use 1 part or more" }),
