@@ -43,10 +43,12 @@ impl Scheduler {
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         let failed = |error: &dyn std::error::Error| ServeError(error.to_string());
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .build_v1()
-            .map_err(|error| failed(&error))?;
+        let reflection = || {
+            tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS)
+        };
+        // Many clients still speak the version before the first.
+        let reflection_alpha = reflection().build_v1alpha().map_err(|error| failed(&error))?;
+        let reflection = reflection().build_v1().map_err(|error| failed(&error))?;
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<JobsServer<jobs::Service>>().await;
         let raft = RaftServer::from_arc(self.peers())
@@ -58,6 +60,7 @@ impl Scheduler {
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .add_service(health_service)
             .add_service(reflection)
+            .add_service(reflection_alpha)
             .add_service(raft)
             .add_service(JobsServer::new(jobs::Service(self.clone())))
             .add_service(ProjectsServer::new(projects::Service(self.clone())))
