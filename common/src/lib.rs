@@ -20,4 +20,4 @@ pub use job::{JobReason, JobState, JobView, RunningView, StageView, Trouble};
 pub use project::{ProjectView, Share};
 pub use source::{AudioFacts, Colour, IndexSummary, SourceIdentity, Timing, VideoFacts};
 pub use time::{Rational, Rounding, rescale};
-pub use worker::{WorkerState, WorkerView};
+pub use worker::{Hold, WorkerState, WorkerView};

@@ -2,6 +2,15 @@
 
 use crate::{RunningView, WorkerId};
 
+/// How an operator holds a worker back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// It gets no more work; what runs goes on.
+    Cordon,
+    /// It gets no more work; what runs ends with the part in hand.
+    Drain,
+}
+
 /// Whether a worker takes work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkerState {
@@ -11,6 +20,8 @@ pub enum WorkerState {
     Draining,
     /// It is not connected; its leases run out.
     Silent,
+    /// An operator keeps work from it; what runs goes on.
+    Cordoned,
 }
 
 impl WorkerState {
@@ -20,6 +31,7 @@ impl WorkerState {
             WorkerState::Ready => "ready",
             WorkerState::Draining => "draining",
             WorkerState::Silent => "silent",
+            WorkerState::Cordoned => "cordoned",
         }
     }
 }

@@ -211,6 +211,7 @@ impl From<common::WorkerState> for v1::WorkerState {
             common::WorkerState::Ready => v1::WorkerState::Ready,
             common::WorkerState::Draining => v1::WorkerState::Draining,
             common::WorkerState::Silent => v1::WorkerState::Silent,
+            common::WorkerState::Cordoned => v1::WorkerState::Cordoned,
         }
     }
 }
@@ -224,6 +225,7 @@ impl TryFrom<v1::WorkerState> for common::WorkerState {
             v1::WorkerState::Ready => Ok(common::WorkerState::Ready),
             v1::WorkerState::Draining => Ok(common::WorkerState::Draining),
             v1::WorkerState::Silent => Ok(common::WorkerState::Silent),
+            v1::WorkerState::Cordoned => Ok(common::WorkerState::Cordoned),
         }
     }
 }

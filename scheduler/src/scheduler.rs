@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reel_common::{JobId, JobState, JobView, ProjectView, Share, SourceIdentity, WorkerView};
+use reel_common::{Hold, JobId, JobState, JobView, ProjectView, Share, SourceIdentity, WorkerView};
 use reel_proto::v1;
 use reel_scheduler_core::Action;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -180,7 +180,15 @@ impl Scheduler {
     /// # Errors
     /// The name or the share is wrong, or the scheduler has stopped or does not lead.
     pub async fn set_project(&self, name: String, share: Share) -> Result<(), Refused> {
-        self.ask(|reply| Request::SetProject { name, share, reply }).await?
+        self.ask(|reply| Request::Operate { action: Action::SetProject { name, share }, reply }).await?
+    }
+
+    /// Holds back the worker of a name, or lets it work again.
+    ///
+    /// # Errors
+    /// The name is wrong, or the scheduler has stopped or does not lead.
+    pub async fn hold_worker(&self, name: String, hold: Option<Hold>) -> Result<(), Refused> {
+        self.ask(|reply| Request::Operate { action: Action::HoldWorker { name, hold }, reply }).await?
     }
 
     /// The projects that have a share of their own or work, by name.

@@ -188,3 +188,40 @@ fn a_guarantee_is_met_while_another_project_has_every_slot() {
     );
     assert_eq!(farm.wait(long)["state"], "done");
 }
+
+#[test]
+fn a_worker_that_goes_or_is_held_back_gets_nothing_and_shows_it() {
+    let mut farm = Farm::builder().workers(2).start();
+    let state = |farm: &Farm, name: &str| {
+        let worker = farm.worker_list().into_iter().find(|worker| worker["name"] == name);
+        worker.map(|worker| (worker["state"].as_str().unwrap().to_owned(), worker["running"].clone()))
+    };
+    farm.reel("worker cordon w2").run().success();
+    let long =
+        farm.submit(&fixtures::a_minute_of_1080p().path, "long", &profile("ladder"), "--chunk-parts 15");
+    until("w1 to encode", Duration::from_secs(60), || {
+        state(&farm, "w1").is_some_and(|(_, running)| running.to_string().contains("encode"))
+    });
+    assert_eq!(state(&farm, "w2").unwrap(), ("cordoned".to_owned(), serde_json::json!([])));
+
+    // Asked to go, it shows that at once, though the part in hand takes a while.
+    farm.signal_worker(0, Signal::TERM);
+    until("w1 to be draining", Duration::from_secs(5), || {
+        state(&farm, "w1").is_none_or(|(state, _)| state == "draining")
+    });
+    farm.wait_worker(0);
+    assert_eq!(state(&farm, "w2").unwrap().1, serde_json::json!([]));
+
+    farm.reel("worker undrain w2").run().success();
+    until("w2 to encode", Duration::from_secs(60), || {
+        state(&farm, "w2").is_some_and(|(_, running)| running.to_string().contains("encode"))
+    });
+    farm.reel("worker drain w2").run().success();
+    until("w2 to have ended with a part", Duration::from_secs(60), || {
+        state(&farm, "w2") == Some(("draining".to_owned(), serde_json::json!([])))
+    });
+    assert_eq!(farm.job(long)["parts_encoded_twice"], 0);
+    farm.reel(&format!("job cancel {long}")).run().success();
+    let unknown = farm.reel("worker drain nobody").run();
+    assert_eq!(unknown.code, Some(4), "{}", unknown.stderr);
+}

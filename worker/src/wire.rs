@@ -87,8 +87,9 @@ pub(crate) fn message(message: Message<Receipt>, me: &Registration) -> v1::Worke
             memory_bytes: me.memory_bytes,
             scratch_bytes: me.scratch_bytes,
         }),
-        Message::Heartbeat { sequence, running } => To::Heartbeat(v1::Heartbeat {
+        Message::Heartbeat { sequence, running, leaving } => To::Heartbeat(v1::Heartbeat {
             sequence,
+            leaving,
             running: running.into_iter().map(running_attempt).collect(),
         }),
         Message::Request(RequestId(id), asked) => request(id, asked),

@@ -228,6 +228,19 @@ impl Client {
         Ok(listed.workers.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?)
     }
 
+    /// Holds back the worker of a name, or lets it work again.
+    ///
+    /// # Errors
+    /// There is no such worker, or nobody answers.
+    pub async fn hold_worker(&self, name: &str, hold: v1::Hold) -> Result<(), ClientError> {
+        self.call(CALL_TIMEOUT, |channel| {
+            let request = v1::HoldWorkerRequest { name: name.to_owned(), hold: hold.into() };
+            async move { WorkersClient::new(channel).hold(request).await }
+        })
+        .await
+        .map(|_| ())
+    }
+
     /// Opens the link of a worker, once: to whoever is taken for the leader now.
     ///
     /// # Errors

@@ -45,6 +45,8 @@ impl FarmState {
             Action::RegisterWorker { name, incarnation, slots, memory, scratch } => {
                 workers::on_register_worker(self, Worker::new(name, incarnation, slots, memory, scratch))
             }
+            Action::NoteLeaving { worker } => workers::on_note_leaving(self, worker),
+            Action::HoldWorker { name, hold } => workers::on_hold_worker(self, name, hold),
             Action::LoseWorker { worker, cause } => workers::on_lose_worker(self, worker, cause),
             Action::Grant { task, worker, parts, memory } => {
                 grants::on_grant(self, epoch, grants::Proposal { task, worker, parts, memory })

@@ -1,8 +1,8 @@
 //! What can be asked of the farm's state, and what it answers.
 
 use reel_common::{
-    Artifact, AttemptNumber, Epoch, Failure, IndexSummary, JobId, PartIndex, Share, SourceIdentity, TaskId,
-    WorkerId,
+    Artifact, AttemptNumber, Epoch, Failure, Hold, IndexSummary, JobId, PartIndex, Share, SourceIdentity,
+    TaskId, WorkerId,
 };
 
 use crate::plan::Plan;
@@ -125,6 +125,18 @@ pub enum Action {
         task: TaskId,
         /// The epoch of the attempt.
         epoch: Epoch,
+    },
+    /// Notes that a worker goes: it gets no more work until it registers anew.
+    NoteLeaving {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// Holds back the worker of a name, or lets it work again.
+    HoldWorker {
+        /// Its name; it need not be registered.
+        name: String,
+        /// How; `None` lets it work.
+        hold: Option<Hold>,
     },
     /// Forgets a worker; all its attempts are lost at once.
     LoseWorker {

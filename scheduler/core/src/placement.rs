@@ -61,14 +61,17 @@ pub fn place(state: &FarmState, progress: &Progress, now_ms: u64) -> Vec<Command
     actions.into_iter().map(|action| Command::at(now_ms, action)).collect()
 }
 
-/// What the leader is to propose on a farm without a free slot: cuts of chunks whose slots others are entitled to when
-/// the part in hand is done. It looks at every open job, so it is asked now and then, not after every change.
+/// What the leader is to propose so that slots come free when the part in hand is done: cuts of chunks on workers that are
+/// to be drained and, where no slot is free, of chunks whose slots others are entitled to. It looks at every open job, so it is asked now and then, not after every change.
 pub fn make_room(state: &FarmState, progress: &Progress, now_ms: u64) -> Vec<Command> {
     let now_ms = now_ms.max(state.clock_ms);
-    if state.leases.is_empty() || Fleet::of(state).idle > 0 {
+    if state.leases.is_empty() {
         return Vec::new();
     }
-    let actions = shares::yields(state, progress, Queues::of(state, now_ms));
+    let mut actions = shares::drains(state, progress);
+    if actions.is_empty() && Fleet::of(state).idle == 0 {
+        actions = shares::yields(state, progress, Queues::of(state, now_ms));
+    }
     actions.into_iter().map(|action| Command::at(now_ms, action)).collect()
 }
 
@@ -83,7 +86,7 @@ struct Fleet<'a> {
 
 impl<'a> Fleet<'a> {
     fn of(state: &'a FarmState) -> Self {
-        let able = state.workers.iter().filter(|(_, worker)| !worker.draining);
+        let able = state.workers.iter().filter(|(_, worker)| state.takes_work(worker));
         let largest = able.clone().map(|(_, worker)| worker.memory).max().unwrap_or(0);
         let workers: Vec<_> = able
             .map(|(id, worker)| (*id, worker.name.as_str(), state.room_of(*id)))

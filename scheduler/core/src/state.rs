@@ -10,7 +10,7 @@ mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reel_common::{AttemptNumber, Digest, Epoch, JobId, PartIndex, Share, Stage, TaskId, WorkerId};
+use reel_common::{AttemptNumber, Digest, Epoch, Hold, JobId, PartIndex, Share, Stage, TaskId, WorkerId};
 
 pub use encode::{CommittedPart, EncodeState, PartRange};
 pub use history::{AttemptRecord, Outcome};
@@ -35,6 +35,8 @@ pub struct FarmState {
     pub profiles: BTreeMap<Digest, String>,
     /// Shares of the farm by project; one that is not here has the default.
     pub projects: BTreeMap<String, Share>,
+    /// Workers that operators hold back, by name.
+    pub holds: BTreeMap<String, Hold>,
     /// The fleet.
     pub workers: BTreeMap<WorkerId, Worker>,
     /// The live leases: at most one for each task. Use of slots and memory is derived from them.
@@ -96,6 +98,11 @@ pub struct Lease {
 }
 
 impl FarmState {
+    /// Whether a worker may be granted anything.
+    pub fn takes_work(&self, worker: &Worker) -> bool {
+        !worker.draining && !self.holds.contains_key(&worker.name)
+    }
+
     /// The share of a project.
     pub fn share_of(&self, project: &str) -> Share {
         self.projects.get(project).copied().unwrap_or_default()
@@ -141,7 +148,7 @@ impl FarmState {
 
     /// Slots and bytes of memory that a worker has left.
     pub fn room_of(&self, id: WorkerId) -> Room {
-        let Some(worker) = self.workers.get(&id).filter(|worker| !worker.draining) else {
+        let Some(worker) = self.workers.get(&id).filter(|worker| self.takes_work(worker)) else {
             return Room::default();
         };
         let mut room = Room { slots: worker.slots, memory: worker.memory };

@@ -1,6 +1,6 @@
 //! Commands as they stand in the log.
 
-use reel_common::{JobId, PartIndex, SegmentGrid, Share, WorkerId};
+use reel_common::{Hold, JobId, PartIndex, SegmentGrid, Share, WorkerId};
 use reel_proto::Malformed;
 use reel_proto::log::v1::{self, command::Action as Wire};
 use reel_scheduler_core::state::PartRange;
@@ -43,6 +43,8 @@ fn encode_action(action: &Action) -> Wire {
         Action::CancelJob { job } => Wire::CancelJob(v1::CancelJob { job: job.0 }),
         Action::PauseJob { job } => Wire::PauseJob(v1::PauseJob { job: job.0 }),
         Action::ResumeJob { job } => Wire::ResumeJob(v1::ResumeJob { job: job.0 }),
+        Action::NoteLeaving { worker } => Wire::NoteLeaving(v1::NoteLeaving { worker: worker.0 }),
+        Action::HoldWorker { name, hold } => Wire::HoldWorker(encode_hold(name, *hold)),
         Action::SetProject { name, share } => {
             Wire::SetProject(v1::SetProject { name: name.clone(), share: Some(encode_share(*share)) })
         }
@@ -118,6 +120,11 @@ fn decode_action(action: Wire) -> Result<Action, Malformed> {
         Wire::CancelJob(cancel) => Action::CancelJob { job: JobId(cancel.job) },
         Wire::PauseJob(pause) => Action::PauseJob { job: JobId(pause.job) },
         Wire::ResumeJob(resume) => Action::ResumeJob { job: JobId(resume.job) },
+        Wire::NoteLeaving(note) => Action::NoteLeaving { worker: WorkerId(note.worker) },
+        Wire::HoldWorker(held) => {
+            let (name, hold) = decode_hold(held);
+            Action::HoldWorker { name, hold }
+        }
         Wire::SetProject(set) => Action::SetProject { name: set.name, share: decode_share(set.share)? },
         Wire::PruneJobs(_) => Action::PruneJobs,
         Wire::RetryTask(retry) => Action::RetryTask { task: task(retry.task)? },
@@ -218,6 +225,24 @@ pub(super) fn decode_spec(spec: v1::JobSpec) -> JobSpec {
         idempotency_key: spec.idempotency_key,
         project: if spec.project.is_empty() { JobSpec::DEFAULT_PROJECT.to_owned() } else { spec.project },
     }
+}
+
+pub(super) fn encode_hold(name: &str, hold: Option<Hold>) -> v1::HoldWorker {
+    let hold = match hold {
+        None => v1::Hold::Unspecified,
+        Some(Hold::Cordon) => v1::Hold::Cordon,
+        Some(Hold::Drain) => v1::Hold::Drain,
+    };
+    v1::HoldWorker { name: name.to_owned(), hold: hold.into() }
+}
+
+pub(super) fn decode_hold(held: v1::HoldWorker) -> (String, Option<Hold>) {
+    let hold = match held.hold() {
+        v1::Hold::Unspecified => None,
+        v1::Hold::Cordon => Some(Hold::Cordon),
+        v1::Hold::Drain => Some(Hold::Drain),
+    };
+    (held.name, hold)
 }
 
 pub(super) fn encode_share(share: Share) -> v1::Share {

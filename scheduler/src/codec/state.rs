@@ -12,8 +12,8 @@ use reel_scheduler_core::state::{
 };
 
 use super::command::{
-    decode_plan, decode_range, decode_share, decode_spec, encode_plan, encode_range, encode_share,
-    encode_spec,
+    decode_hold, decode_plan, decode_range, decode_share, decode_spec, encode_hold, encode_plan,
+    encode_range, encode_share, encode_spec,
 };
 use super::{artifact, digest, task, wire_task};
 
@@ -28,6 +28,7 @@ pub(super) fn encode(state: &FarmState) -> v1::FarmState {
         workers: state.workers.iter().map(|(id, worker)| encode_worker(*id, worker)).collect(),
         leases: state.leases.iter().map(|(task, lease)| encode_lease(*task, lease)).collect(),
         projects: state.projects.iter().map(|(name, share)| encode_project(name, *share)).collect(),
+        holds: state.holds.iter().map(|(name, hold)| encode_hold(name, Some(*hold))).collect(),
     }
 }
 
@@ -50,6 +51,12 @@ pub(super) fn decode(state: v1::FarmState) -> Result<FarmState, Malformed> {
         workers: state.workers.into_iter().map(decode_worker).collect(),
         leases: state.leases.into_iter().map(decode_lease).collect::<Result<_, _>>()?,
         projects: state.projects.into_iter().map(decode_project).collect::<Result<_, _>>()?,
+        holds: state
+            .holds
+            .into_iter()
+            .map(decode_hold)
+            .filter_map(|(name, hold)| Some((name, hold?)))
+            .collect(),
         ..FarmState::default()
     };
     decoded.reindex();

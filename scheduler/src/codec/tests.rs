@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 use reel_common::{
-    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, IndexSummary, JobId,
-    PartIndex, Rational, SegmentGrid, Share, SourceIdentity, Stage, TaskId, Timing, VideoFacts, WorkerId,
+    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Hold, IndexSummary,
+    JobId, PartIndex, Rational, SegmentGrid, Share, SourceIdentity, Stage, TaskId, Timing, VideoFacts,
+    WorkerId,
 };
 use reel_scheduler_core::state::{
     AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, PartRange,
@@ -138,6 +139,9 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("pause_job", Action::PauseJob { job }),
         ("resume_job", Action::ResumeJob { job }),
         ("prune_jobs", Action::PruneJobs),
+        ("note_leaving", Action::NoteLeaving { worker }),
+        ("hold_worker", Action::HoldWorker { name: "host".into(), hold: Some(Hold::Drain) }),
+        ("release_worker", Action::HoldWorker { name: "host".into(), hold: None }),
         ("set_project", Action::SetProject { name: "show".into(), share: share() }),
         ("submit_job_of_a_project", submit_of_a_project()),
     ]
@@ -215,6 +219,11 @@ fn share() -> Share {
 
 fn submit_of_a_project() -> Action {
     Action::SubmitJob { spec: JobSpec { project: "show".into(), ..spec() }, profile: "p".into() }
+}
+
+fn state_with_holds() -> FarmState {
+    let holds = BTreeMap::from([("a".to_owned(), Hold::Cordon), ("b".to_owned(), Hold::Drain)]);
+    FarmState { holds, ..FarmState::default() }
 }
 
 fn state_with_projects() -> FarmState {
@@ -315,6 +324,7 @@ fn a_state_is_read_as_version_1_wrote_it() {
         ("state", state()),
         ("state_with_bytes", state_with_bytes()),
         ("state_with_projects", state_with_projects()),
+        ("state_with_holds", state_with_holds()),
     ];
     for (name, state) in states {
         let bytes = encode_state(&state);

@@ -26,6 +26,7 @@ impl Driver {
             }
             Message::Heartbeat(beat) => {
                 let now_ms = millis(self.started.elapsed());
+                self.note_leaving(link, beat.leaving);
                 self.fleet.beat(link, beat, &self.state, now_ms);
                 self.touch_views();
             }
@@ -50,6 +51,14 @@ impl Driver {
         if let Some(worker) = self.fleet.disconnect(link) {
             tracing::info!(%worker, "the link of a worker is broken");
             self.fleet.leases.note_broken(worker);
+        }
+    }
+
+    /// A worker that goes says so in each heartbeat, and it is written down once.
+    fn note_leaving(&mut self, link: LinkId, leaving: bool) {
+        let Some(worker) = self.fleet.worker(link).filter(|_| leaving) else { return };
+        if self.state.workers.get(&worker).is_some_and(|known| !known.draining) {
+            self.propose(Action::NoteLeaving { worker }, Asker::Leader);
         }
     }
 

@@ -16,7 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use reel_common::{JobId, JobView, ProjectView, Share, WorkerView};
+use reel_common::{JobId, JobView, ProjectView, WorkerView};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_scheduler_core::lease::LeaseTerms;
@@ -62,9 +62,9 @@ pub(crate) enum Request {
         open_only: bool,
         reply: oneshot::Sender<Result<Vec<JobView>, Refused>>,
     },
-    SetProject {
-        name: String,
-        share: Share,
+    /// An action of an operator.
+    Operate {
+        action: Action,
         reply: oneshot::Sender<Result<(), Refused>>,
     },
     Projects {

@@ -18,9 +18,7 @@ impl Driver {
         }
         match request {
             Request::Submit { spec, reply } => self.on_submit(*spec, reply),
-            Request::SetProject { name, share, reply } => {
-                self.propose(Action::SetProject { name, share }, Asker::Operator(reply));
-            }
+            Request::Operate { action, reply } => self.propose(action, Asker::Operator(reply)),
             Request::Control { action, job, reply } => self.propose(action, Asker::Control(job, reply)),
             Request::Jobs { before, limit, open_only, reply } => {
                 drop(reply.send(Ok(jobs(&self.state, &self.fleet, before, limit, open_only))));
@@ -44,7 +42,7 @@ impl Driver {
         // Whoever has asked may be gone by now.
         match request {
             Request::Submit { reply, .. } => drop(reply.send(Err(elsewhere))),
-            Request::SetProject { reply, .. }
+            Request::Operate { reply, .. }
             | Request::Control { reply, .. }
             | Request::Connect { reply, .. } => drop(reply.send(Err(elsewhere))),
             Request::Jobs { reply, .. } => drop(reply.send(Err(elsewhere))),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reel_common::{
-    FailureClass, JobId, JobReason, JobView, PartIndex, ProjectView, RunningView, SegmentGrid, Stage,
+    FailureClass, Hold, JobId, JobReason, JobView, PartIndex, ProjectView, RunningView, SegmentGrid, Stage,
     StageView, TaskId, Trouble, WorkerId, WorkerState, WorkerView,
 };
 use reel_scheduler_core::FarmState;
@@ -104,10 +104,11 @@ pub(super) fn workers(state: &FarmState, fleet: &Fleet) -> Vec<WorkerView> {
         WorkerView {
             id: *id,
             name: worker.name.clone(),
-            state: match (worker.draining, fleet.is_connected(*id)) {
-                (true, _) => WorkerState::Draining,
-                (false, true) => WorkerState::Ready,
-                (false, false) => WorkerState::Silent,
+            state: match (worker.draining, state.holds.get(&worker.name)) {
+                _ if !fleet.is_connected(*id) => WorkerState::Silent,
+                (true, _) | (_, Some(Hold::Drain)) => WorkerState::Draining,
+                (_, Some(Hold::Cordon)) => WorkerState::Cordoned,
+                (false, None) => WorkerState::Ready,
             },
             slots: worker.slots,
             memory_bytes: worker.memory,

@@ -2,6 +2,7 @@
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use reel_common::Hold;
 use reel_proto::v1;
 use reel_proto::v1::workers_server::Workers;
 use tokio_stream::wrappers::ReceiverStream;
@@ -42,5 +43,24 @@ impl Workers for Service {
         self.0.admin.linearize().await.map_err(not_done)?;
         let workers = self.0.workers().await.map_err(refused)?;
         Ok(Response::new(v1::ListWorkersResponse { workers: workers.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn hold(
+        &self,
+        request: Request<v1::HoldWorkerRequest>,
+    ) -> Result<Response<v1::HoldWorkerResponse>, Status> {
+        let request = request.into_inner();
+        let hold = match request.hold() {
+            v1::Hold::Unspecified => return Err(Status::invalid_argument("no hold is named")),
+            v1::Hold::None => None,
+            v1::Hold::Cordon => Some(Hold::Cordon),
+            v1::Hold::Drain => Some(Hold::Drain),
+        };
+        let known = self.0.workers().await.map_err(refused)?;
+        if hold.is_some() && !known.iter().any(|worker| worker.name == request.name) {
+            return Err(Status::not_found(format!("there is no worker {}", request.name)));
+        }
+        self.0.hold_worker(request.name, hold).await.map_err(refused)?;
+        Ok(Response::new(v1::HoldWorkerResponse {}))
     }
 }

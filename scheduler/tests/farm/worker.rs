@@ -109,7 +109,7 @@ impl FakeWorker {
     }
 
     pub(crate) async fn beat(&mut self, sequence: u64, running: Vec<v1::RunningAttempt>) {
-        self.say(Message::Heartbeat(v1::Heartbeat { sequence, running })).await;
+        self.say(Message::Heartbeat(v1::Heartbeat { sequence, running, leaving: false })).await;
         self.hear(|message| match message {
             scheduler_message::Message::HeartbeatAck(ack) => (ack.sequence == sequence).then_some(()),
             _ => None,

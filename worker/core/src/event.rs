@@ -260,6 +260,8 @@ pub enum Message<R> {
         sequence: u64,
         /// Every attempt that this agent holds.
         running: Vec<Running>,
+        /// It takes no more work.
+        leaving: bool,
     },
     /// Wants an answer, and is sent again until it has one.
     Request(RequestId, Request<R>),

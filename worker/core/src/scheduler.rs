@@ -69,10 +69,17 @@ impl Membership {
                 self.state = State::Inside { heartbeat_ms, lease_ms, acknowledged_ms, beat_ms: None };
                 false
             }
-            State::Inside { beat_ms, .. } => {
-                *beat_ms = None;
+            State::Inside { .. } => {
+                self.beat_now();
                 true
             }
+        }
+    }
+
+    /// Makes the next heartbeat due.
+    fn beat_now(&mut self) {
+        if let State::Inside { beat_ms, .. } = &mut self.state {
+            *beat_ms = None;
         }
     }
 
@@ -98,7 +105,12 @@ impl Membership {
     }
 
     /// The message that is due, if any.
-    fn beat<R>(&mut self, now_ms: u64, running: impl FnOnce() -> Vec<Running>) -> Option<Message<R>> {
+    fn beat<R>(
+        &mut self,
+        now_ms: u64,
+        leaving: bool,
+        running: impl FnOnce() -> Vec<Running>,
+    ) -> Option<Message<R>> {
         match &mut self.state {
             State::Outside { asked_ms } => {
                 if asked_ms.is_some_and(|asked| now_ms < asked + REGISTER_AGAIN_MS) {
@@ -117,7 +129,7 @@ impl Membership {
                 while self.awaited.len() > MAX_HEARTBEATS_AWAITED {
                     self.awaited.pop_first();
                 }
-                Some(Message::Heartbeat { sequence: self.sequence, running: running() })
+                Some(Message::Heartbeat { sequence: self.sequence, running: running(), leaving })
             }
         }
     }
@@ -146,7 +158,8 @@ impl<P: Payload> Agent<P> {
             let held = attempts.values().filter(|attempt| !attempt.is_dropped());
             held.map(|a| Running { task: a.task, epoch: a.epoch, progress: a.progress }).collect()
         };
-        actions.extend(self.membership.beat(now_ms, running).map(Action::Send));
+        let leaving = self.drain.is_some();
+        actions.extend(self.membership.beat(now_ms, leaving, running).map(Action::Send));
         if self.membership.is_inside() {
             let due = self.outbox.due(now_ms);
             actions.extend(due.into_iter().map(|(id, request)| Action::Send(Message::Request(id, request))));
@@ -207,6 +220,9 @@ impl<P: Payload> Agent<P> {
         let deadline_ms = now_ms.saturating_add(grace_ms);
         let deadline_ms = self.drain.as_ref().map_or(deadline_ms, |drain| drain.deadline_ms.min(deadline_ms));
         let first = self.drain.replace(Drain { deadline_ms }).is_none();
+        if first {
+            self.membership.beat_now();
+        }
         for attempt in self.attempts.values_mut().filter(|_| first) {
             match attempt.runner {
                 Runner::Waiting(_) => {

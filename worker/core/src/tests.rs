@@ -91,9 +91,10 @@ fn shown(actions: &[Do]) -> Vec<String> {
 fn show(action: &Do) -> String {
     match action {
         Action::Send(Message::Register { round }) => format!("register {round}"),
-        Action::Send(Message::Heartbeat { sequence, running }) => {
+        Action::Send(Message::Heartbeat { sequence, running, leaving }) => {
             let epochs: Vec<u64> = running.iter().map(|running| running.epoch.0).collect();
-            format!("heartbeat {sequence} {epochs:?}")
+            let leaving = if *leaving { " leaving" } else { "" };
+            format!("heartbeat {sequence} {epochs:?}{leaving}")
         }
         Action::Send(Message::Request(id, request)) => format!("request {} {}", id.0, show_request(request)),
         Action::StartRunner(grant) => format!("start {} {}", grant.epoch, grant.spec),

@@ -78,7 +78,7 @@ async fn link(
                     progress: None,
                 });
                 let running = running.collect();
-                agent.say(Said::Heartbeat(v1::Heartbeat { sequence, running })).await?;
+                agent.say(Said::Heartbeat(v1::Heartbeat { sequence, running, leaving: false })).await?;
             }
         }
     }

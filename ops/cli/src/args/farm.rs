@@ -154,6 +154,30 @@ pub(crate) struct WorkerArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkerCommand {
     Start(WorkerStartArgs),
+    /// Keeps work from a worker, and ends what runs on it with the part in hand. It stays, until it is undrained.
+    #[command(after_help = "Example:\n  reel worker drain w1")]
+    Drain {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
+    /// Keeps new work from a worker; what runs on it goes on.
+    #[command(after_help = "Example:\n  reel worker cordon w1")]
+    Cordon {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
+    /// Lets a worker work again that was drained or cordoned.
+    #[command(after_help = "Example:\n  reel worker undrain w1")]
+    Undrain {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
     /// Lists the workers of the farm.
     #[command(after_help = "Example:\n  reel worker list\n\n--json prints one object: \
         {\"workers\":[{\"name\":\"..\",\"state\":\"ready\",\"slots\":4,\"running\":[..],\"preemptions\":0},..]}")]

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use reel_common::WorkerView;
+use reel_proto::v1::Hold;
 use reel_worker::{Agent, AgentConfig, HostFacts};
 use serde_json::{Value, json};
 
-use crate::args::{WorkerArgs, WorkerCommand, WorkerStartArgs};
+use crate::args::{ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs};
 use crate::exit::Stop;
 use crate::once;
 use crate::output::{bytes, print, print_json, remark, row, table};
@@ -17,7 +18,14 @@ const MEMORY_PERCENT: u64 = 85;
 
 pub(crate) fn run(args: WorkerArgs) -> Result<(), Stop> {
     let runtime = signals::runtime()?;
+    let hold = |name: &str, server: &ServerChoice, hold: Hold, done: &str| {
+        runtime.block_on(server::client(server)?.hold_worker(name, hold))?;
+        print(&format!("worker {name} {done}\n"))
+    };
     match args.command {
+        WorkerCommand::Drain { name, server } => hold(&name, &server, Hold::Drain, "is drained"),
+        WorkerCommand::Cordon { name, server } => hold(&name, &server, Hold::Cordon, "is cordoned"),
+        WorkerCommand::Undrain { name, server } => hold(&name, &server, Hold::None, "takes work"),
         WorkerCommand::Start(args) => runtime.block_on(start(args)),
         WorkerCommand::List { server, json } => {
             let workers = runtime.block_on(server::client(&server)?.workers())?;

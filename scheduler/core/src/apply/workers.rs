@@ -1,6 +1,6 @@
 //! Commands about the fleet.
 
-use reel_common::{Failure, FailureClass, TaskId, WorkerId};
+use reel_common::{Failure, FailureClass, Hold, TaskId, WorkerId};
 
 use super::failures::{self, end_without_result};
 use crate::command::{Accepted, LossCause, Refusal, Reply};
@@ -50,6 +50,35 @@ fn check(worker: &Worker) -> Result<(), (&'static str, &'static str)> {
         return Err(("the worker's memory", "is 0"));
     }
     Ok(())
+}
+
+pub(super) fn on_note_leaving(state: &mut FarmState, id: WorkerId) -> Reply {
+    match state.workers.get_mut(&id) {
+        None => Reply::Refused(Refusal::UnknownWorker(id)),
+        Some(worker) if worker.draining => Reply::Duplicate(Accepted::Done),
+        Some(worker) => {
+            worker.draining = true;
+            Reply::DONE
+        }
+    }
+}
+
+pub(super) fn on_hold_worker(state: &mut FarmState, name: String, hold: Option<Hold>) -> Reply {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        let (field, problem) = ("the worker's name", "is to have 1 to 255 bytes");
+        return Reply::Refused(Refusal::BadField { field, problem });
+    }
+    if state.holds.get(&name).copied() == hold {
+        return Reply::Duplicate(Accepted::Done);
+    }
+    match hold {
+        Some(_) if state.holds.len() >= MAX_WORKERS => {
+            return Reply::Refused(Refusal::TooManyWorkers(MAX_WORKERS));
+        }
+        Some(hold) => state.holds.insert(name, hold),
+        None => state.holds.remove(&name),
+    };
+    Reply::DONE
 }
 
 pub(super) fn on_lose_worker(state: &mut FarmState, id: WorkerId, cause: LossCause) -> Reply {

@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 
-use reel_common::{JobId, Share, Stage, TaskId};
+use reel_common::{Hold, JobId, Share, Stage, TaskId, WorkerId};
 
 use super::{Fleet, Progress, Straggler, straggler};
 use crate::command::Action;
@@ -137,6 +137,20 @@ fn group<'a>(state: &'a FarmState, id: JobId, job: &'a Job, stage: Stage, now_ms
     Group { job, stage, tasks: tasks.peekable() }
 }
 
+/// Cuts that end what runs on drained workers with the part in hand.
+pub(super) fn drains(state: &FarmState, progress: &Progress) -> Vec<Action> {
+    let drained = |worker: &WorkerId| {
+        let name = state.workers.get(worker).map(|worker| &worker.name);
+        name.and_then(|name| state.holds.get(name)) == Some(&Hold::Drain)
+    };
+    let held =
+        state.leases.iter().filter(|(task, lease)| task.stage == Stage::Encode && drained(&lease.worker));
+    let rests = held.filter_map(|(task, lease)| {
+        straggler(state.jobs.get(&task.job)?, progress, *task, lease.epoch, lease.memory)
+    });
+    rests.map(|rest| rest.cut_all()).collect()
+}
+
 /// Cuts that make room, one part from now, for those who are entitled to it: projects below their guarantee, and jobs
 /// that came later than less urgent ones of their project. Chunks that are at their last part make room by themselves.
 pub(super) fn yields(state: &FarmState, progress: &Progress, mut queues: Queues<'_>) -> Vec<Action> {
@@ -236,11 +250,15 @@ impl<'a> Running<'a> {
         }
         match rest {
             None => Taken::Soon,
-            Some(Straggler { task, epoch, unstarted, .. }) => {
-                let at_part = unstarted[0];
-                Taken::Cut(Action::CutChunk { task, epoch, at_part })
-            }
+            Some(rest) => Taken::Cut(rest.cut_all()),
         }
+    }
+}
+
+impl Straggler {
+    /// Gives away all that is not begun.
+    fn cut_all(self) -> Action {
+        Action::CutChunk { task: self.task, epoch: self.epoch, at_part: self.unstarted[0] }
     }
 }
 
@@ -356,6 +374,27 @@ mod tests {
         farm.finish(encode(1, 0), epoch);
         farm.place();
         assert!(farm.state.leases.contains_key(&encode(2, 0)));
+    }
+
+    #[test]
+    fn a_held_worker_gets_nothing_and_a_drained_one_ends_with_the_part_in_hand() {
+        let builder = FarmBuilder::new().worker("w1", 1).worker("w2", 1);
+        let mut farm = builder.job_of("a", plan_of(40, 20, 0)).build();
+        let hold = |hold| Action::HoldWorker { name: "w1".to_owned(), hold };
+        farm.ok(hold(Some(Hold::Cordon)));
+        farm.place();
+        let held = farm.worker("w1");
+        assert!(farm.state.leases.values().all(|lease| lease.worker != held));
+        farm.ok(hold(None));
+        farm.place();
+        let (task, epoch) = farm.running()[1];
+        assert_eq!(farm.state.leases[&task].worker, held);
+        assert_eq!(farm.proposals(), []);
+        farm.ok(hold(Some(Hold::Drain)));
+        let first = farm.state.leases[&task].granted.unwrap().start;
+        assert_eq!(farm.proposals(), [Action::CutChunk { task, epoch, at_part: PartIndex(first + 1) }]);
+        farm.place();
+        assert_eq!(farm.proposals(), []);
     }
 
     #[test]

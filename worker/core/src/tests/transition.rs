@@ -239,7 +239,7 @@ fn a_drained_agent_finishes_the_part_in_hand_hands_the_rest_back_and_ends() {
     feed(&mut agent, Event::Granted(encode_grant(7, 0..9)));
     feed(&mut agent, Event::Granted(index_grant(8)));
     let drained = feed(&mut agent, Event::DrainAsked { grace_ms: 10_000 });
-    assert_eq!(drained, ["tell 7 StopAfterPart", "request 1 hand back 8"]);
+    assert_eq!(drained, ["tell 7 StopAfterPart", "heartbeat 2 [7, 8] leaving", "request 1 hand back 8"]);
     check(&mut agent, answered(1, Verdict::Accepted), &["discard 8"]);
     check(&mut agent, part_finished(7, 0), &["publish 7 part 0 files 0", "hear 7"]);
     check(&mut agent, part_published(7, 0), &["request 2 commit 7 part 0"]);
@@ -253,7 +253,7 @@ fn a_drained_agent_finishes_the_part_in_hand_hands_the_rest_back_and_ends() {
 fn a_drain_past_its_grace_kills_and_hands_back() {
     let mut agent = registered(1);
     feed(&mut agent, Event::Granted(index_grant(7)));
-    check(&mut agent, Event::DrainAsked { grace_ms: 1_000 }, &[]);
+    check(&mut agent, Event::DrainAsked { grace_ms: 1_000 }, &["heartbeat 2 [7] leaving"]);
     assert_eq!(shown(&agent.handle(1_001, Event::Ticked)), ["kill 7"]);
     let gone = agent.handle(1_002, exited(7, HowEnded::Signal(9)));
     assert_eq!(shown(&gone), ["request 1 hand back 7"]);
@@ -264,7 +264,7 @@ fn a_drain_past_its_grace_kills_and_hands_back() {
 #[test]
 fn an_idle_agent_drains_at_once() {
     let mut agent = registered(1);
-    check(&mut agent, Event::DrainAsked { grace_ms: 1_000 }, &["end"]);
+    check(&mut agent, Event::DrainAsked { grace_ms: 1_000 }, &["heartbeat 2 [] leaving", "end"]);
 }
 
 #[test]
