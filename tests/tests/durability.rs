@@ -171,3 +171,29 @@ fn a_scheduler_with_a_damaged_log_refuses_it_and_is_made_anew_from_its_peers() {
         members.iter().any(|member| member["id"] == 4 && member["voter"] == true)
     });
 }
+
+#[test]
+fn a_scheduler_that_comes_late_gets_a_snapshot_of_what_the_log_has_no_more() {
+    let mezzanine = fixtures::prores_mov().path;
+    let mut farm = Farm::builder().workers(1).start();
+    let job = farm.submit(&mezzanine, "a", &profile("quick"), "");
+    assert_eq!(farm.wait(job)["state"], "done");
+    farm.reel("cluster snapshot").run().success();
+    let status = farm.status().unwrap();
+    assert!(status["snapshot"].as_u64() > Some(10), "{status}");
+    farm.add_scheduler(2);
+    until("the second scheduler to vote", Duration::from_secs(60), || {
+        let members = farm.status().unwrap_or_default()["members"].as_array().cloned().unwrap_or_default();
+        members.iter().filter(|member| member["voter"] == true).count() == 2
+    });
+    assert!(std::fs::read_dir(farm.shared().join("s2/snapshots")).unwrap().count() > 0);
+    farm.reel("cluster transfer-leader 2").run().success();
+    assert_eq!(farm.job(job)["state"], "done");
+    // Both restart from what they have.
+    farm.kill_scheduler(0);
+    farm.kill_scheduler(1);
+    farm.start_scheduler(0);
+    farm.start_scheduler(1);
+    farm.leader();
+    assert_eq!(farm.job(job)["state"], "done");
+}

@@ -17,7 +17,7 @@ use crate::Servers;
 
 /// How long one scheduler may take to answer; a leader that has lost its majority never does.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Taking a node in lasts as long as the node needs to catch up.
+/// Taking a node in lasts as long as the node needs to catch up, and a snapshot as long as the disk needs.
 const MEMBERSHIP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long nobody may answer before a call fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -312,12 +312,12 @@ impl Client {
         self.call(CALL_TIMEOUT, ask).await.map(|_| ())
     }
 
-    /// Has the scheduler that is asked take a snapshot.
+    /// Has the scheduler that is asked take a snapshot, and let go of the log before it.
     ///
     /// # Errors
     /// Nobody answers.
     pub async fn snapshot(&self) -> Result<(), ClientError> {
         let ask = |channel| async move { ClusterClient::new(channel).snapshot(v1::SnapshotRequest {}).await };
-        self.call(CALL_TIMEOUT, ask).await.map(|_| ())
+        self.call(MEMBERSHIP_TIMEOUT, ask).await.map(|_| ())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, LinearizableReadError, RaftError};
@@ -11,6 +12,9 @@ use tokio::sync::Mutex;
 use super::machine::Machine;
 use super::types::{Peer, Types};
 use super::wire::Destination;
+
+/// How long writing a snapshot may take.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(50);
 
 /// A handle on the cluster, as one of its nodes sees it.
 #[derive(Clone)]
@@ -164,9 +168,20 @@ impl Admin {
         self.raft.trigger().transfer_leader(to).await.map_err(|error| AdminError::Refused(error.to_string()))
     }
 
-    /// Takes a snapshot now, which lets the log before it go.
+    /// Takes a snapshot of all that is applied here, and lets the log before it go: peers that lack some of that get the
+    /// snapshot instead.
     pub(crate) async fn snapshot(&self) -> Result<(), AdminError> {
-        self.raft.trigger().snapshot().await.map_err(|error| AdminError::Refused(error.to_string()))
+        let refuse = |error: &dyn std::fmt::Display| AdminError::Refused(error.to_string());
+        let applied = self.raft.metrics().borrow_watched().last_applied;
+        let covers = |index: Option<u64>| index >= applied.as_ref().map(|id| id.index);
+        self.raft.trigger().snapshot().await.map_err(|error| refuse(&error))?;
+        let taken = self.raft.wait(Some(SNAPSHOT_PATIENCE));
+        let taken = taken.metrics(|now| covers(now.snapshot.as_ref().map(|id| id.index)), "a snapshot").await;
+        let taken = taken.map_err(|error| refuse(&error))?;
+        match taken.snapshot {
+            Some(id) => self.raft.trigger().purge_log(id.index).await.map_err(|error| refuse(&error)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl RaftService for Server {
         let broken = |error: io::Error| Status::internal(format!("a snapshot was not received: {error}"));
         let mut incoming = Incoming::begin(&self.snapshots).map_err(broken)?;
         while let Some(v1::SnapshotChunk { chunk: Some(Chunk::Content(piece)) }) = chunks.message().await? {
-            incoming = incoming.add(piece).await.map_err(broken)?;
+            incoming = incoming.add(piece, head.bytes).await.map_err(broken)?;
         }
         let snapshot = incoming.finish(head.bytes).await.map_err(broken)?;
         let installed = self.raft.install_full_snapshot(vote, snapshot).await;

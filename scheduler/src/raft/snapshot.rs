@@ -68,7 +68,10 @@ impl SnapshotFile {
 }
 
 /// A snapshot that another node sends. It is not the newest before it is installed.
-pub(super) struct Incoming(File);
+pub(super) struct Incoming {
+    file: File,
+    written: u64,
+}
 
 impl Incoming {
     /// A file without a name, so that nothing is left of it after a crash.
@@ -76,18 +79,22 @@ impl Incoming {
         let path = folder.path.join(format!("incoming.{UNFINISHED}"));
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
         std::fs::remove_file(&path)?;
-        Ok(Incoming(file))
+        Ok(Incoming { file, written: 0 })
     }
 
-    /// Writes the next piece.
-    pub(super) async fn add(mut self, piece: Vec<u8>) -> io::Result<Incoming> {
-        blocking(move || self.0.write_all(&piece).map(|()| self)).await
+    /// Writes the next piece of a snapshot of so many bytes.
+    pub(super) async fn add(mut self, piece: Vec<u8>, bytes: u64) -> io::Result<Incoming> {
+        self.written += piece.len() as u64;
+        if self.written > bytes {
+            return Err(invalid("the snapshot is longer than announced"));
+        }
+        blocking(move || self.file.write_all(&piece).map(|()| self)).await
     }
 
     /// The snapshot, which must have so many bytes and match its checksum.
     pub(super) async fn finish(self, bytes: u64) -> io::Result<FileSnapshot> {
-        let snapshot = SnapshotFile(Arc::new(self.0));
-        if snapshot.len()? != bytes {
+        let snapshot = SnapshotFile(Arc::new(self.file));
+        if self.written != bytes {
             return Err(invalid("the snapshot is cut off"));
         }
         blocking(move || {

@@ -313,7 +313,7 @@ pub(crate) enum ClusterCommand {
         #[command(flatten)]
         server: ServerChoice,
     },
-    /// Has the scheduler that answers write a snapshot now.
+    /// Has the scheduler that answers write a snapshot now, and let go of the log before it.
     #[command(after_help = "Example:\n  reel cluster snapshot --server http://127.0.0.1:7102")]
     Snapshot {
         #[command(flatten)]

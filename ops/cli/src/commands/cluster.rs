@@ -32,7 +32,7 @@ pub(crate) fn run(args: ClusterArgs) -> Result<(), Stop> {
         }
         ClusterCommand::Snapshot { server } => {
             runtime.block_on(server::client(&server)?.snapshot())?;
-            print("a snapshot is being written\n")
+            print("a snapshot is written, and the log before it is gone\n")
         }
     }
 }
