@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reel_common::Digest;
-use reel_tests::farm::Farm;
+use reel_tests::farm::{Farm, Leases};
 use reel_tests::reel::{Reel, report, until};
 use reel_tests::tree::{assert_same, digests};
 use reel_tests::{Dice, fixtures, profile, scratch};
@@ -223,4 +223,19 @@ fn a_worker_that_goes_or_is_held_back_gets_nothing_and_shows_it() {
     farm.reel(&format!("job cancel {long}")).run().success();
     let unknown = farm.reel("worker drain nobody").run();
     assert_eq!(unknown.code, Some(4), "{}", unknown.stderr);
+}
+
+#[test]
+fn the_work_of_a_worker_that_dies_is_free_within_thirty_seconds_by_default() {
+    let leases = Leases { heartbeat_ms: 5000, lease_ms: 20_000, grace_ms: 10_000 };
+    let mut farm = Farm::builder().leases(leases).start();
+    let job =
+        farm.submit(&fixtures::a_minute_of_1080p().path, "long", &profile("ladder"), "--chunk-parts 15");
+    until("a chunk to be encoded", Duration::from_secs(60), || {
+        farm.job(job)["running"].to_string().contains("encode")
+    });
+    farm.kill_worker(0);
+    until("its chunk to wait for another", Duration::from_secs(30), || farm.worker_list().is_empty());
+    assert_eq!(farm.job(job)["running"], serde_json::json!([]));
+    farm.reel(&format!("job cancel {job}")).run().success();
 }

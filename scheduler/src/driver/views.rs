@@ -20,7 +20,7 @@ pub(super) struct Watchers {
 }
 
 impl Watchers {
-    /// A receiver of a job's views; `None` where there is no such job.
+    /// A receiver of a job's views, of which the first is the job as it is now; `None` where there is no such job.
     pub(super) fn watch(
         &mut self,
         id: JobId,
@@ -28,7 +28,11 @@ impl Watchers {
         fleet: &Fleet,
     ) -> Option<watch::Receiver<JobView>> {
         let view = view(state, fleet, id)?;
-        Some(self.jobs.entry(id).or_insert_with(|| watch::channel(view).0).subscribe())
+        match self.jobs.get(&id) {
+            Some(sender) => tell(sender, view),
+            None => drop(self.jobs.insert(id, watch::channel(view).0)),
+        }
+        self.jobs.get(&id).map(watch::Sender::subscribe)
     }
 
     /// Whether anybody watches.
@@ -39,16 +43,11 @@ impl Watchers {
     /// Tells the watchers what has changed; forgets jobs that nobody watches any more and jobs that are over.
     pub(super) fn publish(&mut self, state: &FarmState, fleet: &Fleet) {
         self.jobs.retain(|id, sender| {
-            let Some(mut view) = view(state, fleet, *id).filter(|_| !sender.is_closed()) else {
+            let Some(view) = view(state, fleet, *id).filter(|_| !sender.is_closed()) else {
                 return false;
             };
-            keep_encoded_frames(&mut view, &sender.borrow());
             let open = !view.is_over();
-            sender.send_if_modified(|current| {
-                let changed = *current != view;
-                *current = view;
-                changed
-            });
+            tell(sender, view);
             open
         });
     }
@@ -60,6 +59,16 @@ impl Watchers {
             now.is_none_or(|now| now != sender.borrow().state)
         })
     }
+}
+
+/// Tells the watchers of a job what has changed.
+fn tell(sender: &watch::Sender<JobView>, mut view: JobView) {
+    keep_encoded_frames(&mut view, &sender.borrow());
+    sender.send_if_modified(|current| {
+        let changed = *current != view;
+        *current = view;
+        changed
+    });
 }
 
 /// Jobs from the newest on.
