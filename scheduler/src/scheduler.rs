@@ -12,8 +12,9 @@ use crate::config::SchedulerConfig;
 use crate::driver::{self, Request};
 use crate::raft::{Admin, Server};
 
-/// Messages of one worker that may wait for the scheduler, and the other way: a worker says a few things a second.
-const LINK_MESSAGES: usize = 256;
+/// Messages of one worker that may wait for the scheduler, and the other way: all slots of the largest worker may be
+/// granted, cut and revoked at once.
+const LINK_MESSAGES: usize = 4096;
 /// How long a start waits until the node leads.
 const LEAD_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -76,11 +76,8 @@ impl Remote {
         loop {
             tokio::select! {
                 said = from_scheduler.message() => match said {
-                    Ok(Some(message)) => {
-                        if self.to_agent.send(message).await.is_err() {
-                            return End::Agent;
-                        }
-                    }
+                    // An agent that has ended may still have something to say.
+                    Ok(Some(message)) => drop(self.to_agent.send(message).await),
                     Ok(None) => return End::Scheduler,
                     Err(status) => {
                         tracing::info!(reason = status.message(), "the link to the scheduler is broken");

@@ -4,8 +4,10 @@ use reel_common::{Failure, FailureClass, TaskId};
 
 use crate::state::{Fault, StageBackoff, TaskRecord};
 
-/// Losses in a row after which a task is taken for what kills its workers.
-pub const MAX_LOSSES: u32 = 5;
+/// Losses in a row, without a part between them, after which a task is taken for what kills its workers. Codecs crash in a
+/// child and take no worker along, so most losses are the hosts' own: on a fleet that loses a quarter of its workers in
+/// the time of a part, five in a row come to one chunk of a thousand, ten to one of a million.
+pub const MAX_LOSSES: u32 = 10;
 /// Shortages in a row after which a stage gives up: about an hour and a quarter of waiting.
 pub const MAX_SHORTAGES: u32 = 20;
 /// Failures charged to a task after which it gives up.

@@ -185,6 +185,20 @@ async fn a_worker_whose_link_broke_is_told_all_it_holds_over_the_next() {
 }
 
 #[tokio::test]
+async fn a_worker_with_very_many_slots_is_granted_all_of_them_at_once() {
+    let (_dir, scheduler) = start().await;
+    submit(&scheduler, JobSpec { chunk_parts: Some(1), ..film("a") }).await;
+    let mut worker = FakeWorker::register(&scheduler, "w1", 1, 600).await;
+    let index = worker.next_task().await;
+    worker.run(&index, 700 * PART).await;
+    let mut granted = 0;
+    while granted < 600 {
+        worker.next_task().await;
+        granted += 1;
+    }
+}
+
+#[tokio::test]
 async fn what_is_handed_back_is_resumed_without_charge() {
     let (_dir, scheduler) = start().await;
     submit(&scheduler, film("a")).await;

@@ -36,7 +36,7 @@ impl FakeWorker {
             name: name.to_owned(),
             incarnation,
             slots,
-            memory_bytes: 64 << 30,
+            memory_bytes: 1 << 44,
             scratch_bytes: 1 << 40,
         };
         worker.say(Message::Register(register)).await;
