@@ -6,6 +6,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use openraft::storage::{RaftLogReader, RaftLogStorage};
 
@@ -13,13 +16,15 @@ use super::log_store::LogStore;
 use super::tests::{append, entry};
 use super::types::Vote;
 
-const CUTS: u64 = 5;
+const CUTS: u64 = 20;
 /// Tells the child where its log is.
 const CHILD: &str = "REEL_POWER_CUT_LOG";
 const IMAGE_BYTES: u64 = 128 << 20;
 const NAME: &str = "raft::power_cut::a_power_cut_loses_nothing_that_was_acknowledged";
 /// FS_IOC_SHUTDOWN (Linux, include/uapi/linux/fs.h) with the flag for "do not flush the journal".
 const SHUTDOWN: &str = r#"open(my $f, "<", $ARGV[0]) or die "$!"; my $flag = pack("L", 2); ioctl($f, 0x8004587D, $flag) or die "$!";"#;
+/// How long a child may go on after the cut: whatever it acknowledges then must be there as well.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Entries kept, so that the log is purged all the time.
 const WINDOW: u64 = 500;
 
@@ -32,7 +37,7 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let mut disk = LoopDisk::new(dir.path());
     let mut acknowledged = Acknowledged::default();
     for cut in 0..CUTS {
-        acknowledged = cut_while_appending(&disk, acknowledged, 20 + 90 * cut);
+        acknowledged = cut_while_appending(&disk, acknowledged, 20 + 90 * (cut % 5));
         disk = disk.after_cut(dir.path(), cut);
         check(&disk.log(), acknowledged).await;
     }
@@ -58,6 +63,9 @@ fn cut_while_appending(disk: &LoopDisk, mut acknowledged: Acknowledged, appends:
     );
     let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let mut seen = 0;
+    let id = child.0.id().to_string();
+    let (ended, wait) = mpsc::channel::<()>();
+    let mut wait = Some(wait);
     for line in lines.by_ref().map_while(Result::ok) {
         let mut words = line.split(' ');
         match (words.next(), words.next().and_then(|number| number.parse().ok())) {
@@ -66,12 +74,20 @@ fn cut_while_appending(disk: &LoopDisk, mut acknowledged: Acknowledged, appends:
                 seen += 1;
                 if seen == appends {
                     disk.cut_power();
+                    // What still runs without a disk need not find its own end.
+                    let (id, wait) = (id.clone(), wait.take().unwrap());
+                    thread::spawn(move || {
+                        if wait.recv_timeout(LAST_WORDS) == Err(mpsc::RecvTimeoutError::Timeout) {
+                            run("kill", &["-9", &id]);
+                        }
+                    });
                 }
             }
             (Some("vote"), Some(number)) => acknowledged.term = number,
             _ => {}
         }
     }
+    drop(ended);
     assert!(seen >= appends, "the child ended by itself after entry {}", acknowledged.last);
     acknowledged
 }
