@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::SchedulerConfig;
 use crate::driver::{self, Request};
-use crate::raft::{Admin, Server};
+use crate::raft::{Admin, AdminError, Server};
 
 /// Messages of one worker that may wait for the scheduler, and the other way: all slots of the largest worker may be
 /// granted, cut and revoked at once.
@@ -95,6 +95,16 @@ pub enum Refused {
     Unavailable(String),
 }
 
+impl From<AdminError> for Refused {
+    fn from(error: AdminError) -> Refused {
+        match error {
+            AdminError::NotLeader(leader) => Refused::NotLeader { leader },
+            AdminError::Unavailable(reason) => Refused::Unavailable(reason),
+            AdminError::Refused(reason) => Refused::Request(reason),
+        }
+    }
+}
+
 /// A running scheduler; clones are the same one. Dropping all of them stops it too, but does not wait until its folder
 /// is closed.
 #[derive(Clone)]
@@ -160,7 +170,7 @@ impl Scheduler {
     /// # Errors
     /// There is no such job, or the scheduler has stopped.
     pub async fn watch(&self, job: JobId) -> Result<watch::Receiver<JobView>, Refused> {
-        self.ask(|reply| Request::Watch { job, reply }).await?
+        self.read(|reply| Request::Watch { job, reply }).await
     }
 
     /// Jobs from the newest on: at most `limit`, with numbers below `before` where that is given.
@@ -173,7 +183,7 @@ impl Scheduler {
         limit: usize,
         open_only: bool,
     ) -> Result<Vec<JobView>, Refused> {
-        self.ask(|reply| Request::Jobs { before, limit, open_only, reply }).await?
+        self.read(|reply| Request::Jobs { before, limit, open_only, reply }).await
     }
 
     /// Gives a project its share of the farm.
@@ -181,7 +191,7 @@ impl Scheduler {
     /// # Errors
     /// The name or the share is wrong, or the scheduler has stopped or does not lead.
     pub async fn set_project(&self, name: String, share: Share) -> Result<(), Refused> {
-        self.ask(|reply| Request::Operate { action: Action::SetProject { name, share }, reply }).await?
+        self.operate(Action::SetProject { name, share }).await
     }
 
     /// Holds back the worker of a name, or lets it work again.
@@ -189,7 +199,7 @@ impl Scheduler {
     /// # Errors
     /// The name is wrong, or the scheduler has stopped or does not lead.
     pub async fn hold_worker(&self, name: String, hold: Option<Hold>) -> Result<(), Refused> {
-        self.ask(|reply| Request::Operate { action: Action::HoldWorker { name, hold }, reply }).await?
+        self.operate(Action::HoldWorker { name, hold }).await
     }
 
     /// The projects that have a share of their own or work, by name.
@@ -197,7 +207,7 @@ impl Scheduler {
     /// # Errors
     /// The scheduler has stopped, or does not lead.
     pub async fn projects(&self) -> Result<Vec<ProjectView>, Refused> {
-        self.ask(|reply| Request::Projects { reply }).await?
+        self.read(|reply| Request::Projects { reply }).await
     }
 
     /// The fleet, by name.
@@ -205,7 +215,7 @@ impl Scheduler {
     /// # Errors
     /// The scheduler has stopped, or does not lead.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, Refused> {
-        self.ask(|reply| Request::Workers { reply }).await?
+        self.read(|reply| Request::Workers { reply }).await
     }
 
     /// Grants nothing more to a job until it is resumed; attempts that run may end.
@@ -213,7 +223,7 @@ impl Scheduler {
     /// # Errors
     /// As [`Scheduler::cancel`].
     pub async fn pause(&self, job: JobId) -> Result<(), Refused> {
-        self.ask(|reply| Request::Control { action: Action::PauseJob { job }, job, reply }).await?
+        self.operate(Action::PauseJob { job }).await
     }
 
     /// Ends a pause.
@@ -221,7 +231,7 @@ impl Scheduler {
     /// # Errors
     /// As [`Scheduler::cancel`].
     pub async fn resume(&self, job: JobId) -> Result<(), Refused> {
-        self.ask(|reply| Request::Control { action: Action::ResumeJob { job }, job, reply }).await?
+        self.operate(Action::ResumeJob { job }).await
     }
 
     /// Ends a job; its attempts are revoked.
@@ -229,7 +239,7 @@ impl Scheduler {
     /// # Errors
     /// There is no such job, it has ended, or the scheduler has stopped.
     pub async fn cancel(&self, job: JobId) -> Result<(), Refused> {
-        self.ask(|reply| Request::Control { action: Action::CancelJob { job }, job, reply }).await?
+        self.operate(Action::CancelJob { job }).await
     }
 
     /// The number of its folder, by which the cluster knows it again.
@@ -265,12 +275,30 @@ impl Scheduler {
         Arc::clone(&self.peers)
     }
 
+    /// Asks after this node has shown that it still leads: no old leader can answer.
+    async fn read<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, Refused>>) -> Request,
+    ) -> Result<T, Refused> {
+        self.admin.linearize().await.map_err(|error| match error {
+            AdminError::Unavailable(reason) => self.unavailable(&reason),
+            other => other.into(),
+        })?;
+        self.ask(request).await?
+    }
+
+    /// Why nobody answers: the failure, where there was one.
+    fn unavailable(&self, otherwise: &str) -> Refused {
+        Refused::Unavailable(self.failure.borrow().clone().unwrap_or_else(|| otherwise.to_owned()))
+    }
+
+    async fn operate(&self, action: Action) -> Result<(), Refused> {
+        self.ask(|reply| Request::Operate { action, reply }).await?
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Refused> {
         let (reply, answer) = oneshot::channel();
-        let stopped = || {
-            let reason = self.failure.borrow().clone();
-            Refused::Unavailable(reason.unwrap_or_else(|| "the scheduler has stopped".to_owned()))
-        };
+        let stopped = || self.unavailable("the scheduler has stopped");
         self.requests.send(request(reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())
     }

@@ -96,12 +96,8 @@ impl FarmBuilder {
         let mut farm = Farm { dir, addresses, schedulers, workers };
         (0..self.schedulers).for_each(|number| farm.start_scheduler(number));
         (0..self.workers).for_each(|number| farm.start_worker(number));
-        let voters = |status: &Value| {
-            let members = status["members"].as_array().into_iter().flatten();
-            members.filter(|member| member["voter"] == true).count()
-        };
         until("the schedulers to form a cluster", PATIENCE, || {
-            farm.status().is_some_and(|status| voters(&status) == self.schedulers)
+            farm.members().iter().filter(|member| member["voter"] == true).count() == self.schedulers
         });
         until("the workers to be ready", PATIENCE, || {
             farm.worker_list().iter().filter(|worker| worker["state"] == "ready").count() == self.workers
@@ -218,6 +214,11 @@ impl Farm {
     pub fn status(&self) -> Option<Value> {
         let ended = self.reel("cluster status --json").run();
         (ended.code == Some(0)).then(|| ended.json())
+    }
+
+    /// The schedulers as whoever answers sees them; none where nobody does.
+    pub fn members(&self) -> Vec<Value> {
+        self.status().and_then(|status| status["members"].as_array().cloned()).unwrap_or_default()
     }
 
     /// The workers as the leader sees them.

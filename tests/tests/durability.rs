@@ -3,15 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reel_client::{Client, Servers};
 use reel_proto::v1;
+use reel_tests::disk::SmallDisk;
 use reel_tests::farm::Farm;
 use reel_tests::reel::until;
 use reel_tests::{Dice, fixtures, profile};
@@ -83,43 +80,11 @@ fn every_acknowledged_job_survives_two_hundred_kills_of_its_scheduler() {
     });
 }
 
-/// A small file system in memory, unmounted at the end.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new() -> SmallDisk {
-        let disk = SmallDisk(reel_tests::scratch());
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(disk.0.path()).status();
-        assert!(mount.unwrap().success(), "this test mounts a small file system: run it as root");
-        disk
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn fill(&self) {
-        let mut file = File::create(self.path().join("ballast")).unwrap();
-        while file.write_all(&[0x5a; 4096]).is_ok() {}
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.path().join("ballast")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
-}
-
 #[test]
 fn a_scheduler_whose_disk_is_full_says_so_and_leaves_the_farm_to_the_others() {
-    let (disk, mezzanine) = (SmallDisk::new(), fixtures::prores_mov().path);
+    let (disk, mezzanine) = (SmallDisk::new(8), fixtures::prores_mov().path);
     let mut farm = Farm::builder().schedulers(3).workers(2).folder(1, &disk.path().join("data")).start();
-    disk.fill();
+    disk.fill(0);
     let job = farm.submit(&mezzanine, "a", &profile("quick"), "--chunk-parts 1");
     assert_eq!(farm.wait(job)["state"], "done");
     until("the scheduler to stop", Duration::from_secs(60), || farm.has_ended(1));
@@ -129,12 +94,9 @@ fn a_scheduler_whose_disk_is_full_says_so_and_leaves_the_farm_to_the_others() {
 
     disk.free();
     farm.start_scheduler(1);
-    let caught_up = |farm: &Farm| {
-        let status = farm.status().unwrap_or_default();
-        let members = status["members"].as_array().cloned().unwrap_or_default();
-        members.iter().any(|member| member["id"] == 2 && member["lag"] == 0)
-    };
-    until("the scheduler to catch up", Duration::from_secs(60), || caught_up(&farm));
+    until("the scheduler to catch up", Duration::from_secs(60), || {
+        farm.members().iter().any(|member| member["id"] == 2 && member["lag"] == 0)
+    });
 }
 
 #[test]
@@ -166,9 +128,7 @@ fn a_scheduler_with_a_damaged_log_refuses_it_and_is_made_anew_from_its_peers() {
     farm.reel("cluster remove 3").run().success();
     farm.add_scheduler(4);
     until("the new scheduler to vote and catch up", Duration::from_secs(60), || {
-        let status = farm.status().unwrap_or_default();
-        let members = status["members"].as_array().cloned().unwrap_or_default();
-        members.iter().any(|member| member["id"] == 4 && member["voter"] == true)
+        farm.members().iter().any(|member| member["id"] == 4 && member["voter"] == true)
     });
 }
 
@@ -183,8 +143,7 @@ fn a_scheduler_that_comes_late_gets_a_snapshot_of_what_the_log_has_no_more() {
     assert!(status["snapshot"].as_u64() > Some(10), "{status}");
     farm.add_scheduler(2);
     until("the second scheduler to vote", Duration::from_secs(60), || {
-        let members = farm.status().unwrap_or_default()["members"].as_array().cloned().unwrap_or_default();
-        members.iter().filter(|member| member["voter"] == true).count() == 2
+        farm.members().iter().filter(|member| member["voter"] == true).count() == 2
     });
     assert!(std::fs::read_dir(farm.shared().join("s2/snapshots")).unwrap().count() > 0);
     farm.reel("cluster transfer-leader 2").run().success();

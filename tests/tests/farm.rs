@@ -139,8 +139,7 @@ fn schedulers_come_and_go_while_the_farm_is_at_work() {
     assert_eq!(farm.leader(), next);
     farm.reel(&format!("cluster remove {}", leader + 1)).run().success();
     farm.kill_scheduler(leader);
-    let members = farm.status().unwrap()["members"].as_array().unwrap().len();
-    assert_eq!(members, 2);
+    assert_eq!(farm.members().len(), 2);
     assert_eq!(farm.wait(job)["state"], "done");
     let last = farm.reel("cluster remove 9").run();
     assert_eq!((last.code, last.stderr.contains("no member")), (Some(5), true), "{}", last.stderr);

@@ -16,7 +16,15 @@ pub struct HostFacts {
     pub scratch_bytes: u64,
 }
 
+/// The share of the memory that runners may have; the rest is for the system and the agent.
+const RUNNER_PERCENT: u64 = 85;
+
 impl HostFacts {
+    /// Memory that all runners of the host may have together, in bytes.
+    pub fn runner_memory(&self) -> u64 {
+        self.memory_bytes / 100 * RUNNER_PERCENT
+    }
+
     /// Measures now. `scratch` must exist.
     pub fn measure(scratch: &Path) -> io::Result<Self> {
         let mut system = System::new().map_err(io::Error::other)?;

@@ -109,8 +109,9 @@ impl Remote {
             self.take(message);
         }
         self.waiting.retain(|message| !matches!(message.message, Some(Message::Register(_))));
-        self.waiting.extend(self.register.clone());
-        self.waiting.rotate_right(usize::from(self.register.is_some()));
+        if let Some(register) = self.register.clone() {
+            self.waiting.push_front(register);
+        }
     }
 
     fn take(&mut self, message: v1::WorkerMessage) {

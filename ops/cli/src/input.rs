@@ -1,6 +1,6 @@
 //! The mezzanine as it was typed, turned into what tasks are told: an absolute location and its identity.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use reel_common::SourceIdentity;
 use reel_store::Source;
@@ -28,23 +28,25 @@ impl Input {
     }
 
     /// The path of a local mezzanine.
-    pub(crate) fn local_path(&self) -> Option<std::path::PathBuf> {
-        match Url::parse(&self.location) {
-            Ok(url) if url.scheme() == "file" => url.to_file_path().ok(),
-            Ok(_) if self.location.contains("://") => None,
-            _ => Some(self.location.clone().into()),
-        }
+    pub(crate) fn local_path(&self) -> Option<PathBuf> {
+        local_path(&self.location)
+    }
+}
+
+/// The path that was typed, as it is or as a file URL; `None` for any other URL.
+pub(crate) fn local_path(typed: &str) -> Option<PathBuf> {
+    match Url::parse(typed) {
+        Ok(url) if url.scheme() == "file" => url.to_file_path().ok(),
+        Ok(_) if typed.contains("://") => None,
+        _ => Some(typed.into()),
     }
 }
 
 /// The same for every way to type it: links and relative parts of a local path are resolved.
 fn absolute(typed: &str) -> Result<String, Stop> {
-    let path = match Url::parse(typed) {
-        Ok(url) if url.scheme() == "file" => url.to_file_path().ok(),
-        Ok(url) if typed.contains("://") => return Ok(url.into()),
-        _ => Some(Path::new(typed).to_owned()),
+    let Some(path) = local_path(typed) else {
+        return Ok(Url::parse(typed).map_or_else(|_| typed.to_owned(), String::from));
     };
-    let Some(path) = path else { return Ok(typed.to_owned()) };
     let path = path
         .canonicalize()
         .map_err(|error| Stop::failed(format!("cannot resolve {}: {error}", path.display())))?;

@@ -61,9 +61,7 @@ impl From<Status> for ClientError {
             Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated => {
                 ClientError::Refused(message)
             }
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
-                ClientError::Unreachable(message)
-            }
+            code if is_elsewhere(code) => ClientError::Unreachable(message),
             _ => ClientError::Malformed(message),
         }
     }
@@ -77,8 +75,8 @@ pub struct Client {
 }
 
 /// Whether another scheduler may answer better.
-fn is_elsewhere(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
+fn is_elsewhere(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
 }
 
 impl Client {
@@ -108,7 +106,7 @@ impl Client {
                 |_| Err(Status::deadline_exceeded(format!("{} does not answer", self.servers.current())));
             let status = match answer.unwrap_or_else(late) {
                 Ok(response) => return Ok(response.into_inner()),
-                Err(status) if !is_elsewhere(&status) => return Err(status.into()),
+                Err(status) if !is_elsewhere(status.code()) => return Err(status.into()),
                 Err(status) => status,
             };
             tracing::debug!(server = self.servers.current(), %status, "asking another scheduler");

@@ -51,13 +51,14 @@ pub fn place(state: &FarmState, progress: &Progress, now_ms: u64) -> Vec<Command
         return Vec::new();
     }
     let mut queues = Queues::of(state, now_ms);
-    let jobs = queues.jobs();
     let mut actions = Vec::new();
     while fleet.idle > 0 {
         let Some(action) = queues.grant(&mut fleet) else { break };
         actions.push(action);
     }
-    cut_stragglers(state, progress, &mut fleet, &jobs, now_ms, &mut actions);
+    if fleet.idle > 0 {
+        cut_stragglers(state, progress, &mut fleet, &queues.jobs(), now_ms, &mut actions);
+    }
     actions.into_iter().map(|action| Command::at(now_ms, action)).collect()
 }
 

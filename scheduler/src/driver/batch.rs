@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use reel_common::{JobId, TaskId};
+use reel_common::TaskId;
 use reel_scheduler_core::Command;
 use tokio::sync::oneshot;
 
@@ -24,8 +24,6 @@ pub(super) enum Asker {
     Submit(oneshot::Sender<Result<Submitted, Refused>>),
     /// An operator.
     Operator(oneshot::Sender<Result<(), Refused>>),
-    /// An operator, about a job.
-    Control(JobId, oneshot::Sender<Result<(), Refused>>),
     /// A worker that registers.
     Register(LinkId),
     /// A worker with a request about an attempt; `ends` where acceptance ends the attempt.

@@ -84,11 +84,7 @@ impl Driver {
             }
             Asker::Submit(sender) => drop(sender.send(submitted(reply))),
             Asker::Operator(sender) => drop(sender.send(match reply {
-                Reply::Refused(refusal) => Err(Refused::Request(refusal.to_string())),
-                _ => Ok(()),
-            })),
-            Asker::Control(job, sender) => drop(sender.send(match reply {
-                Reply::Refused(refusal) => Err(Refused::from_core(refusal, job)),
+                Reply::Refused(refusal) => Err(refusal.into()),
                 _ => Ok(()),
             })),
             Asker::Register(link) => self.answer_register(link, reply),
@@ -146,7 +142,7 @@ impl Driver {
 pub(super) fn refuse(asker: Asker, refused: Refused) {
     match asker {
         Asker::Submit(sender) => drop(sender.send(Err(refused))),
-        Asker::Operator(sender) | Asker::Control(_, sender) => drop(sender.send(Err(refused))),
+        Asker::Operator(sender) => drop(sender.send(Err(refused))),
         Asker::Leader | Asker::Register(_) | Asker::Worker { .. } => {}
     }
 }

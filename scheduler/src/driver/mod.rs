@@ -50,12 +50,6 @@ pub(crate) enum Request {
         spec: Box<JobSpec>,
         reply: oneshot::Sender<Result<Submitted, Refused>>,
     },
-    /// An action about `job`, of an operator.
-    Control {
-        action: Action,
-        job: JobId,
-        reply: oneshot::Sender<Result<(), Refused>>,
-    },
     Jobs {
         before: Option<JobId>,
         limit: usize,

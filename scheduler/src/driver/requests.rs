@@ -1,6 +1,5 @@
 //! What clients ask.
 
-use reel_common::JobId;
 use reel_profiles::Profile;
 use reel_scheduler_core::view::open_job_like;
 use reel_scheduler_core::{Action, JobSpec as CoreSpec, Refusal};
@@ -19,7 +18,6 @@ impl Driver {
         match request {
             Request::Submit { spec, reply } => self.on_submit(*spec, reply),
             Request::Operate { action, reply } => self.propose(action, Asker::Operator(reply)),
-            Request::Control { action, job, reply } => self.propose(action, Asker::Control(job, reply)),
             Request::Jobs { before, limit, open_only, reply } => {
                 drop(reply.send(Ok(jobs(&self.state, &self.fleet, before, limit, open_only))));
             }
@@ -42,9 +40,9 @@ impl Driver {
         // Whoever has asked may be gone by now.
         match request {
             Request::Submit { reply, .. } => drop(reply.send(Err(elsewhere))),
-            Request::Operate { reply, .. }
-            | Request::Control { reply, .. }
-            | Request::Connect { reply, .. } => drop(reply.send(Err(elsewhere))),
+            Request::Operate { reply, .. } | Request::Connect { reply, .. } => {
+                drop(reply.send(Err(elsewhere)))
+            }
             Request::Jobs { reply, .. } => drop(reply.send(Err(elsewhere))),
             Request::Projects { reply } => drop(reply.send(Err(elsewhere))),
             Request::Workers { reply } => drop(reply.send(Err(elsewhere))),
@@ -87,12 +85,11 @@ impl Driver {
     }
 }
 
-impl Refused {
-    /// The refusal of a request about `job`.
-    pub(super) fn from_core(refusal: Refusal, job: JobId) -> Refused {
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Refused {
         match refusal {
-            Refusal::UnknownJob(_) => Refused::UnknownJob(job),
-            Refusal::WrongState { state, .. } => Refused::WrongState { job, state },
+            Refusal::UnknownJob(job) => Refused::UnknownJob(job),
+            Refusal::WrongState { job, state } => Refused::WrongState { job, state },
             other => Refused::Request(other.to_string()),
         }
     }

@@ -4,7 +4,7 @@ use reel_proto::v1;
 use reel_proto::v1::cluster_server::Cluster;
 use tonic::{Request, Response, Status};
 
-use super::not_done;
+use super::refused;
 use crate::raft;
 use crate::scheduler::Scheduler;
 
@@ -39,8 +39,7 @@ impl Cluster for Service {
 
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
         let v1::JoinRequest { node, address, learner, folder } = request.into_inner();
-        self.0.admin.linearize().await.map_err(not_done)?;
-        self.0.admin.join(node, address, folder, !learner).await.map_err(not_done)?;
+        self.0.admin.join(node, address, folder, !learner).await.map_err(refused)?;
         Ok(Response::new(v1::JoinResponse {}))
     }
 
@@ -48,8 +47,7 @@ impl Cluster for Service {
         &self,
         request: Request<v1::RemoveRequest>,
     ) -> Result<Response<v1::RemoveResponse>, Status> {
-        self.0.admin.linearize().await.map_err(not_done)?;
-        self.0.admin.remove(request.into_inner().node).await.map_err(not_done)?;
+        self.0.admin.remove(request.into_inner().node).await.map_err(refused)?;
         Ok(Response::new(v1::RemoveResponse {}))
     }
 
@@ -57,7 +55,7 @@ impl Cluster for Service {
         &self,
         request: Request<v1::TransferLeadershipRequest>,
     ) -> Result<Response<v1::TransferLeadershipResponse>, Status> {
-        self.0.admin.transfer_leader(request.into_inner().to).await.map_err(not_done)?;
+        self.0.admin.transfer_leader(request.into_inner().to).await.map_err(refused)?;
         Ok(Response::new(v1::TransferLeadershipResponse {}))
     }
 
@@ -65,7 +63,7 @@ impl Cluster for Service {
         &self,
         _request: Request<v1::SnapshotRequest>,
     ) -> Result<Response<v1::SnapshotResponse>, Status> {
-        self.0.admin.snapshot().await.map_err(not_done)?;
+        self.0.admin.snapshot().await.map_err(refused)?;
         Ok(Response::new(v1::SnapshotResponse {}))
     }
 }

@@ -8,7 +8,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 
-use super::{not_done, refused};
+use super::refused;
 use crate::scheduler::{JobSpec, Scheduler, Submitted};
 
 /// Most jobs in one list, and how many there are where nobody says.
@@ -16,17 +16,6 @@ const MOST_LISTED: usize = 1000;
 const USUALLY_LISTED: usize = 100;
 
 pub(super) struct Service(pub(super) Scheduler);
-
-impl Service {
-    /// A watched job, after a read that no old leader can answer.
-    async fn watch_job(
-        &self,
-        job: u64,
-    ) -> Result<tokio::sync::watch::Receiver<reel_common::JobView>, Status> {
-        self.0.admin.linearize().await.map_err(not_done)?;
-        self.0.watch(JobId(job)).await.map_err(refused)
-    }
-}
 
 #[tonic::async_trait]
 impl Jobs for Service {
@@ -53,7 +42,8 @@ impl Jobs for Service {
     }
 
     async fn get(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let view = self.watch_job(request.into_inner().job).await?.borrow().clone();
+        let job = self.0.watch(JobId(request.into_inner().job)).await.map_err(refused)?;
+        let view = job.borrow().clone();
         Ok(Response::new(view.into()))
     }
 
@@ -61,7 +51,6 @@ impl Jobs for Service {
         &self,
         request: Request<v1::ListJobsRequest>,
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
-        self.0.admin.linearize().await.map_err(not_done)?;
         let v1::ListJobsRequest { limit, before, open_only } = request.into_inner();
         let limit = if limit == 0 { USUALLY_LISTED } else { MOST_LISTED.min(limit as usize) };
         let before = (before > 0).then_some(JobId(before));
@@ -73,7 +62,8 @@ impl Jobs for Service {
         &self,
         request: Request<v1::WatchJobRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let views = WatchStream::new(self.watch_job(request.into_inner().job).await?);
+        let job = self.0.watch(JobId(request.into_inner().job)).await.map_err(refused)?;
+        let views = WatchStream::new(job);
         let mut over = false;
         // The job's last state ends the stream. One that ends before that was cut off by a change of leader.
         let told = views.map(Some).chain(tokio_stream::once(None)).map_while(move |view| {

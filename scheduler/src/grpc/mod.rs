@@ -19,7 +19,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Status};
 
-use crate::raft::{AdminError, MAX_MESSAGE_BYTES};
+use crate::raft::MAX_MESSAGE_BYTES;
 use crate::scheduler::{Refused, Scheduler};
 
 /// A connection whose other end does not answer a ping for so long is closed.
@@ -81,7 +81,8 @@ impl Scheduler {
 }
 
 /// The one mapping of what is refused to a status.
-fn refused(refused: Refused) -> Status {
+fn refused(refused: impl Into<Refused>) -> Status {
+    let refused = refused.into();
     let message = refused.to_string();
     match refused {
         Refused::Profile(_) => Status::invalid_argument(message),
@@ -89,14 +90,6 @@ fn refused(refused: Refused) -> Status {
         Refused::UnknownJob(_) => Status::not_found(message),
         Refused::NotLeader { leader } => not_leader(leader),
         Refused::Unavailable(_) => Status::unavailable(message),
-    }
-}
-
-fn not_done(error: AdminError) -> Status {
-    match error {
-        AdminError::NotLeader(leader) => not_leader(leader),
-        AdminError::Busy => Status::unavailable(error.to_string()),
-        AdminError::Refused(reason) => Status::failed_precondition(reason),
     }
 }
 

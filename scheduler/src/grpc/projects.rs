@@ -5,7 +5,7 @@ use reel_proto::v1;
 use reel_proto::v1::projects_server::Projects;
 use tonic::{Request, Response, Status};
 
-use super::{not_done, refused};
+use super::refused;
 use crate::scheduler::Scheduler;
 
 pub(super) struct Service(pub(super) Scheduler);
@@ -16,7 +16,6 @@ impl Projects for Service {
         &self,
         _request: Request<v1::ListProjectsRequest>,
     ) -> Result<Response<v1::ListProjectsResponse>, Status> {
-        self.0.admin.linearize().await.map_err(not_done)?;
         let projects = self.0.projects().await.map_err(refused)?;
         Ok(Response::new(v1::ListProjectsResponse {
             projects: projects.into_iter().map(Into::into).collect(),

@@ -8,7 +8,7 @@ use reel_proto::v1::workers_server::Workers;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{not_done, refused};
+use super::refused;
 use crate::scheduler::Scheduler;
 
 pub(super) struct Service(pub(super) Scheduler);
@@ -40,7 +40,6 @@ impl Workers for Service {
         &self,
         _request: Request<v1::ListWorkersRequest>,
     ) -> Result<Response<v1::ListWorkersResponse>, Status> {
-        self.0.admin.linearize().await.map_err(not_done)?;
         let workers = self.0.workers().await.map_err(refused)?;
         Ok(Response::new(v1::ListWorkersResponse { workers: workers.into_iter().map(Into::into).collect() }))
     }

@@ -1,6 +1,6 @@
 //! What operators ask of the cluster: who belongs to it, who leads, reads that are up to date.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,9 +55,9 @@ pub(crate) enum AdminError {
     /// Another node leads, at this address if it is known.
     #[error("this scheduler is not the leader")]
     NotLeader(Option<String>),
-    /// Another change is under way: to be asked again.
-    #[error("another change of the cluster is under way")]
-    Busy,
+    /// Not now: to be asked again, or of another node.
+    #[error("{0}")]
+    Unavailable(String),
     /// The change cannot be made.
     #[error("{0}")]
     Refused(String),
@@ -103,7 +103,8 @@ impl Admin {
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(other))) => {
                 Err(AdminError::NotLeader(other.leader_node.map(|node| node.address)))
             }
-            Err(error) => Err(AdminError::Refused(error.to_string())),
+            // It has stopped, or does not reach a majority: another node may lead by now.
+            Err(error) => Err(AdminError::Unavailable(error.to_string())),
         }
     }
 
@@ -115,6 +116,7 @@ impl Admin {
         folder: u64,
         voter: bool,
     ) -> Result<(), AdminError> {
+        self.linearize().await?;
         let _alone = self.changing.lock().await;
         let known = self.status().members.into_iter().find(|member| member.id == id);
         if let Some(member) = &known
@@ -139,30 +141,29 @@ impl Admin {
 
     /// Takes a node out of the cluster for good.
     pub(crate) async fn remove(&self, id: u64) -> Result<(), AdminError> {
+        self.linearize().await?;
         let _alone = self.changing.lock().await;
         let members = self.status().members;
         let Some(member) = members.iter().find(|member| member.id == id) else {
             return Err(AdminError::Refused(format!("scheduler {id} is no member of this cluster")));
         };
-        if member.voter {
-            if members.iter().filter(|member| member.voter).count() == 1 {
-                return Err(AdminError::Refused("the last voter cannot be removed".to_owned()));
-            }
-            let voters = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
-            self.raft.change_membership(voters, false).await.map_err(refused)?;
-        } else {
-            let nodes = ChangeMembers::RemoveNodes(BTreeSet::from([id]));
-            self.raft.change_membership(nodes, false).await.map_err(refused)?;
+        let last_voter = member.voter && members.iter().filter(|member| member.voter).count() == 1;
+        if last_voter {
+            return Err(AdminError::Refused("the last voter cannot be removed".to_owned()));
         }
+        let ids = BTreeSet::from([id]);
+        let change = match member.voter {
+            true => ChangeMembers::RemoveVoters(ids),
+            false => ChangeMembers::RemoveNodes(ids),
+        };
+        self.raft.change_membership(change, false).await.map_err(refused)?;
         Ok(())
     }
 
     /// Has another voter stand for election at once, with this node's help.
     pub(crate) async fn transfer_leader(&self, to: u64) -> Result<(), AdminError> {
         self.linearize().await?;
-        let voters: BTreeMap<u64, bool> =
-            self.status().members.into_iter().map(|m| (m.id, m.voter)).collect();
-        if voters.get(&to) != Some(&true) {
+        if !self.status().members.iter().any(|member| member.id == to && member.voter) {
             return Err(AdminError::Refused(format!("scheduler {to} is no voter of this cluster")));
         }
         self.raft.trigger().transfer_leader(to).await.map_err(|error| AdminError::Refused(error.to_string()))
@@ -192,7 +193,7 @@ fn refused(error: RaftError<Types, ClientWriteError<Types>>) -> AdminError {
         }
         RaftError::APIError(ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(
             _,
-        ))) => AdminError::Busy,
+        ))) => AdminError::Unavailable("another change of the cluster is under way".to_owned()),
         other => AdminError::Refused(other.to_string()),
     }
 }

@@ -326,9 +326,11 @@ impl Writer {
             spawn("reel-log-sync", move || syncer.sync_all(&receiver))
         });
         while let Some(job) = queue.blocking_recv() {
-            let failed = self.failed.clone();
-            let result = self.announce(&job.change, &sender);
-            let result = result.and_then(|()| attempt(&failed, || self.apply(job.change)));
+            let lowered = self.announce(&job.change, &sender);
+            let result = lowered.and_then(|()| attempt(&self.failed, || self.apply(job.change)));
+            if let Ok(tail) = &result {
+                self.tail = *tail;
+            }
             // A receiver that is gone has given up on the answer.
             let _ = job.applied.send(as_io(&result));
             let Some(durable) = job.durable else { continue };
@@ -353,34 +355,36 @@ impl Writer {
     /// Has the tail lowered before the log is.
     fn announce(&self, change: &Change, syncer: &blocking::SyncSender<Sync>) -> Result<(), String> {
         let Change::Truncate(from) = change else { return Ok(()) };
-        let tail = Tail { last: self.tail.last.min(from.saturating_sub(1)), ..self.tail };
         let (sender, lowered) = blocking::sync_channel(1);
         let stopped = || "the sync thread has stopped".to_owned();
-        syncer.send(Sync::Lower(tail, sender)).map_err(|_| stopped())?;
+        syncer.send(Sync::Lower(self.tail.cut(*from), sender)).map_err(|_| stopped())?;
         lowered.recv().map_err(|_| stopped())?
     }
 
-    fn apply(&mut self, change: Change) -> io::Result<()> {
-        match &change {
-            Change::Append(records) => {
-                let last = records.last().map_or(0, |(index, _)| *index);
-                self.tail.last = self.tail.last.max(last);
-            }
-            Change::Truncate(from) => self.tail.last = self.tail.last.min(from.saturating_sub(1)),
-            Change::Purge(upto, _) => self.tail.last = self.tail.last.max(*upto),
+    /// How far the log goes after a change.
+    fn tail_after(&self, change: &Change) -> io::Result<Tail> {
+        let reach = |last: u64| Tail { last: self.tail.last.max(last), ..self.tail };
+        Ok(match change {
+            Change::Append(records) => reach(records.last().map_or(0, |(index, _)| *index)),
+            Change::Truncate(from) => self.tail.cut(*from),
+            Change::Purge(upto, _) => reach(*upto),
             Change::Set(Slot::Vote, vote) => {
                 let leader = decode_vote(vote)?.leader_id;
-                (self.tail.term, self.tail.voted_for) = (leader.term, leader.voted_for);
+                Tail { term: leader.term, voted_for: leader.voted_for, ..self.tail }
             }
-            Change::Set(..) => {}
-        }
+            Change::Set(..) => self.tail,
+        })
+    }
+
+    fn apply(&self, change: Change) -> io::Result<Tail> {
+        let tail = self.tail_after(&change)?;
         match change {
             Change::Append(records) => {
                 let mut batch = sled::Batch::default();
                 for (index, record) in &records {
                     insert_record(&mut batch, *index, record)?;
                 }
-                Ok(self.log.apply_batch(batch)?)
+                self.log.apply_batch(batch)?;
             }
             // In one batch, so that a cut leaves no hole.
             Change::Truncate(from) => {
@@ -388,14 +392,15 @@ impl Writer {
                 for key in self.log.range(piece_key(from, 0)..).keys() {
                     batch.remove(key?);
                 }
-                Ok(self.log.apply_batch(batch)?)
+                self.log.apply_batch(batch)?;
             }
             Change::Purge(upto, marker) => {
                 self.set(Slot::Purged, &marker)?;
-                self.purge(upto)
+                self.purge(upto)?;
             }
-            Change::Set(slot, value) => self.set(slot, &value),
+            Change::Set(slot, value) => self.set(slot, &value)?,
         }
+        Ok(tail)
     }
 
     fn set(&self, slot: Slot, value: &[u8]) -> io::Result<()> {
@@ -463,7 +468,7 @@ impl Syncer {
 
 /// Runs `write`, unless one has failed before. After a failed sync the kernel may have dropped the dirty pages, so that
 /// a later success would prove nothing: the first failure is the last write.
-fn attempt(failed: &OnceLock<String>, write: impl FnOnce() -> io::Result<()>) -> Result<(), String> {
+fn attempt<T>(failed: &OnceLock<String>, write: impl FnOnce() -> io::Result<T>) -> Result<T, String> {
     if let Some(reason) = failed.get() {
         return Err(reason.clone());
     }
@@ -474,8 +479,8 @@ fn attempt(failed: &OnceLock<String>, write: impl FnOnce() -> io::Result<()>) ->
     })
 }
 
-fn as_io(result: &Result<(), String>) -> io::Result<()> {
-    result.clone().map_err(io::Error::other)
+fn as_io<T>(result: &Result<T, String>) -> io::Result<()> {
+    result.as_ref().map(drop).map_err(|reason| io::Error::other(reason.clone()))
 }
 
 /// A panic inside sled must not swallow the callbacks of those who wait.

@@ -25,6 +25,11 @@ pub(super) struct Tail {
 }
 
 impl Tail {
+    /// The tail of the log without its entries from `from` on.
+    pub(super) fn cut(self, from: u64) -> Tail {
+        Tail { last: self.last.min(from.saturating_sub(1)), ..self }
+    }
+
     /// What a log lacks that ends at `found`, if anything.
     pub(super) fn missing(&self, found: &Tail) -> Option<String> {
         if found.last < self.last {

@@ -24,9 +24,8 @@ pub(crate) struct Outbox<R> {
 #[derive(Debug)]
 struct Waiting<R> {
     request: Request<R>,
-    sent_ms: u64,
-    /// It is to be sent again however short a time ago it was sent.
-    due: bool,
+    /// `None` where it is to be sent again at once.
+    sent_ms: Option<u64>,
 }
 
 impl<R: Clone> Outbox<R> {
@@ -38,7 +37,7 @@ impl<R: Clone> Outbox<R> {
     pub(crate) fn add(&mut self, request: Request<R>, now_ms: u64) -> RequestId {
         let id = RequestId(self.next);
         self.next += 1;
-        self.waiting.insert(id, Waiting { request, sent_ms: now_ms, due: false });
+        self.waiting.insert(id, Waiting { request, sent_ms: Some(now_ms) });
         id
     }
 
@@ -56,9 +55,11 @@ impl<R: Clone> Outbox<R> {
     pub(crate) fn due(&mut self, now_ms: u64) -> Vec<(RequestId, Request<R>)> {
         self.waiting
             .iter_mut()
-            .filter(|(_, waiting)| waiting.due || now_ms.saturating_sub(waiting.sent_ms) >= RESEND_MS)
+            .filter(|(_, waiting)| {
+                waiting.sent_ms.is_none_or(|sent| now_ms.saturating_sub(sent) >= RESEND_MS)
+            })
             .map(|(id, waiting)| {
-                (waiting.sent_ms, waiting.due) = (now_ms, false);
+                waiting.sent_ms = Some(now_ms);
                 (*id, waiting.request.clone())
             })
             .collect()
@@ -66,7 +67,7 @@ impl<R: Clone> Outbox<R> {
 
     /// Makes every request one that is to be sent again.
     pub(crate) fn make_due(&mut self) {
-        self.waiting.values_mut().for_each(|waiting| waiting.due = true);
+        self.waiting.values_mut().for_each(|waiting| waiting.sent_ms = None);
     }
 
     pub(crate) fn of(&self, epoch: Epoch) -> usize {

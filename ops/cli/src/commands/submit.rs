@@ -1,17 +1,16 @@
 //! `reel submit`: a job for a farm.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reel_common::JobId;
 use reel_proto::v1;
 use serde_json::json;
-use url::Url;
 
 use crate::args::SubmitArgs;
 use crate::commands::{job, profile};
 use crate::exit::Stop;
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::output::{print, print_json};
 use crate::reporter::Audience;
 use crate::{server, signals};
@@ -48,15 +47,8 @@ pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
 
 /// The path of OUTPUT as workers are told it.
 fn output(typed: &str) -> Result<String, Stop> {
-    let path = match Url::parse(typed) {
-        Ok(url) if url.scheme() == "file" => url
-            .to_file_path()
-            .map_err(|()| Stop::usage(format!("{typed} is no file URL: write it as file:///folder")))?,
-        Ok(_) if typed.contains("://") => {
-            return Err(Stop::usage(format!("{typed}: give OUTPUT as a folder or a file URL")));
-        }
-        _ => PathBuf::from(typed),
-    };
+    let path = input::local_path(typed)
+        .ok_or_else(|| Stop::usage(format!("{typed}: give OUTPUT as a folder, or as file:///folder")))?;
     let path = std::path::absolute(&path).map_err(|error| Stop::usage(format!("OUTPUT {typed}: {error}")))?;
     let usable =
         |path: &Path| path.file_name().is_some() && !path.components().any(|part| part.as_os_str() == "..");

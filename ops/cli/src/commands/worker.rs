@@ -13,9 +13,6 @@ use crate::once;
 use crate::output::{bytes, print, print_json, remark, row, table};
 use crate::{server, signals};
 
-/// The share of the host's memory that runners may have; the rest is for the system and the agent.
-const MEMORY_PERCENT: u64 = 85;
-
 pub(crate) fn run(args: WorkerArgs) -> Result<(), Stop> {
     let runtime = signals::runtime()?;
     let hold = |name: &str, server: &ServerChoice, hold: Hold, done: &str| {
@@ -48,7 +45,7 @@ async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
     let name = args.name.unwrap_or_else(host_name);
     let config = AgentConfig {
         slots: args.slots.unwrap_or(host.cores),
-        memory_bytes: host.memory_bytes / 100 * MEMORY_PERCENT,
+        memory_bytes: host.runner_memory(),
         scratch,
         runner: once::runner()?,
         store_url: args.store,

@@ -119,8 +119,10 @@ impl<'a> Queues<'a> {
     /// Grants one task of the project whose turn it is, or of the next that has one that fits.
     pub(super) fn grant(&mut self, fleet: &mut Fleet<'_>) -> Option<Action> {
         loop {
-            self.queues.retain_mut(|queue| !queue.has_its_burst() && queue.first_waiting().is_some());
-            let next = self.queues.iter_mut().min_by(|a, b| a.order(b))?;
+            let wanting = self.queues.iter_mut().filter_map(|queue| {
+                (!queue.has_its_burst() && queue.first_waiting().is_some()).then_some(queue)
+            });
+            let next = wanting.min_by(|a, b| a.order(b))?;
             if let Some(action) = next.grant(fleet) {
                 return Some(action);
             }

@@ -19,8 +19,6 @@ use crate::signals;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long agents may take to end after their runners were killed.
 const DISMISSAL: Duration = Duration::from_secs(10);
-/// The share of the host's memory that runners may have; the rest is for the system and this process.
-const MEMORY_PERCENT: u64 = 85;
 /// Shortages of a stage in a row after which the command gives up, about half a minute after the first: who typed it is
 /// there to make room, and what is made is kept.
 const MAX_SHORTAGES: u32 = 4;
@@ -142,7 +140,7 @@ impl Farm {
             let name = format!("worker-{number}");
             let config = AgentConfig {
                 slots: fleet.slots.unwrap_or(host.cores / fleet.workers).max(1),
-                memory_bytes: host.memory_bytes / 100 * MEMORY_PERCENT / u64::from(fleet.workers),
+                memory_bytes: host.runner_memory() / u64::from(fleet.workers),
                 scratch: home.scratch().join(&name),
                 runner: fleet.runner.clone(),
                 store_url: home.store().display().to_string(),

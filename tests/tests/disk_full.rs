@@ -2,47 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use reel_scheduler::{JobSpec, Refused, Scheduler, SchedulerConfig};
-
-/// A small file system in memory, unmounted at the end.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new() -> SmallDisk {
-        let disk = SmallDisk(tempfile::tempdir().unwrap());
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(disk.path()).status();
-        assert!(mount.unwrap().success(), "this test mounts a small file system: run it as root");
-        disk
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Takes all the room but `left` bytes.
-    fn fill(&self, left: u64) -> PathBuf {
-        let path = self.path().join("ballast");
-        let mut file = File::create(&path).unwrap();
-        let block = [0x5a_u8; 64 * 1024];
-        while file.write_all(&block).is_ok() {}
-        let length = file.metadata().unwrap().len();
-        file.set_len(length.saturating_sub(left)).unwrap();
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
-}
+use reel_tests::disk::SmallDisk;
 
 fn film(number: u64) -> JobSpec {
     JobSpec {
@@ -60,10 +23,10 @@ fn film(number: u64) -> JobSpec {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_the_scheduler_and_loses_no_accepted_job() {
-    let disk = SmallDisk::new();
+    let disk = SmallDisk::new(16);
     let config = SchedulerConfig::new(disk.path().join("farm"), 1, "file:///store");
     let scheduler = Scheduler::start(config.clone()).await.unwrap();
-    let ballast = disk.fill(1 << 20);
+    disk.fill(1 << 20);
     let mut accepted = 0;
     let refused = loop {
         match scheduler.submit(film(accepted + 1)).await {
@@ -78,7 +41,7 @@ async fn a_full_disk_stops_the_scheduler_and_loses_no_accepted_job() {
     assert!(reason.contains("free the disk"), "{reason}");
     scheduler.shutdown().await;
 
-    std::fs::remove_file(ballast).unwrap();
+    disk.free();
     let scheduler = Scheduler::start(config).await.unwrap();
     assert!(accepted > 0);
     for number in 1..=accepted {

@@ -1,0 +1,50 @@
+//! A small disk that can be filled.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file system in memory, unmounted when it is dropped. Needs root.
+pub struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// A disk of so many MiB.
+    pub fn new(mebibytes: u32) -> Self {
+        let disk = SmallDisk(crate::scratch());
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]).arg(disk.path());
+        let mounted = mount.status().is_ok_and(|status| status.success());
+        assert!(mounted, "this test mounts a small file system: run it as root");
+        disk
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.path().join("ballast")
+    }
+
+    /// Takes all the room but `left` bytes.
+    pub fn fill(&self, left: u64) {
+        let mut file = File::create(self.ballast()).expect("the disk has room for a name");
+        while file.write_all(&[0x5a; 64 * 1024]).is_ok() {}
+        let length = file.metadata().expect("an open file").len();
+        file.set_len(length.saturating_sub(left)).expect("a file can be cut");
+    }
+
+    /// Gives the room back.
+    pub fn free(&self) {
+        fs::remove_file(self.ballast()).expect("it was filled");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a process that was killed may take a moment to let go.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
