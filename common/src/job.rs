@@ -1,6 +1,6 @@
 //! A job as its watchers see it.
 
-use crate::{Artifact, AttemptNumber, Epoch, FailureClass, JobId, Stage, TaskId};
+use crate::{Artifact, AttemptNumber, Epoch, FailureClass, JobId, Labels, Stage, TaskId};
 
 /// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +58,12 @@ pub struct JobView {
     pub project: String,
     /// Higher goes first within the project.
     pub priority: i32,
+    /// When it is wanted, in milliseconds since 1970.
+    pub deadline_ms: Option<u64>,
+    /// What its submitter says of it.
+    pub labels: Labels,
+    /// Labels that a worker must have to run any of its tasks.
+    pub needs: Labels,
     /// Why it failed.
     pub reason: Option<JobReason>,
     /// The newest failure that is tried again; `None` once its stage is complete.

@@ -1,6 +1,8 @@
 //! A worker as operators see it.
 
-use crate::{RunningView, WorkerId};
+use std::collections::BTreeSet;
+
+use crate::{Labels, RunningView, WorkerId};
 
 /// How an operator holds a worker back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,6 +11,49 @@ pub enum Hold {
     Cordon,
     /// It gets no more work; what runs ends with the part in hand.
     Drain,
+    /// It gets no more work, since work of several jobs has failed on it in a row; what runs goes on.
+    Quarantine,
+}
+
+/// How its host was bought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pool {
+    /// It stays.
+    #[default]
+    OnDemand,
+    /// It is cheap, and may be taken away at any time.
+    Spot,
+}
+
+impl Pool {
+    /// The word used in commands and output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pool::OnDemand => "on-demand",
+            Pool::Spot => "spot",
+        }
+    }
+}
+
+/// What a worker says of itself when it registers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkerFacts {
+    /// Host name, or the operator's choice.
+    pub name: String,
+    /// Grows with every start of the agent.
+    pub incarnation: u64,
+    /// Attempts that it runs at once.
+    pub slots: u32,
+    /// Memory for all its runners together, in bytes.
+    pub memory: u64,
+    /// Scratch space for all its runners together, in bytes.
+    pub scratch: u64,
+    /// How its host was bought.
+    pub pool: Pool,
+    /// What its operator says of it.
+    pub labels: Labels,
+    /// What its runner can encode to: names as profiles write them, such as `h264` and `aac`.
+    pub codecs: BTreeSet<String>,
 }
 
 /// Whether a worker takes work.
@@ -22,6 +67,8 @@ pub enum WorkerState {
     Silent,
     /// An operator keeps work from it; what runs goes on.
     Cordoned,
+    /// Work of several jobs has failed on it in a row: it gets no more until an operator says so.
+    Quarantined,
 }
 
 impl WorkerState {
@@ -32,6 +79,7 @@ impl WorkerState {
             WorkerState::Draining => "draining",
             WorkerState::Silent => "silent",
             WorkerState::Cordoned => "cordoned",
+            WorkerState::Quarantined => "quarantined",
         }
     }
 }
@@ -49,6 +97,14 @@ pub struct WorkerView {
     pub slots: u32,
     /// Memory for all its runners together, in bytes.
     pub memory_bytes: u64,
+    /// Scratch space for all its runners together, in bytes.
+    pub scratch_bytes: u64,
+    /// How its host was bought.
+    pub pool: Pool,
+    /// What its operator says of it.
+    pub labels: Labels,
+    /// What its runner can encode to.
+    pub codecs: BTreeSet<String>,
     /// What it runs, in task order.
     pub running: Vec<RunningView>,
     /// Attempts that it handed back.

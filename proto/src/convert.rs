@@ -18,6 +18,69 @@ where
     field.ok_or(Malformed(name))?.try_into()
 }
 
+/// Labels as they go over the wire.
+pub fn wire_labels(labels: &common::Labels) -> Vec<v1::Label> {
+    labels.iter().map(|(key, value)| v1::Label { key: key.to_owned(), value: value.to_owned() }).collect()
+}
+
+/// Labels as they came over the wire.
+///
+/// # Errors
+/// Keys or values are wrong, or there are too many.
+pub fn labels(wire: Vec<v1::Label>) -> Result<common::Labels, common::LabelError> {
+    common::Labels::new(wire.into_iter().map(|label| (label.key, label.value)))
+}
+
+impl From<common::WorkerFacts> for v1::Register {
+    fn from(facts: common::WorkerFacts) -> Self {
+        v1::Register {
+            labels: wire_labels(&facts.labels),
+            pool: v1::Pool::from(facts.pool).into(),
+            name: facts.name,
+            incarnation: facts.incarnation,
+            slots: facts.slots,
+            memory_bytes: facts.memory,
+            scratch_bytes: facts.scratch,
+            codecs: facts.codecs.into_iter().collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::Register> for common::WorkerFacts {
+    type Error = Malformed;
+
+    fn try_from(register: v1::Register) -> Result<Self, Malformed> {
+        Ok(common::WorkerFacts {
+            pool: register.pool().into(),
+            labels: labels(register.labels).map_err(|_| Malformed("label of a worker"))?,
+            name: register.name,
+            incarnation: register.incarnation,
+            slots: register.slots,
+            memory: register.memory_bytes,
+            scratch: register.scratch_bytes,
+            codecs: register.codecs.into_iter().collect(),
+        })
+    }
+}
+
+impl From<common::Pool> for v1::Pool {
+    fn from(pool: common::Pool) -> Self {
+        match pool {
+            common::Pool::OnDemand => v1::Pool::OnDemand,
+            common::Pool::Spot => v1::Pool::Spot,
+        }
+    }
+}
+
+impl From<v1::Pool> for common::Pool {
+    fn from(pool: v1::Pool) -> Self {
+        match pool {
+            v1::Pool::OnDemand => common::Pool::OnDemand,
+            v1::Pool::Spot => common::Pool::Spot,
+        }
+    }
+}
+
 impl From<common::Rational> for v1::Rational {
     fn from(value: common::Rational) -> Self {
         v1::Rational { num: value.num(), den: value.den() }

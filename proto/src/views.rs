@@ -3,8 +3,8 @@
 use reel_common as common;
 use reel_common::{AttemptNumber, Epoch, JobId, WorkerId};
 
-use crate::Malformed;
 use crate::v1;
+use crate::{Malformed, labels, wire_labels};
 
 impl From<common::JobState> for v1::JobState {
     fn from(value: common::JobState) -> Self {
@@ -44,6 +44,9 @@ impl From<common::JobView> for v1::Job {
             output: view.output,
             project: view.project,
             priority: view.priority,
+            deadline_ms: view.deadline_ms,
+            labels: wire_labels(&view.labels),
+            needs: wire_labels(&view.needs),
             reason: view.reason.map(Into::into),
             trouble: view.trouble.map(Into::into),
             warnings: view.warnings,
@@ -74,6 +77,9 @@ impl TryFrom<v1::Job> for common::JobView {
             output: job.output,
             project: job.project,
             priority: job.priority,
+            deadline_ms: job.deadline_ms,
+            labels: labels(job.labels).map_err(|_| Malformed("label of a job"))?,
+            needs: labels(job.needs).map_err(|_| Malformed("label of a job"))?,
             reason: job.reason.map(TryInto::try_into).transpose()?,
             trouble: job.trouble.map(TryInto::try_into).transpose()?,
             warnings: job.warnings,
@@ -212,6 +218,7 @@ impl From<common::WorkerState> for v1::WorkerState {
             common::WorkerState::Draining => v1::WorkerState::Draining,
             common::WorkerState::Silent => v1::WorkerState::Silent,
             common::WorkerState::Cordoned => v1::WorkerState::Cordoned,
+            common::WorkerState::Quarantined => v1::WorkerState::Quarantined,
         }
     }
 }
@@ -226,6 +233,7 @@ impl TryFrom<v1::WorkerState> for common::WorkerState {
             v1::WorkerState::Draining => Ok(common::WorkerState::Draining),
             v1::WorkerState::Silent => Ok(common::WorkerState::Silent),
             v1::WorkerState::Cordoned => Ok(common::WorkerState::Cordoned),
+            v1::WorkerState::Quarantined => Ok(common::WorkerState::Quarantined),
         }
     }
 }
@@ -238,6 +246,10 @@ impl From<common::WorkerView> for v1::WorkerView {
             state: v1::WorkerState::from(worker.state).into(),
             slots: worker.slots,
             memory_bytes: worker.memory_bytes,
+            scratch_bytes: worker.scratch_bytes,
+            pool: v1::Pool::from(worker.pool).into(),
+            labels: wire_labels(&worker.labels),
+            codecs: worker.codecs.into_iter().collect(),
             running: worker.running.into_iter().map(Into::into).collect(),
             preemptions: worker.preemptions,
             registered_ms: worker.registered_ms,
@@ -252,6 +264,10 @@ impl TryFrom<v1::WorkerView> for common::WorkerView {
         Ok(common::WorkerView {
             id: WorkerId(worker.id),
             state: worker.state().try_into()?,
+            pool: worker.pool().into(),
+            labels: labels(worker.labels).map_err(|_| Malformed("label of a worker"))?,
+            codecs: worker.codecs.into_iter().collect(),
+            scratch_bytes: worker.scratch_bytes,
             name: worker.name,
             slots: worker.slots,
             memory_bytes: worker.memory_bytes,
@@ -279,5 +295,70 @@ impl From<v1::Project> for common::ProjectView {
     fn from(project: v1::Project) -> Self {
         let v1::Project { name, weight, guarantee, burst, slots, open_jobs } = project;
         common::ProjectView { name, share: common::Share { weight, guarantee, burst }, slots, open_jobs }
+    }
+}
+
+impl From<common::TaskState> for v1::TaskState {
+    fn from(state: common::TaskState) -> Self {
+        match state {
+            common::TaskState::Blocked => v1::TaskState::Blocked,
+            common::TaskState::Waiting => v1::TaskState::Waiting,
+            common::TaskState::BackingOff => v1::TaskState::BackingOff,
+            common::TaskState::Running => v1::TaskState::Running,
+            common::TaskState::Done => v1::TaskState::Done,
+            common::TaskState::Failed => v1::TaskState::Failed,
+        }
+    }
+}
+
+impl TryFrom<v1::TaskState> for common::TaskState {
+    type Error = Malformed;
+
+    fn try_from(state: v1::TaskState) -> Result<Self, Malformed> {
+        match state {
+            v1::TaskState::Unspecified => Err(Malformed("task state")),
+            v1::TaskState::Blocked => Ok(common::TaskState::Blocked),
+            v1::TaskState::Waiting => Ok(common::TaskState::Waiting),
+            v1::TaskState::BackingOff => Ok(common::TaskState::BackingOff),
+            v1::TaskState::Running => Ok(common::TaskState::Running),
+            v1::TaskState::Done => Ok(common::TaskState::Done),
+            v1::TaskState::Failed => Ok(common::TaskState::Failed),
+        }
+    }
+}
+
+impl From<common::TaskView> for v1::Task {
+    fn from(view: common::TaskView) -> Self {
+        let parts = view.parts.unwrap_or_default();
+        let faults = view.faults.into_iter();
+        v1::Task {
+            id: Some(view.task.into()),
+            state: v1::TaskState::from(view.state).into(),
+            first_part: parts.start,
+            end_part: parts.end,
+            attempts: view.attempts,
+            preemptions: view.preemptions,
+            faults: faults.map(|(worker, message)| v1::TaskFault { worker, message }).collect(),
+            not_before_ms: view.not_before_ms,
+            running: view.running.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::Task> for common::TaskView {
+    type Error = Malformed;
+
+    fn try_from(task: v1::Task) -> Result<Self, Malformed> {
+        let parts = task.first_part..task.end_part;
+        Ok(common::TaskView {
+            state: task.state().try_into()?,
+            task: task.id.ok_or(Malformed("task"))?.try_into()?,
+            parts: (!parts.is_empty()).then_some(parts),
+            attempts: task.attempts,
+            preemptions: task.preemptions,
+            faults: task.faults.into_iter().map(|fault| (fault.worker, fault.message)).collect(),
+            not_before_ms: task.not_before_ms,
+            running: task.running.map(TryInto::try_into).transpose()?,
+        })
     }
 }

@@ -22,5 +22,6 @@ mod raft;
 mod scheduler;
 
 pub use config::{Beginning, LeaseTimes, SchedulerConfig};
+pub use driver::JobFilter;
 pub use grpc::ServeError;
 pub use scheduler::{JobSpec, Refused, Scheduler, StartError, Submitted, WorkerChannels};

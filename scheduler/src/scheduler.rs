@@ -3,18 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reel_common::{Hold, JobId, JobState, JobView, ProjectView, Share, SourceIdentity, WorkerView};
+use reel_common::{
+    Hold, JobId, JobState, JobView, Labels, ProjectView, Share, SourceIdentity, TaskId, TaskView, WorkerView,
+};
 use reel_proto::v1;
 use reel_scheduler_core::Action;
+use reel_scheduler_core::explain::Explanation;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::SchedulerConfig;
-use crate::driver::{self, Request};
+use crate::driver::{self, JobFilter, Request, Sight, Watch};
 use crate::raft::{Admin, AdminError, Server};
 
 /// Messages of one worker that may wait for the scheduler, and the other way: all slots of the largest worker may be
 /// granted, cut and revoked at once.
 const LINK_MESSAGES: usize = 4096;
+/// How long a worker may take to send a log: a round trip, and what waits before it.
+const TAIL_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a start waits until the node leads.
 const LEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -22,7 +27,7 @@ const LEAD_TIMEOUT: Duration = Duration::from_secs(60);
 pub type WorkerChannels = (mpsc::Sender<v1::WorkerMessage>, mpsc::Receiver<v1::SchedulerMessage>);
 
 /// What is to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobSpec {
     /// URL or path of the mezzanine.
     pub mezzanine: String,
@@ -38,6 +43,12 @@ pub struct JobSpec {
     pub project: String,
     /// Higher goes first within the project; 0 is usual.
     pub priority: i32,
+    /// When it is wanted, in milliseconds since 1970.
+    pub deadline_ms: Option<u64>,
+    /// What its submitter says of it.
+    pub labels: Labels,
+    /// Labels that a worker must have to run any of its tasks.
+    pub needs: Labels,
     /// Parts to a chunk; `None` leaves it to the plan.
     pub chunk_parts: Option<u32>,
     /// A second submit with the same key is the same job.
@@ -76,6 +87,15 @@ pub enum Refused {
     /// No such job, or it is forgotten.
     #[error("there is no job {0}")]
     UnknownJob(JobId),
+    /// No such task.
+    #[error("there is no task {0}")]
+    UnknownTask(TaskId),
+    /// No such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// The changes that a watch was to go on with are not kept any more.
+    #[error("the changes after that number are not kept any more: list what there is, and watch from now on")]
+    Forgotten,
     /// The job has ended already.
     #[error("job {job} is {}", .state.name())]
     WrongState {
@@ -173,17 +193,66 @@ impl Scheduler {
         self.read(|reply| Request::Watch { job, reply }).await
     }
 
-    /// Jobs from the newest on: at most `limit`, with numbers below `before` where that is given.
+    /// Jobs from the newest on: at most `limit`.
     ///
     /// # Errors
     /// The scheduler has stopped, or does not lead.
-    pub async fn jobs(
+    pub async fn jobs(&self, filter: JobFilter, limit: usize) -> Result<Vec<JobView>, Refused> {
+        self.look(move |sight| Ok(sight.jobs(&filter, limit))).await
+    }
+
+    /// Why tasks of a job do not run.
+    ///
+    /// # Errors
+    /// There is no such job, or the scheduler has stopped or does not lead.
+    pub async fn explain(&self, job: JobId) -> Result<Explanation, Refused> {
+        self.look(move |sight| sight.explain(job)).await
+    }
+
+    /// Who did what for a job.
+    ///
+    /// # Errors
+    /// As [`Scheduler::explain`].
+    pub async fn history(&self, job: JobId) -> Result<v1::JobHistory, Refused> {
+        self.look(move |sight| sight.history(job)).await
+    }
+
+    /// At most `limit` tasks of a job in the order of stages and numbers, behind `after`.
+    ///
+    /// # Errors
+    /// As [`Scheduler::explain`].
+    pub async fn tasks(
         &self,
-        before: Option<JobId>,
+        job: JobId,
+        after: Option<TaskId>,
         limit: usize,
         open_only: bool,
-    ) -> Result<Vec<JobView>, Refused> {
-        self.read(|reply| Request::Jobs { before, limit, open_only, reply }).await
+    ) -> Result<Vec<TaskView>, Refused> {
+        self.look(move |sight| sight.tasks(job, after, limit, open_only)).await
+    }
+
+    /// One task, and its attempts that have ended and are remembered, oldest first.
+    ///
+    /// # Errors
+    /// There is no such task, or the scheduler has stopped or does not lead.
+    pub async fn task(&self, task: TaskId) -> Result<(TaskView, Vec<v1::AttemptRecord>), Refused> {
+        self.look(move |sight| sight.task(task)).await
+    }
+
+    /// The end of what an attempt has logged, from the worker that runs or ran it; of the one that runs, or the last,
+    /// where `attempt` is 0.
+    ///
+    /// # Errors
+    /// There is no such attempt, its worker is not connected or does not answer, or the scheduler does not lead.
+    pub async fn tail(&self, task: TaskId, attempt: u32) -> Result<v1::TailResponse, Refused> {
+        let asked = self.ask(|reply| Request::Tail { task, attempt, reply });
+        let silent = |_| Refused::Unavailable("the worker does not answer".to_owned());
+        tokio::time::timeout(TAIL_TIMEOUT, asked).await.map_err(silent)??
+    }
+
+    /// The changes after a number, or those to come.
+    pub(crate) async fn events(&self, after: Option<u64>) -> Result<Watch, Refused> {
+        self.read(|reply| Request::Events { after, reply }).await
     }
 
     /// Gives a project its share of the farm.
@@ -207,7 +276,7 @@ impl Scheduler {
     /// # Errors
     /// The scheduler has stopped, or does not lead.
     pub async fn projects(&self) -> Result<Vec<ProjectView>, Refused> {
-        self.read(|reply| Request::Projects { reply }).await
+        self.look(|sight| Ok(sight.projects())).await
     }
 
     /// The fleet, by name.
@@ -215,7 +284,7 @@ impl Scheduler {
     /// # Errors
     /// The scheduler has stopped, or does not lead.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, Refused> {
-        self.read(|reply| Request::Workers { reply }).await
+        self.look(|sight| Ok(sight.workers())).await
     }
 
     /// Grants nothing more to a job until it is resumed; attempts that run may end.
@@ -232,6 +301,22 @@ impl Scheduler {
     /// As [`Scheduler::cancel`].
     pub async fn resume(&self, job: JobId) -> Result<(), Refused> {
         self.operate(Action::ResumeJob { job }).await
+    }
+
+    /// Forgives all failures of a job; one that failed goes on where it was.
+    ///
+    /// # Errors
+    /// As [`Scheduler::cancel`]; or another job writes to its destination now.
+    pub async fn retry(&self, job: JobId) -> Result<(), Refused> {
+        self.operate(Action::RetryJob { job }).await
+    }
+
+    /// Forgives the failures of a task; a job that it failed goes on where it was.
+    ///
+    /// # Errors
+    /// There is no such task that waits or has failed its job, or the scheduler has stopped.
+    pub async fn retry_task(&self, task: TaskId) -> Result<(), Refused> {
+        self.operate(Action::RetryTask { task }).await
     }
 
     /// Ends a job; its attempts are revoked.
@@ -285,6 +370,18 @@ impl Scheduler {
             other => other.into(),
         })?;
         self.ask(request).await?
+    }
+
+    /// Looks at the farm as it is now.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Sight<'_>) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.read(|reply| {
+            // Who asked may be gone.
+            Request::Look(Box::new(move |sight| drop(reply.send(sight.and_then(|sight| look(&sight))))))
+        })
+        .await
     }
 
     /// Why nobody answers: the failure, where there was one.

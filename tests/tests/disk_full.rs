@@ -10,14 +10,11 @@ use reel_tests::disk::SmallDisk;
 fn film(number: u64) -> JobSpec {
     JobSpec {
         mezzanine: format!("/in/{number}.mov"),
-        identity: None,
         profile: reel_profiles::catalog::text("proxy").unwrap().to_owned(),
         profile_name: "proxy".to_owned(),
         output: format!("/out/{number}"),
-        project: String::new(),
-        priority: 0,
-        chunk_parts: None,
         idempotency_key: Some(number.to_string()),
+        ..JobSpec::default()
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use reel_common::{Epoch, Failure, PartIndex};
-use reel_proto::v1;
+use reel_common::{Epoch, Failure, PartIndex, WorkerFacts};
+use reel_proto::Malformed;
+use reel_proto::v1::{self, scheduler_message, worker_message};
 use reel_store::Store;
 use reel_worker_core::{Action, Agent as Core, Event, Grant};
 use tokio::sync::mpsc;
@@ -15,11 +16,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::child::{self, Notice, Notices, Reins, Start};
 use crate::host::free_bytes;
+use crate::log_tail::LogTails;
 use crate::publish::{publish_output, publish_part};
 use crate::scratch::{self, Scratch};
 use crate::spawner::Spawner;
-use crate::wire::{self, Registration, Wire};
-use crate::{AgentConfig, AgentEnd, StartError, WorkerLink};
+use crate::wire::{self, Wire};
+use crate::{AgentConfig, AgentEnd, StartError, WorkerLink, codecs};
 
 /// How often the core looks at the time; leases and silences are known to this exactness.
 const TICK: Duration = Duration::from_millis(250);
@@ -37,27 +39,32 @@ impl Agent {
     /// Starts an agent on the current tokio runtime. It registers by itself, and again when it lost its lease.
     pub fn start(config: AgentConfig, link: WorkerLink) -> Result<AgentHandle, StartError> {
         check_runner(&config)?;
+        let codecs = codecs::of(&config.runner)?;
         let scratch = Scratch::open(&config.scratch)?;
         let store = Store::open(&config.store_url)?;
         let system = |error: std::io::Error| StartError::System(error.to_string());
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let registration = Registration {
+        let me = WorkerFacts {
             name: config.name.clone(),
-            first_incarnation: since_1970.as_micros() as u64,
+            incarnation: since_1970.as_micros() as u64,
             slots: config.slots.max(1),
-            memory_bytes: config.memory_bytes,
-            scratch_bytes: free_bytes(scratch.root()).map_err(system)?,
+            memory: config.memory_bytes,
+            scratch: free_bytes(scratch.root()).map_err(system)?,
+            pool: config.pool,
+            labels: config.labels,
+            codecs,
         };
         let (reports, events) = mpsc::channel(MAX_EVENTS);
         let (notices, said) = mpsc::channel(MAX_EVENTS);
         let shell = Shell {
-            core: Core::new(registration.slots),
-            registration,
+            core: Core::new(me.slots),
+            me,
             store_url: config.store_url,
             program: config.runner,
             shared: Arc::new(Shared { store, scratch, spawner: Spawner::new().map_err(system)? }),
             outgoing: VecDeque::new(),
             held: BTreeMap::new(),
+            logs: LogTails::default(),
             tasks: JoinSet::new(),
             reports,
             notices,
@@ -135,12 +142,14 @@ struct Held {
 
 struct Shell {
     core: Core<Wire>,
-    registration: Registration,
+    /// As it registers first; later rounds have later incarnations.
+    me: WorkerFacts,
     store_url: String,
     program: PathBuf,
     shared: Arc<Shared>,
     outgoing: VecDeque<v1::WorkerMessage>,
     held: BTreeMap<Epoch, Held>,
+    logs: LogTails,
     tasks: JoinSet<()>,
     reports: mpsc::Sender<Event<Wire>>,
     notices: mpsc::Sender<(Epoch, Notice)>,
@@ -160,7 +169,7 @@ impl Shell {
                     }
                     continue;
                 }
-                message = link.receiver.recv() => match message.map(wire::event) {
+                message = link.receiver.recv() => match message.map(|message| self.understand(message)) {
                     None => break AgentEnd::LinkClosed,
                     Some(Ok(Some(event))) => event,
                     Some(Ok(None)) => continue,
@@ -190,13 +199,24 @@ impl Shell {
         end
     }
 
+    /// A message of the scheduler as an event. Who wants to read a log is answered at once.
+    fn understand(&mut self, message: v1::SchedulerMessage) -> Result<Option<Event<Wire>>, Malformed> {
+        if let Some(scheduler_message::Message::TailAsked(asked)) = &message.message {
+            let text = self.logs.text(Epoch(asked.epoch));
+            let text = text.unwrap_or_else(|| "the log of this attempt is not kept any more".to_owned());
+            let tail = v1::Tail { request: asked.request, text };
+            self.send(v1::WorkerMessage { message: Some(worker_message::Message::Tail(tail)) });
+        }
+        wire::event(message)
+    }
+
     /// True when the agent is to end.
     fn take_in(&mut self, event: Event<Wire>) -> bool {
         let now_ms = self.began.elapsed().as_millis() as u64;
         let mut ends = false;
         for action in self.core.handle(now_ms, event) {
             match action {
-                Action::Send(message) => self.send(wire::message(message, &self.registration)),
+                Action::Send(message) => self.send(wire::message(message, &self.me)),
                 Action::StartRunner(grant) => self.start_runner(grant),
                 Action::CommandRunner { epoch, command } => {
                     self.with_reins(epoch, |reins| reins.tell(wire::command(command)));
@@ -236,7 +256,8 @@ impl Shell {
         let v1::Grant { spec, memory_bytes } = grant.spec;
         // The agent publishes, and the runner looks, in one and the same store.
         let spec = v1::TaskSpec { store: self.store_url.clone(), ..spec.unwrap_or_default() };
-        let start = Start { program: self.program.clone(), scratch: folder.clone(), memory_bytes, spec };
+        let (program, scratch, log) = (self.program.clone(), folder.clone(), self.logs.begin(epoch));
+        let start = Start { program, scratch, memory_bytes, spec, log };
         let notices = Notices { epoch, sender: self.notices.clone() };
         let (reins, runner) = child::prepare(start, notices);
         let shared = self.shared.clone();

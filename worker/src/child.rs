@@ -1,6 +1,5 @@
 //! One runner process: its start, what it says, what it is told, and its end.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -21,11 +20,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::frame::{FrameError, read_message, write_message};
+use crate::log_tail::LogTail;
 use crate::scratch;
 use crate::spawner::Spawner;
 
-/// Of a runner's stderr the last bytes are kept.
-const STDERR_TAIL_BYTES: usize = Failure::MAX_EVIDENCE_BYTES;
+/// The last bytes of a runner's stderr that are evidence of its failure.
+const EVIDENCE_BYTES: usize = Failure::MAX_EVIDENCE_BYTES;
 /// A runner that has said its last word, or closed its stdout, gets so long to exit.
 const EXIT_GRACE: Duration = Duration::from_secs(10);
 /// After the exit of a runner its stderr is awaited so long; a grandchild might hold it open.
@@ -57,6 +57,8 @@ pub(crate) struct Start {
     /// 0 sets no limit.
     pub(crate) memory_bytes: u64,
     pub(crate) spec: v1::TaskSpec,
+    /// Where its stderr goes.
+    pub(crate) log: LogTail,
 }
 
 /// What a runner says, in order. `Exited` is the last.
@@ -181,14 +183,12 @@ async fn speak(mut stdin: ChildStdin, mut queue: mpsc::Receiver<v1::RunnerComman
     }
 }
 
-/// The last bytes of a runner's stderr.
-async fn tail(mut stderr: ChildStderr) -> String {
-    let (mut kept, mut block) = (VecDeque::new(), [0; 4096]);
+/// Keeps the end of a runner's stderr until it closes.
+async fn listen_to_log(mut stderr: ChildStderr, log: LogTail) {
+    let mut block = [0; 4096];
     while let Ok(length @ 1..) = stderr.read(&mut block).await {
-        kept.extend(&block[..length]);
-        kept.drain(..kept.len().saturating_sub(STDERR_TAIL_BYTES));
+        log.push(&block[..length]);
     }
-    String::from_utf8_lossy(kept.make_contiguous()).into_owned()
 }
 
 impl Runner {
@@ -203,7 +203,7 @@ impl Runner {
     }
 
     async fn spawn(self, spawner: &Spawner) -> Result<Process, Failure> {
-        let Start { program, scratch, memory_bytes, .. } = self.start;
+        let Start { program, scratch, memory_bytes, log, .. } = self.start;
         let folder = scratch.clone();
         match tokio::task::spawn_blocking(move || scratch::make(&folder)).await {
             Ok(made) => made?,
@@ -217,8 +217,9 @@ impl Runner {
             return Err(not_started(&program, &io::Error::other("it has no pipes")));
         };
         let (notices, hear, killed) = (self.notices, self.hear, self.killed);
-        let (stdin, stderr) = (tokio::spawn(speak(stdin, self.commands)), tokio::spawn(tail(stderr)));
-        Ok(Process { child, stdout, stderr, stdin, notices, hear, killed })
+        let stdin = tokio::spawn(speak(stdin, self.commands));
+        let stderr = tokio::spawn(listen_to_log(stderr, log.clone()));
+        Ok(Process { child, stdout, stderr, log, stdin, notices, hear, killed })
     }
 }
 
@@ -234,7 +235,8 @@ fn not_started(program: &Path, error: &io::Error) -> Failure {
 struct Process {
     child: Child,
     stdout: ChildStdout,
-    stderr: JoinHandle<String>,
+    stderr: JoinHandle<()>,
+    log: LogTail,
     stdin: JoinHandle<()>,
     notices: Notices,
     hear: Arc<Notify>,
@@ -264,8 +266,10 @@ impl Process {
             (None, Ok(status)) => how_ended(status),
             (None, Err(error)) => HowEnded::Garbled(format!("its exit cannot be known: {error}")),
         };
-        let stderr = timeout(STDERR_GRACE, &mut self.stderr).await.ok().and_then(Result::ok);
-        Exit { how, stderr: stderr.unwrap_or_default() }
+        if timeout(STDERR_GRACE, &mut self.stderr).await.is_err() {
+            tracing::debug!("somebody holds the log of a runner open");
+        }
+        Exit { how, stderr: self.log.text(EVIDENCE_BYTES) }
     }
 
     async fn kill(&mut self) -> io::Result<ExitStatus> {

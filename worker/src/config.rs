@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use reel_common::{Labels, Pool};
 use reel_proto::v1;
 use tokio::sync::mpsc;
 
@@ -14,6 +15,10 @@ pub struct AgentConfig {
     pub slots: u32,
     /// Memory that the runners may use together, in bytes.
     pub memory_bytes: u64,
+    /// How its host was bought.
+    pub pool: Pool,
+    /// What its operator says of it.
+    pub labels: Labels,
     /// A folder for this agent alone; whatever attempts an earlier agent left in it is removed.
     pub scratch: PathBuf,
     /// The `reel-runner` binary.

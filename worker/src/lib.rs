@@ -2,9 +2,11 @@
 
 mod agent;
 mod child;
+mod codecs;
 mod config;
 mod frame;
 mod host;
+mod log_tail;
 mod once;
 mod publish;
 mod remote;

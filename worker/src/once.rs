@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::child::{self, Notice, Notices, Reins, Start};
+use crate::log_tail::LogTail;
 use crate::publish::{Made, failure, publish_output, publish_part};
 use crate::spawner::Spawner;
 use crate::{scratch, wire};
@@ -65,6 +66,7 @@ pub async fn run_once(
         scratch: folder.clone(),
         memory_bytes: run.memory_bytes,
         spec: run.spec,
+        log: LogTail::default(),
     };
     let (reins, runner) = child::prepare(start, notices);
     let mut attempt = Once { store, folder, reins, parts: Vec::new(), heard: v1::Progress::default() };

@@ -1,6 +1,6 @@
 //! Between protobuf messages and the vocabulary of the core.
 
-use reel_common::{AttemptNumber, Epoch, Failure, FailureClass, PartIndex, TaskId};
+use reel_common::{AttemptNumber, Epoch, Failure, FailureClass, PartIndex, TaskId, WorkerFacts};
 use reel_proto::v1::{commit_task, runner_command, scheduler_message, task_spec, worker_message};
 use reel_proto::{Malformed, v1};
 use reel_worker_core::{
@@ -18,15 +18,6 @@ impl Payload for Wire {
     type Part = v1::PartFinished;
     type Output = Box<v1::TaskFinished>;
     type Receipt = Receipt;
-}
-
-/// What only the shell knows of this worker.
-pub(crate) struct Registration {
-    pub(crate) name: String,
-    pub(crate) first_incarnation: u64,
-    pub(crate) slots: u32,
-    pub(crate) memory_bytes: u64,
-    pub(crate) scratch_bytes: u64,
 }
 
 /// A message of the scheduler as an event; `None` for one that says nothing to a worker.
@@ -48,6 +39,8 @@ pub(crate) fn event(message: v1::SchedulerMessage) -> Result<Option<Event<Wire>>
             epoch: Epoch(cut.epoch),
             first_given_away: PartIndex(cut.first_part_given_away),
         },
+        // The shell answers it.
+        From::TailAsked(_) => return Ok(None),
     }))
 }
 
@@ -76,17 +69,14 @@ fn grant(grant: v1::Grant) -> Result<Grant<Wire>, Malformed> {
     Ok(Grant { task, attempt, epoch, parts, spec: grant })
 }
 
-/// A message of the core for the scheduler.
-pub(crate) fn message(message: Message<Receipt>, me: &Registration) -> v1::WorkerMessage {
+/// A message of the core for the scheduler, from an agent that was `me` at its start.
+pub(crate) fn message(message: Message<Receipt>, me: &WorkerFacts) -> v1::WorkerMessage {
     use worker_message::Message as To;
     let message = match message {
-        Message::Register { round } => To::Register(v1::Register {
-            name: me.name.clone(),
-            incarnation: me.first_incarnation + round,
-            slots: me.slots,
-            memory_bytes: me.memory_bytes,
-            scratch_bytes: me.scratch_bytes,
-        }),
+        Message::Register { round } => {
+            let incarnation = me.incarnation + round;
+            To::Register(WorkerFacts { incarnation, ..me.clone() }.into())
+        }
         Message::Heartbeat { sequence, running, leaving } => To::Heartbeat(v1::Heartbeat {
             sequence,
             leaving,

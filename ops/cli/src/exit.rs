@@ -100,7 +100,7 @@ impl From<ClientError> for Stop {
             ClientError::Unreachable(_) => Self::new(Exit::Unreachable, message),
             ClientError::NotFound(_) => Stop::not_found(message),
             ClientError::Wrong(_) => Stop::usage(message),
-            ClientError::Refused(_) => Stop::refused(message),
+            ClientError::Refused(_) | ClientError::Forgotten(_) => Stop::refused(message),
             ClientError::Malformed(_) => Stop::failed(message),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use reel_common::SourceIdentity;
+use reel_common::{Label, Labels, SourceIdentity};
 use reel_store::Source;
 use url::Url;
 
@@ -56,6 +56,12 @@ fn absolute(typed: &str) -> Result<String, Stop> {
             .map(String::from)
             .map_err(|()| Stop::usage(format!("{} has no URL: rename it", path.display()))),
     }
+}
+
+/// The labels that were typed.
+pub(crate) fn labels(typed: Vec<Label>) -> Result<Labels, Stop> {
+    let pairs = typed.into_iter().map(|label| (label.key, label.value));
+    Labels::new(pairs).map_err(|error| Stop::usage(error.to_string()))
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ use clap::Parser;
 
 use crate::args::{Cli, Command, WorkerArgs, WorkerCommand};
 use crate::commands::{
-    cluster, help, job, plan, probe, profile, project, scheduler, submit, transcode, verify, worker,
+    cluster, events, help, job, plan, probe, profile, project, scheduler, submit, task, transcode, verify,
+    worker,
 };
 
 fn main() -> ExitCode {
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Command::Profile(args) => profile::run(args),
         Command::Submit(args) => submit::run(args),
         Command::Job(args) => job::run(args),
+        Command::Task(args) => task::run(args),
+        Command::Events(args) => events::run(args),
         Command::Project(args) => project::run(args),
         Command::Worker(args) => worker::run(args),
         Command::Scheduler(args) => scheduler::run(args),

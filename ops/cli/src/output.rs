@@ -1,6 +1,7 @@
 //! Results on stdout, errors on stderr, and the shape of tables.
 
 use std::io::{self, Write as _};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -55,6 +56,17 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
 /// One row of a table.
 pub(crate) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
+}
+
+/// A span in milliseconds for people, in seconds.
+pub(crate) fn seconds(milliseconds: u64) -> String {
+    format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
+}
+
+/// A time in milliseconds since 1970 for people, in UTC.
+pub(crate) fn time(milliseconds: u64) -> String {
+    let time = UNIX_EPOCH + Duration::from_millis(milliseconds);
+    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 /// Bytes for people, with binary units.

@@ -86,8 +86,8 @@ fn current_stage(view: &JobView) -> Option<&StageView> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use reel_common::JobId;
     use reel_common::JobState;
+    use reel_common::{JobId, Labels};
 
     use super::*;
 
@@ -106,6 +106,9 @@ pub(crate) mod tests {
             output: "title".to_owned(),
             project: "default".to_owned(),
             priority: 0,
+            deadline_ms: None,
+            labels: Labels::default(),
+            needs: Labels::default(),
             id: JobId(1),
             state: JobState::Running,
             reason: None,

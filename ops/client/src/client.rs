@@ -3,13 +3,15 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use reel_common::{JobId, JobView, ProjectView, Share, WorkerView};
-use reel_proto::Malformed;
+use reel_common::{JobId, JobView, Labels, ProjectView, Share, TaskId, TaskView, WorkerView};
 use reel_proto::v1::cluster_client::ClusterClient;
+use reel_proto::v1::events_client::EventsClient;
 use reel_proto::v1::jobs_client::JobsClient;
 use reel_proto::v1::projects_client::ProjectsClient;
+use reel_proto::v1::tasks_client::TasksClient;
 use reel_proto::v1::workers_client::WorkersClient;
 use reel_proto::v1::{self, JobControl};
+use reel_proto::{Malformed, wire_labels};
 use tonic::transport::Channel;
 use tonic::{Code, IntoStreamingRequest, Response, Status, Streaming};
 
@@ -38,6 +40,9 @@ pub enum ClientError {
     /// What was asked is wrong.
     #[error("{0}")]
     Wrong(String),
+    /// What a watch was to go on with is not kept any more.
+    #[error("{0}")]
+    Forgotten(String),
     /// The state of the farm does not allow it.
     #[error("{0}")]
     Refused(String),
@@ -58,6 +63,7 @@ impl From<Status> for ClientError {
         match status.code() {
             Code::NotFound => ClientError::NotFound(message),
             Code::InvalidArgument => ClientError::Wrong(message),
+            Code::OutOfRange => ClientError::Forgotten(message),
             Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated => {
                 ClientError::Refused(message)
             }
@@ -143,18 +149,120 @@ impl Client {
         Ok(self.call(CALL_TIMEOUT, ask).await?.try_into()?)
     }
 
-    /// Jobs, newest first.
+    /// Jobs that have all of `labels`, newest first.
     ///
     /// # Errors
     /// Nobody answers.
-    pub async fn jobs(&self, limit: u32, open_only: bool) -> Result<Vec<JobView>, ClientError> {
-        let request = v1::ListJobsRequest { limit, before: 0, open_only };
-        let ask = |channel| async move { JobsClient::new(channel).list(request).await };
+    pub async fn jobs(
+        &self,
+        limit: u32,
+        open_only: bool,
+        labels: &Labels,
+    ) -> Result<Vec<JobView>, ClientError> {
+        let ask = |channel| {
+            let request = v1::ListJobsRequest { limit, before: 0, open_only, labels: wire_labels(labels) };
+            async move { JobsClient::new(channel).list(request).await }
+        };
         let listed = self.call(CALL_TIMEOUT, ask).await?;
         Ok(listed.jobs.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?)
     }
 
-    /// Cancels, pauses or resumes a job.
+    /// Why tasks of a job do not run.
+    ///
+    /// # Errors
+    /// There is no such job, or nobody answers.
+    pub async fn explain(&self, job: JobId) -> Result<v1::Explanation, ClientError> {
+        let request = v1::ExplainJobRequest { job: job.0 };
+        let ask = |channel| async move { JobsClient::new(channel).explain(request).await };
+        self.call(CALL_TIMEOUT, ask).await
+    }
+
+    /// Who did what for a job.
+    ///
+    /// # Errors
+    /// There is no such job, or nobody answers.
+    pub async fn history(&self, job: JobId) -> Result<v1::JobHistory, ClientError> {
+        let request = v1::GetJobRequest { job: job.0 };
+        let ask = |channel| async move { JobsClient::new(channel).history(request).await };
+        self.call(CALL_TIMEOUT, ask).await
+    }
+
+    /// Tasks of a job in the order of stages and numbers, behind `after`; at most 1000.
+    ///
+    /// # Errors
+    /// There is no such job, or nobody answers.
+    pub async fn tasks(
+        &self,
+        job: JobId,
+        after: Option<TaskId>,
+        limit: u32,
+        open_only: bool,
+    ) -> Result<Vec<TaskView>, ClientError> {
+        let request = v1::ListTasksRequest { job: job.0, limit, after: after.map(Into::into), open_only };
+        let ask = |channel| async move { TasksClient::new(channel).list(request).await };
+        let listed = self.call(CALL_TIMEOUT, ask).await?;
+        Ok(listed.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?)
+    }
+
+    /// One task, and its attempts that have ended and are remembered, oldest first.
+    ///
+    /// # Errors
+    /// There is no such task, or nobody answers.
+    pub async fn task(&self, task: TaskId) -> Result<(TaskView, Vec<v1::AttemptRecord>), ClientError> {
+        let request = v1::GetTaskRequest { task: Some(task.into()) };
+        let ask = |channel| async move { TasksClient::new(channel).get(request).await };
+        let found = self.call(CALL_TIMEOUT, ask).await?;
+        let view = found.task.ok_or_else(|| ClientError::Malformed("task".to_owned()))?;
+        Ok((view.try_into()?, found.attempts))
+    }
+
+    /// Forgives the failures of a task; a job that it failed goes on where it was.
+    ///
+    /// # Errors
+    /// There is no such task that waits or has failed its job, or nobody answers.
+    pub async fn retry_task(&self, task: TaskId) -> Result<(), ClientError> {
+        let request = v1::RetryTaskRequest { task: Some(task.into()) };
+        let ask = |channel| async move { TasksClient::new(channel).retry(request).await };
+        self.call(CALL_TIMEOUT, ask).await.map(|_| ())
+    }
+
+    /// The end of what an attempt has logged; of the one that runs, or the last, where `attempt` is 0.
+    ///
+    /// # Errors
+    /// There is no such attempt, its worker is gone, or nobody answers.
+    pub async fn tail(&self, task: TaskId, attempt: u32) -> Result<v1::TailResponse, ClientError> {
+        let request = v1::TailRequest { task: Some(task.into()), attempt };
+        let ask = |channel| async move { TasksClient::new(channel).tail(request).await };
+        self.call(CALL_TIMEOUT, ask).await
+    }
+
+    /// Follows what happens from the change after `after` on, across changes of leader, until `seen` has had enough.
+    /// Without a number it begins with what happens from now on.
+    ///
+    /// # Errors
+    /// The changes after that number are not kept any more, nobody answers for long, or `seen` has had enough.
+    pub async fn follow<E: From<ClientError>>(
+        &self,
+        mut after: Option<u64>,
+        job: Option<JobId>,
+        mut seen: impl FnMut(v1::Changes) -> Result<(), E>,
+    ) -> Result<(), E> {
+        loop {
+            let request = v1::WatchEventsRequest { after, job: job.map_or(0, |job| job.0) };
+            let ask = |channel| async move { EventsClient::new(channel).watch(request).await };
+            let mut changes: Streaming<v1::Changes> = self.call(CALL_TIMEOUT, ask).await?;
+            // A stream that breaks is asked for again, from whoever leads now.
+            while let Ok(Some(change)) = changes.message().await {
+                after = Some(change.number);
+                if !change.events.is_empty() {
+                    seen(change)?;
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Cancels, pauses, resumes or retries a job.
     ///
     /// # Errors
     /// There is none, its state does not allow it, or nobody answers.

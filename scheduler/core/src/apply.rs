@@ -5,12 +5,14 @@ mod failures;
 mod grants;
 mod jobs;
 mod projects;
+mod quarantine;
 mod reopen;
 mod workers;
 
 use reel_common::{Epoch, JobId, Stage, TaskId};
 
 use crate::command::{Accepted, Action, Command, Refusal, Reply};
+use crate::event::Event;
 use crate::state::{AttemptRecord, FarmState, Job, JobState, Lease, Outcome, Worker};
 
 pub(crate) use jobs::surplus_jobs;
@@ -26,6 +28,7 @@ impl FarmState {
     pub fn apply(&mut self, log_index: u64, command: Command) -> Reply {
         self.applied = log_index.max(self.applied.saturating_add(1));
         self.clock_ms = self.clock_ms.max(command.now_ms);
+        self.news.0.clear();
         let reply = self.act(Epoch(self.applied), command.action);
         debug_assert_eq!(crate::invariant::check_all(self), Ok(()), "after log index {log_index}");
         reply
@@ -33,23 +36,22 @@ impl FarmState {
 
     fn act(&mut self, epoch: Epoch, action: Action) -> Reply {
         match action {
-            Action::SubmitJob { spec, profile } => jobs::on_submit_job(self, spec, profile),
+            Action::SubmitJob { spec, profile } => jobs::on_submit_job(self, *spec, profile),
             Action::CommitPlan { job, plan } => jobs::on_commit_plan(self, job, plan),
             Action::RejectPlan { job, reason } => jobs::on_reject_plan(self, job, &reason),
             Action::CancelJob { job } => jobs::on_cancel_job(self, job),
             Action::PauseJob { job } => jobs::on_pause_job(self, job),
             Action::ResumeJob { job } => jobs::on_resume_job(self, job),
             Action::RetryTask { task } => jobs::on_retry_task(self, task),
+            Action::RetryJob { job } => jobs::on_retry_job(self, job),
             Action::SetProject { name, share } => projects::on_set_project(self, name, share),
             Action::PruneJobs => jobs::on_prune_jobs(self),
-            Action::RegisterWorker { name, incarnation, slots, memory, scratch } => {
-                workers::on_register_worker(self, Worker::new(name, incarnation, slots, memory, scratch))
-            }
+            Action::RegisterWorker { facts } => workers::on_register_worker(self, Worker::new(*facts)),
             Action::NoteLeaving { worker } => workers::on_note_leaving(self, worker),
             Action::HoldWorker { name, hold } => workers::on_hold_worker(self, name, hold),
             Action::LoseWorker { worker, cause } => workers::on_lose_worker(self, worker, cause),
-            Action::Grant { task, worker, parts, memory } => {
-                grants::on_grant(self, epoch, grants::Proposal { task, worker, parts, memory })
+            Action::Grant { task, worker, parts, reserved } => {
+                grants::on_grant(self, epoch, grants::Proposal { task, worker, parts, reserved })
             }
             Action::CutChunk { task, epoch, at_part } => grants::on_cut_chunk(self, task, epoch, at_part),
             Action::CommitPart { task, epoch, part, record, encoded, reused } => {
@@ -104,6 +106,10 @@ fn end_attempt(
     if task.stage == Stage::Encode && !job.encode.settle_chunk(task.index) {
         job.tasks.remove(&(task.stage, task.index));
     }
+    let Lease { attempt, epoch, worker, .. } = lease;
+    let worker = job.workers.get(&worker).cloned().unwrap_or_default();
+    let message = message.to_owned();
+    state.tell(Event::AttemptEnded { task, attempt, epoch, worker, outcome, message });
     Some(lease)
 }
 
@@ -119,6 +125,14 @@ fn close_job(state: &mut FarmState, id: JobId, end: JobState) {
     let surplus = job.attempts.len().saturating_sub(Job::MAX_ATTEMPTS_ENDED);
     job.attempts.drain(..surplus);
     state.by_output.remove(&job.spec.output);
+    tell_state(state, id);
+}
+
+/// Tells the state of a job that has just changed.
+fn tell_state(state: &mut FarmState, id: JobId) {
+    let Some(job) = state.jobs.get(&id) else { return };
+    let reason = job.failure.as_ref().map(|failed| failed.failure.message.clone()).unwrap_or_default();
+    state.tell(Event::JobChanged { job: id, state: job.state, reason });
 }
 
 /// The answer to a message about an epoch that is not live: the first one, where the attempt ended just so.

@@ -1,8 +1,8 @@
 //! What can be asked of the farm's state, and what it answers.
 
 use reel_common::{
-    Artifact, AttemptNumber, Epoch, Failure, Hold, IndexSummary, JobId, PartIndex, Share, SourceIdentity,
-    TaskId, WorkerId,
+    Artifact, AttemptNumber, Epoch, Failure, Hold, IndexSummary, JobId, Labels, PartIndex, Share,
+    SourceIdentity, TaskId, WorkerFacts, WorkerId,
 };
 
 use crate::plan::Plan;
@@ -34,7 +34,7 @@ pub enum Action {
     /// Accepts a job. The profile has been parsed by the leader. Answer: [`Accepted::Job`].
     SubmitJob {
         /// What is to be made.
-        spec: JobSpec,
+        spec: Box<JobSpec>,
         /// The profile's TOML text.
         profile: String,
     },
@@ -54,16 +54,8 @@ pub enum Action {
     },
     /// Makes an agent known. Answer: [`Accepted::Worker`]. An older incarnation of the same name is lost by this.
     RegisterWorker {
-        /// Host name, or the operator's choice.
-        name: String,
-        /// Grows with every start of the agent.
-        incarnation: u64,
-        /// Attempts that it runs at once.
-        slots: u32,
-        /// Memory for all its runners together, in bytes.
-        memory: u64,
-        /// Scratch space in bytes.
-        scratch: u64,
+        /// What it says of itself.
+        facts: Box<WorkerFacts>,
     },
     /// Leases a ready task to a worker. Its epoch is the number of this command. Answer: [`Accepted::Granted`].
     Grant {
@@ -73,8 +65,8 @@ pub enum Action {
         worker: WorkerId,
         /// For encode tasks: the parts, exactly those that the chunk has left.
         parts: Option<PartRange>,
-        /// Memory reserved for the attempt, in bytes.
-        memory: u64,
+        /// What is reserved for the attempt.
+        reserved: Reserved,
     },
     /// Commits one part: all its renditions are in the store. This is the checkpoint.
     CommitPart {
@@ -159,6 +151,11 @@ pub enum Action {
         /// The task.
         task: TaskId,
     },
+    /// Clears what has been charged to all tasks of a job and their backoffs; one that failed goes on.
+    RetryJob {
+        /// The job.
+        job: JobId,
+    },
     /// Ends a job; its attempts lose their leases.
     CancelJob {
         /// The job.
@@ -198,6 +195,12 @@ pub struct JobSpec {
     pub project: String,
     /// Higher goes first within the project; 0 is usual.
     pub priority: i32,
+    /// When it is wanted, in milliseconds since 1970: of equal priority the earlier goes first, those without last.
+    pub deadline_ms: Option<u64>,
+    /// What its submitter says of it.
+    pub labels: Labels,
+    /// Labels that a worker must have to run any of its tasks.
+    pub needs: Labels,
     /// Parts to a chunk; the plan's default where `None`. Never 0.
     pub chunk_parts: Option<u32>,
     /// A submit with the key of a known job is that job; at most [`JobSpec::MAX_KEY_BYTES`].
@@ -213,6 +216,33 @@ impl JobSpec {
     pub const MAX_KEY_BYTES: usize = 256;
     /// Longest profile text, so that a submit fits in a Raft entry.
     pub const MAX_PROFILE_BYTES: usize = 64 * 1024;
+}
+
+impl Default for JobSpec {
+    /// A request of the default project that wishes for nothing, and has yet to say what is to be made.
+    fn default() -> Self {
+        JobSpec {
+            mezzanine: String::new(),
+            identity: None,
+            output: String::new(),
+            project: Self::DEFAULT_PROJECT.to_owned(),
+            priority: 0,
+            deadline_ms: None,
+            labels: Labels::default(),
+            needs: Labels::default(),
+            chunk_parts: None,
+            idempotency_key: None,
+        }
+    }
+}
+
+/// What an attempt has for itself of its worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserved {
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Bytes of scratch space.
+    pub scratch: u64,
 }
 
 /// What an attempt made.
@@ -350,9 +380,12 @@ pub enum Refusal {
         /// Milliseconds since 1970.
         until_ms: u64,
     },
-    /// The worker has no slot or memory left, or is going.
+    /// The worker has no slot, memory or scratch space left, or is going.
     #[error("worker {0} has no room for it")]
     NoRoom(WorkerId),
+    /// The worker lacks a label or a codec.
+    #[error("worker {0} lacks a label or codec that it needs")]
+    Unfit(WorkerId),
     /// The job has a plan, or no index to plan by.
     #[error("job {0} does not wait for a plan")]
     NotPlannable(JobId),

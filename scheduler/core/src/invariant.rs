@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use reel_common::{Epoch, JobId, PartIndex, Stage, TaskId};
 
+use crate::command::Reserved;
 use crate::state::{FarmState, Job, JobState};
 
 /// An invariant that does not hold.
@@ -106,17 +107,23 @@ fn no_committed_part_is_queued(state: &FarmState) -> Result<(), String> {
     Ok(())
 }
 
-/// Leases are held by registered workers and fit in their slots and memory.
+/// Leases are held by registered workers and fit in their slots, memory and scratch space.
 fn capacity_is_kept(state: &FarmState) -> Result<(), String> {
     for (id, tasks) in &state.by_worker {
         let worker =
             state.workers.get(id).ok_or_else(|| format!("worker {id} is unknown and holds leases"))?;
-        let memory: u128 = state.leases_of_worker(*id).map(|(_, lease)| u128::from(lease.memory)).sum();
-        ensure(tasks.len() as u64 <= u64::from(worker.slots), || {
-            format!("worker {id} runs {} attempts in {} slots", tasks.len(), worker.slots)
+        let reserved = |of: fn(&Reserved) -> u64| -> u128 {
+            state.leases_of_worker(*id).map(|(_, lease)| u128::from(of(&lease.reserved))).sum()
+        };
+        let (memory, scratch) = (reserved(|all| all.memory), reserved(|all| all.scratch));
+        ensure(tasks.len() as u64 <= u64::from(worker.facts.slots), || {
+            format!("worker {id} runs {} attempts in {} slots", tasks.len(), worker.facts.slots)
         })?;
-        ensure(memory <= u128::from(worker.memory), || {
-            format!("worker {id} has reserved {memory} of {} bytes", worker.memory)
+        ensure(memory <= u128::from(worker.facts.memory), || {
+            format!("worker {id} has reserved {memory} of {} bytes", worker.facts.memory)
+        })?;
+        ensure(scratch <= u128::from(worker.facts.scratch), || {
+            format!("worker {id} has reserved {scratch} of {} bytes of scratch", worker.facts.scratch)
         })?;
     }
     Ok(())
@@ -287,8 +294,8 @@ mod tests {
     #[test]
     fn a_worker_with_too_much_on_it_is_seen() {
         let name = "capacity_is_kept";
-        breaks(name, |state| state.workers.values_mut().for_each(|worker| worker.slots = 0));
-        breaks(name, |state| state.workers.values_mut().for_each(|worker| worker.memory = 0));
+        breaks(name, |state| state.workers.values_mut().for_each(|worker| worker.facts.slots = 0));
+        breaks(name, |state| state.workers.values_mut().for_each(|worker| worker.facts.memory = 0));
         breaks(name, |state| state.workers.clear());
     }
 

@@ -5,10 +5,12 @@
 //!
 //! The state is plain data: structs with public fields, so that a shell can write it into a snapshot and read it back.
 //! All logic is in functions over it: [`FarmState::apply`] changes it, [`placement`] and [`lease`] propose changes,
-//! [`view`] answers questions, [`invariant`] says what always holds.
+//! [`view`] and [`explain`] answer questions, [`event`] tells what changed, [`invariant`] says what always holds.
 
 pub mod apply;
 pub mod command;
+pub mod event;
+pub mod explain;
 pub mod invariant;
 pub mod lease;
 pub mod placement;
@@ -17,10 +19,11 @@ pub mod policy;
 #[cfg(test)]
 mod sequences;
 pub mod state;
+pub mod tasks;
 #[cfg(test)]
 mod testing;
 pub mod view;
 
-pub use command::{Accepted, Action, Command, JobSpec, LossCause, Refusal, Reply, TaskResult};
+pub use command::{Accepted, Action, Command, JobSpec, LossCause, Refusal, Reply, Reserved, TaskResult};
 pub use plan::{Plan, PlanError, plan};
 pub use state::FarmState;

@@ -2,20 +2,23 @@
 //!
 //! Pure and integer: the same state, progress and time always give the same proposals; once they are applied, there is
 //! nothing more to propose until something changes, but for the grants of what was cut. Whoever is to run a task has
-//! a free slot and the memory for it. Slots are shared between projects by guarantee and weight; jobs of a project are
-//! served by priority, then in the order of their acceptance; within a job
-//! later stages go first and whole audio tracks before encoding, which cannot be spread over slots as parts can.
+//! a free slot, the memory and scratch space for it, and the labels and codecs that it needs. Slots are shared between
+//! projects by guarantee and weight; jobs of a project are served by priority, then by deadline, then in the order of
+//! their acceptance; within a job later stages go first and whole audio tracks before encoding, which cannot be spread
+//! over slots as parts can.
 
 mod shares;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use reel_common::{Epoch, JobId, PartIndex, Stage, TaskId, WorkerId};
+use reel_common::{Epoch, JobId, PartIndex, Pool, Stage, TaskId, WorkerFacts, WorkerId};
 
 use self::shares::Queues;
-use crate::command::{Action, Command};
-use crate::state::{FarmState, Fault, Job, PartRange, Room};
+pub(crate) use self::shares::turn;
+use crate::command::{Action, Command, Reserved};
+use crate::policy::SPOT_PREEMPTIONS;
+use crate::state::{FarmState, Job, PartRange, Room, TaskRecord};
 
 /// The part that each encode attempt was last seen at; leader-local, from heartbeats.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,50 +81,75 @@ pub fn make_room(state: &FarmState, progress: &Progress, now_ms: u64) -> Vec<Com
 
 /// The registered workers that take work, with what they have left.
 struct Fleet<'a> {
-    workers: Vec<(WorkerId, &'a str, Room)>,
+    workers: Vec<(WorkerId, &'a WorkerFacts, Room)>,
     /// Free slots of all of them.
     idle: u64,
-    /// Memory of the largest.
-    largest: u64,
+    /// The most memory and the most scratch space that one of them has.
+    largest: Reserved,
+}
+
+/// What is to be placed: any task of one stage of a job.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    job: &'a Job,
+    stage: Stage,
+    reserved: Reserved,
 }
 
 impl<'a> Fleet<'a> {
     fn of(state: &'a FarmState) -> Self {
         let able = state.workers.iter().filter(|(_, worker)| state.takes_work(worker));
-        let largest = able.clone().map(|(_, worker)| worker.memory).max().unwrap_or(0);
-        let workers: Vec<_> = able
-            .map(|(id, worker)| (*id, worker.name.as_str(), state.room_of(*id)))
-            .filter(|(_, _, room)| room.slots > 0)
-            .collect();
+        let mut largest = Reserved::default();
+        let mut workers = Vec::new();
+        for (id, worker) in able {
+            largest.memory = largest.memory.max(worker.facts.memory);
+            largest.scratch = largest.scratch.max(worker.facts.scratch);
+            workers.push((*id, &worker.facts, state.room_of(*id)));
+        }
+        workers.retain(|(_, _, room)| room.slots > 0);
         let idle = workers.iter().map(|(_, _, room)| u64::from(room.slots)).sum();
         Fleet { workers, idle, largest }
     }
 
-    /// What to reserve for an attempt that asks for `memory`: all of the largest worker where that is less, so that a
-    /// task which is estimated too large for the farm is tried alone instead of waiting for ever.
-    fn demand(&self, memory: u64) -> u64 {
-        memory.min(self.largest)
+    /// What to ask for a stage of a job: all of the largest worker where that is less, so that a task which is estimated
+    /// too large for the farm is tried alone instead of waiting for ever.
+    fn wanted<'j>(&self, job: &'j Job, stage: Stage) -> Wanted<'j> {
+        let Reserved { memory, scratch } = job.demand_of(stage);
+        let reserved =
+            Reserved { memory: memory.min(self.largest.memory), scratch: scratch.min(self.largest.scratch) };
+        Wanted { job, stage, reserved }
     }
 
-    /// Takes a slot with `memory`: on a host where the task has not failed if there is one, then on the emptiest.
-    fn take(&mut self, memory: u64, faults: &[Fault]) -> Option<WorkerId> {
-        let fits = self.workers.iter_mut().filter(|(_, _, room)| room.slots > 0 && room.memory >= memory);
-        let (id, _, room) = fits.min_by_key(|(id, name, room)| {
-            let failed_here = faults.iter().any(|fault| fault.host == *name);
-            (failed_here, Reverse(room.slots), Reverse(room.memory), *id)
+    /// Takes a slot with what is wanted. A host where the task has not failed goes first; then, for what is cheap to do
+    /// again, one that may be taken away, and for what was preempted often or is made as a whole one that stays; then
+    /// the emptiest.
+    fn take(&mut self, wanted: Wanted<'_>, record: Option<&TaskRecord>) -> Option<WorkerId> {
+        let Wanted { job, stage, reserved } = wanted;
+        let faults = record.map_or(&[][..], |record| &record.faults);
+        let often = record.is_some_and(|record| record.preemptions >= SPOT_PREEMPTIONS);
+        let preferred = if often || stage != Stage::Encode { Pool::OnDemand } else { Pool::Spot };
+        let fits = |(_, facts, room): &&mut (WorkerId, &WorkerFacts, Room)| {
+            room.has(reserved) && job.suits(stage, facts)
+        };
+        let (id, _, room) = self.workers.iter_mut().filter(fits).min_by_key(|(id, facts, room)| {
+            let failed_here = faults.iter().any(|fault| fault.host == facts.name);
+            (failed_here, facts.pool != preferred, Reverse(room.slots), Reverse(room.memory), *id)
         })?;
-        room.slots -= 1;
-        room.memory -= memory;
+        room.take(reserved);
         self.idle -= 1;
         Some(*id)
     }
+}
+
+/// What a task of a stage is given of a worker.
+pub(crate) fn demand(state: &FarmState, job: &Job, stage: Stage) -> Reserved {
+    Fleet::of(state).wanted(job, stage).reserved
 }
 
 /// A running chunk with whole parts that nobody has begun.
 struct Straggler {
     task: TaskId,
     epoch: Epoch,
-    memory: u64,
     unstarted: Vec<PartIndex>,
 }
 
@@ -142,15 +170,15 @@ fn cut_stragglers(
         if job.stage_not_before_ms(Stage::Encode) > now_ms {
             continue;
         }
-        let memory = fleet.demand(job.memory_of(Stage::Encode));
+        let wanted = fleet.wanted(job, Stage::Encode);
         let mut stragglers: Vec<_> = state
             .leases_of_job(*id)
             .filter(|(task, _)| task.stage == Stage::Encode)
-            .filter_map(|(task, lease)| straggler(job, progress, task, lease.epoch, memory))
+            .filter_map(|(task, lease)| straggler(job, progress, task, lease.epoch))
             .collect();
         stragglers.sort_by_key(|straggler| (Reverse(straggler.unstarted.len()), straggler.task));
-        for Straggler { task, epoch, memory, unstarted } in stragglers {
-            if fleet.take(memory, &[]).is_none() {
+        for Straggler { task, epoch, unstarted } in stragglers {
+            if fleet.take(wanted, None).is_none() {
                 break;
             }
             let at_part = unstarted[unstarted.len() / 2];
@@ -159,13 +187,13 @@ fn cut_stragglers(
     }
 }
 
-fn straggler(job: &Job, progress: &Progress, task: TaskId, epoch: Epoch, memory: u64) -> Option<Straggler> {
+fn straggler(job: &Job, progress: &Progress, task: TaskId, epoch: Epoch) -> Option<Straggler> {
     let range = job.chunk(task.index)?;
     let first = job.encode.first_uncommitted(range)?;
     let in_hand = progress.part(task, epoch).map_or(first, |seen| seen.max(first));
     let rest = PartRange::new(in_hand.0.saturating_add(1), range.end);
     let unstarted: Vec<_> = job.encode.uncommitted(rest).into_iter().flat_map(PartRange::parts).collect();
-    (!unstarted.is_empty()).then_some(Straggler { task, epoch, memory, unstarted })
+    (!unstarted.is_empty()).then_some(Straggler { task, epoch, unstarted })
 }
 
 #[cfg(test)]
@@ -228,8 +256,8 @@ mod tests {
             .worker_with_memory("large", 2, 60)
             .job(plan_of(2, 1, 0))
             .build();
-        let (worker, memory) = (farm.worker("large"), 60);
-        let alone = Action::Grant { task: encode(1, 0), worker, parts: parts(0, 1), memory };
+        let (worker, reserved) = (farm.worker("large"), Reserved { memory: 60, scratch: 100 });
+        let alone = Action::Grant { task: encode(1, 0), worker, parts: parts(0, 1), reserved };
         assert_eq!(farm.proposals(), [alone]);
         farm.place();
         assert_eq!(farm.running().len(), 1);

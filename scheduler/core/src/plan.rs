@@ -1,6 +1,8 @@
 //! The plan of a job: where its title is cut, how parts are grouped, and what an attempt needs.
 
-use reel_common::{GridError, IndexSummary, SegmentGrid, VideoFacts};
+use std::collections::BTreeSet;
+
+use reel_common::{GridError, IndexSummary, PartIndex, SegmentGrid, VideoFacts};
 use reel_profiles::{LadderError, Preset, Profile, Rejection, ResolvedRendition};
 
 use crate::state::PartRange;
@@ -18,6 +20,12 @@ pub struct Plan {
     pub renditions: u32,
     /// Memory of one encode attempt, in bytes.
     pub encode_memory: u64,
+    /// Scratch space of one encode attempt, in bytes.
+    pub encode_scratch: u64,
+    /// Codecs of its renditions, as profiles name them.
+    pub video_codecs: BTreeSet<String>,
+    /// Codecs of its audio tracks, likewise.
+    pub audio_codecs: BTreeSet<String>,
     /// What admission had to say, for people.
     pub warnings: Vec<String>,
 }
@@ -86,12 +94,19 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
     if grid.parts() > Plan::MAX_PARTS {
         return Err(PlanError::TooManyParts(grid.parts()));
     }
+    let tracks: Vec<u32> = profile.tracks(&index.audio).iter().map(|source| source.track).collect();
     Ok(Plan {
-        grid,
         chunk_parts,
-        tracks: profile.tracks(&index.audio).iter().map(|source| source.track).collect(),
         renditions: ladder.len() as u32,
         encode_memory: encode_memory(&index.video, &ladder),
+        encode_scratch: encode_scratch(&grid, &ladder),
+        video_codecs: ladder.iter().map(|resolved| resolved.rendition.codec.name().to_owned()).collect(),
+        audio_codecs: tracks
+            .iter()
+            .map(|track| profile.audio[*track as usize].codec.name().to_owned())
+            .collect(),
+        tracks,
+        grid,
         warnings: warnings.into_iter().map(|warning| warning.0).take(Plan::MAX_WARNINGS).collect(),
     })
 }
@@ -125,6 +140,18 @@ fn encode_memory(video: &VideoFacts, ladder: &[ResolvedRendition]) -> u64 {
     encoders.fold(RUNNER_BASE.saturating_add(decoder_memory(video)), u64::saturating_add)
 }
 
+/// Finished parts that an attempt may hold on disk: four that wait, one that is published, one that is encoded.
+const PARTS_ON_DISK: u64 = 6;
+/// Pixels to a byte of a finished part: half a bit a pixel, several times what these encoders make of film.
+const PIXELS_PER_BYTE: u64 = 16;
+
+/// Scratch space of an encode attempt: its finished parts until they are in the store.
+fn encode_scratch(grid: &SegmentGrid, ladder: &[ResolvedRendition]) -> u64 {
+    let part = grid.part(PartIndex(0)).map_or(0, |part| part.end - part.start());
+    let pixels: u64 = ladder.iter().map(|resolved| pixels(resolved.width, resolved.height)).sum();
+    pixels.saturating_mul(part).saturating_mul(PARTS_ON_DISK) / PIXELS_PER_BYTE
+}
+
 fn decoder_memory(video: &VideoFacts) -> u64 {
     pixels(video.width, video.height).saturating_mul(DECODED_PIXEL_BYTES * DECODED_PICTURES)
 }
@@ -149,7 +176,7 @@ fn lookahead_pictures(preset: Preset) -> u64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use reel_common::{AudioFacts, PartIndex, Rational, Timing};
+    use reel_common::{AudioFacts, Rational, Timing};
     use reel_profiles::catalog;
 
     use super::*;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use reel_common::{Artifact, Epoch, Failure, FailureClass, JobId, PartIndex, Stage, TaskId, WorkerId};
 
-use crate::command::{Action, JobSpec, LossCause, Reply, TaskResult};
+use crate::command::{Action, JobSpec, LossCause, Reply, Reserved, TaskResult};
 use crate::state::{FarmState, JobState};
-use crate::testing::{Farm, FarmBuilder, commit_task, index_summary, job_spec, plan_of, record_of};
+use crate::testing::{Farm, FarmBuilder, commit_task, facts, index_summary, job_spec, plan_of, record_of};
 
 /// One thing that happens; numbers choose among what there is.
 #[derive(Clone, Debug)]
@@ -220,7 +220,9 @@ impl Onlooker {
             Step::Register { name, slots, memory } => {
                 let incarnation = self.farm.state.applied + 1;
                 let (name, slots, memory) = (format!("w{name}"), u32::from(slots), u64::from(memory));
-                self.apply(Action::RegisterWorker { name, incarnation, slots, memory, scratch: 1 });
+                self.apply(Action::RegisterWorker {
+                    facts: Box::new(facts(&name, incarnation, slots, memory)),
+                });
             }
             Step::Place => self.place(),
             Step::Progress { attempt, part } => {
@@ -255,7 +257,7 @@ impl Onlooker {
             idempotency_key: key,
             ..job_spec(&format!("out-{output}"))
         };
-        self.apply(Action::SubmitJob { spec, profile: "profile text".to_owned() });
+        self.apply(Action::SubmitJob { spec: Box::new(spec), profile: "profile text".to_owned() });
         self.plans.entry(self.farm.state.last_job).or_insert((parts, chunk_parts, tracks));
     }
 
@@ -383,7 +385,13 @@ fn nonsense(step: Step) -> Action {
         },
         1 => Action::CommitTask { task, epoch, result: TaskResult::Parts, source_bytes_read: Some(u64::MAX) },
         2 => Action::CutChunk { task, epoch, at_part: part },
-        3 => Action::Grant { task, worker: WorkerId(epoch.0), parts: None, memory: u64::MAX },
+        3 => Action::Grant {
+            task,
+            worker: WorkerId(epoch.0),
+            parts: None,
+            reserved: Reserved { memory: u64::MAX, scratch: 0 },
+        },
+        4 if index % 2 == 0 => Action::RetryJob { job },
         4 => Action::RetryTask { task },
         5 => Action::CommitPlan { job, plan: Box::new(plan_of(1, 1, 1)) },
         6 => Action::HandBack { task, epoch },
@@ -430,7 +438,7 @@ proptest! {
             onlooker.apply(Action::ResumeJob { job: JobId(job) });
         }
         let (name, memory) = ("healthy".to_owned(), FarmBuilder::PLENTY);
-        onlooker.apply(Action::RegisterWorker { name, incarnation: 1, slots: 3, memory, scratch: 1 });
+        onlooker.apply(Action::RegisterWorker { facts: Box::new(facts(&name, 1, 3, memory)) });
         for _ in 0..10_000 {
             onlooker.farm.now_ms += 1_000;
             onlooker.place();

@@ -10,7 +10,12 @@ mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reel_common::{AttemptNumber, Digest, Epoch, Hold, JobId, PartIndex, Share, Stage, TaskId, WorkerId};
+use reel_common::{
+    AttemptNumber, Digest, Epoch, Hold, JobId, PartIndex, Share, Stage, TaskId, WorkerFacts, WorkerId,
+};
+
+use crate::command::Reserved;
+use crate::event::{Event, News};
 
 pub use encode::{CommittedPart, EncodeState, PartRange};
 pub use history::{AttemptRecord, Outcome};
@@ -35,12 +40,16 @@ pub struct FarmState {
     pub profiles: BTreeMap<Digest, String>,
     /// Shares of the farm by project; one that is not here has the default.
     pub projects: BTreeMap<String, Share>,
-    /// Workers that operators hold back, by name.
+    /// Workers that are held back, by name.
     pub holds: BTreeMap<String, Hold>,
+    /// Jobs whose tasks have failed on a worker since a task last succeeded there, by its name.
+    pub strikes: BTreeMap<String, BTreeSet<JobId>>,
     /// The fleet.
     pub workers: BTreeMap<WorkerId, Worker>,
     /// The live leases: at most one for each task. Use of slots and memory is derived from them.
     pub leases: BTreeMap<TaskId, Lease>,
+    /// What the last command changed.
+    pub news: News,
     /// Derived: jobs by idempotency key.
     pub by_key: BTreeMap<String, JobId>,
     /// Derived: open jobs by destination.
@@ -52,16 +61,8 @@ pub struct FarmState {
 /// One registration of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worker {
-    /// Host name, or the operator's choice.
-    pub name: String,
-    /// Grows with every start of the agent.
-    pub incarnation: u64,
-    /// Attempts that it runs at once.
-    pub slots: u32,
-    /// Memory for all its runners together, in bytes.
-    pub memory: u64,
-    /// Scratch space in bytes.
-    pub scratch: u64,
+    /// What it has said of itself.
+    pub facts: WorkerFacts,
     /// It has handed work back: it is going and gets no more.
     pub draining: bool,
     /// When it registered, in milliseconds since 1970.
@@ -72,9 +73,8 @@ pub struct Worker {
 
 impl Worker {
     /// A worker as it registers.
-    pub fn new(name: String, incarnation: u64, slots: u32, memory: u64, scratch: u64) -> Self {
-        let (draining, registered_ms, preemptions) = (false, 0, 0);
-        Worker { name, incarnation, slots, memory, scratch, draining, registered_ms, preemptions }
+    pub fn new(facts: WorkerFacts) -> Self {
+        Worker { facts, draining: false, registered_ms: 0, preemptions: 0 }
     }
 }
 
@@ -89,8 +89,8 @@ pub struct Lease {
     pub attempt: AttemptNumber,
     /// For encode tasks: the parts as they were granted. What is left of them is in the chunk.
     pub granted: Option<PartRange>,
-    /// Memory reserved, in bytes.
-    pub memory: u64,
+    /// What it has for itself of the worker.
+    pub reserved: Reserved,
     /// When it was granted, in milliseconds since 1970.
     pub granted_ms: u64,
     /// Parts that it committed although another attempt had, so that a doubled message counts once.
@@ -98,9 +98,14 @@ pub struct Lease {
 }
 
 impl FarmState {
+    /// Notes a change for those who watch.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.news.0.push(event);
+    }
+
     /// Whether a worker may be granted anything.
     pub fn takes_work(&self, worker: &Worker) -> bool {
-        !worker.draining && !self.holds.contains_key(&worker.name)
+        !worker.draining && !self.holds.contains_key(&worker.facts.name)
     }
 
     /// The share of a project.
@@ -146,15 +151,15 @@ impl FarmState {
         tasks.filter_map(|task| self.leases.get(task).map(|lease| (*task, lease)))
     }
 
-    /// Slots and bytes of memory that a worker has left.
+    /// What a worker has left.
     pub fn room_of(&self, id: WorkerId) -> Room {
         let Some(worker) = self.workers.get(&id).filter(|worker| self.takes_work(worker)) else {
             return Room::default();
         };
-        let mut room = Room { slots: worker.slots, memory: worker.memory };
+        let WorkerFacts { slots, memory, scratch, .. } = worker.facts;
+        let mut room = Room { slots, memory, scratch };
         for (_, lease) in self.leases_of_worker(id) {
-            room.slots = room.slots.saturating_sub(1);
-            room.memory = room.memory.saturating_sub(lease.memory);
+            room.take(lease.reserved);
         }
         room
     }
@@ -200,4 +205,20 @@ pub struct Room {
     pub slots: u32,
     /// Bytes of memory for them.
     pub memory: u64,
+    /// Bytes of scratch space for them.
+    pub scratch: u64,
+}
+
+impl Room {
+    /// Whether an attempt finds what it asks for.
+    pub fn has(self, wanted: Reserved) -> bool {
+        self.slots > 0 && self.memory >= wanted.memory && self.scratch >= wanted.scratch
+    }
+
+    /// Takes a slot and what is reserved with it.
+    pub(crate) fn take(&mut self, reserved: Reserved) {
+        self.slots = self.slots.saturating_sub(1);
+        self.memory = self.memory.saturating_sub(reserved.memory);
+        self.scratch = self.scratch.saturating_sub(reserved.scratch);
+    }
 }

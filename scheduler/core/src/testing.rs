@@ -1,11 +1,13 @@
 //! Builders, so that a test of the farm speaks of jobs, workers and parts.
 
+use std::collections::BTreeSet;
+
 use reel_common::{
     Artifact, AudioFacts, Colour, Epoch, Failure, FailureClass, IndexSummary, JobId, PartIndex, Rational,
-    SegmentGrid, Stage, TaskId, Timing, VideoFacts, WorkerId,
+    SegmentGrid, Stage, TaskId, Timing, VideoFacts, WorkerFacts, WorkerId,
 };
 
-use crate::command::{Accepted, Action, Command, JobSpec, LossCause, Reply, TaskResult};
+use crate::command::{Accepted, Action, Command, JobSpec, LossCause, Reply, Reserved, TaskResult};
 use crate::invariant::check_all;
 use crate::placement::{Progress, make_room, place};
 use crate::plan::Plan;
@@ -46,7 +48,8 @@ pub(crate) fn index_summary(frames: u64) -> IndexSummary {
 }
 
 /// A plan of `parts` parts with `chunk_parts` to a chunk and `tracks` audio tracks; an encode attempt asks for 100
-/// bytes of memory.
+/// bytes of memory
+/// and of scratch space.
 pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
     Plan {
         grid: SegmentGrid::regular(u64::from(parts) * 10, 10, 1).unwrap(),
@@ -54,6 +57,9 @@ pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
         tracks: (0..tracks).collect(),
         renditions: 2,
         encode_memory: 100,
+        encode_scratch: 100,
+        video_codecs: BTreeSet::new(),
+        audio_codecs: BTreeSet::new(),
         warnings: Vec::new(),
     }
 }
@@ -170,7 +176,8 @@ impl Farm {
     }
 
     fn submit_spec(&mut self, spec: JobSpec) -> JobId {
-        let Accepted::Job(id) = self.ok(Action::SubmitJob { spec, profile: "profile text".to_owned() })
+        let Accepted::Job(id) =
+            self.ok(Action::SubmitJob { spec: Box::new(spec), profile: "profile text".to_owned() })
         else {
             panic!("no job")
         };
@@ -178,14 +185,17 @@ impl Farm {
     }
 
     pub(crate) fn register(&mut self, name: &str, incarnation: u64, slots: u32, memory: u64) -> WorkerId {
-        let name = name.to_owned();
-        let action = Action::RegisterWorker { name, incarnation, slots, memory, scratch: 1 };
-        let Accepted::Worker(id) = self.ok(action) else { panic!("no worker") };
+        self.register_facts(facts(name, incarnation, slots, memory))
+    }
+
+    pub(crate) fn register_facts(&mut self, facts: WorkerFacts) -> WorkerId {
+        let facts = Box::new(facts);
+        let Accepted::Worker(id) = self.ok(Action::RegisterWorker { facts }) else { panic!("no worker") };
         id
     }
 
     pub(crate) fn worker(&self, name: &str) -> WorkerId {
-        *self.state.workers.iter().find(|(_, worker)| worker.name == name).unwrap().0
+        *self.state.workers.iter().find(|(_, worker)| worker.facts.name == name).unwrap().0
     }
 
     pub(crate) fn job(&self, job: u64) -> &Job {
@@ -195,7 +205,7 @@ impl Farm {
     /// What a grant of `task` to `worker` would be.
     pub(crate) fn grant_of(&self, task: TaskId, worker: WorkerId) -> Action {
         let parts = self.state.jobs[&task.job].chunk(task.index).filter(|_| task.stage == Stage::Encode);
-        Action::Grant { task, worker, parts, memory: 1 }
+        Action::Grant { task, worker, parts, reserved: Reserved { memory: 1, scratch: 0 } }
     }
 
     pub(crate) fn grant(&mut self, task: TaskId, worker: WorkerId) -> Epoch {
@@ -270,17 +280,15 @@ impl Farm {
     }
 }
 
+/// A worker with scratch space that no task can use up.
+pub(crate) fn facts(name: &str, incarnation: u64, slots: u32, memory: u64) -> WorkerFacts {
+    let (name, scratch) = (name.to_owned(), FarmBuilder::PLENTY);
+    WorkerFacts { name, incarnation, slots, memory, scratch, ..WorkerFacts::default() }
+}
+
 /// A request for `output`.
 pub(crate) fn job_spec(output: &str) -> JobSpec {
-    JobSpec {
-        mezzanine: "film.mov".to_owned(),
-        identity: None,
-        output: output.to_owned(),
-        project: JobSpec::DEFAULT_PROJECT.to_owned(),
-        priority: 0,
-        chunk_parts: None,
-        idempotency_key: None,
-    }
+    JobSpec { mezzanine: "film.mov".to_owned(), output: output.to_owned(), ..JobSpec::default() }
 }
 
 pub(crate) fn encode(job: u64, index: u32) -> TaskId {

@@ -170,7 +170,7 @@ pub fn task_inputs(state: &FarmState, task: TaskId) -> Option<TaskInputs<'_>> {
         task,
         attempt: lease.attempt,
         epoch: lease.epoch,
-        memory: lease.memory,
+        memory: lease.reserved.memory,
         spec: &job.spec,
         profile: state.profiles.get(&job.profile)?,
         work: work(job, task)?,

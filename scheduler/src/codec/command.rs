@@ -1,10 +1,10 @@
 //! Commands as they stand in the log.
 
-use reel_common::{Hold, JobId, PartIndex, SegmentGrid, Share, WorkerId};
-use reel_proto::Malformed;
+use reel_common::{Hold, JobId, PartIndex, SegmentGrid, Share, WorkerFacts, WorkerId};
 use reel_proto::log::v1::{self, command::Action as Wire};
+use reel_proto::{Malformed, labels, v1 as wire, wire_labels};
 use reel_scheduler_core::state::PartRange;
-use reel_scheduler_core::{Action, Command, JobSpec, LossCause, Plan, TaskResult};
+use reel_scheduler_core::{Action, Command, JobSpec, LossCause, Plan, Reserved, TaskResult};
 
 use super::{artifact, attempt, task, wire_task};
 
@@ -28,21 +28,14 @@ fn encode_action(action: &Action) -> Wire {
         Action::RejectPlan { job, reason } => {
             Wire::RejectPlan(v1::RejectPlan { job: job.0, reason: reason.clone() })
         }
-        Action::RegisterWorker { name, incarnation, slots, memory, scratch } => {
-            Wire::RegisterWorker(v1::RegisterWorker {
-                name: name.clone(),
-                incarnation: *incarnation,
-                slots: *slots,
-                memory: *memory,
-                scratch: *scratch,
-            })
-        }
+        Action::RegisterWorker { facts } => Wire::RegisterWorker(encode_facts(facts)),
         Action::LoseWorker { worker, cause } => {
             Wire::LoseWorker(v1::LoseWorker { worker: worker.0, cause: encode_cause(*cause).into() })
         }
         Action::CancelJob { job } => Wire::CancelJob(v1::CancelJob { job: job.0 }),
         Action::PauseJob { job } => Wire::PauseJob(v1::PauseJob { job: job.0 }),
         Action::ResumeJob { job } => Wire::ResumeJob(v1::ResumeJob { job: job.0 }),
+        Action::RetryJob { job } => Wire::RetryJob(v1::RetryJob { job: job.0 }),
         Action::NoteLeaving { worker } => Wire::NoteLeaving(v1::NoteLeaving { worker: worker.0 }),
         Action::HoldWorker { name, hold } => Wire::HoldWorker(encode_hold(name, *hold)),
         Action::SetProject { name, share } => {
@@ -55,11 +48,12 @@ fn encode_action(action: &Action) -> Wire {
 
 fn encode_task_action(action: &Action) -> Wire {
     match action {
-        Action::Grant { task, worker, parts, memory } => Wire::Grant(v1::Grant {
+        Action::Grant { task, worker, parts, reserved } => Wire::Grant(v1::Grant {
             task: wire_task(*task),
             worker: worker.0,
             parts: parts.map(encode_range),
-            memory: *memory,
+            memory: reserved.memory,
+            scratch: reserved.scratch,
         }),
         Action::CommitPart { task, epoch, part, record, encoded, reused } => {
             Wire::CommitPart(v1::CommitPart {
@@ -99,27 +93,22 @@ fn encode_task_action(action: &Action) -> Wire {
 fn decode_action(action: Wire) -> Result<Action, Malformed> {
     Ok(match action {
         Wire::SubmitJob(submit) => {
-            let spec = decode_spec(submit.spec.ok_or(Malformed("job spec"))?);
-            Action::SubmitJob { spec, profile: submit.profile }
+            let spec = decode_spec(submit.spec.ok_or(Malformed("job spec"))?)?;
+            Action::SubmitJob { spec: Box::new(spec), profile: submit.profile }
         }
         Wire::CommitPlan(commit) => {
             let plan = Box::new(decode_plan(commit.plan.ok_or(Malformed("plan"))?)?);
             Action::CommitPlan { job: JobId(commit.job), plan }
         }
         Wire::RejectPlan(reject) => Action::RejectPlan { job: JobId(reject.job), reason: reject.reason },
-        Wire::RegisterWorker(worker) => Action::RegisterWorker {
-            name: worker.name,
-            incarnation: worker.incarnation,
-            slots: worker.slots,
-            memory: worker.memory,
-            scratch: worker.scratch,
-        },
+        Wire::RegisterWorker(worker) => Action::RegisterWorker { facts: Box::new(decode_facts(worker)?) },
         Wire::LoseWorker(lose) => {
             Action::LoseWorker { worker: WorkerId(lose.worker), cause: decode_cause(lose.cause())? }
         }
         Wire::CancelJob(cancel) => Action::CancelJob { job: JobId(cancel.job) },
         Wire::PauseJob(pause) => Action::PauseJob { job: JobId(pause.job) },
         Wire::ResumeJob(resume) => Action::ResumeJob { job: JobId(resume.job) },
+        Wire::RetryJob(retry) => Action::RetryJob { job: JobId(retry.job) },
         Wire::NoteLeaving(note) => Action::NoteLeaving { worker: WorkerId(note.worker) },
         Wire::HoldWorker(held) => {
             let (name, hold) = decode_hold(held);
@@ -132,7 +121,7 @@ fn decode_action(action: Wire) -> Result<Action, Malformed> {
             task: task(grant.task)?,
             worker: WorkerId(grant.worker),
             parts: grant.parts.map(decode_range),
-            memory: grant.memory,
+            reserved: Reserved { memory: grant.memory, scratch: grant.scratch },
         },
         about_an_attempt => decode_attempt_action(about_an_attempt)?,
     })
@@ -203,28 +192,61 @@ fn decode_cause(cause: v1::LossCause) -> Result<LossCause, Malformed> {
     }
 }
 
+pub(super) fn encode_facts(facts: &WorkerFacts) -> v1::RegisterWorker {
+    v1::RegisterWorker {
+        name: facts.name.clone(),
+        incarnation: facts.incarnation,
+        slots: facts.slots,
+        memory: facts.memory,
+        scratch: facts.scratch,
+        pool: wire::Pool::from(facts.pool).into(),
+        labels: wire_labels(&facts.labels),
+        codecs: facts.codecs.iter().cloned().collect(),
+    }
+}
+
+pub(super) fn decode_facts(worker: v1::RegisterWorker) -> Result<WorkerFacts, Malformed> {
+    Ok(WorkerFacts {
+        pool: worker.pool().into(),
+        labels: labels(worker.labels).map_err(|_| Malformed("label of a worker"))?,
+        name: worker.name,
+        incarnation: worker.incarnation,
+        slots: worker.slots,
+        memory: worker.memory,
+        scratch: worker.scratch,
+        codecs: worker.codecs.into_iter().collect(),
+    })
+}
+
 pub(super) fn encode_spec(spec: &JobSpec) -> v1::JobSpec {
     v1::JobSpec {
         mezzanine: spec.mezzanine.clone(),
         identity: spec.identity.clone().map(Into::into),
         output: spec.output.clone(),
         priority: spec.priority,
+        deadline_ms: spec.deadline_ms,
+        labels: wire_labels(&spec.labels),
+        needs: wire_labels(&spec.needs),
         chunk_parts: spec.chunk_parts,
         idempotency_key: spec.idempotency_key.clone(),
         project: if spec.project == JobSpec::DEFAULT_PROJECT { String::new() } else { spec.project.clone() },
     }
 }
 
-pub(super) fn decode_spec(spec: v1::JobSpec) -> JobSpec {
-    JobSpec {
+pub(super) fn decode_spec(spec: v1::JobSpec) -> Result<JobSpec, Malformed> {
+    let read = |wire| labels(wire).map_err(|_| Malformed("label of a job"));
+    Ok(JobSpec {
         mezzanine: spec.mezzanine,
         identity: spec.identity.map(Into::into),
         output: spec.output,
         priority: spec.priority,
+        deadline_ms: spec.deadline_ms,
+        labels: read(spec.labels)?,
+        needs: read(spec.needs)?,
         chunk_parts: spec.chunk_parts,
         idempotency_key: spec.idempotency_key,
         project: if spec.project.is_empty() { JobSpec::DEFAULT_PROJECT.to_owned() } else { spec.project },
-    }
+    })
 }
 
 pub(super) fn encode_hold(name: &str, hold: Option<Hold>) -> v1::HoldWorker {
@@ -232,6 +254,7 @@ pub(super) fn encode_hold(name: &str, hold: Option<Hold>) -> v1::HoldWorker {
         None => v1::Hold::Unspecified,
         Some(Hold::Cordon) => v1::Hold::Cordon,
         Some(Hold::Drain) => v1::Hold::Drain,
+        Some(Hold::Quarantine) => v1::Hold::Quarantine,
     };
     v1::HoldWorker { name: name.to_owned(), hold: hold.into() }
 }
@@ -241,6 +264,7 @@ pub(super) fn decode_hold(held: v1::HoldWorker) -> (String, Option<Hold>) {
         v1::Hold::Unspecified => None,
         v1::Hold::Cordon => Some(Hold::Cordon),
         v1::Hold::Drain => Some(Hold::Drain),
+        v1::Hold::Quarantine => Some(Hold::Quarantine),
     };
     (held.name, hold)
 }
@@ -269,6 +293,9 @@ pub(super) fn encode_plan(plan: &Plan) -> v1::Plan {
         tracks: plan.tracks.clone(),
         renditions: plan.renditions,
         encode_memory: plan.encode_memory,
+        encode_scratch: plan.encode_scratch,
+        video_codecs: plan.video_codecs.iter().cloned().collect(),
+        audio_codecs: plan.audio_codecs.iter().cloned().collect(),
         warnings: plan.warnings.clone(),
     }
 }
@@ -280,6 +307,9 @@ pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {
         tracks: plan.tracks,
         renditions: plan.renditions,
         encode_memory: plan.encode_memory,
+        encode_scratch: plan.encode_scratch,
+        video_codecs: plan.video_codecs.into_iter().collect(),
+        audio_codecs: plan.audio_codecs.into_iter().collect(),
         warnings: plan.warnings,
     })
 }

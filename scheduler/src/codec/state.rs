@@ -1,19 +1,21 @@
 //! The state as it stands in a snapshot.
 
+use std::collections::BTreeSet;
+
 use reel_common::{
     AttemptNumber, Digest, Epoch, FailureClass, JobId, PartIndex, Share, Stage, TaskId, WorkerId,
 };
 use reel_proto::log::v1;
 use reel_proto::{Malformed, v1 as wire};
-use reel_scheduler_core::FarmState;
 use reel_scheduler_core::state::{
     AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome,
     StageBackoff, TaskRecord, Worker,
 };
+use reel_scheduler_core::{FarmState, Reserved};
 
 use super::command::{
-    decode_hold, decode_plan, decode_range, decode_share, decode_spec, encode_hold, encode_plan,
-    encode_range, encode_share, encode_spec,
+    decode_facts, decode_hold, decode_plan, decode_range, decode_share, decode_spec, encode_facts,
+    encode_hold, encode_plan, encode_range, encode_share, encode_spec,
 };
 use super::{artifact, digest, task, wire_task};
 
@@ -29,6 +31,7 @@ pub(super) fn encode(state: &FarmState) -> v1::FarmState {
         leases: state.leases.iter().map(|(task, lease)| encode_lease(*task, lease)).collect(),
         projects: state.projects.iter().map(|(name, share)| encode_project(name, *share)).collect(),
         holds: state.holds.iter().map(|(name, hold)| encode_hold(name, Some(*hold))).collect(),
+        strikes: state.strikes.iter().map(|(worker, jobs)| encode_strikes(worker, jobs)).collect(),
     }
 }
 
@@ -48,7 +51,7 @@ pub(super) fn decode(state: v1::FarmState) -> Result<FarmState, Malformed> {
         last_worker: WorkerId(state.last_worker),
         jobs: state.jobs.into_iter().map(decode_job).collect::<Result<_, _>>()?,
         profiles: state.profiles.into_iter().map(|text| (Digest::of(text.as_bytes()), text)).collect(),
-        workers: state.workers.into_iter().map(decode_worker).collect(),
+        workers: state.workers.into_iter().map(decode_worker).collect::<Result<_, _>>()?,
         leases: state.leases.into_iter().map(decode_lease).collect::<Result<_, _>>()?,
         projects: state.projects.into_iter().map(decode_project).collect::<Result<_, _>>()?,
         holds: state
@@ -57,38 +60,57 @@ pub(super) fn decode(state: v1::FarmState) -> Result<FarmState, Malformed> {
             .map(decode_hold)
             .filter_map(|(name, hold)| Some((name, hold?)))
             .collect(),
+        strikes: state.strikes.into_iter().map(decode_strikes).collect(),
         ..FarmState::default()
     };
     decoded.reindex();
     Ok(decoded)
 }
 
+fn encode_strikes(worker: &str, jobs: &BTreeSet<JobId>) -> v1::Strikes {
+    v1::Strikes { worker: worker.to_owned(), jobs: jobs.iter().map(|job| job.0).collect() }
+}
+
+fn decode_strikes(strikes: v1::Strikes) -> (String, BTreeSet<JobId>) {
+    (strikes.worker, strikes.jobs.into_iter().map(JobId).collect())
+}
+
 fn encode_worker(id: WorkerId, worker: &Worker) -> v1::Worker {
+    let facts = encode_facts(&worker.facts);
     v1::Worker {
         id: id.0,
-        name: worker.name.clone(),
-        incarnation: worker.incarnation,
-        slots: worker.slots,
-        memory: worker.memory,
-        scratch: worker.scratch,
+        name: facts.name,
+        incarnation: facts.incarnation,
+        slots: facts.slots,
+        memory: facts.memory,
+        scratch: facts.scratch,
+        pool: facts.pool,
+        labels: facts.labels,
+        codecs: facts.codecs,
         draining: worker.draining,
         registered_ms: worker.registered_ms,
         preemptions: worker.preemptions,
     }
 }
 
-fn decode_worker(worker: v1::Worker) -> (WorkerId, Worker) {
-    let decoded = Worker {
+fn decode_worker(worker: v1::Worker) -> Result<(WorkerId, Worker), Malformed> {
+    let facts = v1::RegisterWorker {
         name: worker.name,
         incarnation: worker.incarnation,
         slots: worker.slots,
         memory: worker.memory,
         scratch: worker.scratch,
+        pool: worker.pool,
+        labels: worker.labels,
+        codecs: worker.codecs,
+    };
+    let decoded = Worker {
+        facts: decode_facts(facts)?,
         draining: worker.draining,
         registered_ms: worker.registered_ms,
         preemptions: worker.preemptions,
     };
-    (WorkerId(worker.id), decoded)
+    Ok((WorkerId(worker.id), decoded))
 }
 
 fn encode_lease(task: TaskId, lease: &Lease) -> v1::Lease {
@@ -98,7 +120,8 @@ fn encode_lease(task: TaskId, lease: &Lease) -> v1::Lease {
         worker: lease.worker.0,
         attempt: lease.attempt.0,
         granted: lease.granted.map(encode_range),
-        memory: lease.memory,
+        memory: lease.reserved.memory,
+        scratch: lease.reserved.scratch,
         granted_ms: lease.granted_ms,
         repeated_parts: lease.repeated.iter().map(|part| part.0).collect(),
     }
@@ -110,7 +133,7 @@ fn decode_lease(lease: v1::Lease) -> Result<(TaskId, Lease), Malformed> {
         worker: WorkerId(lease.worker),
         attempt: AttemptNumber(lease.attempt),
         granted: lease.granted.map(decode_range),
-        memory: lease.memory,
+        reserved: Reserved { memory: lease.memory, scratch: lease.scratch },
         granted_ms: lease.granted_ms,
         repeated: lease.repeated_parts.into_iter().map(PartIndex).collect(),
     };
@@ -154,7 +177,7 @@ fn decode_job(job: v1::Job) -> Result<(JobId, Job), Malformed> {
     let state = decode_job_state(job.state())?;
     let optional = |field: Option<wire::Artifact>| field.map(TryInto::try_into).transpose();
     let decoded = Job {
-        spec: decode_spec(job.spec.ok_or(Malformed("job spec"))?),
+        spec: decode_spec(job.spec.ok_or(Malformed("job spec"))?)?,
         profile: digest(&job.profile)?,
         state,
         submitted_ms: job.submitted_ms,
@@ -279,6 +302,7 @@ fn encode_task((stage, index): (Stage, u32), record: &TaskRecord) -> v1::TaskRec
         attempts: record.attempts,
         last_epoch: record.last_epoch.0,
         losses: record.losses,
+        preemptions: record.preemptions,
         faults: faults
             .map(|fault| v1::Fault { host: fault.host.clone(), message: fault.message.clone() })
             .collect(),
@@ -293,6 +317,7 @@ fn decode_task(record: v1::TaskRecord) -> Result<((Stage, u32), TaskRecord), Mal
         attempts: record.attempts,
         last_epoch: Epoch(record.last_epoch),
         losses: record.losses,
+        preemptions: record.preemptions,
         faults: faults.collect(),
         not_before_ms: record.not_before_ms,
     };

@@ -4,24 +4,29 @@
 //! in hexadecimal. `REEL_BLESS=1 cargo test -p reel-scheduler codec` writes the file anew; a line that was released is
 //! never changed by that, only added.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use reel_common::{
     Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Hold, IndexSummary,
-    JobId, PartIndex, Rational, SegmentGrid, Share, SourceIdentity, Stage, TaskId, Timing, VideoFacts,
-    WorkerId,
+    JobId, Labels, PartIndex, Pool, Rational, SegmentGrid, Share, SourceIdentity, Stage, TaskId, Timing,
+    VideoFacts, WorkerFacts, WorkerId,
 };
 use reel_scheduler_core::state::{
     AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, PartRange,
     StageBackoff, TaskRecord, Worker,
 };
-use reel_scheduler_core::{Action, JobSpec, LossCause, Plan, TaskResult};
+use reel_scheduler_core::{Action, JobSpec, LossCause, Plan, Reserved, TaskResult};
 
 use super::*;
 
 const TASK: TaskId = TaskId { job: JobId(42), stage: Stage::Encode, index: 7 };
 const EPOCH: Epoch = Epoch(1234);
+
+fn labels(text: &str) -> Labels {
+    let pairs = text.split(' ').filter_map(|label| label.split_once('='));
+    Labels::new(pairs.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap()
+}
 
 fn spec() -> JobSpec {
     JobSpec {
@@ -32,7 +37,23 @@ fn spec() -> JobSpec {
         chunk_parts: Some(2),
         idempotency_key: Some("key".into()),
         project: JobSpec::DEFAULT_PROJECT.into(),
+        ..JobSpec::default()
     }
+}
+
+fn labelled_spec() -> JobSpec {
+    let (labels, needs) = (labels("title=a-113"), labels("site=berlin tier=2"));
+    JobSpec { deadline_ms: Some(9_000), labels, needs, ..spec() }
+}
+
+fn facts() -> WorkerFacts {
+    let (name, slots, memory, scratch) = ("host".to_owned(), 8, 1 << 35, 1 << 40);
+    WorkerFacts { name, incarnation: 5, slots, memory, scratch, ..WorkerFacts::default() }
+}
+
+fn spot_facts() -> WorkerFacts {
+    let codecs = BTreeSet::from(["aac".to_owned(), "h264".to_owned()]);
+    WorkerFacts { pool: Pool::Spot, labels: labels("site=berlin"), codecs, ..facts() }
 }
 
 fn index(timing: Timing) -> IndexSummary {
@@ -81,8 +102,18 @@ fn plan(grid: SegmentGrid) -> Box<Plan> {
         tracks: vec![0, 2],
         renditions: 4,
         encode_memory: 1 << 31,
+        encode_scratch: 0,
+        video_codecs: BTreeSet::new(),
+        audio_codecs: BTreeSet::new(),
         warnings: vec!["its video is interlaced".into()],
     })
+}
+
+fn plan_with_codecs() -> Box<Plan> {
+    let codecs = |name: &str| BTreeSet::from([name.to_owned()]);
+    let (video_codecs, audio_codecs) = (codecs("h264"), codecs("aac"));
+    let plan = *plan(SegmentGrid::regular(1000, 96, 3).unwrap());
+    Box::new(Plan { encode_scratch: 1 << 30, video_codecs, audio_codecs, ..plan })
 }
 
 fn failure() -> Failure {
@@ -100,22 +131,27 @@ fn actions() -> Vec<(&'static str, Action)> {
     let (task, epoch) = (TASK, EPOCH);
     let (job, worker) = (JobId(42), WorkerId(9));
     let commit = |result| Action::CommitTask { task, epoch, result, source_bytes_read: None };
-    let register = Action::RegisterWorker {
-        name: "host".into(),
-        incarnation: 5,
-        slots: 8,
-        memory: 1 << 35,
-        scratch: 1 << 40,
+    let register = |facts| Action::RegisterWorker { facts: Box::new(facts) };
+    let grant = |parts, memory, scratch| Action::Grant {
+        task,
+        worker,
+        parts,
+        reserved: Reserved { memory, scratch },
     };
     let record = Artifact::of(b"record");
     vec![
-        ("submit_job", Action::SubmitJob { spec: spec(), profile: "name = \"p\"".into() }),
+        ("submit_job", Action::SubmitJob { spec: Box::new(spec()), profile: "name = \"p\"".into() }),
         ("commit_plan_regular", Action::CommitPlan { job, plan: plan(regular) }),
         ("commit_plan_listed", Action::CommitPlan { job, plan: plan(listed) }),
         ("reject_plan", Action::RejectPlan { job, reason: "too short".into() }),
-        ("register_worker", register),
-        ("grant_parts", Action::Grant { task, worker, parts: Some(PartRange::new(4, 8)), memory: 1 << 31 }),
-        ("grant", Action::Grant { task, worker, parts: None, memory: 0 }),
+        ("register_worker", register(facts())),
+        ("register_spot_worker", register(spot_facts())),
+        ("submit_labelled_job", Action::SubmitJob { spec: Box::new(labelled_spec()), profile: "p".into() }),
+        ("commit_plan_with_codecs", Action::CommitPlan { job, plan: plan_with_codecs() }),
+        ("retry_job", Action::RetryJob { job }),
+        ("grant_parts", grant(Some(PartRange::new(4, 8)), 1 << 31, 0)),
+        ("grant_with_scratch", grant(Some(PartRange::new(4, 8)), 1 << 31, 1 << 30)),
+        ("grant", grant(None, 0, 0)),
         (
             "commit_part",
             Action::CommitPart { task, epoch, part: PartIndex(5), record, encoded: 3, reused: 1 },
@@ -184,8 +220,14 @@ fn parts() -> EncodeState {
 fn job(state: JobState, profile: &str) -> Job {
     let timing = Timing::Constant { rate: Rational::whole(25) };
     let fault = Fault { host: "host".into(), message: "signal 11".into() };
-    let record =
-        TaskRecord { attempts: 3, last_epoch: EPOCH, losses: 1, faults: vec![fault], not_before_ms: 99 };
+    let record = TaskRecord {
+        attempts: 3,
+        last_epoch: EPOCH,
+        losses: 1,
+        preemptions: 0,
+        faults: vec![fault],
+        not_before_ms: 99,
+    };
     Job {
         spec: spec(),
         profile: Digest::of(profile.as_bytes()),
@@ -218,7 +260,7 @@ fn share() -> Share {
 }
 
 fn submit_of_a_project() -> Action {
-    Action::SubmitJob { spec: JobSpec { project: "show".into(), ..spec() }, profile: "p".into() }
+    Action::SubmitJob { spec: Box::new(JobSpec { project: "show".into(), ..spec() }), profile: "p".into() }
 }
 
 fn state_with_holds() -> FarmState {
@@ -245,11 +287,11 @@ fn state() -> FarmState {
         worker: WorkerId(9),
         attempt: AttemptNumber(3),
         granted: Some(PartRange::new(0, 4)),
-        memory: 1 << 31,
+        reserved: Reserved { memory: 1 << 31, scratch: 0 },
         granted_ms: 44,
         repeated: vec![PartIndex(1)],
     };
-    let mut worker = Worker::new("host".into(), 5, 8, 1 << 35, 1 << 40);
+    let mut worker = Worker::new(facts());
     (worker.draining, worker.registered_ms, worker.preemptions) = (true, 33, 2);
     let mut state = FarmState {
         applied: 1234,
@@ -262,6 +304,22 @@ fn state() -> FarmState {
         leases: BTreeMap::from([(TaskId { job: JobId(2), ..TASK }, lease)]),
         ..FarmState::default()
     };
+    state.reindex();
+    state
+}
+
+/// What placement came to know later: labels, pools, scratch space, preemptions, strikes.
+fn state_with_placement() -> FarmState {
+    let mut state = state();
+    for job in state.jobs.values_mut() {
+        job.spec = JobSpec { output: job.spec.output.clone(), idempotency_key: None, ..labelled_spec() };
+        job.plan = Some(plan_with_codecs());
+        job.tasks.values_mut().for_each(|record| record.preemptions = 4);
+    }
+    state.leases.values_mut().for_each(|lease| lease.reserved.scratch = 1 << 30);
+    state.workers.values_mut().for_each(|worker| worker.facts = spot_facts());
+    state.strikes.insert("host".to_owned(), BTreeSet::from([JobId(2), JobId(5)]));
+    state.holds.insert("bad".to_owned(), Hold::Quarantine);
     state.reindex();
     state
 }
@@ -325,6 +383,7 @@ fn a_state_is_read_as_version_1_wrote_it() {
         ("state_with_bytes", state_with_bytes()),
         ("state_with_projects", state_with_projects()),
         ("state_with_holds", state_with_holds()),
+        ("state_with_placement", state_with_placement()),
     ];
     for (name, state) in states {
         let bytes = encode_state(&state);

@@ -81,16 +81,8 @@ mod tests {
     use super::*;
 
     fn submit(profile_bytes: usize) -> Command {
-        let spec = JobSpec {
-            mezzanine: "m".into(),
-            identity: None,
-            output: "o".into(),
-            project: JobSpec::DEFAULT_PROJECT.to_owned(),
-            priority: 0,
-            chunk_parts: None,
-            idempotency_key: None,
-        };
-        Command::at(1, Action::SubmitJob { spec, profile: "x".repeat(profile_bytes) })
+        let spec = JobSpec { mezzanine: "m".into(), output: "o".into(), ..JobSpec::default() };
+        Command::at(1, Action::SubmitJob { spec: Box::new(spec), profile: "x".repeat(profile_bytes) })
     }
 
     #[test]

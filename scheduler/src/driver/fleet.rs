@@ -163,6 +163,11 @@ impl Fleet {
         }
     }
 
+    /// The link of a worker, while it is connected.
+    pub(super) fn link_of(&self, worker: WorkerId) -> Option<LinkId> {
+        self.by_worker.get(&worker).copied()
+    }
+
     /// Whether a worker is connected.
     pub(super) fn is_connected(&self, worker: WorkerId) -> bool {
         self.by_worker.contains_key(&worker)

@@ -18,12 +18,13 @@ impl Driver {
             return self.on_malformed(link, Malformed("worker message"));
         };
         match message {
-            Message::Register(register) => {
-                let v1::Register { name, incarnation, slots, memory_bytes, scratch_bytes } = register;
-                let (memory, scratch) = (memory_bytes, scratch_bytes);
-                let action = Action::RegisterWorker { name, incarnation, slots, memory, scratch };
-                self.propose(action, Asker::Register(link));
-            }
+            Message::Register(register) => match register.try_into() {
+                Ok(facts) => {
+                    let facts = Box::new(facts);
+                    self.propose(Action::RegisterWorker { facts }, Asker::Register(link));
+                }
+                Err(error) => self.on_malformed(link, error),
+            },
             Message::Heartbeat(beat) => {
                 let now_ms = millis(self.started.elapsed());
                 self.note_leaving(link, beat.leaving);
@@ -31,6 +32,7 @@ impl Driver {
                 self.touch_views();
             }
             Message::Leave(v1::Leave {}) => self.on_left(link),
+            Message::Tail(tail) => self.tails.answer(link, tail),
             request => match parse(request) {
                 Ok(Request { request, task, ends, action }) => {
                     self.propose(action, Asker::Worker { link, request, task, ends });
@@ -209,7 +211,7 @@ fn parse(message: Message) -> Result<Request, Malformed> {
             let action = Action::HandBack { task, epoch };
             Ok(Request { request: back.request, task, ends: true, action })
         }
-        Message::Register(_) | Message::Heartbeat(_) | Message::Leave(_) => {
+        Message::Register(_) | Message::Heartbeat(_) | Message::Leave(_) | Message::Tail(_) => {
             Err(Malformed("request of a worker"))
         }
     }

@@ -6,17 +6,20 @@
 
 mod batch;
 mod clock;
+mod events;
 mod fleet;
 mod messages;
 mod requests;
+mod sight;
 mod spec;
+mod tails;
 mod views;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use reel_common::{JobId, JobView, ProjectView, WorkerView};
+use reel_common::{JobId, JobView, TaskId};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_scheduler_core::lease::LeaseTerms;
@@ -27,8 +30,14 @@ use tokio::time::{Instant, sleep_until};
 
 use self::batch::{Asker, Batch};
 use self::clock::{Clock, millis};
+use self::events::EventLog;
+pub(crate) use self::events::{Change, Watch};
 use self::fleet::{Fleet, LinkEvent};
 use self::messages::refuse;
+pub use self::sight::JobFilter;
+pub(crate) use self::sight::{Look, Sight};
+pub(crate) use self::tails::TailReply;
+use self::tails::Tails;
 use self::views::Watchers;
 use crate::codec;
 use crate::config::SchedulerConfig;
@@ -50,22 +59,23 @@ pub(crate) enum Request {
         spec: Box<JobSpec>,
         reply: oneshot::Sender<Result<Submitted, Refused>>,
     },
-    Jobs {
-        before: Option<JobId>,
-        limit: usize,
-        open_only: bool,
-        reply: oneshot::Sender<Result<Vec<JobView>, Refused>>,
+    /// Somebody looks at the farm.
+    Look(Look),
+    /// The changes after a number, or those to come.
+    Events {
+        after: Option<u64>,
+        reply: oneshot::Sender<Result<Watch, Refused>>,
+    },
+    /// The end of the log of an attempt; of the one that runs, or the last, where the number is 0.
+    Tail {
+        task: TaskId,
+        attempt: u32,
+        reply: TailReply,
     },
     /// An action of an operator.
     Operate {
         action: Action,
         reply: oneshot::Sender<Result<(), Refused>>,
-    },
-    Projects {
-        reply: oneshot::Sender<Result<Vec<ProjectView>, Refused>>,
-    },
-    Workers {
-        reply: oneshot::Sender<Result<Vec<WorkerView>, Refused>>,
     },
     Watch {
         job: JobId,
@@ -118,6 +128,8 @@ struct Driver {
     failure: watch::Sender<Option<String>>,
     fleet: Fleet,
     watchers: Watchers,
+    events: EventLog,
+    tails: Tails,
     batch: Batch,
     in_flight: Option<(InFlight, Vec<Asker>)>,
     clock: Clock,
@@ -136,13 +148,13 @@ pub(crate) async fn start(
     requests: mpsc::Receiver<Request>,
 ) -> Result<Started, StartError> {
     let (owner, mut calls) = mpsc::channel(OWNER_CALLS);
-    let mut state = FarmState::default();
+    let (mut state, mut events) = (FarmState::default(), EventLog::new(0));
     let (dir, node, beginning) = (config.dir.clone(), config.node_id, config.beginning.clone());
     let mut opening = Box::pin(async move { Raft::start(&dir, node, beginning, owner).await });
     let raft = loop {
         tokio::select! {
             opened = &mut opening => break opened.map_err(|error| StartError::Log(error.to_string()))?,
-            Some(call) = calls.recv() => serve(&mut state, call),
+            Some(call) = calls.recv() => serve(&mut state, &mut events, call),
         }
     };
     let (leading, leads) = watch::channel(false);
@@ -162,6 +174,8 @@ pub(crate) async fn start(
         failure,
         fleet: Fleet::new(terms(&config)),
         watchers: Watchers::default(),
+        events,
+        tails: Tails::default(),
         batch: Batch::default(),
         in_flight: None,
         clock: Clock::new(state.clock_ms),
@@ -183,16 +197,21 @@ fn terms(config: &SchedulerConfig) -> LeaseTerms {
 }
 
 /// Answers a call of the log.
-fn serve(state: &mut FarmState, call: OwnerCall) {
+fn serve(state: &mut FarmState, events: &mut EventLog, call: OwnerCall) {
     // A caller that is gone has stopped; what it asked is done all the same.
     match call {
         OwnerCall::Apply { index, commands, reply } => {
-            let replies = commands.into_iter().map(|command| state.apply(index, command)).collect();
-            let _ = reply.send(replies);
+            let apply = |command| {
+                let reply = state.apply(index, command);
+                events.note(state);
+                reply
+            };
+            let _ = reply.send(commands.into_iter().map(apply).collect());
         }
         OwnerCall::Copy { reply } => drop(reply.send(state.clone())),
         OwnerCall::Restore { state: restored, reply } => {
             *state = *restored;
+            *events = EventLog::new(state.applied);
             let _ = reply.send(());
         }
     }
@@ -231,7 +250,7 @@ impl Driver {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Owner(call) => serve(&mut self.state, call),
+            Event::Owner(call) => serve(&mut self.state, &mut self.events, call),
             Event::Proposed(result) => self.on_proposed(result),
             Event::Role => self.on_role(),
             Event::Link(LinkEvent::Said(link, message)) => self.on_message(link, *message),
@@ -356,6 +375,8 @@ impl Driver {
             tracing::info!("this scheduler does not lead any more");
             self.fleet = Fleet::new(terms(&self.config));
             self.watchers = Watchers::default();
+            self.events.cut_off();
+            self.tails = Tails::default();
         }
     }
 
@@ -414,12 +435,12 @@ impl Driver {
             refuse(asker, Refused::Unavailable(reason.clone()));
         }
         self.requests.close();
-        let Driver { raft, mut calls, mut state, .. } = self;
+        let Driver { raft, mut calls, mut state, mut events, .. } = self;
         let mut closing = Box::pin(raft.shutdown());
         loop {
             tokio::select! {
                 () = &mut closing => return,
-                Some(call) = calls.recv() => serve(&mut state, call),
+                Some(call) = calls.recv() => serve(&mut state, &mut events, call),
             }
         }
     }

@@ -1,13 +1,16 @@
 //! What clients ask.
 
+use reel_common::TaskId;
 use reel_profiles::Profile;
+use reel_proto::v1::{self, scheduler_message::Message};
 use reel_scheduler_core::view::open_job_like;
 use reel_scheduler_core::{Action, JobSpec as CoreSpec, Refusal};
 use tokio::sync::oneshot;
 
 use super::batch::Asker;
-use super::views::{jobs, projects, workers};
-use super::{Driver, Request};
+use super::sight::Sight;
+use super::tails::TailReply;
+use super::{Driver, Request, tails};
 use crate::scheduler::{JobSpec, Refused, Submitted};
 
 impl Driver {
@@ -18,15 +21,19 @@ impl Driver {
         match request {
             Request::Submit { spec, reply } => self.on_submit(*spec, reply),
             Request::Operate { action, reply } => self.propose(action, Asker::Operator(reply)),
-            Request::Jobs { before, limit, open_only, reply } => {
-                drop(reply.send(Ok(jobs(&self.state, &self.fleet, before, limit, open_only))));
+            Request::Look(look) => {
+                let now_ms = self.clock.now_ms();
+                look(Ok(Sight { state: &self.state, fleet: &self.fleet, now_ms }));
             }
-            Request::Projects { reply } => drop(reply.send(Ok(projects(&self.state)))),
-            Request::Workers { reply } => drop(reply.send(Ok(workers(&self.state, &self.fleet)))),
             Request::Watch { job, reply } => {
                 let receiver = self.watchers.watch(job, &self.state, &self.fleet);
                 drop(reply.send(receiver.ok_or(Refused::UnknownJob(job))));
             }
+            Request::Events { after, reply } => {
+                let watch = self.events.watch(after, self.state.applied);
+                drop(reply.send(watch.ok_or(Refused::Forgotten)));
+            }
+            Request::Tail { task, attempt, reply } => self.on_tail(task, attempt, reply),
             Request::Connect { from_worker, to_worker, reply } => {
                 self.fleet.connect(from_worker, to_worker, self.link_sender.clone());
                 let _ = reply.send(Ok(()));
@@ -43,11 +50,27 @@ impl Driver {
             Request::Operate { reply, .. } | Request::Connect { reply, .. } => {
                 drop(reply.send(Err(elsewhere)))
             }
-            Request::Jobs { reply, .. } => drop(reply.send(Err(elsewhere))),
-            Request::Projects { reply } => drop(reply.send(Err(elsewhere))),
-            Request::Workers { reply } => drop(reply.send(Err(elsewhere))),
+            Request::Look(look) => look(Err(elsewhere)),
+            Request::Events { reply, .. } => drop(reply.send(Err(elsewhere))),
+            Request::Tail { reply, .. } => drop(reply.send(Err(elsewhere))),
             Request::Watch { reply, .. } => drop(reply.send(Err(elsewhere))),
             Request::Stop => {}
+        }
+    }
+
+    /// Asks the worker of an attempt for the end of its log.
+    fn on_tail(&mut self, task: TaskId, attempt: u32, reply: TailReply) {
+        let wanted = match tails::find(&self.state, task, attempt) {
+            Ok(wanted) => wanted,
+            Err(refused) => return drop(reply.send(Err(refused))),
+        };
+        let Some(link) = self.fleet.link_of(wanted.worker) else {
+            let gone = format!("worker {} is not connected, and has the log of {task} with it", wanted.name);
+            return drop(reply.send(Err(Refused::Request(gone))));
+        };
+        let epoch = wanted.epoch.0;
+        if let Some(request) = self.tails.ask(link, wanted, reply) {
+            self.fleet.send(link, Message::TailAsked(v1::TailAsked { request, epoch }));
         }
     }
 
@@ -72,6 +95,9 @@ impl Driver {
                 false => spec.project,
             },
             priority: spec.priority,
+            deadline_ms: spec.deadline_ms,
+            labels: spec.labels,
+            needs: spec.needs,
             chunk_parts: spec.chunk_parts,
             idempotency_key: spec.idempotency_key,
         };
@@ -81,7 +107,7 @@ impl Driver {
         {
             return drop(reply.send(Ok(Submitted { job, duplicate: true })));
         }
-        self.propose(Action::SubmitJob { spec, profile }, Asker::Submit(reply));
+        self.propose(Action::SubmitJob { spec: Box::new(spec), profile }, Asker::Submit(reply));
     }
 }
 
@@ -89,6 +115,7 @@ impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Refused {
         match refusal {
             Refusal::UnknownJob(job) => Refused::UnknownJob(job),
+            Refusal::UnknownTask(task) => Refused::UnknownTask(task),
             Refusal::WrongState { job, state } => Refused::WrongState { job, state },
             other => Refused::Request(other.to_string()),
         }

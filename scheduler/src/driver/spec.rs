@@ -3,7 +3,7 @@
 use reel_common::{Artifact, TaskId};
 use reel_proto::v1::{self, task_spec::Work as WireWork};
 use reel_scheduler_core::FarmState;
-use reel_scheduler_core::view::{JobHistory, Work, staging_path, task_inputs};
+use reel_scheduler_core::view::{AttemptView, JobHistory, Work, staging_path, task_inputs};
 
 /// The grant of the live lease of `task`; `None` where the job lacks what the stage needs, which a live lease excludes.
 pub(super) fn grant(state: &FarmState, store_url: &str, task: TaskId) -> Option<v1::Grant> {
@@ -52,18 +52,8 @@ fn wire(artifact: Artifact) -> Option<v1::Artifact> {
     Some(artifact.into())
 }
 
-fn wire_history(history: JobHistory) -> v1::JobHistory {
-    let attempts = history.attempts.into_iter().map(|attempt| v1::AttemptRecord {
-        task: Some(attempt.task.into()),
-        attempt: attempt.attempt.0,
-        epoch: attempt.epoch.0,
-        worker: attempt.worker,
-        started_ms: attempt.started_ms,
-        ended_ms: attempt.ended_ms,
-        outcome: attempt.outcome.name().to_owned(),
-        message: attempt.message,
-        source_bytes_read: attempt.source_bytes_read,
-    });
+pub(super) fn wire_history(history: JobHistory) -> v1::JobHistory {
+    let attempts = history.attempts.into_iter().map(wire_attempt);
     let parts = history.parts.into_iter().map(|part| v1::PartHistory {
         worker: part.worker,
         epoch: part.epoch.0,
@@ -80,5 +70,19 @@ fn wire_history(history: JobHistory) -> v1::JobHistory {
         renditions_encoded: history.renditions_encoded,
         renditions_reused: history.renditions_reused,
         source_bytes_read: history.source_bytes_read,
+    }
+}
+
+pub(super) fn wire_attempt(attempt: AttemptView) -> v1::AttemptRecord {
+    v1::AttemptRecord {
+        task: Some(attempt.task.into()),
+        attempt: attempt.attempt.0,
+        epoch: attempt.epoch.0,
+        worker: attempt.worker,
+        started_ms: attempt.started_ms,
+        ended_ms: attempt.ended_ms,
+        outcome: attempt.outcome.name().to_owned(),
+        message: attempt.message,
+        source_bytes_read: attempt.source_bytes_read,
     }
 }

@@ -12,6 +12,7 @@ use reel_scheduler_core::view::{self as core, job_view};
 use tokio::sync::watch;
 
 use super::fleet::Fleet;
+use super::sight::JobFilter;
 
 /// The watched jobs.
 #[derive(Default)]
@@ -72,16 +73,12 @@ fn tell(sender: &watch::Sender<JobView>, mut view: JobView) {
 }
 
 /// Jobs from the newest on.
-pub(super) fn jobs(
-    state: &FarmState,
-    fleet: &Fleet,
-    before: Option<JobId>,
-    limit: usize,
-    open_only: bool,
-) -> Vec<JobView> {
-    let range = ..before.unwrap_or(JobId(u64::MAX));
-    let wanted = state.jobs.range(range).rev().filter(|(_, job)| !open_only || job.state.is_open());
-    wanted.take(limit).filter_map(|(id, _)| view(state, fleet, *id)).collect()
+pub(super) fn jobs(state: &FarmState, fleet: &Fleet, filter: &JobFilter, limit: usize) -> Vec<JobView> {
+    let range = ..filter.before.unwrap_or(JobId(u64::MAX));
+    let wanted =
+        |job: &Job| (!filter.open_only || job.state.is_open()) && job.spec.labels.include(&filter.labels);
+    let found = state.jobs.range(range).rev().filter(|(_, job)| wanted(job));
+    found.take(limit).filter_map(|(id, _)| view(state, fleet, *id)).collect()
 }
 
 /// The projects that have a share of their own or work, by name.
@@ -112,15 +109,20 @@ pub(super) fn workers(state: &FarmState, fleet: &Fleet) -> Vec<WorkerView> {
         });
         WorkerView {
             id: *id,
-            name: worker.name.clone(),
-            state: match (worker.draining, state.holds.get(&worker.name)) {
+            name: worker.facts.name.clone(),
+            state: match (worker.draining, state.holds.get(&worker.facts.name)) {
                 _ if !fleet.is_connected(*id) => WorkerState::Silent,
                 (true, _) | (_, Some(Hold::Drain)) => WorkerState::Draining,
                 (_, Some(Hold::Cordon)) => WorkerState::Cordoned,
+                (_, Some(Hold::Quarantine)) => WorkerState::Quarantined,
                 (false, None) => WorkerState::Ready,
             },
-            slots: worker.slots,
-            memory_bytes: worker.memory,
+            slots: worker.facts.slots,
+            memory_bytes: worker.facts.memory,
+            scratch_bytes: worker.facts.scratch,
+            pool: worker.facts.pool,
+            labels: worker.facts.labels.clone(),
+            codecs: worker.facts.codecs.clone(),
             running: leases.collect(),
             preemptions: worker.preemptions,
             registered_ms: worker.registered_ms,
@@ -143,6 +145,9 @@ fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
         output: job.spec.output.clone(),
         project: job.spec.project.clone(),
         priority: job.spec.priority,
+        deadline_ms: job.spec.deadline_ms,
+        labels: job.spec.labels.clone(),
+        needs: job.spec.needs.clone(),
         reason: reason(job),
         stages: stages.map(|stage| stage_view(state, fleet, job, id, stage)).collect(),
         running: state.leases_of_job(id).map(|(task, lease)| running(job, fleet, task, lease)).collect(),
@@ -189,7 +194,7 @@ fn trouble(id: JobId, job: &Job) -> Option<Trouble> {
     })
 }
 
-fn running(job: &Job, fleet: &Fleet, task: TaskId, lease: &Lease) -> RunningView {
+pub(super) fn running(job: &Job, fleet: &Fleet, task: TaskId, lease: &Lease) -> RunningView {
     let progress = fleet.progress(task, lease.epoch);
     RunningView {
         task,

@@ -1,19 +1,17 @@
 //! What users ask about jobs.
 
 use futures::stream::BoxStream;
-use reel_common::JobId;
+use reel_common::{JobId, Labels};
+use reel_proto::labels;
 use reel_proto::v1::jobs_server::Jobs;
 use reel_proto::v1::{self, JobControl};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 
-use super::refused;
+use super::{listed, refused};
+use crate::driver::JobFilter;
 use crate::scheduler::{JobSpec, Scheduler, Submitted};
-
-/// Most jobs in one list, and how many there are where nobody says.
-const MOST_LISTED: usize = 1000;
-const USUALLY_LISTED: usize = 100;
 
 pub(super) struct Service(pub(super) Scheduler);
 
@@ -34,6 +32,9 @@ impl Jobs for Service {
             output: request.output,
             project: request.project,
             priority: request.priority,
+            deadline_ms: request.deadline_ms,
+            labels: read_labels(request.labels)?,
+            needs: read_labels(request.needs)?,
             chunk_parts: request.chunk_parts,
             idempotency_key: request.idempotency_key,
         };
@@ -51,10 +52,10 @@ impl Jobs for Service {
         &self,
         request: Request<v1::ListJobsRequest>,
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
-        let v1::ListJobsRequest { limit, before, open_only } = request.into_inner();
-        let limit = if limit == 0 { USUALLY_LISTED } else { MOST_LISTED.min(limit as usize) };
+        let v1::ListJobsRequest { limit, before, open_only, labels } = request.into_inner();
         let before = (before > 0).then_some(JobId(before));
-        let jobs = self.0.jobs(before, limit, open_only).await.map_err(refused)?;
+        let filter = JobFilter { before, open_only, labels: read_labels(labels)? };
+        let jobs = self.0.jobs(filter, listed(limit)).await.map_err(refused)?;
         Ok(Response::new(v1::ListJobsResponse { jobs: jobs.into_iter().map(Into::into).collect() }))
     }
 
@@ -88,8 +89,31 @@ impl Jobs for Service {
             JobControl::Cancel => self.0.cancel(job).await,
             JobControl::Pause => self.0.pause(job).await,
             JobControl::Resume => self.0.resume(job).await,
+            JobControl::Retry => self.0.retry(job).await,
         };
         done.map_err(refused)?;
         Ok(Response::new(v1::ControlJobResponse {}))
     }
+
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainJobRequest>,
+    ) -> Result<Response<v1::Explanation>, Status> {
+        let explained = self.0.explain(JobId(request.into_inner().job)).await.map_err(refused)?;
+        let obstacles = explained.obstacles.into_iter().map(|(stage, obstacle)| v1::Obstacle {
+            stage: stage.map_or(v1::Stage::Unspecified, Into::into).into(),
+            name: obstacle.name().to_owned(),
+            message: obstacle.to_string(),
+        });
+        let (running, waiting) = (explained.running, explained.waiting);
+        Ok(Response::new(v1::Explanation { running, waiting, obstacles: obstacles.collect() }))
+    }
+
+    async fn history(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::JobHistory>, Status> {
+        self.0.history(JobId(request.into_inner().job)).await.map(Response::new).map_err(refused)
+    }
+}
+
+fn read_labels(wire: Vec<v1::Label>) -> Result<Labels, Status> {
+    labels(wire).map_err(|error| Status::invalid_argument(error.to_string()))
 }

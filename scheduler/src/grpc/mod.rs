@@ -1,17 +1,21 @@
 //! The scheduler on the network: one server for users, workers and other schedulers.
 
 mod cluster;
+mod events;
 mod jobs;
 mod projects;
+mod tasks;
 mod workers;
 
 use std::future::Future;
 use std::time::Duration;
 
 use reel_proto::v1::cluster_server::ClusterServer;
+use reel_proto::v1::events_server::EventsServer;
 use reel_proto::v1::jobs_server::JobsServer;
 use reel_proto::v1::projects_server::ProjectsServer;
 use reel_proto::v1::raft_server::RaftServer;
+use reel_proto::v1::tasks_server::TasksServer;
 use reel_proto::v1::workers_server::WorkersServer;
 use reel_proto::{DESCRIPTORS, LEADER_METADATA};
 use tokio::net::TcpListener;
@@ -63,6 +67,8 @@ impl Scheduler {
             .add_service(reflection_alpha)
             .add_service(raft)
             .add_service(JobsServer::new(jobs::Service(self.clone())))
+            .add_service(TasksServer::new(tasks::Service(self.clone())))
+            .add_service(EventsServer::new(events::Service(self.clone())))
             .add_service(ProjectsServer::new(projects::Service(self.clone())))
             .add_service(WorkersServer::new(workers::Service(self.clone())))
             .add_service(ClusterServer::new(cluster::Service(self)))
@@ -80,6 +86,15 @@ impl Scheduler {
     }
 }
 
+/// Most things in one list, and how many there are where nobody says.
+const MOST_LISTED: usize = 1000;
+const USUALLY_LISTED: usize = 100;
+
+/// How many things a list is to have.
+fn listed(limit: u32) -> usize {
+    if limit == 0 { USUALLY_LISTED } else { MOST_LISTED.min(limit as usize) }
+}
+
 /// The one mapping of what is refused to a status.
 fn refused(refused: impl Into<Refused>) -> Status {
     let refused = refused.into();
@@ -87,7 +102,8 @@ fn refused(refused: impl Into<Refused>) -> Status {
     match refused {
         Refused::Profile(_) => Status::invalid_argument(message),
         Refused::Request(_) | Refused::WrongState { .. } => Status::failed_precondition(message),
-        Refused::UnknownJob(_) => Status::not_found(message),
+        Refused::UnknownJob(_) | Refused::UnknownTask(_) | Refused::NotFound(_) => Status::not_found(message),
+        Refused::Forgotten => Status::out_of_range(message),
         Refused::NotLeader { leader } => not_leader(leader),
         Refused::Unavailable(_) => Status::unavailable(message),
     }

@@ -54,6 +54,7 @@ impl Workers for Service {
             v1::Hold::None => None,
             v1::Hold::Cordon => Some(Hold::Cordon),
             v1::Hold::Drain => Some(Hold::Drain),
+            v1::Hold::Quarantine => Some(Hold::Quarantine),
         };
         let known = self.0.workers().await.map_err(refused)?;
         if hold.is_some() && !known.iter().any(|worker| worker.name == request.name) {

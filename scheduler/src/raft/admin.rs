@@ -179,10 +179,13 @@ impl Admin {
         let taken = self.raft.wait(Some(SNAPSHOT_PATIENCE));
         let taken = taken.metrics(|now| covers(now.snapshot.as_ref().map(|id| id.index)), "a snapshot").await;
         let taken = taken.map_err(|error| refuse(&error))?;
-        match taken.snapshot {
-            Some(id) => self.raft.trigger().purge_log(id.index).await.map_err(|error| refuse(&error)),
-            None => Ok(()),
-        }
+        let Some(upto) = taken.snapshot.map(|id| id.index) else { return Ok(()) };
+        self.raft.trigger().purge_log(upto).await.map_err(|error| refuse(&error))?;
+        let purged = self.raft.wait(Some(SNAPSHOT_PATIENCE));
+        let gone = |index: Option<u64>| index >= Some(upto);
+        let purged =
+            purged.metrics(|now| gone(now.purged.as_ref().map(|id| id.index)), "a shorter log").await;
+        purged.map(|_| ()).map_err(|error| refuse(&error))
     }
 }
 

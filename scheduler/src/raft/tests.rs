@@ -231,14 +231,11 @@ impl Node {
     async fn submit(&self, name: &str) -> Reply {
         let spec = JobSpec {
             mezzanine: format!("/in/{name}"),
-            identity: None,
             output: format!("/out/{name}"),
-            project: JobSpec::DEFAULT_PROJECT.to_owned(),
-            priority: 0,
-            chunk_parts: None,
-            idempotency_key: None,
+            ..JobSpec::default()
         };
-        let command = Command::at(1, Action::SubmitJob { spec, profile: "name = \"p\"".into() });
+        let command =
+            Command::at(1, Action::SubmitJob { spec: Box::new(spec), profile: "name = \"p\"".into() });
         self.raft.propose(&[command]).await.unwrap().remove(0)
     }
 

@@ -30,14 +30,10 @@ async fn start() -> (TempDir, Scheduler) {
 fn film(name: &str) -> JobSpec {
     JobSpec {
         mezzanine: format!("/in/{name}.mov"),
-        identity: None,
         profile: reel_profiles::catalog::text("proxy").unwrap().to_owned(),
         profile_name: "proxy".to_owned(),
         output: format!("/out/{name}"),
-        project: String::new(),
-        priority: 0,
-        chunk_parts: None,
-        idempotency_key: None,
+        ..JobSpec::default()
     }
 }
 

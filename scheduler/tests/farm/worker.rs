@@ -38,6 +38,8 @@ impl FakeWorker {
             slots,
             memory_bytes: 1 << 44,
             scratch_bytes: 1 << 40,
+            codecs: ["h264", "aac"].map(str::to_owned).to_vec(),
+            ..v1::Register::default()
         };
         worker.say(Message::Register(register)).await;
         let registered = worker.hear(|message| match message {

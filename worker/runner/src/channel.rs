@@ -121,14 +121,20 @@ impl Voice {
     }
 
     pub(crate) fn part_finished(&self, part: v1::PartFinished) {
+        if let Some(record) = &part.record {
+            let found = part.scratch_files.iter().filter(|file| file.is_empty()).count();
+            tracing::info!(part = record.part, renditions = record.renditions.len(), found, "part finished");
+        }
         self.send(Event::PartFinished(part));
     }
 
     pub(crate) fn finished(&self, finished: v1::TaskFinished) {
+        tracing::info!(source_bytes_read = finished.source_bytes_read, "task finished");
         self.send(Event::Finished(finished));
     }
 
     pub(crate) fn failed(&self, failure: Failure) {
+        tracing::error!(class = %failure.class, failure.message, "task failed");
         self.send(Event::Failed(failure.into()));
     }
 

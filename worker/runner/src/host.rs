@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
+use reel_profiles::{AudioCodec, VideoCodec};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
@@ -25,11 +26,14 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads `--parent PID --memory-bytes N`.
-    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+    /// Reads `--parent PID --memory-bytes N`; `None` where there is nothing to run, since `--codecs` asks what could be.
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let (mut parent, mut memory_bytes) = (None, 0);
         let mut arguments = arguments;
         while let Some(name) = arguments.next() {
+            if name == "--codecs" {
+                return Ok(None);
+            }
             let value = arguments.next().ok_or_else(|| format!("{name} has no value"))?;
             let bad = || format!("{name} {value} is not a number");
             match name.as_str() {
@@ -39,8 +43,17 @@ impl Arguments {
             }
         }
         let parent = parent.ok_or("--parent is missing")?;
-        Ok(Arguments { parent, memory_bytes })
+        Ok(Some(Arguments { parent, memory_bytes }))
     }
+}
+
+/// Says on stdout what this runner can encode to, as profiles name it, one a line.
+#[expect(clippy::print_stdout, reason = "it is asked for")]
+pub(crate) fn tell_codecs() -> ExitCode {
+    let video = VideoCodec::ALL.iter().map(|codec| codec.name());
+    let audio = AudioCodec::ALL.iter().map(|codec| codec.name());
+    video.chain(audio).for_each(|name| println!("{name}"));
+    ExitCode::SUCCESS
 }
 
 /// Says on stderr why there is nothing to do.
@@ -77,11 +90,11 @@ pub(crate) fn settle_in(arguments: &Arguments) -> Result<File, String> {
     Ok(File::from(pipe))
 }
 
-/// Logs warnings, or what `REEL_LOG` asks for, to stderr, whose end the agent keeps.
+/// Logs what happens, or what `REEL_LOG` asks for, to stderr, whose end the agent keeps.
 pub(crate) fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_env_var("REEL_LOG")
-        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::INFO.into())
         .from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false).init();
 }
@@ -99,14 +112,15 @@ pub(crate) fn vanish() -> ! {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Arguments, String> {
+    fn parse(line: &str) -> Result<Option<Arguments>, String> {
         Arguments::parse(line.split_whitespace().map(str::to_owned))
     }
 
     #[test]
     fn arguments_are_read_or_refused_with_a_reason() {
         let read = parse("--parent 12 --memory-bytes 1000");
-        assert_eq!(read, Ok(Arguments { parent: 12, memory_bytes: 1000 }));
+        assert_eq!(read, Ok(Some(Arguments { parent: 12, memory_bytes: 1000 })));
+        assert_eq!(parse("--codecs"), Ok(None));
         for (line, reason) in [
             ("", "--parent is missing"),
             ("--parent", "--parent has no value"),

@@ -31,7 +31,8 @@ use crate::channel::Voice;
 
 fn main() -> ExitCode {
     let arguments = match host::Arguments::parse(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return host::tell_codecs(),
         Err(reason) => return host::misused(&reason),
     };
     reel_media::run_as_batch();

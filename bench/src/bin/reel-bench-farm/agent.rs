@@ -54,6 +54,8 @@ async fn link(
         slots,
         memory_bytes: 1 << 44,
         scratch_bytes: 1 << 44,
+        codecs: ["h264", "aac"].map(str::to_owned).to_vec(),
+        ..v1::Register::default()
     };
     agent.say(Said::Register(register)).await?;
     let mut beats = tokio::time::interval(HEARTBEAT);

@@ -1,11 +1,10 @@
-//! What can be typed about a farm: schedulers, workers, and the jobs that are submitted to them.
+//! What can be typed about a farm: schedulers, workers, projects.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use reel_common::{Label, Pool};
 
-use super::ProfileChoice;
 use crate::environment;
 
 #[derive(Debug, Args)]
@@ -14,129 +13,6 @@ pub(crate) struct ServerChoice {
     #[arg(long = "server", value_name = "URLS", id = "server", env = environment::SERVER, hide_env_values = true)]
     #[arg(default_value = "http://127.0.0.1:7101")]
     pub(crate) list: String,
-}
-
-/// Submits a job to a farm.
-///
-/// When this returns, the job is on the disks of a majority of the schedulers and will not be lost. Mezzanine and OUTPUT
-/// are named as the workers see them: a folder that all hosts share, or an http or s3 URL.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  reel submit movie.mov file:///srv/out --profile vod-abr --wait\n\n\
-    --json prints one object: {\"job\":42,\"state\":\"queued\",\"duplicate\":false}; with --wait the events of \
-    `reel transcode`,\nand at the end the object of `reel job show`.")]
-pub(crate) struct SubmitArgs {
-    /// The mezzanine: a path, or a file, http, https or s3 URL.
-    #[arg(value_name = "INPUT")]
-    pub(crate) input: String,
-    /// The folder of the title, or its file URL. An earlier title there is replaced.
-    #[arg(value_name = "OUTPUT")]
-    pub(crate) output: String,
-    #[command(flatten)]
-    pub(crate) profile: ProfileChoice,
-    #[command(flatten)]
-    pub(crate) server: ServerChoice,
-    /// Whose work it is: projects share the farm (see `reel project`).
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub(crate) project: String,
-    /// Jobs with more go first within their project; one that comes late starts when a part in hand is done.
-    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
-    pub(crate) priority: i32,
-    /// A second submit with the same key is the same job; by default each submit is a job of its own.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) idempotency_key: Option<String>,
-    /// Parts that one attempt takes at a time; by default the plan decides.
-    #[arg(long, value_name = "N")]
-    pub(crate) chunk_parts: Option<NonZeroU32>,
-    /// Follow the job until it is over.
-    #[arg(long)]
-    pub(crate) wait: bool,
-    /// JSON instead of text for people.
-    #[arg(long, conflicts_with = "quiet")]
-    pub(crate) json: bool,
-    /// No progress: only warnings and errors.
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-}
-
-/// Lists, shows, follows and controls jobs.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  reel job list\n  reel job wait 42")]
-#[command(arg_required_else_help = true)]
-pub(crate) struct JobArgs {
-    #[command(subcommand)]
-    pub(crate) command: JobCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum JobCommand {
-    /// Lists jobs, newest first.
-    #[command(after_help = "Example:\n  reel job list --open\n\n--json prints one object: {\"jobs\":[..]}")]
-    List {
-        #[command(flatten)]
-        server: ServerChoice,
-        /// Only jobs that are not over.
-        #[arg(long)]
-        open: bool,
-        /// How many at most.
-        #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-        /// One JSON object instead of a table.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Shows a job: its state, its stages, what runs.
-    #[command(after_help = "Example:\n  reel job show 42\n\n--json prints one object: id, state, stages, \
-        parts_total, parts_committed, attempts, parts_encoded_twice, reason, ..")]
-    Show {
-        /// Its number.
-        job: u64,
-        #[command(flatten)]
-        server: ServerChoice,
-        /// One JSON object instead of a table.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Follows a job until it is over (exit code 3 where it failed).
-    #[command(
-        after_help = "Example:\n  reel job wait 42\n\n--json prints the events of `reel transcode`, and at \
-        the end the object of `reel job show`."
-    )]
-    Wait {
-        /// Its number.
-        job: u64,
-        #[command(flatten)]
-        server: ServerChoice,
-        /// One JSON object a line instead of progress for people.
-        #[arg(long, conflicts_with = "quiet")]
-        json: bool,
-        /// No progress: only warnings and errors.
-        #[arg(long, short)]
-        quiet: bool,
-    },
-    /// Ends a job; what it made stays in the store.
-    #[command(after_help = "Example:\n  reel job cancel 42")]
-    Cancel {
-        /// Its number.
-        job: u64,
-        #[command(flatten)]
-        server: ServerChoice,
-    },
-    /// Starts nothing more of a job; what runs may end.
-    #[command(after_help = "Example:\n  reel job pause 42")]
-    Pause {
-        /// Its number.
-        job: u64,
-        #[command(flatten)]
-        server: ServerChoice,
-    },
-    /// Ends a pause.
-    #[command(after_help = "Example:\n  reel job resume 42")]
-    Resume {
-        /// Its number.
-        job: u64,
-        #[command(flatten)]
-        server: ServerChoice,
-    },
 }
 
 /// Runs a worker, and lists those that a farm has.
@@ -170,13 +46,34 @@ pub(crate) enum WorkerCommand {
         #[command(flatten)]
         server: ServerChoice,
     },
-    /// Lets a worker work again that was drained or cordoned.
+    /// Keeps new work from a worker whose host fails; the farm does so itself when tasks of three jobs fail there in a row.
+    #[command(after_help = "Example:\n  reel worker quarantine w1")]
+    Quarantine {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
+    /// Lets a worker work again that was drained, cordoned or quarantined.
     #[command(after_help = "Example:\n  reel worker undrain w1")]
     Undrain {
         /// Its name.
         name: String,
         #[command(flatten)]
         server: ServerChoice,
+    },
+    /// Shows one worker: its host, what it runs.
+    #[command(
+        after_help = "Example:\n  reel worker show w1\n\n--json prints the object that `reel worker list` lists."
+    )]
+    Show {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        server: ServerChoice,
+        /// One JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
     },
     /// Lists the workers of the farm.
     #[command(after_help = "Example:\n  reel worker list\n\n--json prints one object: \
@@ -188,6 +85,24 @@ pub(crate) enum WorkerCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// How the host of a worker was bought.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PoolChoice {
+    /// It stays.
+    OnDemand,
+    /// It is cheap, and may be taken away at any time.
+    Spot,
+}
+
+impl From<PoolChoice> for Pool {
+    fn from(choice: PoolChoice) -> Pool {
+        match choice {
+            PoolChoice::OnDemand => Pool::OnDemand,
+            PoolChoice::Spot => Pool::Spot,
+        }
+    }
 }
 
 /// Runs one worker agent until it is asked to end.
@@ -208,6 +123,12 @@ pub(crate) struct WorkerStartArgs {
     /// Its folder, for scratch files.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: PathBuf,
+    /// How its host was bought: chunks go to spot workers first, and after three preemptions to those that stay.
+    #[arg(long, value_enum, value_name = "POOL", default_value = "on-demand")]
+    pub(crate) pool: PoolChoice,
+    /// What it is to be known by, such as site=berlin: jobs may need it. May be repeated.
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<Label>,
     /// The store of finished parts, the same for all workers: a folder, or a file or s3 URL.
     #[arg(long, value_name = "URL")]
     pub(crate) store: String,

@@ -1,6 +1,7 @@
 //! What can be typed. Each command turns its arguments once into what it needs.
 
 mod farm;
+mod job;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -8,10 +9,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::farm::{
-    ClusterArgs, ClusterCommand, JobArgs, JobCommand, ProjectArgs, ProjectCommand, SchedulerArgs,
-    SchedulerCommand, SchedulerStartArgs, ServerChoice, SubmitArgs, WorkerArgs, WorkerCommand,
-    WorkerStartArgs,
+    ClusterArgs, ClusterCommand, ProjectArgs, ProjectCommand, SchedulerArgs, SchedulerCommand,
+    SchedulerStartArgs, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs,
 };
+pub(crate) use self::job::{EventsArgs, JobArgs, JobCommand, SubmitArgs, TaskArgs, TaskCommand};
 use crate::environment;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the job failed; 4 not found; \
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Profile(ProfileArgs),
     Submit(SubmitArgs),
     Job(JobArgs),
+    Task(TaskArgs),
+    Events(EventsArgs),
     Project(ProjectArgs),
     Worker(WorkerArgs),
     Scheduler(SchedulerArgs),

@@ -1,17 +1,17 @@
 //! `reel job`: the jobs of a farm, for people and programs.
 
 use reel_client::Client;
-use reel_common::{JobId, JobState, JobView, RunningView, StageView};
-use reel_proto::v1::JobControl;
+use reel_common::{JobId, JobState, JobView, Labels, RunningView, Stage, StageView, TaskId};
+use reel_proto::v1::{self, JobControl};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::args::{JobArgs, JobCommand, ServerChoice};
-use crate::commands::transcode;
+use crate::commands::{report, task, transcode};
 use crate::exit::Stop;
-use crate::output::{print, print_json, row, table};
+use crate::output::{print, print_json, row, table, time};
 use crate::reporter::{Audience, Reporter};
-use crate::{server, signals};
+use crate::{input, server, signals};
 
 pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
     let runtime = signals::runtime()?;
@@ -20,8 +20,9 @@ pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
         print(&format!("job {job} is {done}\n"))
     };
     match args.command {
-        JobCommand::List { server, open, limit, json } => {
-            let jobs = runtime.block_on(server::client(&server)?.jobs(limit, open))?;
+        JobCommand::List { server, open, labels, limit, json } => {
+            let labels = input::labels(labels)?;
+            let jobs = runtime.block_on(server::client(&server)?.jobs(limit, open, &labels))?;
             match json {
                 true => print_json(&json!({ "jobs": jobs.iter().map(as_json).collect::<Vec<_>>() })),
                 false => print(&list(&jobs)),
@@ -37,7 +38,89 @@ pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
         JobCommand::Cancel { job, server } => control(job, &server, JobControl::Cancel, "canceled"),
         JobCommand::Pause { job, server } => control(job, &server, JobControl::Pause, "paused"),
         JobCommand::Resume { job, server } => control(job, &server, JobControl::Resume, "resumed"),
+        JobCommand::Retry { job, server } => control(job, &server, JobControl::Retry, "tried again"),
+        JobCommand::Explain { job, server, json } => {
+            let explained = runtime.block_on(server::client(&server)?.explain(JobId(job)))?;
+            match json {
+                true => print_json(&explanation(job, &explained)),
+                false => print(&explain(&explained)),
+            }
+        }
+        JobCommand::Logs { job, server } => {
+            print(&runtime.block_on(logs(&server::client(&server)?, JobId(job)))?)
+        }
+        JobCommand::Report { job, server, json } => {
+            report::run(&runtime, &server::client(&server)?, JobId(job), json)
+        }
     }
+}
+
+/// The end of the log of each attempt that runs, or what the job failed by.
+async fn logs(farm: &Client, id: JobId) -> Result<String, Stop> {
+    let view = farm.job(id).await?;
+    let mut text = String::new();
+    for RunningView { task, attempt, worker, .. } in &view.running {
+        text.push_str(&format!("== {task}, attempt {attempt} on {worker}\n"));
+        match farm.tail(*task, attempt.0).await {
+            Ok(tail) => text.push_str(&tail.text),
+            // It may have ended meanwhile.
+            Err(error) => text.push_str(&format!("{error}\n")),
+        }
+    }
+    if let Some(reason) = &view.reason {
+        let task = reason.task.map(|task| format!("{task} on {}", reason.worker)).unwrap_or_default();
+        text.push_str(&format!("== {task} failed: {}\n{}\n", reason.message, reason.evidence));
+    }
+    if text.is_empty() {
+        text = format!("nothing of job {id} runs: it is {}\n", view.state.name());
+    }
+    Ok(text)
+}
+
+/// Why nothing runs, for people.
+fn explain(explained: &v1::Explanation) -> String {
+    let v1::Explanation { running, waiting, obstacles } = explained;
+    let mut text = format!("{running} attempts run, {waiting} tasks wait\n");
+    if obstacles.is_empty() && *waiting > 0 {
+        text.push_str("nothing is in their way: they start at once\n");
+    }
+    for obstacle in obstacles {
+        let stage = stage_name(obstacle).map(|stage| format!("{stage}: ")).unwrap_or_default();
+        text.push_str(&format!("{stage}{}\n", obstacle.message));
+    }
+    text
+}
+
+fn explanation(job: u64, explained: &v1::Explanation) -> Value {
+    let obstacles = explained.obstacles.iter().map(|obstacle| {
+        json!({ "stage": stage_name(obstacle), "name": obstacle.name, "message": obstacle.message })
+    });
+    json!({
+        "job": job,
+        "running": explained.running,
+        "waiting": explained.waiting,
+        "obstacles": obstacles.collect::<Vec<_>>(),
+    })
+}
+
+/// The stage that an obstacle is about; `None` where it is about the whole job.
+fn stage_name(obstacle: &v1::Obstacle) -> Option<&'static str> {
+    Stage::try_from(obstacle.stage()).ok().map(Stage::name)
+}
+
+/// The name of the task of an attempt; empty where it came without one.
+pub(crate) fn task_name(ended: &v1::AttemptRecord) -> String {
+    ended.task.and_then(|task| TaskId::try_from(task).ok()).map(|task| task.to_string()).unwrap_or_default()
+}
+
+/// Attempts that have ended, for people.
+pub(crate) fn attempts_table(ended: &[v1::AttemptRecord]) -> String {
+    let mut rows = vec![row(["attempt", "worker", "took", "outcome", "message"])];
+    rows.extend(ended.iter().map(|attempt| {
+        let v1::AttemptRecord { attempt: number, worker, outcome, message, .. } = attempt;
+        row([&number.to_string(), worker, &task::took(attempt), outcome, message])
+    }));
+    table(&rows)
 }
 
 /// Follows a job until it is over. Whoever is interrupted leaves it running.
@@ -97,9 +180,18 @@ fn as_table(view: &JobView) -> String {
         row(["state", view.state.name()]),
         row(["mezzanine", &view.mezzanine]),
         row(["output", &view.output]),
+        row(["project", &format!("{}, priority {}", view.project, view.priority)]),
         row(["parts", &format!("{} of {} committed", view.parts_committed, view.parts_total)]),
         row(["attempts", &view.attempts.to_string()]),
     ];
+    if let Some(deadline_ms) = view.deadline_ms {
+        rows.push(row(["wanted by", &time(deadline_ms)]));
+    }
+    for (name, labels) in [("labels", &view.labels), ("needs", &view.needs)] {
+        if !labels.is_empty() {
+            rows.push(row([name, &labels.to_string()]));
+        }
+    }
     for StageView { stage, done, total, running, .. } in &view.stages {
         rows.push(row([stage.name(), &format!("{done} of {total} done, {running} running")]));
     }
@@ -123,6 +215,9 @@ fn as_json(view: &JobView) -> Value {
         "output": view.output,
         "project": view.project,
         "priority": view.priority,
+        "deadline_ms": view.deadline_ms,
+        "labels": labels_json(&view.labels),
+        "needs": labels_json(&view.needs),
         "stages": view.stages.iter().map(stage).collect::<Vec<_>>(),
         "running": view.running.iter().map(running).collect::<Vec<_>>(),
         "frames": view.frames,
@@ -139,6 +234,11 @@ fn as_json(view: &JobView) -> Value {
     })
 }
 
+/// Labels as an object.
+pub(crate) fn labels_json(labels: &Labels) -> Value {
+    labels.iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
+}
+
 fn stage(stage: &StageView) -> Value {
     json!({
         "stage": stage.stage.name(),
@@ -150,7 +250,7 @@ fn stage(stage: &StageView) -> Value {
     })
 }
 
-fn running(running: &RunningView) -> Value {
+pub(crate) fn running(running: &RunningView) -> Value {
     json!({
         "task": running.task.to_string(),
         "attempt": running.attempt.0,

@@ -1,14 +1,17 @@
 //! One module for each command.
 
 pub(crate) mod cluster;
+pub(crate) mod events;
 pub(crate) mod help;
 pub(crate) mod job;
 pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod profile;
 pub(crate) mod project;
+mod report;
 pub(crate) mod scheduler;
 pub(crate) mod submit;
+pub(crate) mod task;
 pub(crate) mod transcode;
 pub(crate) mod verify;
 pub(crate) mod worker;

@@ -4,13 +4,13 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 
 use reel_common::JobId;
-use reel_proto::v1;
+use reel_proto::{v1, wire_labels};
 use serde_json::json;
 
 use crate::args::SubmitArgs;
 use crate::commands::{job, profile};
 use crate::exit::Stop;
-use crate::input::{self, Input};
+use crate::input::{self, Input, labels};
 use crate::output::{print, print_json};
 use crate::reporter::Audience;
 use crate::{server, signals};
@@ -27,6 +27,9 @@ pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
         output: output(&args.output)?,
         project: args.project,
         priority: args.priority,
+        deadline_ms: args.deadline.map(|deadline| deadline.0),
+        labels: wire_labels(&labels(args.labels)?),
+        needs: wire_labels(&labels(args.needs)?),
         chunk_parts: args.chunk_parts.map(std::num::NonZeroU32::get),
         // A submit whose answer is lost is sent again, and must not become a second job.
         idempotency_key: Some(args.idempotency_key.unwrap_or_else(new_key)),

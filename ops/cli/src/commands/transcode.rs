@@ -70,9 +70,8 @@ impl Order {
             mezzanine: input.location,
             identity: Some(input.identity),
             output: destination.path.display().to_string(),
-            project: String::new(),
-            priority: 0,
             chunk_parts,
+            ..JobSpec::default()
         };
         let fleet = Fleet { workers: args.workers, slots: args.slots, runner };
         Ok(Order { spec, destination, home, fleet })

@@ -8,9 +8,11 @@ use reel_worker::{Agent, AgentConfig, HostFacts};
 use serde_json::{Value, json};
 
 use crate::args::{ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs};
+use crate::commands::job::labels_json;
 use crate::exit::Stop;
+use crate::input::labels;
 use crate::once;
-use crate::output::{bytes, print, print_json, remark, row, table};
+use crate::output::{bytes, print, print_json, remark, row, table, time};
 use crate::{server, signals};
 
 pub(crate) fn run(args: WorkerArgs) -> Result<(), Stop> {
@@ -22,8 +24,17 @@ pub(crate) fn run(args: WorkerArgs) -> Result<(), Stop> {
     match args.command {
         WorkerCommand::Drain { name, server } => hold(&name, &server, Hold::Drain, "is drained"),
         WorkerCommand::Cordon { name, server } => hold(&name, &server, Hold::Cordon, "is cordoned"),
+        WorkerCommand::Quarantine { name, server } => {
+            hold(&name, &server, Hold::Quarantine, "is quarantined")
+        }
         WorkerCommand::Undrain { name, server } => hold(&name, &server, Hold::None, "takes work"),
         WorkerCommand::Start(args) => runtime.block_on(start(args)),
+        WorkerCommand::Show { name, server, json } => {
+            let workers = runtime.block_on(server::client(&server)?.workers())?;
+            let worker = workers.iter().find(|worker| worker.name == name);
+            let worker = worker.ok_or_else(|| Stop::not_found(format!("there is no worker {name}")))?;
+            if json { print_json(&as_json(worker)) } else { print(&alone(worker)) }
+        }
         WorkerCommand::List { server, json } => {
             let workers = runtime.block_on(server::client(&server)?.workers())?;
             match json {
@@ -49,6 +60,8 @@ async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
         scratch,
         runner: once::runner()?,
         store_url: args.store,
+        pool: args.pool.into(),
+        labels: labels(args.labels)?,
         name: name.clone(),
     };
     let (link, remote) = reel_worker::connect(farm);
@@ -83,19 +96,45 @@ fn as_json(worker: &WorkerView) -> Value {
         "state": worker.state.name(),
         "slots": worker.slots,
         "memory_bytes": worker.memory_bytes,
+        "scratch_bytes": worker.scratch_bytes,
+        "pool": worker.pool.name(),
+        "labels": labels_json(&worker.labels),
+        "codecs": worker.codecs,
         "running": worker.running.iter().map(|running| running.task.to_string()).collect::<Vec<_>>(),
         "preemptions": worker.preemptions,
         "registered_ms": worker.registered_ms,
     })
 }
 
+/// One worker for people.
+fn alone(worker: &WorkerView) -> String {
+    let codecs: Vec<_> = worker.codecs.iter().map(String::as_str).collect();
+    let mut rows = vec![
+        row(["name", &worker.name]),
+        row(["state", worker.state.name()]),
+        row(["slots", &format!("{} of {} taken", worker.running.len(), worker.slots)]),
+        row(["memory", &bytes(worker.memory_bytes)]),
+        row(["scratch", &bytes(worker.scratch_bytes)]),
+        row(["pool", &format!("{}, {} attempts preempted", worker.pool.name(), worker.preemptions)]),
+        row(["labels", &worker.labels.to_string()]),
+        row(["codecs", &codecs.join(" ")]),
+        row(["since", &time(worker.registered_ms)]),
+    ];
+    rows.extend(worker.running.iter().map(|running| {
+        let done = format!("{} of {} frames", running.frames_done, running.frames_total);
+        row(["runs", &format!("{}, attempt {}: {done}", running.task, running.attempt)])
+    }));
+    table(&rows)
+}
+
 fn as_table(workers: &[WorkerView]) -> String {
-    let mut rows = vec![row(["name", "state", "slots", "memory", "preempted", "running"])];
+    let mut rows = vec![row(["name", "state", "pool", "slots", "memory", "preempted", "running"])];
     rows.extend(workers.iter().map(|worker| {
         let running: Vec<_> = worker.running.iter().map(|running| running.task.to_string()).collect();
         row([
             &worker.name,
             worker.state.name(),
+            worker.pool.name(),
             &format!("{} of {}", worker.running.len(), worker.slots),
             &bytes(worker.memory_bytes),
             &worker.preemptions.to_string(),

@@ -3,8 +3,9 @@
 use reel_common::{Artifact, Epoch, Failure, FailureClass, PartIndex, Stage, TaskId};
 
 use super::failures::end_without_result;
-use super::{answer_ended, close_job, end_attempt};
+use super::{answer_ended, close_job, end_attempt, quarantine};
 use crate::command::{Accepted, Refusal, Reply, TaskResult};
+use crate::event::Event;
 use crate::state::{CommittedPart, FarmState, Job, JobState, Outcome};
 
 /// A part that a worker says is in the store.
@@ -47,6 +48,8 @@ pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, 
     job.renditions_reused += u64::from(offer.reused);
     note_progress(job, task);
     leave_other_chunk(state, task, offer.part);
+    quarantine::on_success(state, part.worker);
+    state.tell(Event::PartCommitted { task, epoch, part: offer.part });
     Reply::DONE
 }
 
@@ -86,7 +89,9 @@ pub(super) fn on_commit_task(
         return Reply::Refused(Refusal::WrongResult(task));
     }
     note_progress(job, task);
-    end_attempt(state, task, Outcome::Done, "", source_bytes_read);
+    if let Some(ended) = end_attempt(state, task, Outcome::Done, "", source_bytes_read) {
+        quarantine::on_success(state, ended.worker);
+    }
     if task.stage == Stage::Deliver {
         close_job(state, task.job, JobState::Done);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reel_common::{Epoch, Failure, FailureClass, TaskId};
 
-use super::{answer_ended, close_job, end_attempt, reopen};
+use super::{answer_ended, close_job, end_attempt, quarantine, reopen};
 use crate::command::Reply;
 use crate::policy::{Consequence, Ending, judge};
 use crate::state::{FarmState, JobFailure, JobState, Outcome};
@@ -45,7 +45,16 @@ fn hand_back(state: &mut FarmState, task: TaskId) {
         worker.draining = true;
         worker.preemptions += 1;
     }
+    note_preemption(state, task);
     end_free(state, task, FailureClass::Preempted);
+}
+
+/// Counts that a worker went or was lost under a task, which makes it prefer one that stays.
+fn note_preemption(state: &mut FarmState, task: TaskId) {
+    let job = state.jobs.get_mut(&task.job);
+    if let Some(record) = job.and_then(|job| job.tasks.get_mut(&(task.stage, task.index))) {
+        record.preemptions = record.preemptions.saturating_add(1);
+    }
 }
 
 pub(super) fn on_expire_lease(state: &mut FarmState, task: TaskId, epoch: Epoch) -> Reply {
@@ -64,7 +73,10 @@ pub(super) fn end_free(state: &mut FarmState, task: TaskId, class: FailureClass)
 
 /// Ends the live attempt of a task, charges the failure, and fails the job where the policy says so.
 pub(super) fn end_without_result(state: &mut FarmState, task: TaskId, failure: &Failure) {
-    let hosts: BTreeSet<&str> = state.workers.values().map(|worker| worker.name.as_str()).collect();
+    if failure.class == FailureClass::Lost {
+        note_preemption(state, task);
+    }
+    let hosts: BTreeSet<&str> = state.workers.values().map(|worker| worker.facts.name.as_str()).collect();
     let hosts = hosts.len();
     let Some(ended) = end_attempt(state, task, Outcome::Failed(failure.class), &failure.message, None) else {
         return;
@@ -79,6 +91,9 @@ pub(super) fn end_without_result(state: &mut FarmState, task: TaskId, failure: &
     let consequence = judge(ending, record, &mut backoff);
     if backoff.shortages > 0 {
         job.backoffs.insert(task.stage, backoff);
+    }
+    if failure.class == FailureClass::Failed {
+        quarantine::on_fault(state, &host, task.job);
     }
     if let Consequence::FailJob(failure) = consequence {
         fail_job(state, task, host, failure);

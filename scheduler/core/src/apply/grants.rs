@@ -2,7 +2,9 @@
 
 use reel_common::{AttemptNumber, Epoch, PartIndex, Stage, TaskId, WorkerId};
 
-use crate::command::{Accepted, Refusal, Reply};
+use super::tell_state;
+use crate::command::{Accepted, Refusal, Reply, Reserved};
+use crate::event::Event;
 use crate::state::{FarmState, JobState, Lease, PartRange};
 
 /// What the leader proposes to grant.
@@ -11,7 +13,7 @@ pub(super) struct Proposal {
     pub(super) task: TaskId,
     pub(super) worker: WorkerId,
     pub(super) parts: Option<PartRange>,
-    pub(super) memory: u64,
+    pub(super) reserved: Reserved,
 }
 
 pub(super) fn on_grant(state: &mut FarmState, epoch: Epoch, proposal: Proposal) -> Reply {
@@ -22,7 +24,7 @@ pub(super) fn on_grant(state: &mut FarmState, epoch: Epoch, proposal: Proposal) 
 }
 
 fn check_grant(state: &FarmState, proposal: Proposal) -> Result<(), Refusal> {
-    let Proposal { task, worker, parts, memory } = proposal;
+    let Proposal { task, worker, parts, reserved } = proposal;
     let job = state.jobs.get(&task.job).ok_or(Refusal::UnknownJob(task.job))?;
     if !job.state.is_active() {
         return Err(Refusal::WrongState { job: task.job, state: job.state });
@@ -36,19 +38,19 @@ fn check_grant(state: &FarmState, proposal: Proposal) -> Result<(), Refusal> {
     if until_ms > state.clock_ms {
         return Err(Refusal::BackingOff { task, until_ms });
     }
-    if !state.workers.contains_key(&worker) {
-        return Err(Refusal::UnknownWorker(worker));
+    let known = state.workers.get(&worker).ok_or(Refusal::UnknownWorker(worker))?;
+    if !job.suits(task.stage, &known.facts) {
+        return Err(Refusal::Unfit(worker));
     }
-    let room = state.room_of(worker);
-    if room.slots == 0 || room.memory < memory {
+    if !state.room_of(worker).has(reserved) {
         return Err(Refusal::NoRoom(worker));
     }
     Ok(())
 }
 
 fn grant(state: &mut FarmState, epoch: Epoch, proposal: Proposal) -> Reply {
-    let Proposal { task, worker, parts, memory } = proposal;
-    let name = state.workers.get(&worker).map(|worker| worker.name.clone()).unwrap_or_default();
+    let Proposal { task, worker, parts, reserved } = proposal;
+    let name = state.workers.get(&worker).map(|worker| worker.facts.name.clone()).unwrap_or_default();
     let Some(job) = state.jobs.get_mut(&task.job) else {
         return Reply::Refused(Refusal::UnknownJob(task.job));
     };
@@ -60,12 +62,16 @@ fn grant(state: &mut FarmState, epoch: Epoch, proposal: Proposal) -> Reply {
     record.last_epoch = epoch;
     let attempt = AttemptNumber(record.attempts);
     job.attempts_total += 1;
-    job.state = JobState::Running;
-    job.workers.insert(worker, name);
+    let first = std::mem::replace(&mut job.state, JobState::Running) != JobState::Running;
+    job.workers.insert(worker, name.clone());
     let granted_ms = state.clock_ms;
-    let lease = Lease { epoch, worker, attempt, granted: parts, memory, granted_ms, repeated: Vec::new() };
+    let lease = Lease { epoch, worker, attempt, granted: parts, reserved, granted_ms, repeated: Vec::new() };
     state.leases.insert(task, lease);
     state.by_worker.entry(worker).or_default().insert(task);
+    if first {
+        tell_state(state, task.job);
+    }
+    state.tell(Event::AttemptBegan { task, attempt, epoch, worker: name, parts });
     Reply::Accepted(Accepted::Granted { epoch, attempt })
 }
 
@@ -89,6 +95,7 @@ pub(super) fn on_cut_chunk(state: &mut FarmState, task: TaskId, epoch: Epoch, at
     job.encode.chunks.insert(task.index, PartRange::new(range.start, at.0));
     let cut = job.encode.add_chunk(tail);
     job.encode.settle_chunk(cut);
+    state.tell(Event::ChunkCut { task, at_part: at });
     Reply::Accepted(Accepted::Cut { task: TaskId { index: cut, ..task } })
 }
 
@@ -137,7 +144,8 @@ mod tests {
         let mut farm = FarmBuilder::new().worker("w", 4).job(plan_of(4, 2, 1)).build();
         let worker = farm.worker("w");
         let mut refused = |task: TaskId, parts: Option<PartRange>| {
-            let reply = farm.apply(Action::Grant { task, worker, parts, memory: 1 });
+            let reserved = Reserved { memory: 1, scratch: 0 };
+            let reply = farm.apply(Action::Grant { task, worker, parts, reserved });
             assert_eq!(reply, Reply::Refused(Refusal::NotReady(task)));
         };
         refused(encode(1, 0), parts(0, 1));
@@ -160,7 +168,7 @@ mod tests {
                 task: encode(1, index),
                 worker,
                 parts: parts(index * 2, index * 2 + 2),
-                memory,
+                reserved: Reserved { memory, scratch: 0 },
             })
         };
         assert!(grant(0, worker, 100).accepted().is_some());

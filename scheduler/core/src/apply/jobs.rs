@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{Digest, Failure, FailureClass, JobId, TaskId};
+use reel_common::{Digest, Failure, FailureClass, JobId, Stage, TaskId};
 
 use super::projects::name_problem;
-use super::{close_job, known_job};
+use super::{close_job, known_job, tell_state};
 use crate::command::{Accepted, JobSpec, Refusal, Reply};
+use crate::event::Event;
 use crate::plan::Plan;
 use crate::state::{FarmState, Job, JobFailure, JobState};
 
@@ -43,6 +44,7 @@ pub(super) fn on_submit_job(state: &mut FarmState, spec: JobSpec, profile: Strin
     state.by_output.insert(spec.output.clone(), id);
     state.profiles.entry(digest).or_insert(profile);
     state.jobs.insert(id, Job::new(spec, digest, state.clock_ms));
+    tell_state(state, id);
     Reply::Accepted(Accepted::Job(id))
 }
 
@@ -95,7 +97,9 @@ pub(super) fn on_commit_plan(state: &mut FarmState, id: JobId, plan: Box<Plan>) 
         return Reply::Refused(Refusal::BadPlan(id));
     }
     job.encode.next_chunk = plan.chunks();
+    let parts = plan.grid.parts();
     job.plan = Some(plan);
+    state.tell(Event::JobPlanned { job: id, parts });
     Reply::DONE
 }
 
@@ -131,6 +135,7 @@ pub(super) fn on_pause_job(state: &mut FarmState, id: JobId) -> Reply {
         Ok(job) if !job.state.is_open() => Reply::Refused(Refusal::WrongState { job: id, state: job.state }),
         Ok(job) => {
             job.state = JobState::Paused;
+            tell_state(state, id);
             Reply::DONE
         }
     }
@@ -142,6 +147,7 @@ pub(super) fn on_resume_job(state: &mut FarmState, id: JobId) -> Reply {
         Ok(job) if job.state.is_active() => Reply::Duplicate(Accepted::Done),
         Ok(job) if job.state == JobState::Paused => {
             job.state = if job.attempts_total == 0 { JobState::Queued } else { JobState::Running };
+            tell_state(state, id);
             Reply::DONE
         }
         Ok(job) => Reply::Refused(Refusal::WrongState { job: id, state: job.state }),
@@ -150,32 +156,54 @@ pub(super) fn on_resume_job(state: &mut FarmState, id: JobId) -> Reply {
 
 /// What was charged is forgiven; a job that this task failed is opened again and goes on where it was.
 pub(super) fn on_retry_task(state: &mut FarmState, task: TaskId) -> Reply {
-    let Some(job) = state.jobs.get_mut(&task.job) else {
+    let Some(job) = state.jobs.get(&task.job) else {
         return Reply::Refused(Refusal::UnknownJob(task.job));
     };
     if !job.wants(task.stage, task.index) {
         return Reply::Refused(Refusal::UnknownTask(task));
     }
-    if !job.state.is_open() {
-        let failed_here = job.failure.as_ref().is_some_and(|failure| failure.task == Some(task));
-        if job.state != JobState::Failed || !failed_here {
-            return Reply::Refused(Refusal::WrongState { job: task.job, state: job.state });
-        }
-        if let Some(other) = state.by_output.get(&job.spec.output) {
-            return Reply::Refused(Refusal::OutputBusy { job: *other, output: job.spec.output.clone() });
-        }
-        state.by_output.insert(job.spec.output.clone(), task.job);
-        job.state = JobState::Running;
-        job.ended_ms = None;
-        job.failure = None;
-        job.reopenings = 0;
+    let failed_here = job.failure.as_ref().is_some_and(|failure| failure.task == Some(task));
+    if !job.state.is_open() && !failed_here {
+        return Reply::Refused(Refusal::WrongState { job: task.job, state: job.state });
     }
-    if let Some(record) = job.tasks.get_mut(&(task.stage, task.index)) {
-        record.losses = 0;
-        record.faults.clear();
-        record.not_before_ms = 0;
+    retry(state, task.job, |stage, index| (stage, index) == (task.stage, task.index))
+}
+
+/// What was charged to any task is forgiven; a job that failed is opened again and goes on where it was.
+pub(super) fn on_retry_job(state: &mut FarmState, id: JobId) -> Reply {
+    retry(state, id, |_, _| true)
+}
+
+fn retry(state: &mut FarmState, id: JobId, forgiven: impl Fn(Stage, u32) -> bool) -> Reply {
+    let Some(job) = state.jobs.get_mut(&id) else { return Reply::Refused(Refusal::UnknownJob(id)) };
+    let reopened = job.state == JobState::Failed;
+    match job.state {
+        JobState::Queued | JobState::Running | JobState::Paused => {}
+        JobState::Failed => {
+            if let Some(other) = state.by_output.get(&job.spec.output) {
+                return Reply::Refused(Refusal::OutputBusy { job: *other, output: job.spec.output.clone() });
+            }
+            state.by_output.insert(job.spec.output.clone(), id);
+            job.state = JobState::Running;
+            job.ended_ms = None;
+            job.failure = None;
+            job.reopenings = 0;
+        }
+        JobState::Done | JobState::Canceled => {
+            return Reply::Refused(Refusal::WrongState { job: id, state: job.state });
+        }
     }
-    job.backoffs.remove(&task.stage);
+    for ((stage, index), record) in &mut job.tasks {
+        if forgiven(*stage, *index) {
+            record.losses = 0;
+            record.faults.clear();
+            record.not_before_ms = 0;
+            job.backoffs.remove(stage);
+        }
+    }
+    if reopened {
+        tell_state(state, id);
+    }
     Reply::DONE
 }
 
@@ -214,7 +242,7 @@ mod tests {
     use crate::testing::{Farm, FarmBuilder, encode, job_spec, plan_of, task};
 
     fn submit(spec: JobSpec) -> Action {
-        Action::SubmitJob { spec, profile: "profile text".to_owned() }
+        Action::SubmitJob { spec: Box::new(spec), profile: "profile text".to_owned() }
     }
 
     fn with_key(output: &str, key: &str) -> JobSpec {
@@ -267,7 +295,7 @@ mod tests {
             assert!(matches!(reply, Reply::Refused(Refusal::BadField { .. })), "{reply:?}");
         }
         let profile = "p".repeat(JobSpec::MAX_PROFILE_BYTES + 1);
-        let reply = farm.apply(Action::SubmitJob { spec: job_spec("out"), profile });
+        let reply = farm.apply(Action::SubmitJob { spec: Box::new(job_spec("out")), profile });
         assert!(matches!(reply, Reply::Refused(Refusal::BadField { field: "the profile", .. })));
     }
 

@@ -1,31 +1,36 @@
 //! Commands about the fleet.
 
-use reel_common::{Failure, FailureClass, Hold, TaskId, WorkerId};
+use reel_common::{Failure, FailureClass, Hold, TaskId, WorkerFacts, WorkerId};
 
 use super::failures::{self, end_without_result};
 use crate::command::{Accepted, LossCause, Refusal, Reply};
+use crate::event::Event;
 use crate::state::{FarmState, Worker};
 
 /// Most workers of a farm.
 pub const MAX_WORKERS: usize = 20_000;
 /// Longest name of a worker: that of a host (RFC 1035, section 3.1).
 pub const MAX_NAME_BYTES: usize = 255;
+/// Most codecs of a worker, and their longest name.
+const MAX_CODECS: usize = 32;
+const MAX_CODEC_BYTES: usize = 16;
 /// Most slots of a worker.
 pub const MAX_SLOTS: u32 = 1_024;
 
 pub(super) fn on_register_worker(state: &mut FarmState, mut worker: Worker) -> Reply {
     worker.registered_ms = state.clock_ms;
-    if let Err((field, problem)) = check(&worker) {
+    let facts = &worker.facts;
+    if let Err((field, problem)) = check(facts) {
         return Reply::Refused(Refusal::BadField { field, problem });
     }
-    let known = state.workers.iter().find(|(_, other)| other.name == worker.name);
+    let known = state.workers.iter().find(|(_, other)| other.facts.name == facts.name);
     if let Some((id, other)) = known.map(|(id, other)| (*id, other)) {
-        if other.incarnation == worker.incarnation {
+        let newest = other.facts.incarnation;
+        if newest == facts.incarnation {
             return Reply::Duplicate(Accepted::Worker(id));
         }
-        if other.incarnation > worker.incarnation {
-            let newest = other.incarnation;
-            return Reply::Refused(Refusal::OldIncarnation { name: worker.name, newest });
+        if newest > facts.incarnation {
+            return Reply::Refused(Refusal::OldIncarnation { name: facts.name.clone(), newest });
         }
         worker.preemptions = other.preemptions;
         lose(state, id, LossCause::Silent);
@@ -35,11 +40,12 @@ pub(super) fn on_register_worker(state: &mut FarmState, mut worker: Worker) -> R
     }
     let id = WorkerId(state.last_worker.0 + 1);
     state.last_worker = id;
+    state.tell(Event::WorkerCame { worker: worker.facts.name.clone() });
     state.workers.insert(id, worker);
     Reply::Accepted(Accepted::Worker(id))
 }
 
-fn check(worker: &Worker) -> Result<(), (&'static str, &'static str)> {
+fn check(worker: &WorkerFacts) -> Result<(), (&'static str, &'static str)> {
     if worker.name.is_empty() || worker.name.len() > MAX_NAME_BYTES {
         return Err(("the worker's name", "is to have 1 to 255 bytes"));
     }
@@ -48,6 +54,9 @@ fn check(worker: &Worker) -> Result<(), (&'static str, &'static str)> {
     }
     if worker.memory == 0 {
         return Err(("the worker's memory", "is 0"));
+    }
+    if worker.codecs.len() > MAX_CODECS || worker.codecs.iter().any(|codec| codec.len() > MAX_CODEC_BYTES) {
+        return Err(("the worker's codecs", "are to be at most 32 names of at most 16 bytes"));
     }
     Ok(())
 }
@@ -58,6 +67,8 @@ pub(super) fn on_note_leaving(state: &mut FarmState, id: WorkerId) -> Reply {
         Some(worker) if worker.draining => Reply::Duplicate(Accepted::Done),
         Some(worker) => {
             worker.draining = true;
+            let worker = worker.facts.name.clone();
+            state.tell(Event::WorkerLeaves { worker });
             Reply::DONE
         }
     }
@@ -75,9 +86,11 @@ pub(super) fn on_hold_worker(state: &mut FarmState, name: String, hold: Option<H
         Some(_) if state.holds.len() >= MAX_WORKERS => {
             return Reply::Refused(Refusal::TooManyWorkers(MAX_WORKERS));
         }
-        Some(hold) => state.holds.insert(name, hold),
+        Some(hold) => state.holds.insert(name.clone(), hold),
         None => state.holds.remove(&name),
     };
+    state.strikes.remove(&name);
+    state.tell(Event::WorkerHeld { worker: name, hold });
     Reply::DONE
 }
 
@@ -100,7 +113,9 @@ fn lose(state: &mut FarmState, id: WorkerId, cause: LossCause) {
             LossCause::FarmRestarted => failures::end_free(state, task, FailureClass::Lost),
         }
     }
-    state.workers.remove(&id);
+    if let Some(worker) = state.workers.remove(&id) {
+        state.tell(Event::WorkerGone { worker: worker.facts.name });
+    }
 }
 
 #[cfg(test)]
@@ -109,10 +124,10 @@ mod tests {
     use crate::command::Action;
     use crate::policy::MAX_LOSSES;
     use crate::state::{JobState, Outcome};
-    use crate::testing::{FarmBuilder, plan_of};
+    use crate::testing::{FarmBuilder, facts, plan_of};
 
     fn register(name: &str, incarnation: u64, slots: u32) -> Action {
-        Action::RegisterWorker { name: name.to_owned(), incarnation, slots, memory: 10, scratch: 10 }
+        Action::RegisterWorker { facts: Box::new(facts(name, incarnation, slots, 10)) }
     }
 
     #[test]
@@ -153,7 +168,7 @@ mod tests {
     fn a_full_fleet_refuses_and_says_its_limit() {
         let mut farm = FarmBuilder::new().build();
         let workers =
-            (1..=MAX_WORKERS as u64).map(|n| (WorkerId(n), Worker::new(format!("w{n}"), 1, 1, 1, 1)));
+            (1..=MAX_WORKERS as u64).map(|n| (WorkerId(n), Worker::new(facts(&format!("w{n}"), 1, 1, 1))));
         farm.state.workers = workers.collect();
         farm.state.last_worker = WorkerId(MAX_WORKERS as u64);
         let reply = farm.apply(register("one more", 1, 1));
@@ -214,7 +229,7 @@ mod tests {
         {
             let name = name.to_owned();
             let reply =
-                farm.apply(Action::RegisterWorker { name, incarnation: 1, slots, memory, scratch: 1 });
+                farm.apply(Action::RegisterWorker { facts: Box::new(facts(&name, 1, slots, memory)) });
             assert!(matches!(reply, Reply::Refused(Refusal::BadField { .. })), "{reply:?}");
         }
     }

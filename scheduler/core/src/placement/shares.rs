@@ -66,13 +66,12 @@ impl<'a> Queue<'a> {
     /// Grants the next task that fits somewhere.
     fn grant(&mut self, fleet: &mut Fleet<'_>) -> Option<Action> {
         while let Some(group) = self.groups.last_mut() {
-            let memory = fleet.demand(group.job.memory_of(group.stage));
+            let wanted = fleet.wanted(group.job, group.stage);
             if let Some((task, parts)) = group.tasks.next() {
-                let faults =
-                    group.job.tasks.get(&(group.stage, task.index)).map_or(&[][..], |record| &record.faults);
-                if let Some(worker) = fleet.take(memory, faults) {
+                let record = group.job.tasks.get(&(group.stage, task.index));
+                if let Some(worker) = fleet.take(wanted, record) {
                     self.slots += 1;
-                    return Some(Action::Grant { task, worker, parts, memory });
+                    return Some(Action::Grant { task, worker, parts, reserved: wanted.reserved });
                 }
             }
             // All tasks of a stage ask for the same: where one finds no room, none does.
@@ -100,7 +99,7 @@ impl<'a> Queues<'a> {
         }
         let mut queues: Vec<_> = queues.into_values().collect();
         for queue in &mut queues {
-            queue.jobs.sort_unstable_by_key(|(id, job)| (Reverse(job.spec.priority), *id));
+            queue.jobs.sort_unstable_by_key(|(id, job)| turn(*id, job));
             let stages =
                 queue.jobs.iter().rev().flat_map(|(id, job)| Stage::ALL.map(|stage| (*id, *job, stage)));
             let due = stages.filter(|(_, job, stage)| job.stage_not_before_ms(*stage) <= now_ms);
@@ -109,10 +108,10 @@ impl<'a> Queues<'a> {
         Queues { queues }
     }
 
-    /// The jobs whose tasks may be granted, by priority and age.
+    /// The jobs whose tasks may be granted, in their order.
     pub(super) fn jobs(&self) -> Vec<(JobId, &'a Job)> {
         let mut jobs: Vec<_> = self.queues.iter().flat_map(|queue| queue.jobs.iter().copied()).collect();
-        jobs.sort_unstable_by_key(|(id, job)| (Reverse(job.spec.priority), *id));
+        jobs.sort_unstable_by_key(|(id, job)| turn(*id, job));
         jobs
     }
 
@@ -130,6 +129,11 @@ impl<'a> Queues<'a> {
     }
 }
 
+/// Orders jobs: by priority, then by deadline, then by age.
+pub(crate) fn turn(id: JobId, job: &Job) -> (Reverse<i32>, u64, JobId) {
+    (Reverse(job.spec.priority), job.spec.deadline_ms.unwrap_or(u64::MAX), id)
+}
+
 fn group<'a>(state: &'a FarmState, id: JobId, job: &'a Job, stage: Stage, now_ms: u64) -> Group<'a> {
     let rested = move |task: &TaskId| {
         job.tasks.get(&(stage, task.index)).is_none_or(|record| record.not_before_ms <= now_ms)
@@ -142,14 +146,13 @@ fn group<'a>(state: &'a FarmState, id: JobId, job: &'a Job, stage: Stage, now_ms
 /// Cuts that end what runs on drained workers with the part in hand.
 pub(super) fn drains(state: &FarmState, progress: &Progress) -> Vec<Action> {
     let drained = |worker: &WorkerId| {
-        let name = state.workers.get(worker).map(|worker| &worker.name);
+        let name = state.workers.get(worker).map(|worker| &worker.facts.name);
         name.and_then(|name| state.holds.get(name)) == Some(&Hold::Drain)
     };
     let held =
         state.leases.iter().filter(|(task, lease)| task.stage == Stage::Encode && drained(&lease.worker));
-    let rests = held.filter_map(|(task, lease)| {
-        straggler(state.jobs.get(&task.job)?, progress, *task, lease.epoch, lease.memory)
-    });
+    let rests =
+        held.filter_map(|(task, lease)| straggler(state.jobs.get(&task.job)?, progress, *task, lease.epoch));
     rests.map(|rest| rest.cut_all()).collect()
 }
 
@@ -214,7 +217,7 @@ impl<'a> Running<'a> {
             let project = job.spec.project.as_str();
             *slots.entry(project).or_default() += 1;
             if task.stage == Stage::Encode {
-                let rest = straggler(job, progress, *task, lease.epoch, lease.memory);
+                let rest = straggler(job, progress, *task, lease.epoch);
                 let (share, priority) = (state.share_of(project), job.spec.priority);
                 chunks.push(Chunk { project, share, priority, rest });
             }

@@ -1,11 +1,13 @@
 //! One job: its request, its plan, and how far each stage is.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use reel_common::{Artifact, Digest, Epoch, Failure, IndexSummary, JobState, Stage, TaskId, WorkerId};
+use reel_common::{
+    Artifact, Digest, Epoch, Failure, IndexSummary, JobState, Stage, TaskId, WorkerFacts, WorkerId,
+};
 
 use super::{AttemptRecord, EncodeState, PartRange, TaskRecord};
-use crate::command::JobSpec;
+use crate::command::{JobSpec, Reserved};
 use crate::plan::Plan;
 
 /// Why a job failed: the first failure that could not be retried.
@@ -183,11 +185,28 @@ impl Job {
         self.backoffs.get(&stage).map_or(0, |backoff| backoff.not_before_ms)
     }
 
-    /// Memory that an attempt of `stage` asks for, in bytes.
-    pub fn memory_of(&self, stage: Stage) -> u64 {
+    /// What an attempt of `stage` asks a worker to reserve.
+    pub fn demand_of(&self, stage: Stage) -> Reserved {
         match (stage, &self.plan) {
-            (Stage::Encode, Some(plan)) => plan.encode_memory,
-            _ => Plan::LIGHT_MEMORY,
+            (Stage::Encode, Some(plan)) => {
+                Reserved { memory: plan.encode_memory, scratch: plan.encode_scratch }
+            }
+            _ => Reserved { memory: Plan::LIGHT_MEMORY, scratch: 0 },
+        }
+    }
+
+    /// Whether a worker has the labels that the job needs and the codecs of `stage`.
+    pub fn suits(&self, stage: Stage, worker: &WorkerFacts) -> bool {
+        worker.labels.include(&self.spec.needs)
+            && self.codecs_of(stage).is_none_or(|codecs| codecs.is_subset(&worker.codecs))
+    }
+
+    /// The codecs that attempts of `stage` encode to.
+    pub(crate) fn codecs_of(&self, stage: Stage) -> Option<&BTreeSet<String>> {
+        match (stage, &self.plan) {
+            (Stage::Encode, Some(plan)) => Some(&plan.video_codecs),
+            (Stage::Audio, Some(plan)) => Some(&plan.audio_codecs),
+            _ => None,
         }
     }
 

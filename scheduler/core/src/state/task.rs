@@ -11,6 +11,8 @@ pub struct TaskRecord {
     pub last_epoch: Epoch,
     /// Attempts lost with their worker since the task last made progress.
     pub losses: u32,
+    /// Attempts that ended because their worker went or was lost.
+    pub preemptions: u32,
     /// Failures charged to it, oldest first; at most [`crate::policy::MAX_FAULTS`].
     pub faults: Vec<Fault>,
     /// It is not granted before this time, in milliseconds since 1970.

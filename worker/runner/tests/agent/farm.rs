@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use reel_common::{Failure, IndexSummary, JobId, PartIndex, Stage, TaskId};
+use reel_common::{Failure, IndexSummary, JobId, Labels, PartIndex, Pool, Stage, TaskId};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_proto::v1::task_spec::Work;
@@ -66,7 +66,7 @@ impl Farm {
     pub(crate) async fn with_script(script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("runner");
-        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::write(&program, format!("#!/bin/sh\n[ $1 = --codecs ] && exec echo h264\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let mut farm = Self::with_runner(&program).await;
         farm.script = Some(dir);
@@ -81,6 +81,8 @@ impl Farm {
             name: "w1".to_owned(),
             slots: 2,
             memory_bytes: 4 << 30,
+            pool: Pool::OnDemand,
+            labels: Labels::default(),
             scratch: dir.path().join("scratch"),
             runner: runner.to_owned(),
             store_url: dir.path().join("store").to_str().unwrap().to_owned(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reel_common::{Artifact, FailureClass, JobId, JobState, JobView, Trouble};
+use reel_common::{Artifact, FailureClass, JobId, JobState, JobView, Labels, Pool, Trouble};
 use reel_scheduler::{JobSpec, LeaseTimes, Refused, Scheduler, SchedulerConfig, Submitted};
 use reel_worker::{Agent, AgentConfig, AgentHandle, HostFacts, WorkerLink};
 use tokio::sync::watch;
@@ -144,6 +144,8 @@ impl Farm {
                 scratch: home.scratch().join(&name),
                 runner: fleet.runner.clone(),
                 store_url: home.store().display().to_string(),
+                pool: Pool::OnDemand,
+                labels: Labels::default(),
                 name,
             };
             let (sender, receiver) = self.scheduler.connect_worker().await.map_err(refused)?;
@@ -223,7 +225,7 @@ fn refused(error: Refused) -> Stop {
     match error {
         Refused::Profile(_) => Stop::usage(message),
         Refused::Request(_) | Refused::WrongState { .. } => Stop::refused(message),
-        Refused::UnknownJob(_) => Stop::not_found(message),
-        Refused::NotLeader { .. } | Refused::Unavailable(_) => Stop::failed(message),
+        Refused::UnknownJob(_) | Refused::UnknownTask(_) | Refused::NotFound(_) => Stop::not_found(message),
+        Refused::NotLeader { .. } | Refused::Unavailable(_) | Refused::Forgotten => Stop::failed(message),
     }
 }

@@ -1,0 +1,299 @@
+//! What can be typed about jobs and their tasks.
+
+use std::num::NonZeroU32;
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+use reel_common::{Label, TaskId};
+
+use super::{ProfileChoice, ServerChoice};
+
+/// A time, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(pub(crate) u64);
+
+impl FromStr for Deadline {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = humantime::parse_duration(text.trim_start_matches('+'));
+        let time = match span {
+            Ok(span) => SystemTime::now().checked_add(span).ok_or("that is too far away")?,
+            Err(_) => humantime::parse_rfc3339(text)
+                .map_err(|_| "give a time such as 2027-01-31T06:00:00Z, or a span such as 90m")?,
+        };
+        let since_1970 = time.duration_since(UNIX_EPOCH).map_err(|_| "that is before 1970")?;
+        u64::try_from(since_1970.as_millis()).map(Deadline).map_err(|_| "that is too far away".to_owned())
+    }
+}
+
+/// Submits a job to a farm.
+///
+/// When this returns, the job is on the disks of a majority of the schedulers and will not be lost. Mezzanine and OUTPUT
+/// are named as the workers see them: a folder that all hosts share, or an http or s3 URL.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  reel submit movie.mov file:///srv/out --profile vod-abr --wait\n\n\
+    --json prints one object: {\"job\":42,\"state\":\"queued\",\"duplicate\":false}; with --wait the events of \
+    `reel transcode`,\nand at the end the object of `reel job show`.")]
+pub(crate) struct SubmitArgs {
+    /// The mezzanine: a path, or a file, http, https or s3 URL.
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: String,
+    /// The folder of the title, or its file URL. An earlier title there is replaced.
+    #[arg(value_name = "OUTPUT")]
+    pub(crate) output: String,
+    #[command(flatten)]
+    pub(crate) profile: ProfileChoice,
+    #[command(flatten)]
+    pub(crate) server: ServerChoice,
+    /// Whose work it is: projects share the farm (see `reel project`).
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) project: String,
+    /// Jobs with more go first within their project; one that comes late starts when a part in hand is done.
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
+    pub(crate) priority: i32,
+    /// When it is wanted: a time such as 2027-01-31T06:00:00Z, or a span from now such as 90m. Of equal priority the
+    /// earlier goes first.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) deadline: Option<Deadline>,
+    /// What it is to be known by, such as title=a-113. May be repeated.
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<Label>,
+    /// A label that a worker must have to run any of it, such as site=berlin. May be repeated.
+    #[arg(long = "need", value_name = "KEY=VALUE")]
+    pub(crate) needs: Vec<Label>,
+    /// A second submit with the same key is the same job; by default each submit is a job of its own.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) idempotency_key: Option<String>,
+    /// Parts that one attempt takes at a time; by default the plan decides.
+    #[arg(long, value_name = "N")]
+    pub(crate) chunk_parts: Option<NonZeroU32>,
+    /// Follow the job until it is over.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// JSON instead of text for people.
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+    /// No progress: only warnings and errors.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Lists, shows, follows and controls jobs.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  reel job list\n  reel job wait 42")]
+#[command(arg_required_else_help = true)]
+pub(crate) struct JobArgs {
+    #[command(subcommand)]
+    pub(crate) command: JobCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobCommand {
+    /// Lists jobs, newest first.
+    #[command(after_help = "Example:\n  reel job list --open\n\n--json prints one object: {\"jobs\":[..]}")]
+    List {
+        #[command(flatten)]
+        server: ServerChoice,
+        /// Only jobs that are not over.
+        #[arg(long)]
+        open: bool,
+        /// Only jobs with this label. May be repeated.
+        #[arg(long = "label", value_name = "KEY=VALUE")]
+        labels: Vec<Label>,
+        /// How many at most.
+        #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// One JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows a job: its state, its stages, what runs.
+    #[command(after_help = "Example:\n  reel job show 42\n\n--json prints one object: id, state, stages, \
+        parts_total, parts_committed, attempts, parts_encoded_twice, reason, ..")]
+    Show {
+        /// Its number.
+        job: u64,
+        #[command(flatten)]
+        server: ServerChoice,
+        /// One JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Follows a job until it is over (exit code 3 where it failed).
+    #[command(
+        after_help = "Example:\n  reel job wait 42\n\n--json prints the events of `reel transcode`, and at \
+        the end the object of `reel job show`."
+    )]
+    Wait {
+        /// Its number.
+        job: u64,
+        #[command(flatten)]
+        server: ServerChoice,
+        /// One JSON object a line instead of progress for people.
+        #[arg(long, conflicts_with = "quiet")]
+        json: bool,
+        /// No progress: only warnings and errors.
+        #[arg(long, short)]
+        quiet: bool,
+    },
+    /// Ends a job; what it made stays in the store.
+    #[command(after_help = "Example:\n  reel job cancel 42")]
+    Cancel {
+        /// Its number.
+        job: u64,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
+    /// Starts nothing more of a job; what runs may end.
+    #[command(after_help = "Example:\n  reel job pause 42")]
+    Pause {
+        /// Its number.
+        job: u64,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
+    /// Ends a pause.
+    #[command(after_help = "Example:\n  reel job resume 42")]
+    Resume {
+        /// Its number.
+        job: u64,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
+    /// Forgives all failures of a job; one that failed goes on where it was.
+    #[command(after_help = "Example:\n  reel job retry 42")]
+    Retry {
+        /// Its number.
+        job: u64,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
+    /// Says why nothing runs of a job, or not all of it.
+    #[command(after_help = "Example:\n  reel job explain 42\n\n--json prints one object: \
+        {\"job\":42,\"running\":0,\"waiting\":7,\"obstacles\":[{\"stage\":\"encode\",\"name\":\"no-workers\",\"message\":\"..\"}]}")]
+    Explain {
+        /// Its number.
+        job: u64,
+        #[command(flatten)]
+        server: ServerChoice,
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the end of the log of each attempt that runs, or what the job failed by.
+    #[command(after_help = "Example:\n  reel job logs 42")]
+    Logs {
+        /// Its number.
+        job: u64,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
+    /// Says where the time of a job went: attempts by stage and worker, what was lost.
+    #[command(
+        after_help = "Example:\n  reel job report 42\n\n--json prints one object: job, attempts_total, stages, \
+        workers, attempts, ..; report.json in OUTPUT has every attempt."
+    )]
+    Report {
+        /// Its number.
+        job: u64,
+        #[command(flatten)]
+        server: ServerChoice,
+        /// One JSON object instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Lists, shows and retries the tasks of jobs.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  reel task list 42\n  reel task logs 42/encode/7")]
+#[command(arg_required_else_help = true)]
+pub(crate) struct TaskArgs {
+    #[command(subcommand)]
+    pub(crate) command: TaskCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskCommand {
+    /// Lists the tasks of a job in the order of their stages.
+    #[command(
+        after_help = "Example:\n  reel task list 42 --open\n\n--json prints one object: {\"tasks\":[..]}"
+    )]
+    List {
+        /// The number of the job.
+        job: u64,
+        #[command(flatten)]
+        server: ServerChoice,
+        /// Only tasks that are not done.
+        #[arg(long)]
+        open: bool,
+        /// Only tasks behind this one.
+        #[arg(long, value_name = "TASK")]
+        after: Option<TaskId>,
+        /// How many at most.
+        #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// One JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows a task and its attempts.
+    #[command(
+        after_help = "Example:\n  reel task show 42/encode/7\n\n--json prints one object: task, state, parts, \
+        attempts, preemptions, faults, running, ended"
+    )]
+    Show {
+        /// Its name, such as 42/encode/7.
+        task: TaskId,
+        #[command(flatten)]
+        server: ServerChoice,
+        /// One JSON object instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the end of what an attempt has logged.
+    #[command(after_help = "Example:\n  reel task logs 42/encode/7 --follow")]
+    Logs {
+        /// Its name, such as 42/encode/7.
+        task: TaskId,
+        #[command(flatten)]
+        server: ServerChoice,
+        /// Which attempt; by default the one that runs, or else the last.
+        #[arg(long, value_name = "N")]
+        attempt: Option<NonZeroU32>,
+        /// Goes on until the attempt is over.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Forgives the failures of a task; a job that it failed goes on where it was.
+    #[command(after_help = "Example:\n  reel task retry 42/encode/7")]
+    Retry {
+        /// Its name, such as 42/encode/7.
+        task: TaskId,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
+}
+
+/// Prints what happens in a farm, change by change, until it is stopped.
+///
+/// Each line has the number of its change. Whoever has seen one may go on after it with --after, even when another
+/// scheduler leads meanwhile: the newest 20,000 changes are kept.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  reel events --job 42\n\n--json prints one object a line: \
+    {\"number\":812,\"at_ms\":..,\"event\":\"part-committed\",\"task\":\"42/encode/7\",..}")]
+pub(crate) struct EventsArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerChoice,
+    /// Only what is about this job.
+    #[arg(long, value_name = "N")]
+    pub(crate) job: Option<u64>,
+    /// Begin with what came after this change; by default with what happens from now on.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) after: Option<u64>,
+    /// One JSON object a line instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

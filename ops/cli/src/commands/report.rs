@@ -1,0 +1,105 @@
+//! `reel job report`: where the time of a job went.
+
+use std::collections::BTreeMap;
+
+use reel_client::Client;
+use reel_common::JobId;
+use reel_proto::v1;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::commands::{job, task};
+use crate::exit::Stop;
+use crate::output::{bytes, print, print_json, row, seconds, table};
+
+/// Attempts of one stage, or on one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    attempts: u32,
+    done: u32,
+    /// Milliseconds of all.
+    time_ms: u64,
+    /// Of these, milliseconds of attempts that ended without their result.
+    unfinished_ms: u64,
+}
+
+impl Sum {
+    fn add(&mut self, ended: &v1::AttemptRecord) {
+        let time_ms = ended.ended_ms.saturating_sub(ended.started_ms);
+        let done = ended.outcome == "done";
+        self.attempts += 1;
+        self.done += u32::from(done);
+        self.time_ms += time_ms;
+        self.unfinished_ms += if done { 0 } else { time_ms };
+    }
+
+    fn as_json(&self, key: &str, name: &str) -> Value {
+        let Sum { attempts, done, time_ms, unfinished_ms } = self;
+        json!({ key: name, "attempts": attempts, "done": done, "time_ms": time_ms, "unfinished_ms": unfinished_ms })
+    }
+}
+
+/// Attempts summed up by what `name` makes of them.
+fn sums(
+    attempts: &[v1::AttemptRecord],
+    name: impl Fn(&v1::AttemptRecord) -> String,
+) -> BTreeMap<String, Sum> {
+    let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+    for ended in attempts {
+        sums.entry(name(ended)).or_default().add(ended);
+    }
+    sums
+}
+
+pub(super) fn run(runtime: &Runtime, farm: &Client, id: JobId, as_json: bool) -> Result<(), Stop> {
+    let (view, history) =
+        runtime.block_on(async { Ok::<_, Stop>((farm.job(id).await?, farm.history(id).await?)) })?;
+    let attempts = &history.attempts;
+    let stage = |ended: &v1::AttemptRecord| {
+        let name = job::task_name(ended);
+        name.split('/').nth(1).unwrap_or_default().to_owned()
+    };
+    let (stages, workers) = (sums(attempts, stage), sums(attempts, |ended| ended.worker.clone()));
+    if as_json {
+        return print_json(&json!({
+            "job": id,
+            "state": view.state.name(),
+            "submitted_ms": view.submitted_ms,
+            "ended_ms": view.ended_ms,
+            "attempts_total": history.attempts_total,
+            "parts_encoded_twice": history.parts_encoded_twice,
+            "renditions_encoded": history.renditions_encoded,
+            "renditions_reused": history.renditions_reused,
+            "source_bytes_read": history.source_bytes_read,
+            "stages": stages.iter().map(|(name, sum)| sum.as_json("stage", name)).collect::<Vec<_>>(),
+            "workers": workers.iter().map(|(name, sum)| sum.as_json("worker", name)).collect::<Vec<_>>(),
+            "attempts": attempts.iter().map(task::attempt).collect::<Vec<_>>(),
+        }));
+    }
+    let took =
+        view.ended_ms.map_or("not over".to_owned(), |end| seconds(end.saturating_sub(view.submitted_ms)));
+    let encoded =
+        format!("{} encoded, {} found in the store", history.renditions_encoded, history.renditions_reused);
+    let counted = format!(
+        "{} begun, the newest {} of those that ended are counted here",
+        history.attempts_total,
+        attempts.len()
+    );
+    let head = [
+        row(["job", &format!("{id}, {}", view.state.name())]),
+        row(["took", &took]),
+        row(["renditions", &encoded]),
+        row(["source read", &bytes(history.source_bytes_read)]),
+        row(["attempts", &counted]),
+    ];
+    print(&format!("{}\n{}\n{}", table(&head), sums_table("stage", &stages), sums_table("worker", &workers)))
+}
+
+fn sums_table(what: &str, sums: &BTreeMap<String, Sum>) -> String {
+    let mut rows = vec![row([what, "attempts", "done", "time", "without result"])];
+    rows.extend(sums.iter().map(|(name, sum)| {
+        let Sum { attempts, done, time_ms, unfinished_ms } = sum;
+        row([name, &attempts.to_string(), &done.to_string(), &seconds(*time_ms), &seconds(*unfinished_ms)])
+    }));
+    table(&rows)
+}

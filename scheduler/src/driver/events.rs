@@ -1,0 +1,131 @@
+//! The newest changes, for those who watch, and for those who were away and go on where they were.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use reel_scheduler_core::FarmState;
+use reel_scheduler_core::event::Event;
+use tokio::sync::broadcast;
+
+/// Changes that are kept: what a busy farm of a thousand workers does in a few minutes.
+const MAX_KEPT: usize = 20_000;
+/// Changes that a watcher may be behind before it is cut off and asks again.
+const MAX_BEHIND: usize = 4096;
+
+/// What one command changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// The number of the command: the same on every scheduler.
+    pub(crate) number: u64,
+    /// When it was, in milliseconds since 1970.
+    pub(crate) at_ms: u64,
+    /// What it changed.
+    pub(crate) events: Vec<Event>,
+}
+
+/// Changes in order: those that the watcher missed, then those to come.
+pub(crate) struct Watch {
+    /// The number of the last command before the watch began.
+    pub(crate) now: u64,
+    pub(crate) missed: Vec<Arc<Change>>,
+    pub(crate) coming: broadcast::Receiver<Arc<Change>>,
+}
+
+/// The newest changes. Followers keep them too, and tell them when they lead.
+pub(super) struct EventLog {
+    kept: VecDeque<Arc<Change>>,
+    /// Changes up to this number are not kept.
+    forgotten: u64,
+    watchers: broadcast::Sender<Arc<Change>>,
+}
+
+impl EventLog {
+    /// Begins with the state as it was read from disk.
+    pub(super) fn new(applied: u64) -> Self {
+        EventLog { kept: VecDeque::new(), forgotten: applied, watchers: broadcast::channel(MAX_BEHIND).0 }
+    }
+
+    /// Takes in what the last command changed.
+    pub(super) fn note(&mut self, state: &mut FarmState) {
+        let events = std::mem::take(&mut state.news.0);
+        if events.is_empty() {
+            return;
+        }
+        let change = Arc::new(Change { number: state.applied, at_ms: state.clock_ms, events });
+        if self.kept.len() == MAX_KEPT
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            self.forgotten = oldest.number;
+        }
+        self.kept.push_back(change.clone());
+        // Nobody may be watching.
+        let _ = self.watchers.send(change);
+    }
+
+    /// Cuts off all watchers, who go on with the next leader.
+    pub(super) fn cut_off(&mut self) {
+        self.watchers = broadcast::channel(MAX_BEHIND).0;
+    }
+
+    /// The changes after a number, or from `applied` on; `None` where some of them are not kept any more.
+    pub(super) fn watch(&self, after: Option<u64>, applied: u64) -> Option<Watch> {
+        let coming = self.watchers.subscribe();
+        let after = after.unwrap_or(applied);
+        if after < self.forgotten {
+            return None;
+        }
+        let first = self.kept.partition_point(|change| change.number <= after);
+        Some(Watch { now: applied, missed: self.kept.range(first..).cloned().collect(), coming })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reel_common::{Hold, JobId};
+    use reel_scheduler_core::{Action, Command};
+
+    use super::*;
+
+    /// A log of `count` changes, numbered from 1.
+    fn log_of(count: u64) -> (EventLog, FarmState) {
+        let (mut log, mut state) = (EventLog::new(0), FarmState::default());
+        for number in 1..=count {
+            let hold = (number % 2 == 1).then_some(Hold::Cordon);
+            let action = Action::HoldWorker { name: "w".to_owned(), hold };
+            state.apply(number, Command::at(number, action));
+            log.note(&mut state);
+        }
+        (log, state)
+    }
+
+    fn missed(log: &EventLog, after: u64) -> Option<Vec<u64>> {
+        let watch = log.watch(Some(after), 99_999)?;
+        Some(watch.missed.iter().map(|change| change.number).collect())
+    }
+
+    #[test]
+    fn who_was_away_gets_what_was_missed_and_no_more() {
+        let (log, _) = log_of(5);
+        assert_eq!(missed(&log, 3), Some(vec![4, 5]));
+        assert_eq!(missed(&log, 0), Some(vec![1, 2, 3, 4, 5]));
+        assert_eq!(missed(&log, 5), Some(vec![]));
+        assert!(log.watch(None, 5).unwrap().missed.is_empty());
+    }
+
+    #[test]
+    fn who_was_away_too_long_is_told_so() {
+        let (log, _) = log_of(MAX_KEPT as u64 + 2);
+        assert!(missed(&log, 1).is_none());
+        assert_eq!(missed(&log, 2).map(|numbers| numbers[0]), Some(3));
+    }
+
+    #[test]
+    fn a_command_without_effect_is_no_change() {
+        let (mut log, mut state) = log_of(1);
+        let mut watch = log.watch(None, 1).unwrap();
+        state.apply(2, Command::at(2, Action::CancelJob { job: JobId(7) }));
+        log.note(&mut state);
+        assert!(watch.coming.try_recv().is_err());
+        assert_eq!(log.kept.len(), 1);
+    }
+}

@@ -1,0 +1,92 @@
+//! What readers see of the farm, from where the leader stands.
+
+use reel_common::{JobId, JobView, Labels, ProjectView, TaskId, TaskView, WorkerView};
+use reel_proto::v1;
+use reel_scheduler_core::explain::{Explanation, explain};
+use reel_scheduler_core::view::job_history;
+use reel_scheduler_core::{FarmState, tasks};
+
+use super::fleet::Fleet;
+use super::{spec, views};
+use crate::scheduler::Refused;
+
+/// Looks at the farm, or is told why it cannot.
+pub(crate) type Look = Box<dyn FnOnce(Result<Sight<'_>, Refused>) + Send>;
+
+/// Which jobs are listed.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    /// Only those with smaller numbers.
+    pub before: Option<JobId>,
+    /// Only those that are not over.
+    pub open_only: bool,
+    /// Only those with all of these labels.
+    pub labels: Labels,
+}
+
+/// The farm as it is now.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    pub(super) state: &'a FarmState,
+    pub(super) fleet: &'a Fleet,
+    pub(super) now_ms: u64,
+}
+
+impl Sight<'_> {
+    /// Jobs from the newest on.
+    pub(crate) fn jobs(&self, filter: &JobFilter, limit: usize) -> Vec<JobView> {
+        views::jobs(self.state, self.fleet, filter, limit)
+    }
+
+    /// The projects that have a share of their own or work, by name.
+    pub(crate) fn projects(&self) -> Vec<ProjectView> {
+        views::projects(self.state)
+    }
+
+    /// The fleet, by name.
+    pub(crate) fn workers(&self) -> Vec<WorkerView> {
+        views::workers(self.state, self.fleet)
+    }
+
+    /// Why tasks of a job do not run.
+    pub(crate) fn explain(&self, job: JobId) -> Result<Explanation, Refused> {
+        explain(self.state, job, self.now_ms).ok_or(Refused::UnknownJob(job))
+    }
+
+    /// Who did what for a job.
+    pub(crate) fn history(&self, id: JobId) -> Result<v1::JobHistory, Refused> {
+        let job = self.state.jobs.get(&id).ok_or(Refused::UnknownJob(id))?;
+        Ok(spec::wire_history(job_history(id, job)))
+    }
+
+    /// At most `limit` tasks of a job, behind `after`.
+    pub(crate) fn tasks(
+        &self,
+        job: JobId,
+        after: Option<TaskId>,
+        limit: usize,
+        open_only: bool,
+    ) -> Result<Vec<TaskView>, Refused> {
+        if !self.state.jobs.contains_key(&job) {
+            return Err(Refused::UnknownJob(job));
+        }
+        let all = tasks::tasks(self.state, job, after, self.now_ms);
+        let wanted = all.filter(|task| !open_only || task.state != reel_common::TaskState::Done);
+        Ok(wanted.take(limit).map(|task| self.with_progress(task)).collect())
+    }
+
+    /// One task, and its attempts that have ended, oldest first.
+    pub(crate) fn task(&self, id: TaskId) -> Result<(TaskView, Vec<v1::AttemptRecord>), Refused> {
+        let job = self.state.jobs.get(&id.job).ok_or(Refused::UnknownJob(id.job))?;
+        let view = tasks::task(self.state, id, self.now_ms).ok_or(Refused::UnknownTask(id))?;
+        let ended = job_history(id.job, job).attempts.into_iter().filter(|attempt| attempt.task == id);
+        Ok((self.with_progress(view), ended.map(spec::wire_attempt).collect()))
+    }
+
+    fn with_progress(&self, task: TaskView) -> TaskView {
+        let lease = self.state.leases.get(&task.task);
+        let job = self.state.jobs.get(&task.task.job);
+        let running = lease.zip(job).map(|(lease, job)| views::running(job, self.fleet, task.task, lease));
+        TaskView { running, ..task }
+    }
+}

@@ -1,0 +1,79 @@
+//! The end of what runners log: of those that run, and of some that have ended.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reel_common::Epoch;
+
+/// Bytes kept of one runner's log.
+pub(crate) const MAX_TAIL_BYTES: usize = 64 << 10;
+/// Runners whose logs are kept: those of the largest worker, or the newest of a smaller one. At most 16 MiB.
+const MAX_TAILS: usize = 256;
+
+/// The end of one runner's log; clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogTail(Arc<Mutex<VecDeque<u8>>>);
+
+impl LogTail {
+    /// Takes in what the runner has just logged.
+    pub(crate) fn push(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(bytes);
+        let surplus = kept.len().saturating_sub(MAX_TAIL_BYTES);
+        kept.drain(..surplus);
+    }
+
+    /// The last bytes, at most `most`, as text.
+    pub(crate) fn text(&self, most: usize) -> String {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = kept.make_contiguous();
+        String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(most)..]).into_owned()
+    }
+}
+
+/// The logs of the newest runners.
+#[derive(Debug, Default)]
+pub(crate) struct LogTails(VecDeque<(Epoch, LogTail)>);
+
+impl LogTails {
+    /// A place for the log of a runner that starts.
+    pub(crate) fn begin(&mut self, epoch: Epoch) -> LogTail {
+        if self.0.len() == MAX_TAILS {
+            self.0.pop_front();
+        }
+        let tail = LogTail::default();
+        self.0.push_back((epoch, tail.clone()));
+        tail
+    }
+
+    /// What is kept of a runner's log.
+    pub(crate) fn text(&self, epoch: Epoch) -> Option<String> {
+        let found = self.0.iter().rev().find(|(known, _)| *known == epoch);
+        found.map(|(_, tail)| tail.text(MAX_TAIL_BYTES))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_log_is_kept() {
+        let tail = LogTail::default();
+        for line in 0..20_000 {
+            tail.push(format!("{line}\n").as_bytes());
+        }
+        assert_eq!(tail.text(MAX_TAIL_BYTES).len(), MAX_TAIL_BYTES);
+        assert_eq!(tail.text(12), "19998\n19999\n");
+    }
+
+    #[test]
+    fn the_newest_logs_are_kept() {
+        let mut tails = LogTails::default();
+        for epoch in 0..=MAX_TAILS as u64 {
+            tails.begin(Epoch(epoch)).push(b"x");
+        }
+        assert_eq!(tails.text(Epoch(0)), None);
+        assert_eq!(tails.text(Epoch(1)).as_deref(), Some("x"));
+    }
+}
