@@ -11,7 +11,7 @@ use crate::publish::{Made, Receipt};
 
 /// The protobuf messages that pass through the core.
 #[derive(Debug)]
-pub(crate) struct Wire;
+pub struct Wire;
 
 impl Payload for Wire {
     type Spec = v1::Grant;
@@ -21,16 +21,24 @@ impl Payload for Wire {
 }
 
 /// What only the shell knows of this worker.
-pub(crate) struct Registration {
-    pub(crate) name: String,
-    pub(crate) first_incarnation: u64,
-    pub(crate) slots: u32,
-    pub(crate) memory_bytes: u64,
-    pub(crate) scratch_bytes: u64,
+pub struct Registration {
+    /// Its name: that of its host, or the operator's choice.
+    pub name: String,
+    /// The incarnation of the agent's first registration; each later one has one more.
+    pub first_incarnation: u64,
+    /// Attempts that it runs at once.
+    pub slots: u32,
+    /// Memory for all its runners together.
+    pub memory_bytes: u64,
+    /// Room for their scratch folders.
+    pub scratch_bytes: u64,
 }
 
 /// A message of the scheduler as an event; `None` for one that says nothing to a worker.
-pub(crate) fn event(message: v1::SchedulerMessage) -> Result<Option<Event<Wire>>, Malformed> {
+///
+/// # Errors
+/// The message makes no sense.
+pub fn event(message: v1::SchedulerMessage) -> Result<Option<Event<Wire>>, Malformed> {
     use scheduler_message::Message as From;
     let Some(message) = message.message else { return Ok(None) };
     Ok(Some(match message {
@@ -77,7 +85,7 @@ fn grant(grant: v1::Grant) -> Result<Grant<Wire>, Malformed> {
 }
 
 /// A message of the core for the scheduler.
-pub(crate) fn message(message: Message<Receipt>, me: &Registration) -> v1::WorkerMessage {
+pub fn message(message: Message<Receipt>, me: &Registration) -> v1::WorkerMessage {
     use worker_message::Message as To;
     let message = match message {
         Message::Register { round } => To::Register(v1::Register {

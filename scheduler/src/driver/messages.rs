@@ -25,7 +25,7 @@ impl Driver {
                 self.propose(action, Asker::Register(link));
             }
             Message::Heartbeat(beat) => {
-                let now_ms = millis(self.started.elapsed());
+                let now_ms = self.steady_ms();
                 self.note_leaving(link, beat.leaving);
                 self.fleet.beat(link, beat, &self.state, now_ms);
                 self.touch_views();
