@@ -20,6 +20,7 @@ mod driver;
 mod grpc;
 mod raft;
 mod scheduler;
+pub mod simulation;
 
 pub use config::{Beginning, LeaseTimes, SchedulerConfig};
 pub use driver::JobFilter;

@@ -285,6 +285,20 @@ impl Farm {
         self.workers[number].start();
     }
 
+    /// Adds a worker with more options, and gives its number.
+    pub fn add_worker(&mut self, name: &str, options: &str) -> usize {
+        let store = self.dir.path().join("store");
+        let line = format!(
+            "worker start --name {name} --slots 1 --notice 30 {options} --server {} --store file://{} --data",
+            servers(&self.addresses),
+            store.display(),
+        );
+        let mut process = Process::new(self.dir.path(), name, &line, &self.dir.path().join(name));
+        process.start();
+        self.workers.push(process);
+        self.workers.len() - 1
+    }
+
     /// Kills a worker with SIGKILL; its runners die with it.
     pub fn kill_worker(&mut self, number: usize) {
         self.workers[number].kill();

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::bin_dir;
 
 /// Longest time that one command may take: far above what any test needs on two cores.
 const DEADLINE: Duration = Duration::from_secs(240);
+
+/// How many commands this test has made.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// One `reel` command, ready to be started.
 pub struct Reel {
@@ -64,7 +68,9 @@ impl Reel {
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).process_group(0).stdin(Stdio::null());
         command.env("REEL_HOME", work.join("home")).env_remove("REEL_LOG");
-        Reel { command, log: work.join("log") }
+        // Several commands may run side by side in one folder.
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        Reel { command, log: work.join(format!("log-{number}")) }
     }
 
     /// `reel transcode` of a path or URL with the home `work/home`.
@@ -114,6 +120,13 @@ impl Running {
     /// Sends `signal` to `reel` alone, not to its runners.
     pub fn send(&self, signal: Signal) {
         send(self.id(), signal).expect("it was not waited for");
+    }
+
+    /// What it has printed so far, in whole lines.
+    pub fn stdout(&self) -> String {
+        let mut text = fs::read_to_string(self.log.with_extension("out")).unwrap_or_default();
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+        text
     }
 
     /// Waits until a runner is at work. Panics when none comes.

@@ -12,11 +12,12 @@ mod publish;
 mod remote;
 mod scratch;
 mod spawner;
-mod wire;
+pub mod wire;
 
 pub use agent::{Agent, AgentHandle};
 pub use config::{AgentConfig, AgentEnd, StartError, WorkerLink};
 pub use frame::MAX_MESSAGE_BYTES;
 pub use host::HostFacts;
 pub use once::{OneRun, RunnerResult, run_once};
+pub use publish::{Made, Receipt};
 pub use remote::connect;

@@ -14,17 +14,21 @@ use crate::scratch;
 
 /// What the commit of a task carries.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Receipt {
-    pub(crate) made: Made,
+pub struct Receipt {
+    /// What it ended in.
+    pub made: Made,
     /// What the runner read of the mezzanine, where it opened it.
-    pub(crate) source_bytes_read: Option<u64>,
+    pub source_bytes_read: Option<u64>,
 }
 
 /// What a task ended in.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Made {
+pub enum Made {
+    /// An index, whose object is published.
     Index(Box<v1::IndexSummary>),
+    /// An object.
     Object(Artifact),
+    /// Parts, which were committed one by one.
     Nothing,
 }
 

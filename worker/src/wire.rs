@@ -11,7 +11,7 @@ use crate::publish::{Made, Receipt};
 
 /// The protobuf messages that pass through the core.
 #[derive(Debug)]
-pub(crate) struct Wire;
+pub struct Wire;
 
 impl Payload for Wire {
     type Spec = v1::Grant;
@@ -21,7 +21,10 @@ impl Payload for Wire {
 }
 
 /// A message of the scheduler as an event; `None` for one that says nothing to a worker.
-pub(crate) fn event(message: v1::SchedulerMessage) -> Result<Option<Event<Wire>>, Malformed> {
+///
+/// # Errors
+/// The message makes no sense.
+pub fn event(message: v1::SchedulerMessage) -> Result<Option<Event<Wire>>, Malformed> {
     use scheduler_message::Message as From;
     let Some(message) = message.message else { return Ok(None) };
     Ok(Some(match message {
@@ -70,7 +73,7 @@ fn grant(grant: v1::Grant) -> Result<Grant<Wire>, Malformed> {
 }
 
 /// A message of the core for the scheduler, from an agent that was `me` at its start.
-pub(crate) fn message(message: Message<Receipt>, me: &WorkerFacts) -> v1::WorkerMessage {
+pub fn message(message: Message<Receipt>, me: &WorkerFacts) -> v1::WorkerMessage {
     use worker_message::Message as To;
     let message = match message {
         Message::Register { round } => {

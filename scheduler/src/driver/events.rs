@@ -32,7 +32,7 @@ pub(crate) struct Watch {
 }
 
 /// The newest changes. Followers keep them too, and tell them when they lead.
-pub(super) struct EventLog {
+pub(crate) struct EventLog {
     kept: VecDeque<Arc<Change>>,
     /// Changes up to this number are not kept.
     forgotten: u64,
@@ -41,7 +41,7 @@ pub(super) struct EventLog {
 
 impl EventLog {
     /// Begins with the state as it was read from disk.
-    pub(super) fn new(applied: u64) -> Self {
+    pub(crate) fn new(applied: u64) -> Self {
         EventLog { kept: VecDeque::new(), forgotten: applied, watchers: broadcast::channel(MAX_BEHIND).0 }
     }
 

@@ -13,10 +13,10 @@ use super::spec;
 
 /// Numbers the links of this process, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LinkId(u64);
+pub(crate) struct LinkId(u64);
 
 /// What came over a link.
-pub(super) enum LinkEvent {
+pub(crate) enum LinkEvent {
     /// A message of the worker.
     Said(LinkId, Box<v1::WorkerMessage>),
     /// The other end was dropped.
@@ -48,7 +48,7 @@ pub(super) struct Progress {
 }
 
 /// The links, and the heartbeats of this leader's term.
-pub(super) struct Fleet {
+pub(crate) struct Fleet {
     links: BTreeMap<LinkId, Link>,
     by_worker: BTreeMap<WorkerId, LinkId>,
     progress: BTreeMap<TaskId, Progress>,
@@ -85,9 +85,7 @@ impl Fleet {
         to_worker: mpsc::Sender<v1::SchedulerMessage>,
         events: mpsc::Sender<LinkEvent>,
     ) {
-        self.last_link += 1;
-        let id = LinkId(self.last_link);
-        self.links.insert(id, Link { sender: to_worker, worker: None, told: BTreeMap::new() });
+        let id = self.open(to_worker);
         tokio::spawn(async move {
             while let Some(message) = from_worker.recv().await {
                 if events.send(LinkEvent::Said(id, Box::new(message))).await.is_err() {
@@ -97,6 +95,14 @@ impl Fleet {
             // Nobody takes this when the driver is gone, and then it does not matter.
             let _ = events.send(LinkEvent::Broken(id)).await;
         });
+    }
+
+    /// Adds a link that nothing is heard of but by the driver's events.
+    pub(crate) fn open(&mut self, to_worker: mpsc::Sender<v1::SchedulerMessage>) -> LinkId {
+        self.last_link += 1;
+        let id = LinkId(self.last_link);
+        self.links.insert(id, Link { sender: to_worker, worker: None, told: BTreeMap::new() });
+        id
     }
 
     /// Forgets a link, and says whose it was.

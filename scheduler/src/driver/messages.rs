@@ -26,7 +26,7 @@ impl Driver {
                 Err(error) => self.on_malformed(link, error),
             },
             Message::Heartbeat(beat) => {
-                let now_ms = millis(self.started.elapsed());
+                let now_ms = self.steady_ms();
                 self.note_leaving(link, beat.leaving);
                 self.fleet.beat(link, beat, &self.state, now_ms);
                 self.touch_views();

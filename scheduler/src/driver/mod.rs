@@ -15,10 +15,9 @@ mod spec;
 mod tails;
 mod views;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use reel_common::{JobId, JobView, TaskId};
 use reel_profiles::Profile;
 use reel_proto::v1;
@@ -29,10 +28,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use self::batch::{Asker, Batch};
+pub(crate) use self::clock::Now;
 use self::clock::{Clock, millis};
-use self::events::EventLog;
-pub(crate) use self::events::{Change, Watch};
-use self::fleet::{Fleet, LinkEvent};
+pub(crate) use self::events::{Change, EventLog, Watch};
+pub(crate) use self::fleet::{Fleet, LinkEvent, LinkId};
 use self::messages::refuse;
 pub use self::sight::JobFilter;
 pub(crate) use self::sight::{Look, Sight};
@@ -41,7 +40,7 @@ use self::tails::Tails;
 use self::views::Watchers;
 use crate::codec;
 use crate::config::SchedulerConfig;
-use crate::raft::{Admin, Applied, MAX_RECORD_BYTES, OwnerCall, ProposeError, Raft, Role, Server};
+use crate::raft::{Admin, Applied, Log, MAX_RECORD_BYTES, OwnerCall, ProposeError, Raft, Role, Server};
 use crate::scheduler::{JobSpec, Refused, StartError, Submitted};
 
 /// Calls of the log that may wait for the owner; each is one entry.
@@ -102,7 +101,8 @@ pub(crate) struct Started {
     pub(crate) peers: Server,
 }
 
-enum Event {
+/// What happens to a driver.
+pub(crate) enum Event {
     Owner(OwnerCall),
     Proposed(Result<Applied, ProposeError>),
     Role,
@@ -113,33 +113,40 @@ enum Event {
     Stop,
 }
 
-type InFlight = Pin<Box<dyn Future<Output = Result<Applied, ProposeError>> + Send>>;
+type InFlight = BoxFuture<'static, Result<Applied, ProposeError>>;
 
-struct Driver {
+/// The owner of the state. Between events it does nothing: whoever drives it waits for the next one and knows the time.
+pub(crate) struct Driver {
     config: SchedulerConfig,
-    state: FarmState,
-    raft: Raft,
+    pub(crate) state: FarmState,
+    log: Box<dyn Log>,
     role: watch::Receiver<Role>,
-    calls: mpsc::Receiver<OwnerCall>,
-    requests: mpsc::Receiver<Request>,
-    link_events: mpsc::Receiver<LinkEvent>,
     link_sender: mpsc::Sender<LinkEvent>,
     leading: watch::Sender<bool>,
     failure: watch::Sender<Option<String>>,
-    fleet: Fleet,
+    pub(crate) fleet: Fleet,
     watchers: Watchers,
     events: EventLog,
     tails: Tails,
     batch: Batch,
     in_flight: Option<(InFlight, Vec<Asker>)>,
+    /// What the clocks showed at the event that is handled.
+    now: Now,
     clock: Clock,
     /// Counts for leases, whatever the wall clock does.
     started: Instant,
     /// Something has happened that may let a task be placed.
     unsettled: bool,
-    next_tick: Instant,
+    pub(crate) next_tick: Instant,
     views_due: Option<Instant>,
     abandon_fleet: bool,
+}
+
+/// Where the events of a driver come from, but for those of its own.
+struct Inbox {
+    calls: mpsc::Receiver<OwnerCall>,
+    requests: mpsc::Receiver<Request>,
+    link_events: mpsc::Receiver<LinkEvent>,
 }
 
 /// Opens the log, applies what is in it, and starts the driver.
@@ -157,39 +164,14 @@ pub(crate) async fn start(
             Some(call) = calls.recv() => serve(&mut state, &mut events, call),
         }
     };
-    let (leading, leads) = watch::channel(false);
-    let (failure, failed) = watch::channel(None);
-    let (link_sender, link_events) = mpsc::channel(LINK_EVENTS);
     let (admin, peers) = (raft.admin(), raft.server());
-    let now = Instant::now();
+    let (link_sender, link_events) = mpsc::channel(LINK_EVENTS);
     let mut role = raft.role();
     role.mark_changed();
-    let driver = Driver {
-        role,
-        calls,
-        requests,
-        link_events,
-        link_sender,
-        leading,
-        failure,
-        fleet: Fleet::new(terms(&config)),
-        watchers: Watchers::default(),
-        events,
-        tails: Tails::default(),
-        batch: Batch::default(),
-        in_flight: None,
-        clock: Clock::new(state.clock_ms),
-        started: now,
-        unsettled: true,
-        next_tick: now + TICK,
-        views_due: None,
-        abandon_fleet: config.abandon_fleet,
-        config,
-        state,
-        raft,
-    };
-    tokio::spawn(driver.run());
-    Ok(Started { leading: leads, failure: failed, admin, peers })
+    let driver = Driver::new(config, (state, events), Box::new(raft), role, link_sender, Now::read());
+    let (leading, failure) = (driver.leading.subscribe(), driver.failure.subscribe());
+    tokio::spawn(driver.run(Inbox { calls, requests, link_events }));
+    Ok(Started { leading, failure, admin, peers })
 }
 
 fn terms(config: &SchedulerConfig) -> LeaseTerms {
@@ -218,34 +200,77 @@ fn serve(state: &mut FarmState, events: &mut EventLog, call: OwnerCall) {
 }
 
 impl Driver {
-    async fn run(mut self) {
-        loop {
-            match self.next_event().await {
-                Event::Stop => break,
-                event => self.handle(event),
-            }
-            if self.failure.borrow().is_some() {
-                break;
-            }
-            self.advance();
+    /// A driver of `state`, which follows until `role` says otherwise. What workers say goes to `link_sender`.
+    pub(crate) fn new(
+        config: SchedulerConfig,
+        (state, events): (FarmState, EventLog),
+        log: Box<dyn Log>,
+        role: watch::Receiver<Role>,
+        link_sender: mpsc::Sender<LinkEvent>,
+        now: Now,
+    ) -> Driver {
+        Driver {
+            log,
+            role,
+            link_sender,
+            leading: watch::Sender::new(false),
+            failure: watch::Sender::new(None),
+            fleet: Fleet::new(terms(&config)),
+            watchers: Watchers::default(),
+            events,
+            tails: Tails::default(),
+            batch: Batch::default(),
+            in_flight: None,
+            now,
+            clock: Clock::new(now, state.clock_ms),
+            started: now.steady,
+            unsettled: true,
+            next_tick: now.steady + TICK,
+            views_due: None,
+            abandon_fleet: config.abandon_fleet,
+            config,
+            state,
         }
-        self.stop().await;
     }
 
-    async fn next_event(&mut self) -> Event {
+    async fn run(mut self, mut inbox: Inbox) {
+        while self.failure.borrow().is_none() {
+            match self.next_event(&mut inbox).await {
+                Event::Stop => break,
+                event => self.turn(Now::read(), event),
+            }
+        }
+        self.stop(inbox).await;
+    }
+
+    async fn next_event(&mut self, inbox: &mut Inbox) -> Event {
         let open = !self.batch.is_full();
         tokio::select! {
-            Some(call) = self.calls.recv() => Event::Owner(call),
+            Some(call) = inbox.calls.recv() => Event::Owner(call),
             result = settled(&mut self.in_flight) => Event::Proposed(result),
             Ok(()) = self.role.changed() => Event::Role,
-            Some(event) = self.link_events.recv(), if open => Event::Link(event),
-            request = self.requests.recv(), if open => match request {
+            Some(event) = inbox.link_events.recv(), if open => Event::Link(event),
+            request = inbox.requests.recv(), if open => match request {
                 None | Some(Request::Stop) => Event::Stop,
                 Some(request) => Event::Request(request),
             },
             () = sleep_until(self.next_tick) => Event::Tick,
             () = due(self.views_due) => Event::Views,
         }
+    }
+
+    /// Takes in what happened when the clocks showed `now`, and does what follows.
+    pub(crate) fn turn(&mut self, now: Now, event: Event) {
+        self.now = now;
+        self.handle(event);
+        if self.failure.borrow().is_none() {
+            self.advance();
+        }
+    }
+
+    /// Whether this node leads, as far as it knows.
+    pub(crate) fn leads(&self) -> bool {
+        *self.leading.borrow()
     }
 
     fn handle(&mut self, event: Event) {
@@ -274,7 +299,7 @@ impl Driver {
             return;
         }
         let (commands, askers) = self.batch.take_entry();
-        self.in_flight = Some((Box::pin(self.raft.propose(&commands)), askers));
+        self.in_flight = Some((self.log.propose(&commands), askers));
     }
 
     /// What the leader wants by itself: plans, forgetting, grants and cuts.
@@ -287,7 +312,7 @@ impl Driver {
         if prune_is_due(&self.state) {
             self.propose(Action::PruneJobs, Asker::Leader);
         }
-        for command in placement::place(&self.state, &self.fleet.in_hand, self.clock.now_ms()) {
+        for command in placement::place(&self.state, &self.fleet.in_hand, self.now_ms()) {
             self.batch.push(command, Asker::Leader);
         }
         self.schedule_tick();
@@ -295,10 +320,10 @@ impl Driver {
 
     /// The next tick, or the end of a backoff where that is earlier.
     fn schedule_tick(&mut self) {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.now_ms();
         let wait = next_backoff_deadline(&self.state, now_ms)
             .map_or(TICK, |deadline| TICK.min(Duration::from_millis(deadline - now_ms)));
-        self.next_tick = self.next_tick.min(Instant::now() + wait);
+        self.next_tick = self.next_tick.min(self.now.steady + wait);
     }
 
     fn plan(&self, id: JobId) -> Option<Action> {
@@ -319,7 +344,17 @@ impl Driver {
     }
 
     fn propose(&mut self, action: Action, asker: Asker) {
-        self.batch.push(Command::at(self.clock.now_ms(), action), asker);
+        self.batch.push(Command::at(self.now_ms(), action), asker);
+    }
+
+    /// The time that is stamped into commands.
+    fn now_ms(&self) -> u64 {
+        self.clock.at_ms(self.now)
+    }
+
+    /// Milliseconds since the driver began, for leases.
+    fn steady_ms(&self) -> u64 {
+        millis(self.now.steady.saturating_duration_since(self.started))
     }
 
     fn on_proposed(&mut self, result: Result<Applied, ProposeError>) {
@@ -358,7 +393,7 @@ impl Driver {
 
     fn begin_term(&mut self, term: u64) {
         tracing::info!(term, "this scheduler leads");
-        self.clock = Clock::new(self.state.clock_ms);
+        self.clock = Clock::new(self.now, self.state.clock_ms);
         self.fleet.begin_term(terms(&self.config));
         if std::mem::take(&mut self.abandon_fleet) {
             let workers: Vec<_> = self.state.workers.keys().copied().collect();
@@ -389,11 +424,11 @@ impl Driver {
     }
 
     fn on_tick(&mut self) {
-        self.next_tick = Instant::now() + TICK;
+        self.next_tick = self.now.steady + TICK;
         if !*self.leading.borrow() {
             return;
         }
-        let expired = self.fleet.leases.expire(&self.state, millis(self.started.elapsed()));
+        let expired = self.fleet.leases.expire(&self.state, self.steady_ms());
         if expired.held_back > 0 {
             tracing::error!(
                 workers = expired.held_back,
@@ -404,7 +439,7 @@ impl Driver {
             tracing::warn!(?action, "a worker or lease was not heard of");
             self.propose(action, Asker::Leader);
         }
-        for command in placement::make_room(&self.state, &self.fleet.in_hand, self.clock.now_ms()) {
+        for command in placement::make_room(&self.state, &self.fleet.in_hand, self.now_ms()) {
             self.batch.push(command, Asker::Leader);
         }
         self.unsettled = true;
@@ -423,24 +458,24 @@ impl Driver {
         if self.watchers.have_news(&self.state) {
             self.on_views();
         } else {
-            self.views_due.get_or_insert_with(|| Instant::now() + VIEW_INTERVAL);
+            self.views_due.get_or_insert(self.now.steady + VIEW_INTERVAL);
         }
     }
 
     /// Closes the log, which may still ask for what it has to apply, and refuses everybody who waits.
-    async fn stop(mut self) {
+    async fn stop(mut self, mut inbox: Inbox) {
         let reason = self.failure.borrow().clone().unwrap_or_else(|| "the scheduler has stopped".to_owned());
         let flying = self.in_flight.take().map(|(_, askers)| askers).unwrap_or_default();
         for asker in flying.into_iter().chain(self.batch.take_askers()) {
             refuse(asker, Refused::Unavailable(reason.clone()));
         }
-        self.requests.close();
-        let Driver { raft, mut calls, mut state, mut events, .. } = self;
-        let mut closing = Box::pin(raft.shutdown());
+        inbox.requests.close();
+        let Driver { log, mut state, mut events, .. } = self;
+        let mut closing = log.shutdown();
         loop {
             tokio::select! {
                 () = &mut closing => return,
-                Some(call) = calls.recv() => serve(&mut state, &mut events, call),
+                Some(call) = inbox.calls.recv() => serve(&mut state, &mut events, call),
             }
         }
     }

@@ -22,7 +22,7 @@ impl Driver {
             Request::Submit { spec, reply } => self.on_submit(*spec, reply),
             Request::Operate { action, reply } => self.propose(action, Asker::Operator(reply)),
             Request::Look(look) => {
-                let now_ms = self.clock.now_ms();
+                let now_ms = self.now_ms();
                 look(Ok(Sight { state: &self.state, fleet: &self.fleet, now_ms }));
             }
             Request::Watch { job, reply } => {

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{BoxFuture, FutureExt};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{Config, ReadPolicy, SnapshotPolicy};
@@ -119,6 +120,15 @@ pub(crate) enum ProposeError {
     /// The node has stopped.
     #[error("{0}")]
     Stopped(String),
+}
+
+/// What the driver needs of the replicated log: commands go in, and come back as calls to the owner of the state.
+pub(crate) trait Log: Send {
+    /// Proposes commands as one entry; the future ends when they are applied.
+    fn propose(&self, commands: &[Command]) -> BoxFuture<'static, Result<Applied, ProposeError>>;
+
+    /// Stops. Calls to the owner are to be answered until this ends.
+    fn shutdown(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
 /// Why the log cannot start.
@@ -231,6 +241,16 @@ impl Raft {
         if tokio::time::timeout(CLOSE_TIMEOUT, closed).await.is_err() {
             tracing::warn!("the log's folder is still open");
         }
+    }
+}
+
+impl Log for Raft {
+    fn propose(&self, commands: &[Command]) -> BoxFuture<'static, Result<Applied, ProposeError>> {
+        Raft::propose(self, commands).boxed()
+    }
+
+    fn shutdown(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Raft::shutdown(*self).boxed()
     }
 }
 

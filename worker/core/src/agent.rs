@@ -1,6 +1,6 @@
 //! The state of an agent, and how it gets on after each event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reel_common::{Epoch, Failure, FailureClass, PartIndex};
 
@@ -20,12 +20,18 @@ pub const REGISTER_AGAIN_MS: u64 = 5_000;
 /// A drained agent waits so long past its grace for answers; the store keeps what was not acknowledged.
 pub const UNANSWERED_AFTER_DRAIN_MS: u64 = 10_000;
 
+/// Epochs of attempts that ended that are remembered: a grant that comes again is on its way for seconds, in which an
+/// agent ends far fewer.
+const MAX_ENDED: usize = 1_024;
+
 /// A worker agent.
 #[derive(Debug)]
 pub struct Agent<P: Payload> {
     pub(crate) slots: usize,
     pub(crate) membership: Membership,
     pub(crate) attempts: BTreeMap<Epoch, Attempt<P>>,
+    /// The newest attempts that have ended, so that a grant that comes twice starts nothing again.
+    pub(crate) ended: BTreeSet<Epoch>,
     pub(crate) outbox: Outbox<P::Receipt>,
     pub(crate) drain: Option<Drain>,
 }
@@ -37,6 +43,7 @@ impl<P: Payload> Agent<P> {
             slots: slots.max(1) as usize,
             membership: Membership::new(),
             attempts: BTreeMap::new(),
+            ended: BTreeSet::new(),
             outbox: Outbox::new(),
             drain: None,
         }
@@ -195,6 +202,10 @@ impl<P: Payload> Agent<P> {
     /// Removes an attempt. Its scratch folder goes too.
     pub(crate) fn end_attempt(&mut self, epoch: Epoch, actions: &mut Vec<Action<P>>) {
         if self.attempts.remove(&epoch).is_some() {
+            self.ended.insert(epoch);
+            if self.ended.len() > MAX_ENDED {
+                self.ended.pop_first();
+            }
             actions.push(Action::Discard { epoch });
         }
     }
@@ -230,6 +241,11 @@ impl<P: Payload> Agent<P> {
     /// How many attempts this agent holds.
     pub fn held(&self) -> usize {
         self.attempts.len()
+    }
+
+    /// How many requests wait for their answers.
+    pub fn unanswered(&self) -> usize {
+        self.outbox.len()
     }
 }
 

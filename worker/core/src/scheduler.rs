@@ -174,8 +174,9 @@ impl<P: Payload> Agent<P> {
     }
 
     pub(crate) fn on_granted(&mut self, now_ms: u64, grant: Grant<P>, actions: &mut Vec<Action<P>>) {
-        // Outside there is no lease to run it under; and the same grant may arrive twice.
-        if !self.membership.is_inside() || self.attempts.contains_key(&grant.epoch) {
+        // Outside there is no lease to run it under; and the same grant may arrive twice, even after its attempt.
+        let known = self.attempts.contains_key(&grant.epoch) || self.ended.contains(&grant.epoch);
+        if !self.membership.is_inside() || known {
             return;
         }
         // A scheduler that grants and never answers is not served; it misses the epoch in the heartbeats.

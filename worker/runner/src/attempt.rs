@@ -29,6 +29,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     pub(crate) fn new(spec: v1::TaskSpec, voice: Voice, orders: Arc<Orders>) -> Result<Self, Failure> {
         let task = spec.task.ok_or(Malformed("task")).and_then(TaskId::try_from).map_err(malformed)?;
+        tracing::info!(%task, attempt = spec.attempt, epoch = spec.epoch, "attempt begins");
         let profile = Profile::parse(&spec.profile, "profile")
             .map_err(|error| Failure::new(FailureClass::Invalid, &error.to_string(), ""))?;
         let store = BlockingStore::open(&spec.store).map_err(stored)?;

@@ -50,6 +50,18 @@ fn the_same_grant_twice_starts_one_runner() {
 }
 
 #[test]
+fn a_grant_that_comes_again_after_its_attempt_starts_nothing() {
+    let mut agent = registered(1);
+    feed(&mut agent, Event::Granted(index_grant(7)));
+    feed(&mut agent, finished(7));
+    feed(&mut agent, exited(7, HowEnded::Status(0)));
+    feed(&mut agent, Event::ResultPublished { epoch: Epoch(7), receipt: "index" });
+    check(&mut agent, answered(1, Verdict::Accepted), &["discard 7"]);
+    check(&mut agent, Event::Granted(index_grant(7)), &[]);
+    check(&mut agent, Event::Granted(encode_grant(8, 0..1)), &["start 8 encode"]);
+}
+
+#[test]
 fn a_later_grant_of_the_same_task_replaces_the_earlier_and_not_the_other_way_round() {
     let mut agent = registered(2);
     check(&mut agent, Event::Granted(index_grant(7)), &["start 7 index"]);

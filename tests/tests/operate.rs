@@ -1,0 +1,153 @@
+//! What operators do with a farm that runs: ask why nothing happens, read logs, retry, follow what happens.
+
+use std::time::Duration;
+
+use reel_tests::farm::Farm;
+use reel_tests::reel::{Running, until};
+use reel_tests::{fixtures, profile};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The names of what is in the way of a job.
+fn obstacles(farm: &Farm, job: u64) -> Vec<String> {
+    let explained = farm.reel(&format!("job explain {job} --json")).run().success().json();
+    let names = explained["obstacles"].as_array().unwrap().iter();
+    names.map(|obstacle| obstacle["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Waits until an encode attempt of a job runs, and gives the name of its task.
+fn encoding(farm: &Farm, job: u64) -> String {
+    let mut found = None;
+    until("an encode attempt", PATIENCE, || {
+        let view = farm.job(job);
+        let running = view["running"].as_array().unwrap().iter();
+        let mut names = running.filter_map(|task| task["task"].as_str());
+        found = names.find(|task| task.contains("/encode/")).map(str::to_owned);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+#[test]
+fn a_job_that_waits_says_for_what_until_it_runs() {
+    let mezzanine = fixtures::prores_mov().path;
+    let mut farm = Farm::builder().workers(0).start();
+    let needs = "--need site=berlin --label title=a-113 --deadline 2h";
+    let job = farm.submit(&mezzanine, "a", &profile("quick"), needs);
+    assert_eq!(obstacles(&farm, job), ["no-workers"]);
+    let other = farm.add_worker("elsewhere", "--label site=paris");
+    until("the first worker", PATIENCE, || farm.worker_list().len() == 1);
+    assert_eq!(obstacles(&farm, job), ["nobody-suits"]);
+    let said = farm.reel(&format!("job explain {job}")).run().success().stdout;
+    assert!(said.contains("no worker that takes work has the labels site=berlin"), "{said}");
+    farm.reel("worker quarantine elsewhere").run().success();
+    assert_eq!(obstacles(&farm, job), ["nobody-takes-work"]);
+    assert_eq!(farm.worker_list()[0]["state"], "quarantined");
+    farm.add_worker("here", "--label site=berlin --pool spot");
+    let done = farm.wait(job);
+    assert_eq!((&done["state"], &done["labels"]["title"]), (&"done".into(), &"a-113".into()));
+    assert!(done["deadline_ms"].as_u64() > done["submitted_ms"].as_u64(), "{done}");
+    let shown = farm.reel("worker show here --json").run().success().json();
+    let facts = (&shown["pool"], &shown["labels"]["site"], &shown["codecs"]);
+    assert_eq!(facts, (&"spot".into(), &"berlin".into(), &serde_json::json!(["aac", "h264"])));
+    let by_label = |line: &str| farm.reel(line).run().success().json()["jobs"].as_array().unwrap().len();
+    assert_eq!(by_label("job list --json --label title=a-113"), 1);
+    assert_eq!(by_label("job list --json --label title=b-7"), 0);
+    farm.kill_worker(other);
+}
+
+#[test]
+fn what_runs_can_be_read_and_what_ended_is_told() {
+    let mezzanine = fixtures::a_minute_of_1080p().path;
+    let farm = Farm::builder().workers(1).start();
+    let job = farm.submit(&mezzanine, "a", &profile("quick"), "");
+    let task = encoding(&farm, job);
+    until("a part to be logged", PATIENCE, || {
+        farm.reel(&format!("task logs {task}")).run().success().stdout.contains("part finished")
+    });
+    let logs = farm.reel(&format!("job logs {job}")).run().success().stdout;
+    assert!(logs.contains(&format!("== {task}, attempt 1 on w1")), "{logs}");
+    let listed = farm.reel(&format!("task list {job} --open --json")).run().success().json();
+    let running = listed["tasks"].as_array().unwrap().iter().find(|it| it["task"] == task.as_str()).unwrap();
+    assert_eq!((&running["state"], &running["running"]["worker"]), (&"running".into(), &"w1".into()));
+    let followed = farm.reel(&format!("task logs {task} --follow")).run().success().stdout;
+    assert!(followed.contains("task finished"), "{followed}");
+    assert_eq!(followed.matches("attempt begins").count(), 1, "every line once:\n{followed}");
+    farm.wait(job);
+    let shown = farm.reel(&format!("task show {task} --json")).run().success().json();
+    assert_eq!((&shown["state"], &shown["ended"][0]["outcome"]), (&"done".into(), &"done".into()));
+    let report = farm.reel(&format!("job report {job} --json")).run().success().json();
+    let encode = report["stages"].as_array().unwrap().iter().find(|sum| sum["stage"] == "encode").unwrap();
+    assert_eq!(encode["attempts"], encode["done"], "{report}");
+    assert_eq!(
+        report["attempts"].as_array().unwrap().len() as u64,
+        report["attempts_total"].as_u64().unwrap()
+    );
+    let unknown = farm.reel(&format!("task logs {job}/encode/999")).run();
+    assert_eq!(unknown.code, Some(4), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_job_that_failed_goes_on_when_its_cause_is_mended() {
+    let film = fixtures::prores_mov().path;
+    let mut farm = Farm::builder().workers(0).start();
+    let mezzanine = farm.shared().join("film.mov");
+    std::fs::copy(&film, &mezzanine).unwrap();
+    let job = farm.submit(&mezzanine, "a", &profile("quick"), "");
+    let aside = farm.shared().join("aside.mov");
+    std::fs::rename(&mezzanine, &aside).unwrap();
+    farm.add_worker("w", "");
+    let failed = farm.reel(&format!("job wait {job} --json")).run();
+    assert_eq!(failed.code, Some(3), "{}", failed.stderr);
+    let task = farm.job(job)["reason"]["task"].as_str().unwrap().to_owned();
+    assert_eq!(task, format!("{job}/index/0"));
+    assert_eq!(obstacles(&farm, job), ["job"]);
+    let logs = farm.reel(&format!("job logs {job}")).run().success().stdout;
+    assert!(logs.contains("failed: "), "{logs}");
+    std::fs::rename(&aside, &mezzanine).unwrap();
+    farm.reel(&format!("task retry {task}")).run().success();
+    assert_eq!(farm.wait(job)["state"], "done");
+    let again = farm.reel(&format!("job retry {job}")).run();
+    assert_eq!((again.code, again.stderr.contains("is done")), (Some(5), true), "{}", again.stderr);
+}
+
+fn follow(farm: &Farm, more: &str) -> Running {
+    farm.reel(&format!("events --json {more}")).start()
+}
+
+/// What a `reel events --json` has printed up to the first change that `is_last`.
+fn up_to(follower: &Running, is_last: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let mut seen = Vec::new();
+    until("the last change", PATIENCE, || {
+        seen = follower.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let last = seen.iter().position(&is_last);
+        seen.truncate(last.map_or(0, |last| last + 1));
+        last.is_some()
+    });
+    seen
+}
+
+#[test]
+fn who_follows_events_misses_none_and_sees_none_twice_across_leaders() {
+    let mezzanine = fixtures::prores_mov().path;
+    let mut farm = Farm::builder().schedulers(3).workers(1).start();
+    let follower = follow(&farm, "--after 0");
+    let job = farm.submit(&mezzanine, "a", &profile("quick"), "--chunk-parts 1");
+    encoding(&farm, job);
+    let leader = farm.leader();
+    farm.kill_scheduler(leader);
+    farm.wait(job);
+    let is_end = |change: &Value| change["event"] == "job-changed" && change["state"] == "done";
+    let seen = up_to(&follower, is_end);
+    // Whoever begins anew, at another leader, is told the very same.
+    let all = up_to(&follow(&farm, "--after 0"), is_end);
+    assert_eq!(seen, all);
+    let parts = seen.iter().filter(|change| change["event"] == "part-committed").count() as u64;
+    assert_eq!(Some(parts), farm.job(job)["parts_total"].as_u64());
+    let middle = all[all.len() / 2]["number"].as_u64().unwrap();
+    let rest = up_to(&follow(&farm, &format!("--after {middle} --job {job}")), is_end);
+    let later = all.iter().filter(|change| change["number"].as_u64() > Some(middle));
+    let of_job = later.filter(|change| change["worker"].is_null() || change["task"].is_string());
+    assert_eq!(rest, of_job.cloned().collect::<Vec<_>>());
+}
