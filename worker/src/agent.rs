@@ -160,7 +160,7 @@ impl Shell {
                     }
                     continue;
                 }
-                message = link.receiver.recv() => match message.map(wire::event) {
+                message = link.receiver.recv() => match message.map(|said| wire::event(said, &self.registration)) {
                     None => break AgentEnd::LinkClosed,
                     Some(Ok(Some(event))) => event,
                     Some(Ok(None)) => continue,
