@@ -129,6 +129,22 @@ fn a_partitioned_leader_accepts_nothing() {
 }
 
 #[test]
+fn a_leader_that_reaches_no_majority_lets_its_workers_go() {
+    let mezzanine = fixtures::prores_mov().path;
+    let farm = Farm::builder().schedulers(3).workers(1).start();
+    let old = farm.leader();
+    let others: Vec<usize> = (0..3).filter(|number| *number != old).collect();
+    others.iter().for_each(|other| farm.signal_scheduler(*other, Signal::STOP));
+    let log = format!("s{}", old + 1);
+    let let_go = || farm.log(&log).matches("this scheduler does not lead any more").count() == 1;
+    until("the leader to step aside", Duration::from_secs(20), let_go);
+    others.iter().for_each(|other| farm.signal_scheduler(*other, Signal::CONT));
+    farm.leader();
+    let job = farm.submit(&mezzanine, "a", Path::new("proxy"), "");
+    assert_eq!(farm.wait(job)["state"], "done");
+}
+
+#[test]
 fn schedulers_come_and_go_while_the_farm_is_at_work() {
     let mezzanine = fixtures::prores_mov().path;
     let mut farm = Farm::builder().schedulers(3).workers(2).start();

@@ -207,7 +207,7 @@ impl Shell {
             let tail = v1::Tail { request: asked.request, text };
             self.send(v1::WorkerMessage { message: Some(worker_message::Message::Tail(tail)) });
         }
-        wire::event(message)
+        wire::event(message, &self.me)
     }
 
     /// True when the agent is to end.

@@ -24,12 +24,13 @@ impl Payload for Wire {
 ///
 /// # Errors
 /// The message makes no sense.
-pub fn event(message: v1::SchedulerMessage) -> Result<Option<Event<Wire>>, Malformed> {
+pub fn event(message: v1::SchedulerMessage, me: &WorkerFacts) -> Result<Option<Event<Wire>>, Malformed> {
     use scheduler_message::Message as From;
     let Some(message) = message.message else { return Ok(None) };
     Ok(Some(match message {
-        From::Registered(registered) => {
-            Event::Registered { heartbeat_ms: registered.heartbeat_ms, lease_ms: registered.lease_ms }
+        From::Registered(v1::Registered { heartbeat_ms, lease_ms, incarnation, .. }) => {
+            let round = incarnation.saturating_sub(me.incarnation);
+            Event::Registered { round, heartbeat_ms, lease_ms }
         }
         From::HeartbeatAck(ack) => Event::HeartbeatAcknowledged { sequence: ack.sequence },
         From::Grant(grant) => Event::Granted(self::grant(grant)?),

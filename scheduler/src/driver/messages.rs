@@ -106,6 +106,7 @@ impl Driver {
                 self.fleet.registered(link, worker);
                 let registered = v1::Registered {
                     worker: worker.0,
+                    incarnation: self.state.workers.get(&worker).map_or(0, |known| known.facts.incarnation),
                     heartbeat_ms: millis(self.config.leases.heartbeat),
                     lease_ms: millis(self.config.leases.lease),
                 };

@@ -30,6 +30,7 @@ use openraft::{Config, ReadPolicy, SnapshotPolicy};
 use reel_scheduler_core::{Command, FarmState, Reply};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 pub(crate) use self::admin::{Admin, AdminError, Status};
 pub(crate) use self::disk::{MAX_RECORD_BYTES, OpenError};
@@ -60,6 +61,10 @@ const MESSAGE_ENTRIES: u64 = 16;
 pub(crate) const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// How long a snapshot may take to reach a peer.
 const SNAPSHOT_TIMEOUT_MS: u64 = 600_000;
+/// A leader asks a majority so often whether it still leads, and lets its workers go when it was not told for so long: by
+/// then another may lead, and give their work away.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const UNHEARD: Duration = Duration::from_secs(3);
 /// How long the database may take to close. It only waits for its last sync.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -238,7 +243,7 @@ impl Raft {
         watcher.abort();
         let _ = watcher.await;
         drop((inner, role));
-        if tokio::time::timeout(CLOSE_TIMEOUT, closed).await.is_err() {
+        if timeout(CLOSE_TIMEOUT, closed).await.is_err() {
             tracing::warn!("the log's folder is still open");
         }
     }
@@ -294,9 +299,11 @@ fn reason(failure: &disk::Failure, error: &impl ToString) -> String {
     failure.get().cloned().unwrap_or_else(|| error.to_string())
 }
 
-/// Tells the role: a leader only after it has applied all that was committed before its term.
+/// Tells the role: a leader only after it has applied all that was committed before its term, and while it reaches a
+/// majority.
 async fn watch_role(raft: openraft::Raft<Types, Machine>, failure: disk::Failure, role: watch::Sender<Role>) {
     let mut metrics = raft.metrics();
+    let mut shown = Instant::now();
     loop {
         let (running, leads, term, leader) = {
             let now = metrics.borrow_and_update();
@@ -305,14 +312,20 @@ async fn watch_role(raft: openraft::Raft<Types, Machine>, failure: disk::Failure
             let leads = now.current_leader == Some(now.id);
             (now.running_state.clone(), leads, now.current_term, leader.map(|node| node.address.clone()))
         };
-        let next = match (running, leads) {
-            (Err(error), _) => Role::Failed(reason(&failure, &error)),
-            (Ok(()), false) => Role::Follower { leader },
-            (Ok(()), true) if *role.borrow() == (Role::Leader { term }) => Role::Leader { term },
-            (Ok(()), true) => match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
-                Ok(_) => Role::Leader { term },
-                Err(_) => Role::Follower { leader: None },
-            },
+        let led = *role.borrow() == (Role::Leader { term });
+        let next = match running {
+            Err(error) => Role::Failed(reason(&failure, &error)),
+            Ok(()) if !leads => Role::Follower { leader },
+            Ok(()) if led && shown.elapsed() < ASK_EVERY => Role::Leader { term },
+            Ok(()) => {
+                let asked = Instant::now();
+                let answered = raft.ensure_linearizable(ReadPolicy::ReadIndex).await.is_ok();
+                shown = if answered { asked } else { shown };
+                match answered || led && shown.elapsed() < UNHEARD {
+                    true => Role::Leader { term },
+                    false => Role::Follower { leader: None },
+                }
+            }
         };
         let failed = matches!(next, Role::Failed(_));
         role.send_if_modified(|current| {
@@ -320,7 +333,11 @@ async fn watch_role(raft: openraft::Raft<Types, Machine>, failure: disk::Failure
             *current = next;
             changed
         });
-        if failed || metrics.changed().await.is_err() {
+        let closed = match leads {
+            true => matches!(timeout(ASK_EVERY, metrics.changed()).await, Ok(Err(_))),
+            false => metrics.changed().await.is_err(),
+        };
+        if failed || closed {
             return;
         }
     }

@@ -66,8 +66,8 @@ impl<P: Payload> Agent<P> {
     fn dispatch(&mut self, now_ms: u64, event: Event<P>, actions: &mut Vec<Action<P>>) {
         match event {
             Event::Ticked => self.on_ticked(now_ms, actions),
-            Event::Registered { heartbeat_ms, lease_ms } => {
-                if self.membership.on_registered(heartbeat_ms, lease_ms) {
+            Event::Registered { round, heartbeat_ms, lease_ms } => {
+                if self.membership.on_registered(round, heartbeat_ms, lease_ms) {
                     // Another scheduler leads, or the link is a new one: what was under way may be lost.
                     self.outbox.make_due();
                 }

@@ -78,6 +78,8 @@ pub enum Event<P: Payload> {
     Ticked,
     /// The scheduler knows this agent now.
     Registered {
+        /// Which [`Message::Register`] this answers.
+        round: u64,
         /// Send a heartbeat this often.
         heartbeat_ms: u64,
         /// The lease ends so long after the last send that the scheduler acknowledged.

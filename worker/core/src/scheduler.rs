@@ -57,12 +57,14 @@ impl Membership {
         matches!(self.state, State::Inside { .. })
     }
 
-    /// The lease counts from the last time the agent asked. The scheduler may have answered an earlier ask; nothing
-    /// runs yet that this could harm, and the heartbeat that follows at once settles it.
+    /// The lease counts from the last time the agent asked. The scheduler may have answered an earlier ask of the same
+    /// round; nothing runs yet that this could harm, and the heartbeat that follows at once settles it. An answer from
+    /// before the agent lost its lease is none: what it was granted then may be given away.
     ///
     /// True where the agent was inside before: then only a heartbeat is due, which tells a new leader what runs.
-    pub(crate) fn on_registered(&mut self, heartbeat_ms: u64, lease_ms: u64) -> bool {
+    pub(crate) fn on_registered(&mut self, round: u64, heartbeat_ms: u64, lease_ms: u64) -> bool {
         match &mut self.state {
+            _ if round != self.round => false,
             State::Outside { asked_ms: None } => false,
             State::Outside { asked_ms: Some(asked_ms) } => {
                 let acknowledged_ms = *asked_ms;

@@ -74,7 +74,7 @@ fn answered(request: u64, verdict: Verdict) -> On {
 fn registered(slots: u32) -> Agent<Word> {
     let mut agent = Agent::new(slots);
     assert_eq!(shown(&agent.handle(0, Event::Ticked)), ["register 0"]);
-    let registered = Event::Registered { heartbeat_ms: HEARTBEAT_MS, lease_ms: LEASE_MS };
+    let registered = Event::Registered { round: 0, heartbeat_ms: HEARTBEAT_MS, lease_ms: LEASE_MS };
     assert_eq!(shown(&agent.handle(0, registered)), ["heartbeat 1 []"]);
     agent
 }

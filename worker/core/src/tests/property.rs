@@ -19,7 +19,7 @@ struct World {
     heartbeats: Vec<u64>,
     /// When the scheduler last had reason to believe in this agent, and the agent knows it.
     lease_from: u64,
-    register: bool,
+    register: Option<u64>,
 }
 
 /// A fake runner.
@@ -78,7 +78,7 @@ impl World {
             unanswered: BTreeMap::new(),
             heartbeats: Vec::new(),
             lease_from: 0,
-            register: false,
+            register: None,
         };
         world.feed(Event::Ticked);
         world
@@ -91,17 +91,16 @@ impl World {
             self.obey(action);
         }
         assert!(self.alive.len() <= self.slots, "more runners than slots");
-        if self.register {
-            self.register = false;
+        if let Some(round) = self.register.take() {
             self.lease_from = self.now;
-            self.feed(Event::Registered { heartbeat_ms: HEARTBEAT_MS, lease_ms: LEASE_MS });
+            self.feed(Event::Registered { round, heartbeat_ms: HEARTBEAT_MS, lease_ms: LEASE_MS });
         }
     }
 
     fn obey(&mut self, action: Do) {
         let fenced = self.now >= self.lease_from + LEASE_MS;
         match action {
-            Action::Send(Message::Register { .. }) => self.register = true,
+            Action::Send(Message::Register { round }) => self.register = Some(round),
             Action::Send(Message::Heartbeat { sequence, .. }) => self.heartbeats.push(sequence),
             Action::Send(Message::Request(id, request)) => {
                 match &request {

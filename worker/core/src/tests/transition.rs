@@ -212,6 +212,16 @@ fn a_lease_counts_from_the_last_acknowledged_send() {
 }
 
 #[test]
+fn an_answer_to_a_registration_before_the_lease_was_lost_is_none() {
+    let registered = |round| Event::Registered { round, heartbeat_ms: HEARTBEAT_MS, lease_ms: LEASE_MS };
+    let mut agent = self::registered(1);
+    assert_eq!(shown(&agent.handle(LEASE_MS, Event::Ticked)), ["register 1"]);
+    assert_eq!(shown(&agent.handle(LEASE_MS, registered(0))), [""; 0]);
+    assert_eq!(shown(&agent.handle(LEASE_MS, Event::Granted(index_grant(7)))), [""; 0]);
+    assert_eq!(shown(&agent.handle(LEASE_MS, registered(1))), ["heartbeat 2 []"]);
+}
+
+#[test]
 fn an_acknowledgement_that_was_on_its_way_saves_the_lease() {
     let mut agent = registered(1);
     agent.handle(0, Event::Granted(encode_grant(7, 0..9)));

@@ -92,11 +92,14 @@ impl Farm {
         let (parts, read) = (BTreeMap::new(), BTreeMap::new());
         let mut farm =
             Farm { dir, agent, to_agent, from_agent, parts, read, profile, epoch: 100, script: None };
-        match farm.receive().await {
-            Message::Register(register) => assert_eq!((register.name.as_str(), register.slots), ("w1", 2)),
+        let incarnation = match farm.receive().await {
+            Message::Register(v1::Register { name, incarnation, slots, .. }) => {
+                assert_eq!((name.as_str(), slots), ("w1", 2));
+                incarnation
+            }
             other => panic!("{other:?} before the registration"),
-        }
-        let registered = v1::Registered { worker: 1, heartbeat_ms: 500, lease_ms: 60_000 };
+        };
+        let registered = v1::Registered { worker: 1, heartbeat_ms: 500, lease_ms: 60_000, incarnation };
         farm.say(scheduler_message::Message::Registered(registered)).await;
         farm
     }
