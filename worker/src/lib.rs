@@ -1,4 +1,4 @@
-//! Worker shell: agent, runner supervision, store transfer.
+//! Worker shell: agent, runner supervision, store transfer, word of preemptions.
 
 mod agent;
 mod child;
@@ -6,6 +6,7 @@ mod config;
 mod frame;
 mod host;
 mod once;
+pub mod preemption;
 mod publish;
 mod remote;
 mod scratch;

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::farm::{
-    ClusterArgs, ClusterCommand, JobArgs, JobCommand, ProjectArgs, ProjectCommand, SchedulerArgs,
-    SchedulerCommand, SchedulerStartArgs, ServerChoice, SubmitArgs, WorkerArgs, WorkerCommand,
+    CloudChoice, ClusterArgs, ClusterCommand, JobArgs, JobCommand, ProjectArgs, ProjectCommand,
+    SchedulerArgs, SchedulerCommand, SchedulerStartArgs, ServerChoice, SubmitArgs, WorkerArgs, WorkerCommand,
     WorkerStartArgs,
 };
 use crate::environment;
