@@ -345,13 +345,14 @@ fn a_signal_after_a_notice_does_not_cut_the_notice_short() {
     let mut held = Held::start(1, vec![(options, Vec::new())]);
     fs::write(&file, "30").unwrap();
     held.until_draining(0);
-    // What a host that goes down sends.
+    // What a host that goes down sends, to every process.
     held.farm.signal_worker(0, Signal::TERM);
+    send(held.runners[0][0], Signal::TERM).unwrap();
     until("the signal to be heard", PATIENCE, || held.farm.log("w1").contains("SIGTERM"));
     held.go_on(0);
     held.wait_workers();
     assert_eq!(held.given_up(0), 0);
-    held.farm.reel(&format!("job cancel {}", held.job)).run().success();
+    held.end();
 }
 
 #[test]
