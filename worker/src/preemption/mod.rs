@@ -174,7 +174,9 @@ mod tests {
             let goes_at = Instant::now() + Duration::from_secs(left);
             sender.send(HostNotice { reason: left.to_string(), goes_at }).await.unwrap();
         }
-        assert_eq!(watch.next().await.reason, "120");
-        assert_eq!(watch.next().await.reason, "30");
+        for news in ["120", "30"] {
+            let next = tokio::time::timeout(Duration::from_secs(10), watch.next()).await;
+            assert_eq!(next.unwrap().reason, news);
+        }
     }
 }
