@@ -26,7 +26,12 @@ pub struct FarmBuilder {
     leases: Leases,
     /// Folders of schedulers that do not lie in the farm's own.
     folders: BTreeMap<usize, PathBuf>,
+    /// How workers learn that their hosts go, if they do.
+    notices: BTreeMap<usize, (String, Variables)>,
 }
+
+/// Variables of a process's environment.
+type Variables = Vec<(&'static str, String)>;
 
 /// The times of a lease, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +47,7 @@ pub struct Leases {
 /// One process of a farm. Its folder and address outlive it.
 struct Process {
     words: Vec<String>,
+    environment: Variables,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -77,6 +83,13 @@ impl FarmBuilder {
     #[must_use]
     pub fn folder(mut self, number: usize, folder: &Path) -> Self {
         self.folders.insert(number, folder.to_owned());
+        self
+    }
+
+    /// How one worker learns that its host goes: options of `reel worker start`, and variables.
+    #[must_use]
+    pub fn notices(mut self, number: usize, options: &str, variables: Variables) -> Self {
+        self.notices.insert(number, (options.to_owned(), variables));
         self
     }
 
@@ -125,13 +138,16 @@ impl FarmBuilder {
     fn worker(&self, dir: &Path, addresses: &[SocketAddr], number: usize) -> Process {
         let name = format!("w{}", number + 1);
         let store = dir.join("store");
+        // The machine that runs the test may itself be one of a cloud.
+        let nobody = || ("--cloud none".to_owned(), Vec::new());
+        let (notices, environment) = self.notices.get(&number).cloned().unwrap_or_else(nobody);
         let line = format!(
-            "worker start --name {name} --slots {} --notice 30 --server {} --store file://{} --data",
+            "worker start --name {name} --slots {} --notice 30 {notices} --server {} --store file://{} --data",
             self.slots,
             servers(addresses),
             store.display(),
         );
-        Process::new(dir, &name, &line, &dir.join(&name))
+        Process { environment, ..Process::new(dir, &name, &line, &dir.join(&name)) }
     }
 }
 
@@ -143,14 +159,14 @@ impl Process {
     fn new(dir: &Path, name: &str, line: &str, folder: &Path) -> Process {
         let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         words.push(folder.display().to_string());
-        Process { words, log: dir.join(format!("{name}.log")), child: None }
+        Process { words, environment: Vec::new(), log: dir.join(format!("{name}.log")), child: None }
     }
 
     fn start(&mut self) {
         assert!(self.child.is_none(), "{:?} runs already", self.words);
         let log = File::options().create(true).append(true).open(&self.log).expect("a writable folder");
         let mut command = Command::new(program("reel"));
-        command.args(&self.words).process_group(0).env_remove("REEL_LOG");
+        command.args(&self.words).process_group(0).env_remove("REEL_LOG").envs(self.environment.clone());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}")));
     }
@@ -173,7 +189,8 @@ impl Farm {
     /// One scheduler and one worker with one slot, and leases that outlast an election by little.
     pub fn builder() -> FarmBuilder {
         let leases = Leases { heartbeat_ms: 500, lease_ms: 6000, grace_ms: 500 };
-        FarmBuilder { schedulers: 1, workers: 1, slots: 1, leases, folders: BTreeMap::new() }
+        let (folders, notices) = (BTreeMap::new(), BTreeMap::new());
+        FarmBuilder { schedulers: 1, workers: 1, slots: 1, leases, folders, notices }
     }
 
     /// A folder that all hosts of the farm share.
@@ -219,6 +236,11 @@ impl Farm {
     /// The schedulers as whoever answers sees them; none where nobody does.
     pub fn members(&self) -> Vec<Value> {
         self.status().and_then(|status| status["members"].as_array().cloned()).unwrap_or_default()
+    }
+
+    /// A worker as the leader sees it, `w1`; `None` when it is gone.
+    pub fn worker(&self, name: &str) -> Option<Value> {
+        self.worker_list().into_iter().find(|worker| worker["name"] == name)
     }
 
     /// The workers as the leader sees them.
@@ -309,15 +331,18 @@ impl Farm {
         self.workers[number].send(signal);
     }
 
-    /// Waits for the end of a worker that was asked to end, and gives how long that took.
+    /// Waits for the good end of a worker that was asked to end, and gives how long that took.
     pub fn wait_worker(&mut self, number: usize) -> Duration {
         let start = Instant::now();
         let worker = &mut self.workers[number];
+        let mut status = None;
         until("the end of a worker", PATIENCE, || {
             let child = worker.child.as_mut().expect("it runs");
-            child.try_wait().expect("a child can be waited for").is_some()
+            status = child.try_wait().expect("a child can be waited for");
+            status.is_some()
         });
         worker.child = None;
+        assert_eq!(status.and_then(|status| status.code()), Some(0), "a worker that was asked to end");
         start.elapsed()
     }
 

@@ -4,6 +4,7 @@ pub mod disk;
 pub mod farm;
 pub mod ffmpeg;
 pub mod fixtures;
+pub mod metadata;
 pub mod reel;
 pub mod servers;
 pub mod signal;

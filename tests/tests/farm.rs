@@ -12,6 +12,7 @@ use reel_tests::reel::{Reel, report, until};
 use reel_tests::tree::{assert_same, digests};
 use reel_tests::{Dice, fixtures, profile, scratch};
 use rustix::process::Signal;
+use serde_json::{Value, json};
 
 /// What `reel transcode` makes of a mezzanine.
 fn by_one_process(mezzanine: &Path, profile: &Path) -> BTreeMap<PathBuf, Digest> {
@@ -84,6 +85,38 @@ fn a_worker_that_is_asked_to_go_hands_back_and_the_job_waits_for_another() {
     farm.start_worker(0);
     let done = farm.wait(job);
     assert_eq!((&done["state"], &done["parts_encoded_twice"]), (&"done".into(), &0.into()));
+}
+
+#[test]
+fn a_job_waits_while_every_worker_is_gone_and_then_goes_on() {
+    let mezzanine = fixtures::a_minute_of_1080p().path;
+    let wanted = by_one_process(&mezzanine, &profile("quick"));
+    let mut farm = Farm::builder().schedulers(3).workers(2).start();
+    let job = farm.submit(&mezzanine, "a", &profile("quick"), "--chunk-parts 2");
+    until("committed parts, and both workers at work", Duration::from_secs(60), || {
+        let busy = |worker: &Value| !worker["running"].as_array().unwrap().is_empty();
+        farm.job(job)["parts_committed"].as_u64() > Some(1) && farm.worker_list().iter().all(busy)
+    });
+    farm.kill_worker(0);
+    farm.kill_worker(1);
+    until("the farm to be empty", Duration::from_secs(60), || farm.worker_list().is_empty());
+    let assert_waits = |farm: &Farm| {
+        let waiting = farm.job(job);
+        assert_eq!((&waiting["state"], &waiting["running"]), (&"running".into(), &json!([])));
+        waiting["parts_committed"].as_u64().unwrap()
+    };
+    let committed = assert_waits(&farm);
+    // Whoever leads meanwhile waits as well.
+    let leader = farm.leader();
+    farm.kill_scheduler(leader);
+    assert_ne!(farm.leader(), leader);
+    assert_eq!(assert_waits(&farm), committed);
+    farm.start_scheduler(leader);
+    farm.start_worker(0);
+    farm.start_worker(1);
+    let done = farm.wait(job);
+    assert_eq!((&done["state"], &done["parts_encoded_twice"]), (&"done".into(), &0.into()));
+    assert_same(&digests(&farm.output("a")), &wanted, "after a time without workers");
 }
 
 #[test]
@@ -216,7 +249,7 @@ fn a_worker_that_goes_or_is_held_back_gets_nothing_and_shows_it() {
     until("w1 to encode", Duration::from_secs(60), || {
         state(&farm, "w1").is_some_and(|(_, running)| running.to_string().contains("encode"))
     });
-    assert_eq!(state(&farm, "w2").unwrap(), ("cordoned".to_owned(), serde_json::json!([])));
+    assert_eq!(state(&farm, "w2").unwrap(), ("cordoned".to_owned(), json!([])));
 
     // Asked to go, it shows that at once, though the part in hand takes a while.
     farm.signal_worker(0, Signal::TERM);
@@ -224,7 +257,7 @@ fn a_worker_that_goes_or_is_held_back_gets_nothing_and_shows_it() {
         state(&farm, "w1").is_none_or(|(state, _)| state == "draining")
     });
     farm.wait_worker(0);
-    assert_eq!(state(&farm, "w2").unwrap().1, serde_json::json!([]));
+    assert_eq!(state(&farm, "w2").unwrap().1, json!([]));
 
     farm.reel("worker undrain w2").run().success();
     until("w2 to encode", Duration::from_secs(60), || {
@@ -232,7 +265,7 @@ fn a_worker_that_goes_or_is_held_back_gets_nothing_and_shows_it() {
     });
     farm.reel("worker drain w2").run().success();
     until("w2 to have ended with a part", Duration::from_secs(60), || {
-        state(&farm, "w2") == Some(("draining".to_owned(), serde_json::json!([])))
+        state(&farm, "w2") == Some(("draining".to_owned(), json!([])))
     });
     assert_eq!(farm.job(long)["parts_encoded_twice"], 0);
     farm.reel(&format!("job cancel {long}")).run().success();
@@ -251,6 +284,6 @@ fn the_work_of_a_worker_that_dies_is_free_within_thirty_seconds_by_default() {
     });
     farm.kill_worker(0);
     until("its chunk to wait for another", Duration::from_secs(30), || farm.worker_list().is_empty());
-    assert_eq!(farm.job(job)["running"], serde_json::json!([]));
+    assert_eq!(farm.job(job)["running"], json!([]));
     farm.reel(&format!("job cancel {job}")).run().success();
 }

@@ -27,6 +27,8 @@ use crate::{AgentConfig, AgentEnd, StartError, WorkerLink, codecs};
 const TICK: Duration = Duration::from_millis(250);
 /// Events that wait for the agent; whoever reports one waits while it is full.
 const MAX_EVENTS: usize = 64;
+/// Calls to drain that wait for the agent. Past this they say nothing new.
+const MAX_DRAINS: usize = 8;
 /// Messages that wait for a slow link. Past this they are dropped: requests and heartbeats are sent again.
 const MAX_OUTGOING: usize = 1024;
 /// At its end the agent waits so long for killed runners to be gone.
@@ -70,7 +72,7 @@ impl Agent {
             notices,
             began: Instant::now(),
         };
-        let (drain, drains) = mpsc::channel(1);
+        let (drain, drains) = mpsc::channel(MAX_DRAINS);
         let task = tokio::spawn(shell.run(link, Inbox { events, said, drains }));
         Ok(AgentHandle { drain, task })
     }
@@ -94,10 +96,10 @@ pub struct AgentHandle {
 }
 
 impl AgentHandle {
-    /// Takes no more work; encode attempts finish the part in hand; what still runs after `grace` is killed and
-    /// handed back. A second call may shorten the grace.
+    /// Takes no more work; encode attempts finish the part in hand, unless that cannot end in time; what still runs after
+    /// `grace` is killed and handed back. A second call may shorten the grace.
     pub fn drain(&self, grace: Duration) {
-        // Full: the agent has not yet read the call before. Closed: it has ended. Both are as good as drained.
+        // Full: the agent has not yet read the calls before. Closed: it has ended. Both are as good as drained.
         let _ = self.drain.try_send(grace);
     }
 
@@ -222,7 +224,10 @@ impl Shell {
                     self.with_reins(epoch, |reins| reins.tell(wire::command(command)));
                 }
                 Action::HearRunner { epoch } => self.with_reins(epoch, Reins::hear),
-                Action::KillRunner { epoch } => self.with_reins(epoch, Reins::kill),
+                Action::KillRunner { epoch } => {
+                    tracing::info!(%epoch, "the attempt is given up");
+                    self.with_reins(epoch, Reins::kill);
+                }
                 Action::PublishPart { epoch, part, files } => {
                     self.publish(epoch, Publication::Part(part, files));
                 }

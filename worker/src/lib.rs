@@ -1,4 +1,4 @@
-//! Worker shell: agent, runner supervision, store transfer.
+//! Worker shell: agent, runner supervision, store transfer, word of preemptions.
 
 mod agent;
 mod child;
@@ -8,6 +8,7 @@ mod frame;
 mod host;
 mod log_tail;
 mod once;
+pub mod preemption;
 mod publish;
 mod remote;
 mod scratch;

@@ -13,6 +13,12 @@ pub(crate) const HOME: &str = "REEL_HOME";
 pub(crate) const SERVER: &str = "REEL_SERVER";
 /// The runner program.
 pub(crate) const RUNNER: &str = "REEL_RUNNER";
+/// Where a worker asks AWS, named as by AWS's own tools.
+pub(crate) const AWS_METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+/// Where a worker asks Google Cloud, named as by Google's own tools.
+pub(crate) const GCE_METADATA: &str = "GCE_METADATA_HOST";
+/// Where a worker asks Azure, whose tools have no name for it.
+pub(crate) const AZURE_METADATA: &str = "REEL_AZURE_METADATA_ENDPOINT";
 /// Log levels.
 pub(crate) const LOG: &str = "REEL_LOG";
 /// Levels where nothing else is asked for. Raft warns of every change of leader, and here each start is one.
@@ -38,6 +44,9 @@ pub(crate) const ALL: &[(&str, &str)] = &[
         "log to stderr at these levels, such as info or reel_worker=debug; default warn, for scheduler and worker info",
     ),
     (NO_COLOR, "if set and not empty: no colour, also on a terminal"),
+    (AWS_METADATA, "where a worker asks AWS for preemption notices; default http://169.254.169.254"),
+    (GCE_METADATA, "host (and port) where a worker asks Google Cloud; default 169.254.169.254"),
+    (AZURE_METADATA, "where a worker asks Azure; default http://169.254.169.254"),
     ("AWS_*", "credentials and endpoint of s3 URLs, as the AWS tools name them"),
 ];
 

@@ -17,6 +17,9 @@ pub const MAX_QUEUED_PARTS: usize = 4;
 pub const SILENCE_MS: u64 = 600_000;
 /// An agent that the scheduler does not answer asks again so often.
 pub const REGISTER_AGAIN_MS: u64 = 5_000;
+/// Past its grace a drained agent gives the store so long to take finished parts. The host goes soon, and what is handed
+/// back by then is free at once.
+pub const UNPUBLISHED_AFTER_DRAIN_MS: u64 = 2_500;
 /// A drained agent waits so long past its grace for answers; the store keeps what was not acknowledged.
 pub const UNANSWERED_AFTER_DRAIN_MS: u64 = 10_000;
 
@@ -85,20 +88,12 @@ impl<P: Payload> Agent<P> {
                 attempt.runner = Runner::Gone;
                 attempt.end_with(Ending::Fail(failure));
             }),
-            Event::Progressed { epoch, progress } => self.with(epoch, |attempt| {
-                // A runner that repeats itself does not get on.
-                if attempt.progress != progress {
-                    attempt.progress = progress;
-                    attempt.heard_ms = now_ms;
-                }
-            }),
-            Event::PartFinished { epoch, part, files } => self.with(epoch, |attempt| {
-                attempt.heard_ms = now_ms;
-                attempt.unheard = true;
-                if !attempt.is_dropped() && attempt.wants(part) {
-                    attempt.queue.push_back((part, files));
-                }
-            }),
+            Event::Progressed { epoch, progress } => {
+                self.with(epoch, |attempt| attempt.on_progress(now_ms, progress));
+            }
+            Event::PartFinished { epoch, part, files } => {
+                self.with(epoch, |attempt| attempt.on_part_finished(now_ms, part, files));
+            }
             Event::TaskFinished { epoch, output } => {
                 self.with(epoch, |attempt| attempt.end_with(Ending::Finished(output)));
             }

@@ -7,6 +7,11 @@ use reel_common::{Epoch, Failure, FailureClass, PartIndex, TaskId};
 
 use crate::{Grant, Payload, Progress};
 
+/// A pace is known when it was watched for so long: less says little of a part.
+const PACE_MS: u64 = 3_000;
+/// A pause between two signs of progress counts for at most this: a source or a host that was slow once may be fast again.
+const PAUSE_MS: u64 = 1_000;
+
 /// An attempt that this agent holds.
 #[derive(Debug)]
 pub(crate) struct Attempt<P: Payload> {
@@ -14,8 +19,13 @@ pub(crate) struct Attempt<P: Payload> {
     pub(crate) epoch: Epoch,
     /// The parts that are this attempt's own; a cut makes the range shorter.
     pub(crate) parts: Range<u32>,
+    /// The parts that the runner counts its progress over, and the one of them that it finishes next. It may have begun the
+    /// one after that, and tell of it.
+    granted: Range<u32>,
+    next: u32,
     pub(crate) runner: Runner<P>,
     pub(crate) progress: Progress,
+    pace: Option<Pace>,
     /// When the runner was last heard to get on, or could not be heard.
     pub(crate) heard_ms: u64,
     /// Finished parts that are not yet on their way into the store.
@@ -25,6 +35,15 @@ pub(crate) struct Attempt<P: Payload> {
     pub(crate) publishing: Option<Publishing>,
     pub(crate) committed: BTreeSet<PartIndex>,
     pub(crate) ending: Ending<P>,
+}
+
+/// How fast a runner gets on.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    seen_ms: u64,
+    /// How long it took from `done_before` to what is done.
+    watched_ms: u64,
+    done_before: u64,
 }
 
 /// The runner of an attempt.
@@ -73,8 +92,11 @@ impl<P: Payload> Attempt<P> {
             task: grant.task,
             epoch: grant.epoch,
             parts: grant.parts.clone(),
+            granted: grant.parts.clone(),
+            next: grant.parts.start,
             runner: Runner::Waiting(grant),
             progress: Progress::default(),
+            pace: None,
             heard_ms: now_ms,
             queue: VecDeque::new(),
             unheard: false,
@@ -90,6 +112,53 @@ impl<P: Payload> Attempt<P> {
 
     pub(crate) fn is_dropped(&self) -> bool {
         matches!(self.ending, Ending::Dropped)
+    }
+
+    /// Takes in how far the runner is. One that repeats itself does not get on.
+    pub(crate) fn on_progress(&mut self, now_ms: u64, progress: Progress) {
+        let begun = Pace { seen_ms: now_ms, watched_ms: 0, done_before: progress.done };
+        let pace = self.pace.get_or_insert(begun);
+        if self.progress != progress {
+            self.progress = progress;
+            self.heard_ms = now_ms;
+            pace.watched_ms += now_ms.saturating_sub(pace.seen_ms).min(PAUSE_MS);
+            pace.seen_ms = now_ms;
+        }
+    }
+
+    /// How long the part in hand, or all where there are no parts, still takes at the pace so far; `None` while that is
+    /// not known.
+    pub(crate) fn time_to_end_ms(&self) -> Option<u64> {
+        let Pace { watched_ms, done_before, .. } = self.pace?;
+        let done = self.progress.done.saturating_sub(done_before);
+        if watched_ms < PACE_MS || done == 0 {
+            return None;
+        }
+        Some(self.left_in_hand().saturating_mul(watched_ms) / done)
+    }
+
+    /// What is left of the part in hand, in the units of progress. Parts count as equally long, as all but the last are.
+    fn left_in_hand(&self) -> u64 {
+        let Progress { done, total, .. } = self.progress;
+        let end = match self.granted.contains(&self.next) {
+            true => {
+                let (nth, parts) =
+                    (self.next - self.granted.start + 1, self.granted.end - self.granted.start);
+                total.saturating_mul(u64::from(nth)).div_ceil(u64::from(parts))
+            }
+            false => total,
+        };
+        end.saturating_sub(done)
+    }
+
+    /// Takes in a part that the runner finished. It is not heard until there is room for the next.
+    pub(crate) fn on_part_finished(&mut self, now_ms: u64, part: PartIndex, files: P::Part) {
+        self.heard_ms = now_ms;
+        self.unheard = true;
+        self.next = part.0.saturating_add(1);
+        if !self.is_dropped() && self.wants(part) {
+            self.queue.push_back((part, files));
+        }
     }
 
     /// Whether the part is this attempt's to deliver, and not delivered or on its way.
@@ -116,6 +185,14 @@ impl<P: Payload> Attempt<P> {
     pub(crate) fn end_with(&mut self, ending: Ending<P>) {
         if matches!(self.ending, Ending::Open) {
             self.ending = ending;
+        }
+    }
+
+    /// Gives up what is on its way into the store, and hands back what is not committed.
+    pub(crate) fn give_up(&mut self) {
+        self.queue.clear();
+        if !matches!(self.ending, Ending::Fail(_) | Ending::Asked | Ending::Dropped) {
+            self.ending = Ending::HandBack;
         }
     }
 

@@ -13,7 +13,10 @@ mod scheduler;
 #[cfg(test)]
 mod tests;
 
-pub use agent::{Agent, MAX_QUEUED_PARTS, REGISTER_AGAIN_MS, SILENCE_MS, UNANSWERED_AFTER_DRAIN_MS};
+pub use agent::{
+    Agent, MAX_QUEUED_PARTS, REGISTER_AGAIN_MS, SILENCE_MS, UNANSWERED_AFTER_DRAIN_MS,
+    UNPUBLISHED_AFTER_DRAIN_MS,
+};
 pub use event::{
     Action, Event, Grant, Message, PartReceipt, Payload, Progress, Request, RequestId, RunnerCommand,
     Running, Verdict,

@@ -7,11 +7,15 @@ use crate::attempt::{Attempt, Ending, Runner};
 use crate::outbox::MAX_UNANSWERED;
 use crate::{
     Action, Agent, Grant, Message, Payload, REGISTER_AGAIN_MS, Request, RequestId, RunnerCommand, Running,
-    UNANSWERED_AFTER_DRAIN_MS, Verdict,
+    UNANSWERED_AFTER_DRAIN_MS, UNPUBLISHED_AFTER_DRAIN_MS, Verdict,
 };
 
 /// Heartbeats whose acknowledgement is still awaited; older ones cannot save a lease.
 const MAX_HEARTBEATS_AWAITED: usize = 64;
+
+/// A part in hand that would take this many times the time that is left is given up at once: paces vary, and work that
+/// might end in time is worth finishing.
+const HOPELESS: u64 = 2;
 
 /// Whether the scheduler knows this agent, and until when.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ enum State {
 }
 
 /// The agent is on its way out.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Drain {
     deadline_ms: u64,
 }
@@ -167,11 +171,30 @@ impl<P: Payload> Agent<P> {
             actions.extend(due.into_iter().map(|(id, request)| Action::Send(Message::Request(id, request))));
         }
         self.kill_silent(now_ms, actions);
-        if self.drain.as_ref().is_some_and(|drain| now_ms >= drain.deadline_ms) {
-            for attempt in self.attempts.values_mut().filter(|a| !matches!(a.runner, Runner::Gone)) {
+        self.hand_back_late(now_ms, actions);
+    }
+
+    /// While the agent drains: what cannot end in time is handed back now, so that another worker begins it now; what has
+    /// not ended in time is handed back then, and what the store has not taken soon after.
+    fn hand_back_late(&mut self, now_ms: u64, actions: &mut Vec<Action<P>>) {
+        let Some(Drain { deadline_ms }) = self.drain else { return };
+        let left_ms = deadline_ms.saturating_sub(now_ms);
+        for attempt in self.attempts.values_mut().filter(|attempt| attempt.occupies_slot()) {
+            let hopeless =
+                || attempt.time_to_end_ms().is_some_and(|ms| ms > left_ms.saturating_mul(HOPELESS));
+            if left_ms == 0 || (matches!(attempt.ending, Ending::Open) && hopeless()) {
                 attempt.end_with(Ending::HandBack);
                 kill(attempt, actions);
             }
+        }
+        if now_ms < deadline_ms.saturating_add(UNPUBLISHED_AFTER_DRAIN_MS) {
+            return;
+        }
+        for attempt in self.attempts.values_mut().filter(|a| a.publishing.is_some() || !a.queue.is_empty()) {
+            if attempt.publishing.take().is_some() {
+                actions.push(Action::StopPublishing { epoch: attempt.epoch });
+            }
+            attempt.give_up();
         }
     }
 

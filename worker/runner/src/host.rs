@@ -79,6 +79,7 @@ pub(crate) fn settle_in(arguments: &Arguments) -> Result<File, String> {
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })
             .map_err(|error| failed("setting a resource limit", error.into()))
     };
+    leave_sigterm_to_the_agent().map_err(|error| failed("catching SIGTERM", error))?;
     set(Resource::Core, 0)?;
     set(Resource::Nofile, OPEN_FILES)?;
     if arguments.memory_bytes > 0 {
@@ -88,6 +89,15 @@ pub(crate) fn settle_in(arguments: &Arguments) -> Result<File, String> {
         io::stdout().as_fd().try_clone_to_owned().map_err(|error| failed("duplicating stdout", error))?;
     rustix::stdio::dup2_stdout(io::stderr()).map_err(|error| failed("redirecting stdout", error.into()))?;
     Ok(File::from(pipe))
+}
+
+/// A service manager that stops a worker, or a host that goes down, may send SIGTERM to each of its processes. The agent has
+/// time to let the part in hand end; without the agent a runner is gone anyway.
+fn leave_sigterm_to_the_agent() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _entered = runtime.enter();
+    // The handler stays for as long as the process lives; nobody waits for it.
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map(drop)
 }
 
 /// Logs what happens, or what `REEL_LOG` asks for, to stderr, whose end the agent keeps.

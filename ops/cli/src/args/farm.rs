@@ -107,8 +107,8 @@ impl From<PoolChoice> for Pool {
 
 /// Runs one worker agent until it is asked to end.
 ///
-/// SIGTERM and SIGINT make it go: it takes no more work, finishes the parts in hand if they end within the notice, hands
-/// the rest back, and ends. A second signal ends it at once.
+/// SIGTERM, SIGINT, a notice file and the notice of its cloud make it go: it takes no more work, finishes the parts in hand
+/// if they end in time, hands the rest back, and ends. A second signal ends it at once.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  reel worker start --name w1 --data /var/lib/reel --store s3://bucket/reel"
@@ -134,9 +134,24 @@ pub(crate) struct WorkerStartArgs {
     pub(crate) store: String,
     #[command(flatten)]
     pub(crate) server: ServerChoice,
-    /// How long parts in hand may take to end after SIGTERM.
+    /// How long parts in hand may take to end when the worker is to go; less where its host goes sooner.
     #[arg(long, value_name = "SECONDS", default_value = "90", value_parser = clap::value_parser!(u64).range(0..=86400))]
     pub(crate) notice: u64,
+    /// The worker goes when this file appears. A number in it says in how many seconds the host goes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) notice_file: Option<PathBuf>,
+    /// Whose preemption notices to follow; auto asks the cloud that the host's firmware names, and elsewhere nobody.
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = CloudChoice::Auto)]
+    pub(crate) cloud: CloudChoice,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum CloudChoice {
+    Auto,
+    Aws,
+    Gcp,
+    Azure,
+    None,
 }
 
 /// Runs one scheduler of a farm.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::farm::{
-    ClusterArgs, ClusterCommand, ProjectArgs, ProjectCommand, SchedulerArgs, SchedulerCommand,
+    CloudChoice, ClusterArgs, ClusterCommand, ProjectArgs, ProjectCommand, SchedulerArgs, SchedulerCommand,
     SchedulerStartArgs, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs,
 };
 pub(crate) use self::job::{EventsArgs, JobArgs, JobCommand, SubmitArgs, TaskArgs, TaskCommand};

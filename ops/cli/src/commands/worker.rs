@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use reel_common::WorkerView;
 use reel_proto::v1::Hold;
+use reel_worker::preemption::{Cloud, Sources, Watch};
 use reel_worker::{Agent, AgentConfig, HostFacts};
 use serde_json::{Value, json};
 
-use crate::args::{ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs};
+use crate::args::{CloudChoice, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs};
 use crate::commands::job::labels_json;
+use crate::environment;
 use crate::exit::Stop;
 use crate::input::labels;
 use crate::once;
@@ -47,6 +49,7 @@ pub(crate) fn run(args: WorkerArgs) -> Result<(), Stop> {
 
 async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
     let farm = server::client(&args.server)?;
+    let sources = sources(&args)?;
     let failed = |error: &dyn std::fmt::Display| Stop::failed(format!("the worker does not start: {error}"));
     let scratch = args.data.join("scratch");
     std::fs::create_dir_all(&scratch)
@@ -67,22 +70,53 @@ async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
     let (link, remote) = reel_worker::connect(farm);
     let mut agent = Agent::start(config, link).map_err(|error| failed(&error))?;
     remark(&format!("worker {name} looks for work"));
-    let mut notice = Duration::from_secs(args.notice);
+    let mut host = Watch::start(sources);
+    // Asked twice means now. A signal that follows a notice of the host does not: hosts that go send one.
+    let mut patience = Duration::from_secs(args.notice);
     loop {
-        let signal = tokio::select! {
+        let (reason, grace) = tokio::select! {
             _ = agent.join() => break,
-            signal = signals::asked_to_end() => signal?,
+            signal = signals::asked_to_end() => {
+                (signal?.to_owned(), std::mem::replace(&mut patience, Duration::ZERO))
+            }
+            notice = host.next() => {
+                let grace = notice.grace(Duration::from_secs(args.notice));
+                (notice.reason, grace)
+            }
         };
-        let seconds = notice.as_secs();
-        remark(&format!("{signal}: the worker goes when the parts in hand are done, within {seconds} s"));
-        // Asked twice means now.
-        agent.drain(std::mem::replace(&mut notice, Duration::ZERO));
+        let seconds = grace.as_secs();
+        remark(&format!("{reason}: the worker goes when the parts in hand are done, within {seconds} s"));
+        agent.drain(grace);
     }
+    drop(host);
     if remote.await.is_err() {
         tracing::error!("the link of the worker panicked");
     }
     remark(&format!("worker {name} is gone"));
     Ok(())
+}
+
+/// Who is asked whether this host will be taken away.
+fn sources(args: &WorkerStartArgs) -> Result<Sources, Stop> {
+    let cloud = match args.cloud {
+        CloudChoice::Auto => Cloud::of_this_host(),
+        CloudChoice::Aws => Some(Cloud::Aws),
+        CloudChoice::Gcp => Some(Cloud::Gcp),
+        CloudChoice::Azure => Some(Cloud::Azure),
+        CloudChoice::None => None,
+    };
+    let endpoint = |cloud: Cloud| {
+        let variable = match cloud {
+            Cloud::Aws => environment::AWS_METADATA,
+            Cloud::Gcp => environment::GCE_METADATA,
+            Cloud::Azure => environment::AZURE_METADATA,
+        };
+        let given = environment::value(variable).map(|value| value.to_string_lossy().into_owned());
+        let endpoint = cloud.endpoint(given.as_deref());
+        endpoint.map_err(|error| Stop::usage(format!("{variable}: {error}")))
+    };
+    let cloud = cloud.map(|cloud| Ok::<_, Stop>((cloud, endpoint(cloud)?))).transpose()?;
+    Ok(Sources { file: args.notice_file.clone(), cloud, grace: Duration::from_secs(args.notice) })
 }
 
 fn host_name() -> String {

@@ -37,6 +37,7 @@ enum Step {
     Wait(u64),
     Grant(u32),
     Part(usize),
+    Progress(usize, u64),
     Finish(usize),
     Crash(usize),
     Reap(usize),
@@ -53,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0u64..9_000).prop_map(Step::Wait),
         4 => (0u32..6).prop_map(Step::Grant),
         8 => (0usize..4).prop_map(Step::Part),
+        4 => (0usize..4, 0u64..100).prop_map(|(which, done)| Step::Progress(which, done)),
         3 => (0usize..4).prop_map(Step::Finish),
         1 => (0usize..4).prop_map(Step::Crash),
         3 => (0usize..4).prop_map(Step::Reap),
@@ -188,6 +190,12 @@ impl World {
                 if let Some(epoch) = self.pick(which) {
                     self.alive.remove(&epoch);
                     self.feed(exited(epoch, HowEnded::Signal(11)));
+                }
+            }
+            Step::Progress(which, done) => {
+                if let Some(epoch) = self.pick(which) {
+                    let progress = Progress { done, total: 100, part: None };
+                    self.feed(Event::Progressed { epoch: Epoch(epoch), progress });
                 }
             }
             Step::Reap(which) => {

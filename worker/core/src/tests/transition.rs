@@ -283,6 +283,81 @@ fn a_drain_past_its_grace_kills_and_hands_back() {
     assert!(shown(&agent.handle(late, Event::Ticked)).contains(&"end".to_owned()));
 }
 
+fn progressed(epoch: u64, done: u64, total: u64, part: Option<u32>) -> On {
+    let progress = Progress { done, total, part: part.map(PartIndex) };
+    Event::Progressed { epoch: Epoch(epoch), progress }
+}
+
+/// An agent that has encoded the first 120 of 400 frames, in parts of 100, in 12 s. It has not heard that the first part is
+/// finished.
+fn at_ten_frames_a_second() -> Agent<Word> {
+    let mut agent = registered(1);
+    agent.handle(0, Event::Granted(encode_grant(7, 4..8)));
+    for second in 0..=12 {
+        agent.handle(second * 1_000, progressed(7, second * 10, 400, Some(4 + second as u32 / 10)));
+    }
+    agent
+}
+
+#[test]
+fn a_part_that_cannot_end_in_time_is_handed_back_at_once() {
+    let mut agent = at_ten_frames_a_second();
+    agent.handle(12_000, part_finished(7, 4));
+    let drained = agent.handle(12_000, Event::DrainAsked { grace_ms: 3_900 });
+    assert_eq!(shown(&drained), ["tell 7 StopAfterPart", "heartbeat 2 [7] leaving", "kill 7"]);
+    check_at(&mut agent, 12_001, exited(7, HowEnded::Signal(9)), &[]);
+    check_at(&mut agent, 12_001, part_published(7, 4), &["request 1 commit 7 part 4"]);
+    check_at(&mut agent, 12_001, answered(1, Verdict::Accepted), &["request 2 hand back 7"]);
+
+    // All that there is to do, where there are no parts; a second, nearer notice counts.
+    let mut agent = registered(1);
+    agent.handle(0, Event::Granted(index_grant(7)));
+    for second in 0..=4 {
+        agent.handle(second * 1_000, progressed(7, second * 25, 1_000, None));
+    }
+    check_at(&mut agent, 4_000, Event::DrainAsked { grace_ms: 30_000 }, &["heartbeat 2 [7] leaving"]);
+    check_at(&mut agent, 4_001, Event::DrainAsked { grace_ms: 17_000 }, &["kill 7"]);
+}
+
+#[test]
+fn a_part_that_may_end_in_time_is_left_to_end() {
+    let left_alone = ["tell 7 StopAfterPart", "heartbeat 2 [7] leaving"];
+    let mut agent = at_ten_frames_a_second();
+    agent.handle(12_000, part_finished(7, 4));
+    assert_eq!(shown(&agent.handle(12_000, Event::DrainAsked { grace_ms: 4_000 })), left_alone);
+    // A long pause is no pace: it may have been the last.
+    check_at(&mut agent, 15_000, progressed(7, 190, 400, Some(5)), &[]);
+    check_at(&mut agent, 15_600, Event::Ticked, &[]);
+    check_at(&mut agent, 15_700, Event::Ticked, &["kill 7"]);
+
+    // All frames of the first part are in; its end is near, whatever the part after it takes.
+    let mut agent = at_ten_frames_a_second();
+    assert_eq!(shown(&agent.handle(12_000, Event::DrainAsked { grace_ms: 500 })), left_alone);
+
+    // Nobody knows the pace of what has just begun.
+    let mut agent = registered(1);
+    agent.handle(0, Event::Granted(encode_grant(7, 4..8)));
+    agent.handle(1_000, progressed(7, 1, 400, Some(4)));
+    agent.handle(3_900, progressed(7, 2, 400, Some(4)));
+    assert_eq!(shown(&agent.handle(3_900, Event::DrainAsked { grace_ms: 100 })), left_alone);
+}
+
+#[test]
+fn what_the_store_has_not_taken_soon_after_the_grace_is_handed_back() {
+    let mut agent = registered(1);
+    feed(&mut agent, Event::Granted(encode_grant(7, 0..9)));
+    feed(&mut agent, part_finished(7, 0));
+    feed(&mut agent, part_finished(7, 1));
+    feed(&mut agent, Event::DrainAsked { grace_ms: 1_000 });
+    check_at(&mut agent, 1_001, Event::Ticked, &["kill 7"]);
+    check_at(&mut agent, 1_002, exited(7, HowEnded::Signal(9)), &[]);
+    let late = 1_001 + UNPUBLISHED_AFTER_DRAIN_MS;
+    check_at(&mut agent, late - 1, Event::Ticked, &[]);
+    check_at(&mut agent, late, Event::Ticked, &["stop publishing 7", "request 1 hand back 7"]);
+    check_at(&mut agent, late, part_published(7, 0), &[]);
+    check_at(&mut agent, late, answered(1, Verdict::Accepted), &["discard 7", "end"]);
+}
+
 #[test]
 fn an_idle_agent_drains_at_once() {
     let mut agent = registered(1);
