@@ -86,6 +86,7 @@ impl From<SourceError> for Stop {
             SourceError::NotFound(_) => Stop::not_found(message),
             SourceError::NotAFile(_) | SourceError::BadLocation { .. } => Stop::usage(message),
             SourceError::Empty(_) => Stop::job_failed(message),
+            SourceError::Away { .. } => Self::new(Exit::Unreachable, message),
             SourceError::Denied(_) | SourceError::Changed(_) | SourceError::Read { .. } => {
                 Stop::failed(message)
             }
