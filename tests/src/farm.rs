@@ -1,6 +1,7 @@
 //! A whole farm of real processes on loopback: schedulers and workers that can be killed, stopped and started again.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::clouds::Variables;
 use crate::reel::{Reel, program, send, until};
 use crate::servers::free_address;
 
@@ -26,6 +28,9 @@ pub struct FarmBuilder {
     leases: Leases,
     /// Folders of schedulers that do not lie in the farm's own.
     folders: BTreeMap<usize, PathBuf>,
+    /// The store of the workers, where it does not lie in the farm's own folder.
+    store: Option<String>,
+    variables: Variables,
 }
 
 /// The times of a lease, in milliseconds.
@@ -42,6 +47,7 @@ pub struct Leases {
 /// One process of a farm. Its folder and address outlive it.
 struct Process {
     words: Vec<String>,
+    variables: Variables,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -49,6 +55,7 @@ struct Process {
 /// A farm that runs. All of its processes are killed when it is dropped.
 pub struct Farm {
     dir: tempfile::TempDir,
+    variables: Variables,
     addresses: Vec<SocketAddr>,
     schedulers: Vec<Process>,
     workers: Vec<Process>,
@@ -80,6 +87,19 @@ impl FarmBuilder {
         self
     }
 
+    /// The store that the workers use.
+    #[must_use]
+    pub fn store(self, url: &str) -> Self {
+        FarmBuilder { store: Some(url.to_owned()), ..self }
+    }
+
+    /// Variables in the environment of every process.
+    #[must_use]
+    pub fn env(mut self, variables: Variables) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
     /// The times of a lease.
     #[must_use]
     pub fn leases(self, leases: Leases) -> Self {
@@ -93,7 +113,7 @@ impl FarmBuilder {
         let schedulers = (0..self.schedulers).map(|number| self.scheduler(dir.path(), &addresses, number));
         let workers = (0..self.workers).map(|number| self.worker(dir.path(), &addresses, number));
         let (schedulers, workers) = (schedulers.collect(), workers.collect());
-        let mut farm = Farm { dir, addresses, schedulers, workers };
+        let mut farm = Farm { dir, variables: self.variables, addresses, schedulers, workers };
         (0..self.schedulers).for_each(|number| farm.start_scheduler(number));
         (0..self.workers).for_each(|number| farm.start_worker(number));
         until("the schedulers to form a cluster", PATIENCE, || {
@@ -119,19 +139,18 @@ impl FarmBuilder {
         );
         let name = format!("s{}", number + 1);
         let folder = self.folders.get(&number).cloned().unwrap_or_else(|| dir.join(&name));
-        Process::new(dir, &name, &line, &folder)
+        Process::new(dir, &name, &line, &folder, &self.variables)
     }
 
     fn worker(&self, dir: &Path, addresses: &[SocketAddr], number: usize) -> Process {
         let name = format!("w{}", number + 1);
-        let store = dir.join("store");
+        let store = self.store.clone().unwrap_or_else(|| format!("file://{}", dir.join("store").display()));
         let line = format!(
-            "worker start --name {name} --slots {} --notice 30 --server {} --store file://{} --data",
+            "worker start --name {name} --slots {} --notice 30 --server {} --store {store} --data",
             self.slots,
             servers(addresses),
-            store.display(),
         );
-        Process::new(dir, &name, &line, &dir.join(&name))
+        Process::new(dir, &name, &line, &dir.join(&name), &self.variables)
     }
 }
 
@@ -140,10 +159,11 @@ fn servers(addresses: &[SocketAddr]) -> String {
 }
 
 impl Process {
-    fn new(dir: &Path, name: &str, line: &str, folder: &Path) -> Process {
+    fn new(dir: &Path, name: &str, line: &str, folder: &Path, variables: &Variables) -> Process {
         let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         words.push(folder.display().to_string());
-        Process { words, log: dir.join(format!("{name}.log")), child: None }
+        let log = dir.join(format!("{name}.log"));
+        Process { words, variables: variables.clone(), log, child: None }
     }
 
     fn start(&mut self) {
@@ -151,6 +171,7 @@ impl Process {
         let log = File::options().create(true).append(true).open(&self.log).expect("a writable folder");
         let mut command = Command::new(program("reel"));
         command.args(&self.words).process_group(0).env_remove("REEL_LOG");
+        command.envs(self.variables.iter().map(|(name, value)| (*name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}")));
     }
@@ -173,7 +194,15 @@ impl Farm {
     /// One scheduler and one worker with one slot, and leases that outlast an election by little.
     pub fn builder() -> FarmBuilder {
         let leases = Leases { heartbeat_ms: 500, lease_ms: 6000, grace_ms: 500 };
-        FarmBuilder { schedulers: 1, workers: 1, slots: 1, leases, folders: BTreeMap::new() }
+        FarmBuilder {
+            schedulers: 1,
+            workers: 1,
+            slots: 1,
+            leases,
+            folders: BTreeMap::new(),
+            store: None,
+            variables: Variables::new(),
+        }
     }
 
     /// A folder that all hosts of the farm share.
@@ -185,12 +214,14 @@ impl Farm {
     pub fn reel(&self, line: &str) -> Reel {
         let work = self.dir.path().join("client");
         fs::create_dir_all(&work).expect("a writable folder");
-        Reel::new(&work, line.split_whitespace()).env([("REEL_SERVER", servers(&self.addresses))])
+        let servers = [("REEL_SERVER", servers(&self.addresses))];
+        Reel::new(&work, line.split_whitespace()).env(self.variables.clone()).env(servers)
     }
 
     /// Submits a job that delivers to the folder `name` of the shared folder, and gives its number.
-    pub fn submit(&self, mezzanine: &Path, name: &str, profile: &Path, more: &str) -> u64 {
-        let submit = self.reel("submit").arg(mezzanine).arg(self.output(name)).arg("--profile").arg(profile);
+    pub fn submit(&self, mezzanine: impl AsRef<OsStr>, name: &str, profile: &Path, more: &str) -> u64 {
+        let submit =
+            self.reel("submit").arg(mezzanine.as_ref()).arg(self.output(name)).arg("--profile").arg(profile);
         let accepted = submit.arg("--json").args(more).run().success().json();
         accepted["job"].as_u64().expect("the number of a job")
     }
@@ -264,7 +295,8 @@ impl Farm {
             servers(&self.addresses)
         );
         let name = format!("s{id}");
-        let mut process = Process::new(self.dir.path(), &name, &line, &self.dir.path().join(&name));
+        let folder = self.dir.path().join(&name);
+        let mut process = Process::new(self.dir.path(), &name, &line, &folder, &self.variables);
         process.start();
         self.addresses.push(address);
         self.schedulers.push(process);

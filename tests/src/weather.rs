@@ -110,7 +110,7 @@ impl Weather {
     /// An upload whose beginning was done, and not answered, has a name that nobody knows: a rule of the bucket ends it,
     /// and no fault here makes one.
     fn next(&self, begins_upload: bool, ends_upload: bool) -> Option<Fault> {
-        let loses_name = [Fault::BrokenAfter, Fault::LostAnswer, Fault::CutAnswer];
+        let loses_name = [Fault::BrokenAfter, Fault::CutRequest, Fault::LostAnswer, Fault::CutAnswer];
         self.with(|state| {
             state.requests += 1;
             if state.dice.below(1000) >= state.per_mille {

@@ -38,7 +38,18 @@ pub(crate) const ALL: &[(&str, &str)] = &[
         "log to stderr at these levels, such as info or reel_worker=debug; default warn, for scheduler and worker info",
     ),
     (NO_COLOR, "if set and not empty: no colour, also on a terminal"),
-    ("AWS_*", "credentials and endpoint of s3 URLs, as the AWS tools name them"),
+    (
+        "AWS_*",
+        "credentials, region and endpoint of s3 URLs, as the AWS tools name them, AWS_SHARED_CREDENTIALS_FILE too",
+    ),
+    (
+        "GOOGLE_*",
+        "credentials of gs URLs: GOOGLE_APPLICATION_CREDENTIALS names their file, as for Google's tools",
+    ),
+    (
+        "AZURE_*",
+        "account and credentials of az URLs: AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or others",
+    ),
 ];
 
 /// The value of a variable, `None` where it is absent or empty.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use reel_client::ClientError;
 use reel_common::{Failure, FailureClass};
 use reel_profiles::ProfileError;
-use reel_store::SourceError;
+use reel_store::{SourceError, StoreError};
 
 use crate::output;
 
@@ -90,6 +90,18 @@ impl From<SourceError> for Stop {
             SourceError::Denied(_) | SourceError::Changed(_) | SourceError::Read { .. } => {
                 Stop::failed(message)
             }
+        }
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::BadUrl { .. } => Stop::usage(message),
+            StoreError::Denied { .. } => Stop::refused(message),
+            StoreError::Shortage { .. } => Self::new(Exit::Unreachable, message),
+            _ => Stop::failed(message),
         }
     }
 }

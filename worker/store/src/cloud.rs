@@ -15,10 +15,11 @@ use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig};
 use rand::RngExt;
+use reel_common::secret_problem;
 use url::{Position, Url};
 
 use crate::credentials::Credentials;
-use crate::location::refuse_secrets;
+use crate::trouble::deepest;
 
 /// The most bytes of one request or answer.
 pub(crate) const BLOCK_BYTES: u64 = 8 << 20;
@@ -69,7 +70,9 @@ pub(crate) fn open(
     url: &Url,
     credentials: &Credentials,
 ) -> Result<(Arc<dyn ObjectStore>, ObjectPath), String> {
-    refuse_secrets(url)?;
+    if let Some(problem) = secret_problem(url.as_str()) {
+        return Err(format!("it {problem}"));
+    }
     let said = |error: &dyn std::fmt::Display| credentials.scrub(error.to_string());
     let (scheme, path) = ObjectStoreScheme::parse(url).map_err(|error| said(&error))?;
     let store = build(&scheme, url, credentials).map_err(|error| credentials.scrub(error))?;
@@ -126,7 +129,7 @@ fn amazon(url: &Url, credentials: &Credentials) -> Result<Arc<dyn ObjectStore>, 
 }
 
 fn built<S: ObjectStore>(store: object_store::Result<S>) -> Result<Arc<dyn ObjectStore>, String> {
-    store.map(|store| Arc::new(store) as _).map_err(|error| error.to_string())
+    store.map(|store| Arc::new(store) as _).map_err(|error| deepest(&error))
 }
 
 /// Plain HTTP is used only where an endpoint says so.

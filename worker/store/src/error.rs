@@ -135,7 +135,7 @@ impl StoreError {
         match kind {
             Kind::Absent => StoreError::NotFound { name },
             Kind::Denied => StoreError::Denied { name, reason },
-            Kind::Away => StoreError::Shortage { name, reason },
+            Kind::Away | Kind::NoRole => StoreError::Shortage { name, reason },
             Kind::Rejected => StoreError::Rejected { name, reason },
             Kind::Conflict => StoreError::Io { name, reason },
         }

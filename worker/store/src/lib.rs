@@ -7,7 +7,6 @@ mod error;
 mod hash;
 mod layout;
 mod local;
-mod location;
 mod record;
 mod remote;
 mod source;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path as ObjectPath;
 use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
-use reel_common::Artifact;
+use reel_common::{Artifact, redacted};
 use url::Url;
 
 use crate::StoreError;
@@ -22,7 +22,7 @@ use crate::cloud::{self, BLOCK_BYTES, Rounds};
 use crate::credentials::Credentials;
 use crate::hash::Hasher;
 use crate::layout::{MARK, MARK_TEXT, Name};
-use crate::location::redacted;
+use crate::trouble::{Kind, Trouble, trouble};
 use crate::upload::{Blocks, upload};
 
 /// An object store and the prefix that our names lie under.
@@ -50,12 +50,15 @@ impl Remote {
     /// Whether the bucket is there and may be listed, written and read with these credentials. A store whose absent
     /// objects look forbidden, as they do to who may not list, cannot be used.
     pub(crate) async fn check(&self) -> Result<(), StoreError> {
-        let failed = |error: Error| match StoreError::from_remote(&self.url, &error) {
-            StoreError::NotFound { .. } => StoreError::BadUrl {
+        let failed = |error: Error| match (trouble(&error), StoreError::from_remote(&self.url, &error)) {
+            (Trouble { kind: Kind::NoRole, reason }, _) => {
+                StoreError::Denied { name: self.url.clone(), reason }
+            }
+            (_, StoreError::NotFound { .. }) => StoreError::BadUrl {
                 url: self.url.clone(),
                 reason: "its bucket or container does not exist; make it first".to_owned(),
             },
-            error => error,
+            (_, error) => error,
         };
         let mut listed = self.store.list(Some(&self.prefix));
         if let Some(Err(error)) = listed.next().await {

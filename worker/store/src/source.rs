@@ -13,12 +13,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
-use reel_common::SourceIdentity;
+use reel_common::{SourceIdentity, redacted};
 use url::Url;
 
 use crate::cloud::{self, Rounds};
 use crate::credentials::Credentials;
-use crate::location::redacted;
 use crate::trouble::{Kind, trouble};
 
 /// Remote objects are fetched in blocks of this many bytes.
@@ -328,7 +327,7 @@ fn remote_error(location: &str, error: &object_store::Error) -> SourceError {
         Kind::Absent => SourceError::NotFound(location),
         Kind::Denied => SourceError::Denied(location),
         Kind::Conflict => SourceError::Changed(location),
-        Kind::Away => SourceError::Away { location, reason: trouble.reason },
+        Kind::Away | Kind::NoRole => SourceError::Away { location, reason: trouble.reason },
         Kind::Rejected => SourceError::Read { location, reason: trouble.reason },
     }
 }

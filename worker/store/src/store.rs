@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use reel_common::{Artifact, RecipeKey};
+use reel_common::{Artifact, RecipeKey, redacted};
 use url::Url;
 
 use crate::StoreError;
@@ -13,7 +13,6 @@ use crate::credentials::Credentials;
 use crate::hash::{difference, expect};
 use crate::layout::Name;
 use crate::local::{Content, Local, digest_file};
-use crate::location::redacted;
 use crate::record::{MAX_RECORD_BYTES, head, seal, unseal};
 use crate::remote::Remote;
 

@@ -12,6 +12,8 @@ pub(crate) enum Kind {
     Absent,
     /// Other credentials.
     Denied,
+    /// Credentials at all, where there were none before; waiting, where the host has a role that was not told for once.
+    NoRole,
     /// Waiting: the server throttles, has failed or does not answer.
     Away,
     /// Other settings: the same request will be refused again.
@@ -39,12 +41,12 @@ const MOST_CHARS: usize = 300;
 /// Judges an error that has been retried already.
 pub(crate) fn trouble(error: &Error) -> Trouble {
     let text = error.to_string();
-    let answer = Answer::find(&text);
+    let (answer, no_role) = (Answer::find(&text), METADATA.iter().any(|host| text.contains(host)));
     let kind = match error {
+        _ if no_role => Kind::NoRole,
         Error::NotFound { .. } => Kind::Absent,
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Kind::Denied,
         Error::AlreadyExists { .. } | Error::Precondition { .. } => Kind::Conflict,
-        Error::Generic { .. } if METADATA.iter().any(|host| text.contains(host)) => Kind::Denied,
         Error::Generic { .. } => match &answer {
             Some(answer) => answer.kind(),
             None if text.contains("redirect without LOCATION") => Kind::Rejected,
@@ -53,7 +55,7 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
         _ => Kind::Rejected,
     };
     let reason = match (kind, answer) {
-        (Kind::Denied, None) => format!("there are no credentials: {}", deepest(error)),
+        _ if no_role => "there are no credentials in the environment, and this host has no role".to_owned(),
         (_, Some(answer)) => answer.told(),
         (Kind::Away, None) => format!("the store does not answer: {}", deepest(error)),
         (_, None) => deepest(error),
@@ -106,7 +108,7 @@ fn element<'a>(xml: &'a str, name: &str) -> &'a str {
 }
 
 /// The innermost cause, which names no URL: what encloses it does.
-fn deepest(error: &Error) -> String {
+pub(crate) fn deepest(error: &Error) -> String {
     let mut cause: &dyn StdError = error;
     while let Some(next) = cause.source() {
         cause = next;
@@ -153,7 +155,7 @@ mod tests {
     #[test]
     fn a_metadata_service_that_does_not_answer_means_that_there_are_no_credentials() {
         let told = trouble(&generic("Error performing PUT http://169.254.169.254/latest/api/token"));
-        assert_eq!(told.kind, Kind::Denied);
-        assert!(told.reason.starts_with("there are no credentials"), "{told:?}");
+        assert_eq!(told.kind, Kind::NoRole);
+        assert!(told.reason.contains("this host has no role"), "{told:?}");
     }
 }
