@@ -6,9 +6,10 @@ APT_PACKAGES := gcc libc6-dev clang libclang-dev mold pkg-config \
 	ffmpeg e2fsprogs rclone util-linux
 DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
+AZURITE := azurite@3.35.0
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test bench bench-farm lint fmt packages nextest
+.PHONY: help demo test bench bench-farm lint fmt packages nextest azurite
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
@@ -29,7 +30,7 @@ demo: packages
 	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
 
 # Two commands: the tests start the programs of other crates, which nextest alone does not always build.
-test: packages nextest
+test: packages nextest azurite
 	cargo build --locked --workspace --bins --tests
 	cargo nextest run --locked --workspace
 
@@ -63,3 +64,13 @@ packages:
 nextest:
 	@cargo nextest --version >/dev/null 2>&1 || { \
 		echo "installing: cargo-nextest"; cargo install --locked cargo-nextest; }
+
+# Microsoft's emulator of Azure's blobs, beside what cargo builds.
+azurite:
+	@command -v npm >/dev/null || { \
+		echo "installing: npm"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm; }
+	@test -d target/azurite/node_modules/azurite || { \
+		echo "installing: $(AZURITE)"; \
+		npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/azurite $(AZURITE); }

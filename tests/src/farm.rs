@@ -1,6 +1,7 @@
 //! A whole farm of real processes on loopback: schedulers and workers that can be killed, stopped and started again.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::clouds::Variables;
 use crate::reel::{Reel, program, send, until};
 use crate::servers::free_address;
 
@@ -28,10 +30,10 @@ pub struct FarmBuilder {
     folders: BTreeMap<usize, PathBuf>,
     /// How workers learn that their hosts go, if they do.
     notices: BTreeMap<usize, (String, Variables)>,
+    /// The store of the workers, where it does not lie in the farm's own folder.
+    store: Option<String>,
+    variables: Variables,
 }
-
-/// Variables of a process's environment.
-type Variables = Vec<(&'static str, String)>;
 
 /// The times of a lease, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +49,7 @@ pub struct Leases {
 /// One process of a farm. Its folder and address outlive it.
 struct Process {
     words: Vec<String>,
-    environment: Variables,
+    variables: Variables,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -55,6 +57,8 @@ struct Process {
 /// A farm that runs. All of its processes are killed when it is dropped.
 pub struct Farm {
     dir: tempfile::TempDir,
+    store: Option<String>,
+    variables: Variables,
     addresses: Vec<SocketAddr>,
     schedulers: Vec<Process>,
     workers: Vec<Process>,
@@ -93,6 +97,19 @@ impl FarmBuilder {
         self
     }
 
+    /// The store that the workers use.
+    #[must_use]
+    pub fn store(self, url: &str) -> Self {
+        FarmBuilder { store: Some(url.to_owned()), ..self }
+    }
+
+    /// Variables in the environment of every process.
+    #[must_use]
+    pub fn env(mut self, variables: Variables) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
     /// The times of a lease.
     #[must_use]
     pub fn leases(self, leases: Leases) -> Self {
@@ -106,7 +123,8 @@ impl FarmBuilder {
         let schedulers = (0..self.schedulers).map(|number| self.scheduler(dir.path(), &addresses, number));
         let workers = (0..self.workers).map(|number| self.worker(dir.path(), &addresses, number));
         let (schedulers, workers) = (schedulers.collect(), workers.collect());
-        let mut farm = Farm { dir, addresses, schedulers, workers };
+        let mut farm =
+            Farm { dir, store: self.store, variables: self.variables, addresses, schedulers, workers };
         (0..self.schedulers).for_each(|number| farm.start_scheduler(number));
         (0..self.workers).for_each(|number| farm.start_worker(number));
         until("the schedulers to form a cluster", PATIENCE, || {
@@ -132,23 +150,28 @@ impl FarmBuilder {
         );
         let name = format!("s{}", number + 1);
         let folder = self.folders.get(&number).cloned().unwrap_or_else(|| dir.join(&name));
-        Process::new(dir, &name, &line, &folder)
+        Process::new(dir, &name, &line, &folder, &self.variables)
     }
 
     fn worker(&self, dir: &Path, addresses: &[SocketAddr], number: usize) -> Process {
         let name = format!("w{}", number + 1);
-        let store = dir.join("store");
         // The machine that runs the test may itself be one of a cloud.
-        let nobody = || ("--cloud none".to_owned(), Vec::new());
-        let (notices, environment) = self.notices.get(&number).cloned().unwrap_or_else(nobody);
+        let nobody = || ("--cloud none".to_owned(), Variables::new());
+        let (notices, own) = self.notices.get(&number).cloned().unwrap_or_else(nobody);
         let line = format!(
-            "worker start --name {name} --slots {} --notice 30 {notices} --server {} --store file://{} --data",
+            "worker start --name {name} --slots {} --notice 30 {notices} --server {} --store {} --data",
             self.slots,
             servers(addresses),
-            store.display(),
+            store_of(dir, self.store.as_deref()),
         );
-        Process { environment, ..Process::new(dir, &name, &line, &dir.join(&name)) }
+        let variables = self.variables.iter().cloned().chain(own).collect();
+        Process::new(dir, &name, &line, &dir.join(&name), &variables)
     }
+}
+
+/// The store of the workers: the given one, or a folder of the farm's own.
+fn store_of(dir: &Path, given: Option<&str>) -> String {
+    given.map_or_else(|| format!("file://{}", dir.join("store").display()), str::to_owned)
 }
 
 fn servers(addresses: &[SocketAddr]) -> String {
@@ -156,17 +179,19 @@ fn servers(addresses: &[SocketAddr]) -> String {
 }
 
 impl Process {
-    fn new(dir: &Path, name: &str, line: &str, folder: &Path) -> Process {
+    fn new(dir: &Path, name: &str, line: &str, folder: &Path, variables: &Variables) -> Process {
         let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         words.push(folder.display().to_string());
-        Process { words, environment: Vec::new(), log: dir.join(format!("{name}.log")), child: None }
+        let log = dir.join(format!("{name}.log"));
+        Process { words, variables: variables.clone(), log, child: None }
     }
 
     fn start(&mut self) {
         assert!(self.child.is_none(), "{:?} runs already", self.words);
         let log = File::options().create(true).append(true).open(&self.log).expect("a writable folder");
         let mut command = Command::new(program("reel"));
-        command.args(&self.words).process_group(0).env_remove("REEL_LOG").envs(self.environment.clone());
+        command.args(&self.words).process_group(0).env_remove("REEL_LOG");
+        command.envs(self.variables.iter().map(|(name, value)| (*name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}")));
     }
@@ -189,8 +214,8 @@ impl Farm {
     /// One scheduler and one worker with one slot, and leases that outlast an election by little.
     pub fn builder() -> FarmBuilder {
         let leases = Leases { heartbeat_ms: 500, lease_ms: 6000, grace_ms: 500 };
-        let (folders, notices) = (BTreeMap::new(), BTreeMap::new());
-        FarmBuilder { schedulers: 1, workers: 1, slots: 1, leases, folders, notices }
+        let (folders, notices, variables) = (BTreeMap::new(), BTreeMap::new(), Variables::new());
+        FarmBuilder { schedulers: 1, workers: 1, slots: 1, leases, folders, notices, store: None, variables }
     }
 
     /// A folder that all hosts of the farm share.
@@ -202,12 +227,14 @@ impl Farm {
     pub fn reel(&self, line: &str) -> Reel {
         let work = self.dir.path().join("client");
         fs::create_dir_all(&work).expect("a writable folder");
-        Reel::new(&work, line.split_whitespace()).env([("REEL_SERVER", servers(&self.addresses))])
+        let servers = [("REEL_SERVER", servers(&self.addresses))];
+        Reel::new(&work, line.split_whitespace()).env(self.variables.clone()).env(servers)
     }
 
     /// Submits a job that delivers to the folder `name` of the shared folder, and gives its number.
-    pub fn submit(&self, mezzanine: &Path, name: &str, profile: &Path, more: &str) -> u64 {
-        let submit = self.reel("submit").arg(mezzanine).arg(self.output(name)).arg("--profile").arg(profile);
+    pub fn submit(&self, mezzanine: impl AsRef<OsStr>, name: &str, profile: &Path, more: &str) -> u64 {
+        let submit =
+            self.reel("submit").arg(mezzanine.as_ref()).arg(self.output(name)).arg("--profile").arg(profile);
         let accepted = submit.arg("--json").args(more).run().success().json();
         accepted["job"].as_u64().expect("the number of a job")
     }
@@ -286,7 +313,8 @@ impl Farm {
             servers(&self.addresses)
         );
         let name = format!("s{id}");
-        let mut process = Process::new(self.dir.path(), &name, &line, &self.dir.path().join(&name));
+        let folder = self.dir.path().join(&name);
+        let mut process = Process::new(self.dir.path(), &name, &line, &folder, &self.variables);
         process.start();
         self.addresses.push(address);
         self.schedulers.push(process);
@@ -309,13 +337,13 @@ impl Farm {
 
     /// Adds a worker with more options, and gives its number.
     pub fn add_worker(&mut self, name: &str, options: &str) -> usize {
-        let store = self.dir.path().join("store");
         let line = format!(
-            "worker start --name {name} --slots 1 --notice 30 {options} --server {} --store file://{} --data",
+            "worker start --name {name} --slots 1 --notice 30 --cloud none {options} --server {} --store {} --data",
             servers(&self.addresses),
-            store.display(),
+            store_of(self.dir.path(), self.store.as_deref()),
         );
-        let mut process = Process::new(self.dir.path(), name, &line, &self.dir.path().join(name));
+        let folder = self.dir.path().join(name);
+        let mut process = Process::new(self.dir.path(), name, &line, &folder, &self.variables);
         process.start();
         self.workers.push(process);
         self.workers.len() - 1

@@ -1,5 +1,6 @@
 //! What the whole-farm tests share: media fixtures, an independent decoder, servers, and the real programs under test.
 
+pub mod clouds;
 pub mod disk;
 pub mod farm;
 pub mod ffmpeg;
@@ -9,6 +10,7 @@ pub mod reel;
 pub mod servers;
 pub mod signal;
 pub mod tree;
+pub mod weather;
 
 use std::path::{Path, PathBuf};
 
@@ -50,11 +52,15 @@ pub struct Dice {
 }
 
 impl Dice {
+    /// From a seed.
+    pub fn new(seed: u64) -> Self {
+        Dice { seed, state: seed }
+    }
+
     /// From the environment variable `REEL_TEST_SEED`, or else from the clock.
     pub fn from_env() -> Self {
         let given = std::env::var("REEL_TEST_SEED").ok();
-        let seed = given.map_or_else(clock_seed, |text| text.parse().expect("REEL_TEST_SEED is a number"));
-        Dice { seed, state: seed }
+        Self::new(given.map_or_else(clock_seed, |text| text.parse().expect("REEL_TEST_SEED is a number")))
     }
 
     /// A number below `end`.

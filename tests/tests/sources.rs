@@ -7,9 +7,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use reel_tests::clouds::S3;
 use reel_tests::fixtures::{self, Fixture};
 use reel_tests::reel::{Ended, Reel, report, until};
-use reel_tests::servers::{Http, S3};
+use reel_tests::servers::Http;
 use reel_tests::tree::{assert_same, digests, files, stored_parts};
 use reel_tests::{profile, scratch};
 

@@ -34,7 +34,9 @@ const STDERR_GRACE: Duration = Duration::from_secs(2);
 const MAX_COMMANDS: usize = 64;
 
 /// Variables that a runner inherits: where libraries lie, how remote sources are reached, and how much is logged.
-const INHERITED: [&str; 10] = [
+const INHERITED: [&str; 11] = [
+    // Where the credentials file of Google's tools lies.
+    "HOME",
     "LD_LIBRARY_PATH",
     "HTTP_PROXY",
     "http_proxy",
@@ -46,8 +48,8 @@ const INHERITED: [&str; 10] = [
     "SSL_CERT_DIR",
     "REEL_LOG",
 ];
-/// Credentials and settings of s3 sources and stores.
-const INHERITED_PREFIX: &str = "AWS_";
+/// Credentials and settings of sources and stores at S3, Azure and Google.
+const INHERITED_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
 /// What is needed to start a runner.
 #[derive(Clone, Debug)]
@@ -154,7 +156,7 @@ fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
     let mut command = Command::new(program);
     let inherited = std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
-        INHERITED.contains(&&*name) || name.starts_with(INHERITED_PREFIX)
+        INHERITED.contains(&&*name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     });
     command
         .arg("--parent")

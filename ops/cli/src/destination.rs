@@ -30,6 +30,7 @@ impl Destination {
     pub(crate) fn prepare(typed: &Path, mezzanine: Option<&Path>, home: &Path) -> Result<Self, Stop> {
         let shown = typed.display();
         if typed.to_str().is_some_and(|text| text.contains("://")) {
+            let shown = reel_common::redacted(&shown.to_string());
             return Err(Stop::usage(format!("{shown} is a URL: give OUTPUT as the path of a folder")));
         }
         let path = absolute(typed)?;

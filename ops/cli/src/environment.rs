@@ -47,7 +47,18 @@ pub(crate) const ALL: &[(&str, &str)] = &[
     (AWS_METADATA, "where a worker asks AWS for preemption notices; default http://169.254.169.254"),
     (GCE_METADATA, "host (and port) where a worker asks Google Cloud; default 169.254.169.254"),
     (AZURE_METADATA, "where a worker asks Azure; default http://169.254.169.254"),
-    ("AWS_*", "credentials and endpoint of s3 URLs, as the AWS tools name them"),
+    (
+        "AWS_*",
+        "credentials, region and endpoint of s3 URLs, as the AWS tools name them, AWS_SHARED_CREDENTIALS_FILE too",
+    ),
+    (
+        "GOOGLE_*",
+        "credentials of gs URLs: GOOGLE_APPLICATION_CREDENTIALS names their file, as for Google's tools",
+    ),
+    (
+        "AZURE_*",
+        "account and credentials of az URLs: AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or others",
+    ),
 ];
 
 /// The value of a variable, `None` where it is absent or empty.

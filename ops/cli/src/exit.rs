@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use reel_client::ClientError;
 use reel_common::{Failure, FailureClass};
 use reel_profiles::ProfileError;
-use reel_store::SourceError;
+use reel_store::{SourceError, StoreError};
 
 use crate::output;
 
@@ -86,9 +86,22 @@ impl From<SourceError> for Stop {
             SourceError::NotFound(_) => Stop::not_found(message),
             SourceError::NotAFile(_) | SourceError::BadLocation { .. } => Stop::usage(message),
             SourceError::Empty(_) => Stop::job_failed(message),
+            SourceError::Away { .. } => Self::new(Exit::Unreachable, message),
             SourceError::Denied(_) | SourceError::Changed(_) | SourceError::Read { .. } => {
                 Stop::failed(message)
             }
+        }
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::BadUrl { .. } => Stop::usage(message),
+            StoreError::Denied { .. } => Stop::refused(message),
+            StoreError::Shortage { .. } => Self::new(Exit::Unreachable, message),
+            _ => Stop::failed(message),
         }
     }
 }

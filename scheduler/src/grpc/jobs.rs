@@ -1,7 +1,7 @@
 //! What users ask about jobs.
 
 use futures::stream::BoxStream;
-use reel_common::{JobId, Labels};
+use reel_common::{JobId, Labels, secret_problem};
 use reel_proto::labels;
 use reel_proto::v1::jobs_server::Jobs;
 use reel_proto::v1::{self, JobControl};
@@ -24,6 +24,12 @@ impl Jobs for Service {
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitResponse>, Status> {
         let request = request.into_inner();
+        // Before the log has it, from which nothing is removed.
+        for (field, location) in [("the mezzanine", &request.mezzanine), ("the output", &request.output)] {
+            if let Some(problem) = secret_problem(location) {
+                return Err(Status::invalid_argument(format!("{field} {problem}")));
+            }
+        }
         let spec = JobSpec {
             mezzanine: request.mezzanine,
             identity: request.identity.map(Into::into),

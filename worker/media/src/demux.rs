@@ -104,7 +104,7 @@ impl Demuxer {
 
 fn check(source: Option<&Source>) -> Result<(), MediaError> {
     match source.and_then(Source::failure) {
-        Some(reason) => Err(MediaError::failed(reason)),
+        Some(error) => Err(MediaError::from(&*error)),
         None => Ok(()),
     }
 }

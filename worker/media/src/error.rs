@@ -31,13 +31,20 @@ impl MediaError {
     }
 }
 
-impl From<SourceError> for MediaError {
-    fn from(error: SourceError) -> Self {
+impl From<&SourceError> for MediaError {
+    fn from(error: &SourceError) -> Self {
         let class = match error {
+            SourceError::Away { .. } => FailureClass::Shortage,
             SourceError::Read { .. } => FailureClass::Failed,
             _ => FailureClass::Invalid,
         };
         MediaError { class, message: error.to_string() }
+    }
+}
+
+impl From<SourceError> for MediaError {
+    fn from(error: SourceError) -> Self {
+        Self::from(&error)
     }
 }
 

@@ -4,11 +4,13 @@ use std::io;
 
 use reel_common::{Artifact, FailureClass, RecipeKey};
 
+use crate::trouble::{Kind, Trouble, trouble};
+
 /// A store operation that failed. `name` is a path or URL.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The store's own URL cannot be used.
-    #[error("`{url}` is not a store: {reason}; give a folder, or a file:// or s3:// URL")]
+    #[error("`{url}` is not a store: {reason}; give a folder, or a file://, s3://, gs:// or az:// URL")]
     BadUrl {
         /// What was given.
         url: String,
@@ -77,6 +79,14 @@ pub enum StoreError {
         /// What the system said.
         reason: String,
     },
+    /// The server does not take the request, and would not take it later.
+    #[error("{name}: {reason}; check the endpoint, the region and the credentials in the environment")]
+    Rejected {
+        /// What was read or written.
+        name: String,
+        /// What the server said.
+        reason: String,
+    },
     /// Any other failure of the file system or the server.
     #[error("{name}: {reason}")]
     Io {
@@ -121,15 +131,13 @@ impl StoreError {
 
     /// Sorts an error of a remote store, which has been retried already, into its kind.
     pub(crate) fn from_remote(name: impl std::fmt::Display, error: &object_store::Error) -> Self {
-        use object_store::Error;
-        let (name, reason) = (name.to_string(), error.to_string());
-        match error {
-            Error::NotFound { .. } => StoreError::NotFound { name },
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-                StoreError::Denied { name, reason }
-            }
-            Error::Generic { .. } => StoreError::Shortage { name, reason },
-            _ => StoreError::Io { name, reason },
+        let (name, Trouble { kind, reason }) = (name.to_string(), trouble(error));
+        match kind {
+            Kind::Absent => StoreError::NotFound { name },
+            Kind::Denied => StoreError::Denied { name, reason },
+            Kind::Away | Kind::NoRole => StoreError::Shortage { name, reason },
+            Kind::Rejected => StoreError::Rejected { name, reason },
+            Kind::Conflict => StoreError::Io { name, reason },
         }
     }
 }

@@ -7,6 +7,11 @@ pub(crate) const PARTS: &str = "parts";
 /// The folder of objects that are named by their own digest.
 pub(crate) const OBJECTS: &str = "objects";
 
+/// An object that shows that a prefix of an object store is a store, and that it can be written and read.
+pub(crate) const MARK: &str = "reelfarm-store";
+/// What it holds.
+pub(crate) const MARK_TEXT: &[u8] = b"store of reelfarm, format 1\n";
+
 /// The folder, name and path of one thing in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name {

@@ -1,6 +1,8 @@
 //! Artifact layout, write-once publication and ranged reads over object_store.
 
 mod blocking;
+mod cloud;
+mod credentials;
 mod error;
 mod hash;
 mod layout;
@@ -9,8 +11,11 @@ mod record;
 mod remote;
 mod source;
 mod store;
+mod trouble;
+mod upload;
 
 pub use blocking::{BlockingStore, PartReader};
+pub use credentials::Credentials;
 pub use error::StoreError;
 pub use source::{Source, SourceError, SourceReader, seek_target};
 pub use store::{MAX_OBJECT_BYTES, MAX_PART_BYTES, MAX_READ_BYTES, Published, Store};

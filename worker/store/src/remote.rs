@@ -2,6 +2,9 @@
 //!
 //! Small things are created conditionally; large data is uploaded in blocks and appears as a whole. There is no
 //! lock: two writers of one recipe write the same bytes, and the record is written last.
+//!
+//! An answer may be lost after the server has done what it was asked. So whatever failed is looked at before it counts
+//! as failed, and what is there already is compared with what was to be written.
 
 use std::ops::Range;
 use std::path::Path;
@@ -10,138 +13,250 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
-use reel_common::Artifact;
-use tokio::io::AsyncReadExt;
+use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use reel_common::{Artifact, redacted};
 use url::Url;
 
 use crate::StoreError;
-use crate::hash::{Hasher, expect};
-use crate::layout::Name;
-
-/// Data is uploaded in blocks of this size; S3 takes 10,000 of them.
-const UPLOAD_BLOCK_BYTES: usize = 8 << 20;
-/// Blocks in flight, which bounds the memory of an upload.
-const UPLOADS_IN_FLIGHT: usize = 2;
+use crate::cloud::{self, BLOCK_BYTES, Rounds};
+use crate::credentials::Credentials;
+use crate::hash::Hasher;
+use crate::layout::{MARK, MARK_TEXT, Name};
+use crate::trouble::{Kind, Trouble, trouble};
+use crate::upload::{Blocks, upload};
 
 /// An object store and the prefix that our names lie under.
 #[derive(Clone, Debug)]
 pub(crate) struct Remote {
     store: Arc<dyn ObjectStore>,
     prefix: ObjectPath,
+    /// As it may be shown.
+    url: String,
 }
 
 impl Remote {
-    pub(crate) fn open(url: &Url) -> Result<Self, StoreError> {
-        let options = std::env::vars()
-            .filter(|(name, _)| name.starts_with("AWS_"))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value));
-        let (store, prefix) = object_store::parse_url_opts(url, options)
-            .map_err(|error| StoreError::BadUrl { url: url.to_string(), reason: error.to_string() })?;
-        Ok(Remote { store: store.into(), prefix })
+    pub(crate) fn open(url: &Url, credentials: &Credentials) -> Result<Self, StoreError> {
+        let shown = redacted(url.as_str());
+        match cloud::open(url, credentials) {
+            Ok((store, prefix)) => Ok(Remote { store, prefix, url: shown }),
+            Err(reason) => Err(StoreError::BadUrl { url: shown, reason }),
+        }
     }
 
     fn path(&self, name: &Name) -> ObjectPath {
         name.path().split('/').fold(self.prefix.clone(), |path, segment| path.join(segment))
     }
 
-    pub(crate) async fn read(&self, name: &Name, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = self.path(name);
-        let failed = |error: object_store::Error| StoreError::from_remote(&path, &error);
-        let result = match self.store.get(&path).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            result => result.map_err(failed)?,
+    /// Whether the bucket is there and may be listed, written and read with these credentials. A store whose absent
+    /// objects look forbidden, as they do to who may not list, cannot be used.
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        let failed = |error: Error| match (trouble(&error), StoreError::from_remote(&self.url, &error)) {
+            (Trouble { kind: Kind::NoRole, reason }, _) => {
+                StoreError::Denied { name: self.url.clone(), reason }
+            }
+            (_, StoreError::NotFound { .. }) => StoreError::BadUrl {
+                url: self.url.clone(),
+                reason: "its bucket or container does not exist; make it first".to_owned(),
+            },
+            (_, error) => error,
         };
-        if result.meta.size > limit {
-            return Err(StoreError::TooLarge { name: path.to_string(), size: result.meta.size, limit });
+        let mut listed = self.store.list(Some(&self.prefix));
+        if let Some(Err(error)) = listed.next().await {
+            return Err(failed(error));
         }
-        Ok(Some(result.bytes().await.map_err(failed)?.into()))
+        let mark = self.prefix.clone().join(MARK);
+        let payload = PutPayload::from_static(MARK_TEXT);
+        match self.store.put_opts(&mark, payload, PutMode::Create.into()).await {
+            Ok(_) | Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let found = async { self.store.get(&mark).await?.bytes().await };
+        match found.await.map_err(failed)? == MARK_TEXT {
+            true => Ok(()),
+            false => Err(StoreError::BadUrl {
+                url: self.url.clone(),
+                reason: format!("its {MARK} is of something else; use another prefix"),
+            }),
+        }
     }
 
+    /// The whole of a small object; `None` when there is none.
+    pub(crate) async fn read(&self, name: &Name, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.path(name);
+        let mut rounds = Rounds::new();
+        loop {
+            match self.try_read(&path, limit).await {
+                Err(StoreError::Shortage { .. }) if rounds.again().await => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_read(&self, path: &ObjectPath, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let failed = |error: Error| StoreError::from_remote(path, &error);
+        let result = match self.store.get(path).await {
+            Err(Error::NotFound { .. }) => return Ok(None),
+            result => result.map_err(failed)?,
+        };
+        let size = result.meta.size;
+        if size > limit {
+            return Err(StoreError::TooLarge { name: path.to_string(), size, limit });
+        }
+        if size <= BLOCK_BYTES {
+            return Ok(Some(result.bytes().await.map_err(failed)?.into()));
+        }
+        let mut bytes = Vec::new();
+        self.fetch(path, size, result.meta.e_tag, &mut |block| bytes.extend_from_slice(block)).await?;
+        Ok(Some(bytes))
+    }
+
+    /// Passes on the bytes of one version of an object, block by block.
+    async fn fetch(
+        &self,
+        path: &ObjectPath,
+        size: u64,
+        tag: Option<String>,
+        take: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<(), StoreError> {
+        for start in (0..size).step_by(BLOCK_BYTES as usize) {
+            let range = GetRange::Bounded(start..size.min(start + BLOCK_BYTES));
+            let options = GetOptions { range: Some(range), if_match: tag.clone(), ..GetOptions::default() };
+            let block = async { self.store.get_opts(path, options).await?.bytes().await };
+            match block.await {
+                Ok(block) => take(&block),
+                Err(Error::Precondition { .. } | Error::NotFound { .. }) => {
+                    let reason = "it was replaced while it was read".to_owned();
+                    return Err(StoreError::Shortage { name: path.to_string(), reason });
+                }
+                Err(error) => return Err(StoreError::from_remote(path, &error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Size and digest of an object; `None` when there is none.
     pub(crate) async fn digest(&self, name: &Name) -> Result<Option<Artifact>, StoreError> {
         let path = self.path(name);
-        let failed = |error: object_store::Error| StoreError::from_remote(&path, &error);
-        let mut stream = match self.store.get(&path).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            result => result.map_err(failed)?.into_stream(),
+        let mut rounds = Rounds::new();
+        loop {
+            match self.try_digest(&path).await {
+                Err(StoreError::Shortage { .. }) if rounds.again().await => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_digest(&self, path: &ObjectPath) -> Result<Option<Artifact>, StoreError> {
+        let object = match self.store.head(path).await {
+            Err(Error::NotFound { .. }) => return Ok(None),
+            result => result.map_err(|error| StoreError::from_remote(path, &error))?,
         };
         let mut hasher = Hasher::default();
-        while let Some(bytes) = stream.next().await {
-            hasher.update(&bytes.map_err(failed)?);
-        }
+        self.fetch(path, object.size, object.e_tag, &mut |block| hasher.update(block)).await?;
         Ok(Some(hasher.finish()))
     }
 
+    /// The bytes in a range of an object.
     pub(crate) async fn read_range(&self, name: &Name, range: Range<u64>) -> Result<Bytes, StoreError> {
         let path = self.path(name);
         let wanted = range.end - range.start;
-        let bytes = self
-            .store
-            .get_range(&path, range)
-            .await
-            .map_err(|error| StoreError::from_remote(&path, &error))?;
-        match bytes.len() as u64 == wanted {
-            true => Ok(bytes),
-            false => Err(StoreError::Damaged { name: path.to_string(), reason: "it ends early".to_owned() }),
-        }
-    }
-
-    /// Writes a small object; `false` when it must be new and is not.
-    pub(crate) async fn write(&self, name: &Name, bytes: Bytes, replace: bool) -> Result<bool, StoreError> {
-        let path = self.path(name);
-        let mode = if replace { PutMode::Overwrite } else { PutMode::Create };
-        match self.store.put_opts(&path, PutPayload::from_bytes(bytes), mode.into()).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                Ok(false)
+        let mut rounds = Rounds::new();
+        loop {
+            match self.store.get_range(&path, range.clone()).await {
+                Ok(bytes) if bytes.len() as u64 == wanted => return Ok(bytes),
+                Ok(_) => {
+                    let reason = "it ends early".to_owned();
+                    return Err(StoreError::Damaged { name: path.to_string(), reason });
+                }
+                Err(error) => match StoreError::from_remote(&path, &error) {
+                    StoreError::Shortage { .. } if rounds.again().await => {}
+                    error => return Err(error),
+                },
             }
-            Err(error) => Err(StoreError::from_remote(&path, &error)),
         }
     }
 
-    /// Uploads a file, replacing what is there; it is refused before it appears when it is not `expected`.
+    /// Writes a small object where none is; `false` when there is one with other bytes.
+    pub(crate) async fn create(&self, name: &Name, bytes: Bytes) -> Result<bool, StoreError> {
+        let path = self.path(name);
+        let mut rounds = Rounds::new();
+        loop {
+            let payload = PutPayload::from_bytes(bytes.clone());
+            let error = match self.store.put_opts(&path, payload, PutMode::Create.into()).await {
+                Ok(_) => return Ok(true),
+                Err(error) => error,
+            };
+            match StoreError::from_remote(&path, &error) {
+                // It may be our own: the answer to an earlier try was lost.
+                StoreError::Io { .. } => {
+                    let found = self.read(name, bytes.len() as u64).await;
+                    return match found {
+                        Err(StoreError::TooLarge { .. }) => Ok(false),
+                        found => Ok(found?.is_some_and(|found| found == bytes)),
+                    };
+                }
+                StoreError::Shortage { .. } if rounds.again().await => {}
+                error => return Err(error),
+            }
+        }
+    }
+
+    /// Writes an object in place of what is there.
+    pub(crate) async fn replace(&self, name: &Name, bytes: &Bytes) -> Result<(), StoreError> {
+        let artifact = Artifact::of(bytes);
+        self.write(name, artifact, || Blocks::of_bytes(bytes.clone())).await
+    }
+
+    /// Uploads a file in place of what is there; it is refused before it appears when it is not `expected`.
     pub(crate) async fn upload(
         &self,
         name: &Name,
         file: &Path,
         expected: Artifact,
     ) -> Result<(), StoreError> {
+        self.write(name, expected, || Blocks::of_file(file)).await
+    }
+
+    async fn write<'a>(
+        &self,
+        name: &Name,
+        expected: Artifact,
+        blocks: impl Fn() -> Blocks<'a>,
+    ) -> Result<(), StoreError> {
         let path = self.path(name);
-        let failed = |error: object_store::Error| StoreError::from_remote(&path, &error);
-        let upload = self.store.put_multipart(&path).await.map_err(failed)?;
-        let mut writer = WriteMultipart::new_with_chunk_size(upload, UPLOAD_BLOCK_BYTES);
-        match send(&mut writer, file, expected).await {
-            Ok(()) => writer.finish().await.map(|_| ()).map_err(failed),
-            Err(error) => {
-                writer.abort().await.map_err(failed)?;
-                Err(error)
+        let mut rounds = Rounds::new();
+        loop {
+            let error = match upload(&*self.store, &path, blocks(), expected).await {
+                Ok(()) => return Ok(()),
+                Err(error @ StoreError::NotAsRecorded { .. }) => return Err(error),
+                Err(error) => error,
+            };
+            // Whatever the error says: an upload whose end was done, and is asked for again, is unknown by then.
+            if let Ok(Some(found)) = self.try_digest(&path).await
+                && found == expected
+            {
+                tracing::debug!(%error, "an upload was done although its answer was lost");
+                return Ok(());
+            }
+            match error {
+                StoreError::Shortage { .. } | StoreError::NotFound { .. } | StoreError::Io { .. }
+                    if rounds.again().await => {}
+                error => return Err(error),
             }
         }
     }
 
     pub(crate) async fn remove(&self, name: &Name) -> Result<(), StoreError> {
         let path = self.path(name);
-        match self.store.delete(&path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(StoreError::from_remote(&path, &error)),
+        let mut rounds = Rounds::new();
+        loop {
+            match self.store.delete(&path).await {
+                Ok(()) | Err(Error::NotFound { .. }) => return Ok(()),
+                Err(error) => match StoreError::from_remote(&path, &error) {
+                    StoreError::Shortage { .. } if rounds.again().await => {}
+                    error => return Err(error),
+                },
+            }
         }
-    }
-}
-
-async fn send(writer: &mut WriteMultipart, path: &Path, expected: Artifact) -> Result<(), StoreError> {
-    let reading = |error: std::io::Error| StoreError::from_io(path.display(), &error);
-    let mut file = tokio::fs::File::open(path).await.map_err(reading)?;
-    let (mut hasher, mut block) = (Hasher::default(), vec![0; crate::local::BLOCK_BYTES]);
-    loop {
-        let length = file.read(&mut block).await.map_err(reading)?;
-        if length == 0 {
-            return expect(path.display(), hasher.finish(), expected);
-        }
-        hasher.update(&block[..length]);
-        writer
-            .wait_for_capacity(UPLOADS_IN_FLIGHT)
-            .await
-            .map_err(|error| StoreError::from_remote(path.display(), &error))?;
-        writer.write(&block[..length]);
     }
 }

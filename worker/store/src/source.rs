@@ -1,4 +1,4 @@
-//! Ranged reads of a mezzanine: a local file, or an object behind an http or s3 URL.
+//! Ranged reads of a mezzanine: a local file, or an object behind an http, s3, gs or az URL.
 //!
 //! The source is only ever read. Every read is counted, so that a task can say how much of the mezzanine it needed.
 
@@ -11,9 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use object_store::path::Path as ObjectPath;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
-use reel_common::SourceIdentity;
+use reel_common::{SourceIdentity, redacted};
 use url::Url;
+
+use crate::cloud::{self, Rounds};
+use crate::credentials::Credentials;
+use crate::trouble::{Kind, trouble};
 
 /// Remote objects are fetched in blocks of this many bytes.
 const BLOCK_BYTES: u64 = 1 << 20;
@@ -32,7 +37,7 @@ struct Inner {
     backend: Backend,
     bytes_read: AtomicU64,
     /// The first read through a [`SourceReader`] that failed.
-    failure: OnceLock<String>,
+    failure: OnceLock<Arc<SourceError>>,
 }
 
 enum Backend {
@@ -41,7 +46,7 @@ enum Backend {
 }
 
 struct Remote {
-    store: Box<dyn ObjectStore>,
+    store: Arc<dyn ObjectStore>,
     /// What the server said of the object when it was opened.
     object: ObjectMeta,
     runtime: tokio::runtime::Runtime,
@@ -70,7 +75,7 @@ pub enum SourceError {
     #[error("{0} is empty")]
     Empty(String),
     /// The URL cannot be understood or its kind is not supported.
-    #[error("{location} is not a path or a file, http, https or s3 URL: {reason}")]
+    #[error("{location} is not a path or a file, http, https, s3, gs or az URL: {reason}")]
     BadLocation {
         /// What was given.
         location: String,
@@ -80,6 +85,14 @@ pub enum SourceError {
     /// It was replaced or changed since it was indexed.
     #[error("{0} changed since it was indexed: submit it again")]
     Changed(String),
+    /// The server throttles or does not answer: worth another try later.
+    #[error("{location} cannot be read now: {reason}; wait for the server")]
+    Away {
+        /// What was read.
+        location: String,
+        /// What the server said.
+        reason: String,
+    },
     /// A read failed.
     #[error("reading {location} failed: {reason}")]
     Read {
@@ -91,18 +104,22 @@ pub enum SourceError {
 }
 
 impl Source {
-    /// Opens a path or a URL.
+    /// Opens a path or a URL, with the credentials in the environment.
     pub fn open(location: &str) -> Result<Self, SourceError> {
+        Self::open_with(location, &Credentials::from_env())
+    }
+
+    /// Opens a path or a URL with the given credentials.
+    pub fn open_with(location: &str, credentials: &Credentials) -> Result<Self, SourceError> {
+        let bad = |reason: String| SourceError::BadLocation { location: redacted(location), reason };
         match Url::parse(location) {
             Ok(url) if url.scheme() == "file" => match url.to_file_path() {
                 Ok(path) => Self::open_local(location, &path),
-                Err(()) => Err(SourceError::BadLocation {
-                    location: location.to_owned(),
-                    reason: "a file URL names no remote host and has an absolute path".to_owned(),
-                }),
+                Err(()) => Err(bad("a file URL names no remote host and has an absolute path".to_owned())),
             },
             // A single letter before a colon is more likely a strange file name than a URL scheme.
-            Ok(url) if location.contains("://") => Self::open_remote(location, &url),
+            Ok(url) if location.contains("://") => Self::open_remote(location, &url, credentials),
+            Err(error) if location.contains("://") => Err(bad(error.to_string())),
             _ => Self::open_local(location, Path::new(location)),
         }
     }
@@ -128,19 +145,14 @@ impl Source {
         Ok(Self::new(location, identity, Backend::Local(file)))
     }
 
-    fn open_remote(location: &str, url: &Url) -> Result<Self, SourceError> {
-        let bad = |reason: String| SourceError::BadLocation { location: location.to_owned(), reason };
-        let options = std::env::vars()
-            .filter(|(name, _)| name.starts_with("AWS_"))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value))
-            .chain([("allow_http".to_owned(), "true".to_owned())]);
-        let (store, path) =
-            object_store::parse_url_opts(url, options).map_err(|error| bad(error.to_string()))?;
+    fn open_remote(location: &str, url: &Url, credentials: &Credentials) -> Result<Self, SourceError> {
+        let bad = |reason: String| SourceError::BadLocation { location: redacted(location), reason };
+        let (store, path) = cloud::open(url, credentials).map_err(bad)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| bad(error.to_string()))?;
-        let head = runtime.block_on(store.head(&path)).map_err(|error| remote_error(location, error))?;
+        let head = runtime.block_on(head(&*store, &path, location))?;
         if head.size == 0 {
             return Err(SourceError::Empty(location.to_owned()));
         }
@@ -250,10 +262,8 @@ impl Source {
             if_match: tag,
             ..GetOptions::default()
         };
-        let bytes = remote
-            .runtime
-            .block_on(async { remote.store.get_opts(path, options).await?.bytes().await })
-            .map_err(|error| remote_error(self.location(), error))?;
+        let get = async || remote.store.get_opts(path, options.clone()).await?.bytes().await;
+        let bytes = remote.runtime.block_on(patiently(self.location(), get))?;
         self.0.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         match bytes.len() as u64 == end - start {
             true => Ok(bytes),
@@ -266,7 +276,7 @@ impl Source {
     }
 
     /// Why a read of a [`SourceReader`] failed, if one has: whoever reads through it may take that for the end.
-    pub fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<Arc<SourceError>> {
         self.0.failure.get().cloned()
     }
 
@@ -289,15 +299,36 @@ impl Cache {
     }
 }
 
-fn remote_error(location: &str, error: object_store::Error) -> SourceError {
-    let location = location.to_owned();
-    match error {
-        object_store::Error::NotFound { .. } => SourceError::NotFound(location),
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            SourceError::Denied(location)
+async fn head(store: &dyn ObjectStore, path: &ObjectPath, location: &str) -> Result<ObjectMeta, SourceError> {
+    patiently(location, async || store.head(path).await).await
+}
+
+/// Reads again where the server may answer later: what is cut is resumed only where objects have tags.
+async fn patiently<T>(
+    location: &str,
+    read: impl AsyncFn() -> object_store::Result<T>,
+) -> Result<T, SourceError> {
+    let mut rounds = Rounds::new();
+    loop {
+        let error = match read().await {
+            Ok(read) => return Ok(read),
+            Err(error) => remote_error(location, &error),
+        };
+        match error {
+            SourceError::Away { .. } if rounds.again().await => {}
+            error => return Err(error),
         }
-        object_store::Error::Precondition { .. } => SourceError::Changed(location),
-        other => SourceError::Read { location, reason: other.to_string() },
+    }
+}
+
+fn remote_error(location: &str, error: &object_store::Error) -> SourceError {
+    let (location, trouble) = (location.to_owned(), trouble(error));
+    match trouble.kind {
+        Kind::Absent => SourceError::NotFound(location),
+        Kind::Denied => SourceError::Denied(location),
+        Kind::Conflict => SourceError::Changed(location),
+        Kind::Away | Kind::NoRole => SourceError::Away { location, reason: trouble.reason },
+        Kind::Rejected => SourceError::Read { location, reason: trouble.reason },
     }
 }
 
@@ -312,8 +343,8 @@ impl Read for SourceReader {
         let left = self.source.size().saturating_sub(self.position);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         if let Err(error) = self.source.read_at(self.position, &mut buffer[..length]) {
-            self.source.0.failure.get_or_init(|| error.to_string());
-            return Err(io::Error::other(error));
+            let error = self.source.0.failure.get_or_init(|| Arc::new(error));
+            return Err(io::Error::other(error.clone()));
         }
         self.position += length as u64;
         Ok(length)

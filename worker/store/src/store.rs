@@ -4,10 +4,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use reel_common::{Artifact, RecipeKey};
+use reel_common::{Artifact, RecipeKey, redacted};
 use url::Url;
 
 use crate::StoreError;
+use crate::cloud::Rounds;
+use crate::credentials::Credentials;
 use crate::hash::{difference, expect};
 use crate::layout::Name;
 use crate::local::{Content, Local, digest_file};
@@ -21,8 +23,8 @@ pub const MAX_PART_BYTES: u64 = 64 << 30;
 /// The most that [`Store::read_part_range`] returns at once.
 pub const MAX_READ_BYTES: u64 = 256 << 20;
 
-/// How often a publication starts over when another writer came between, on stores that have no lock.
-const REMOTE_ROUNDS: usize = 3;
+/// Schemes of the object stores that can be written.
+const WRITABLE: [&str; 9] = ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "memory"];
 
 /// An open store. Cheap to clone. Its methods need a tokio runtime; [`crate::BlockingStore`] brings its own.
 #[derive(Clone, Debug)]
@@ -53,22 +55,37 @@ enum State {
 }
 
 impl Store {
-    /// Opens the store at a folder's path or a `file:`, `s3:` or `memory:` URL. A local folder is made where needed.
+    /// Opens the store at a folder's path or a `file:`, `s3:`, `gs:`, `az:` or `memory:` URL, with the credentials in
+    /// the environment. A local folder is made where needed; nothing is asked of a server yet.
     pub fn open(location: &str) -> Result<Self, StoreError> {
-        let bad = |reason: &str| StoreError::BadUrl { url: location.to_owned(), reason: reason.to_owned() };
+        Self::open_with(location, &Credentials::from_env())
+    }
+
+    /// Opens the store with the given credentials.
+    pub fn open_with(location: &str, credentials: &Credentials) -> Result<Self, StoreError> {
+        let bad = |reason: &str| StoreError::BadUrl { url: redacted(location), reason: reason.to_owned() };
         match Url::parse(location) {
             Ok(url) if url.scheme() == "file" => {
                 let path =
                     url.to_file_path().map_err(|()| bad("a file URL has an absolute path and no host"))?;
                 Local::open(&path).map(Backend::Local).map(Store)
             }
-            Ok(url) if matches!(url.scheme(), "s3" | "s3a" | "memory") => {
-                Remote::open(&url).map(Backend::Remote).map(Store)
+            Ok(url) if WRITABLE.contains(&url.scheme()) => {
+                Remote::open(&url, credentials).map(Backend::Remote).map(Store)
             }
             Ok(url) if location.contains("://") => {
                 Err(bad(&format!("{}: URLs cannot be written", url.scheme())))
             }
+            Err(error) if location.contains("://") => Err(bad(&error.to_string())),
             _ => Local::open(Path::new(location)).map(Backend::Local).map(Store),
+        }
+    }
+
+    /// Asks a remote store whether it is there and may be used; a folder was made when it was opened.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Backend::Local(_) => Ok(()),
+            Backend::Remote(remote) => remote.check().await,
         }
     }
 
@@ -124,15 +141,21 @@ impl Store {
         let artifact = Artifact::of(&bytes);
         let name = Name::of_object(artifact.sha256);
         limit(name.path(), artifact.size, MAX_OBJECT_BYTES)?;
-        if self.object(artifact).await.is_ok() {
-            return Ok(artifact);
+        match self.object(artifact).await {
+            Ok(_) => return Ok(artifact),
+            Err(
+                error @ (StoreError::Shortage { .. }
+                | StoreError::Denied { .. }
+                | StoreError::Rejected { .. }),
+            ) => return Err(error),
+            Err(_) => {}
         }
         match self.0.clone() {
             Backend::Local(local) => {
                 blocking(move || local.lock(&name)?.write(&name, Content::Bytes(&bytes), true)).await?;
             }
             Backend::Remote(remote) => {
-                remote.write(&name, bytes, true).await?;
+                remote.replace(&name, &bytes).await?;
             }
         }
         Ok(artifact)
@@ -285,8 +308,8 @@ fn publish_locally(local: &Local, part: &NewPart) -> Result<Published, StoreErro
 
 async fn publish_remotely(remote: &Remote, part: &NewPart) -> Result<Published, StoreError> {
     let (data, record) = (Name::of_data(part.key), Name::of_record(part.key));
-    let mut repaired = false;
-    for _ in 0..REMOTE_ROUNDS {
+    let (mut repaired, mut rounds) = (false, Rounds::new());
+    loop {
         let state = remote_state(remote, part.key).await?;
         match settled(&state, part) {
             Some(Ok(_)) if repaired => return Ok(Published::Repaired),
@@ -300,9 +323,13 @@ async fn publish_remotely(remote: &Remote, part: &NewPart) -> Result<Published, 
         if remote.digest(&data).await? != Some(part.artifact) {
             remote.upload(&data, &part.file, part.artifact).await?;
         }
-        if remote.write(&record, seal(&part.record).into(), false).await? {
+        if remote.create(&record, seal(&part.record).into()).await? {
             return Ok(if repaired { Published::Repaired } else { Published::New });
         }
+        // Another writer came between: there is no lock.
+        if !rounds.again().await {
+            let reason = "other writers kept coming between".to_owned();
+            return Err(StoreError::Shortage { name: record.path(), reason });
+        }
     }
-    Err(StoreError::Shortage { name: record.path(), reason: "other writers kept coming between".to_owned() })
 }

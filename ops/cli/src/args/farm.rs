@@ -129,7 +129,8 @@ pub(crate) struct WorkerStartArgs {
     /// What it is to be known by, such as site=berlin: jobs may need it. May be repeated.
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<Label>,
-    /// The store of finished parts, the same for all workers: a folder, or a file or s3 URL.
+    /// The store of finished parts, the same for all workers: a folder, or a file, s3, gs or az URL, whose credentials
+    /// lie in the environment (see `reel help env`).
     #[arg(long, value_name = "URL")]
     pub(crate) store: String,
     #[command(flatten)]

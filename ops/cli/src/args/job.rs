@@ -31,13 +31,13 @@ impl FromStr for Deadline {
 /// Submits a job to a farm.
 ///
 /// When this returns, the job is on the disks of a majority of the schedulers and will not be lost. Mezzanine and OUTPUT
-/// are named as the workers see them: a folder that all hosts share, or an http or s3 URL.
+/// are named as the workers see them: a folder that all hosts share, or an http, s3, gs or az URL.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  reel submit movie.mov file:///srv/out --profile vod-abr --wait\n\n\
     --json prints one object: {\"job\":42,\"state\":\"queued\",\"duplicate\":false}; with --wait the events of \
     `reel transcode`,\nand at the end the object of `reel job show`.")]
 pub(crate) struct SubmitArgs {
-    /// The mezzanine: a path, or a file, http, https or s3 URL.
+    /// The mezzanine: a path, or a file, http, https, s3, gs or az URL.
     #[arg(value_name = "INPUT")]
     pub(crate) input: String,
     /// The folder of the title, or its file URL. An earlier title there is replaced.

@@ -55,7 +55,7 @@ pub(crate) enum Command {
     {\"job\":1,\"state\":\"done\",\"output\":\"..\",\"frames\":..,\"parts_total\":..,\"renditions_encoded\":..,\n   \
     \"renditions_reused\":..,\"parts_encoded_twice\":..,\"elapsed_s\":..}")]
 pub(crate) struct TranscodeArgs {
-    /// The mezzanine: a path, or a file, http, https or s3 URL.
+    /// The mezzanine: a path, or a file, http, https, s3, gs or az URL.
     #[arg(value_name = "INPUT")]
     pub(crate) input: String,
     /// The folder of the title. It must not exist, be empty, or hold an earlier title, which is replaced.
@@ -90,7 +90,7 @@ pub(crate) struct TranscodeArgs {
     \"24000/1001\"; names that end in _s are seconds in decimal."
 )]
 pub(crate) struct ProbeArgs {
-    /// The mezzanine: a path, or a file, http, https or s3 URL.
+    /// The mezzanine: a path, or a file, http, https, s3, gs or az URL.
     #[arg(value_name = "INPUT")]
     pub(crate) input: String,
     /// One JSON object instead of a table.
@@ -105,7 +105,7 @@ pub(crate) struct ProbeArgs {
     profile, frames, renditions, audio, segments, parts, chunks,\ntasks, memory, cost, warnings."
 )]
 pub(crate) struct PlanArgs {
-    /// The mezzanine: a path, or a file, http, https or s3 URL.
+    /// The mezzanine: a path, or a file, http, https, s3, gs or az URL.
     #[arg(value_name = "INPUT")]
     pub(crate) input: String,
     #[command(flatten)]
@@ -130,7 +130,7 @@ pub(crate) struct VerifyArgs {
     /// The folder of the title.
     #[arg(value_name = "OUTPUT")]
     pub(crate) output: PathBuf,
-    /// The mezzanine it was made from: a path, or a file, http, https or s3 URL.
+    /// The mezzanine it was made from: a path, or a file, http, https, s3, gs or az URL.
     #[arg(long, value_name = "MEZZANINE")]
     pub(crate) against: String,
     /// One JSON object instead of a table.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reel_common::WorkerView;
 use reel_proto::v1::Hold;
+use reel_store::Store;
 use reel_worker::preemption::{Cloud, Sources, Watch};
 use reel_worker::{Agent, AgentConfig, HostFacts};
 use serde_json::{Value, json};
@@ -67,6 +68,8 @@ async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
         labels: labels(args.labels)?,
         name: name.clone(),
     };
+    // A store that cannot be used is told now and not by the first task.
+    Store::open(&config.store_url)?.check().await?;
     let (link, remote) = reel_worker::connect(farm);
     let mut agent = Agent::start(config, link).map_err(|error| failed(&error))?;
     remark(&format!("worker {name} looks for work"));
