@@ -43,6 +43,13 @@ pub enum Beginning {
         /// Where other nodes will reach it, `http://host:port`; empty where there will be none.
         address: String,
     },
+    /// As a new cluster of this node alone, with the state of a backup.
+    Restored {
+        /// Where other nodes will reach it.
+        address: String,
+        /// The file that `reel cluster backup` wrote.
+        backup: PathBuf,
+    },
     /// Outside: a cluster is to take it in.
     Outside {
         /// The number of that cluster.

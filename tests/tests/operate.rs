@@ -151,3 +151,48 @@ fn who_follows_events_misses_none_and_sees_none_twice_across_leaders() {
     let of_job = later.filter(|change| change["worker"].is_null() || change["task"].is_string());
     assert_eq!(rest, of_job.cloned().collect::<Vec<_>>());
 }
+
+#[test]
+fn a_farm_whose_schedulers_are_all_lost_goes_on_from_its_backup() {
+    let mezzanine = fixtures::prores_mov().path;
+    let mut farm = Farm::builder().workers(1).start();
+    let done = farm.submit(&mezzanine, "a", &profile("quick"), "");
+    farm.wait(done);
+    let open = farm.submit(&mezzanine, "b", &profile("quick"), "--need site=nowhere");
+    let backup = farm.shared().join("farm.backup");
+    farm.reel("cluster backup").arg(&backup).run().success();
+    let again = farm.reel("cluster backup").arg(&backup).run();
+    assert_eq!((again.code, again.stderr.contains("exists")), (Some(5), true), "{}", again.stderr);
+    let late = farm.submit(&mezzanine, "c", &profile("quick"), "");
+    farm.wait(late);
+    farm.kill_scheduler(0);
+    let restore = |backup: &std::path::Path, folder: &std::path::Path| {
+        let advertise = farm.servers();
+        let line = format!("--id 1 --advertise {advertise} --data {}", folder.display());
+        farm.reel("cluster restore").arg(backup).args(&line).run()
+    };
+    let old = restore(&backup, &farm.shared().join("s1"));
+    assert!(old.code == Some(1) && old.stderr.contains("restore into a new folder"), "{}", old.stderr);
+    let mut damaged = std::fs::read(&backup).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    let broken = farm.shared().join("damaged.backup");
+    std::fs::write(&broken, damaged).unwrap();
+    let refused = restore(&broken, &farm.shared().join("s-broken"));
+    assert!(refused.code == Some(1) && refused.stderr.contains("checksum"), "{}", refused.stderr);
+
+    std::fs::rename(farm.shared().join("s1"), farm.shared().join("lost")).unwrap();
+    restore(&backup, &farm.shared().join("s1")).success();
+    farm.start_scheduler(0);
+    farm.leader();
+    assert_eq!(farm.job(done)["state"], "done");
+    assert_eq!(farm.job(open)["state"], "queued");
+    let unknown = farm.reel(&format!("job show {late}")).run();
+    assert_eq!(unknown.code, Some(4), "{}", unknown.stderr);
+    // The worker finds the new cluster, another scheduler joins it, and no number is given again.
+    farm.add_scheduler(2);
+    let next = farm.submit(&mezzanine, "d", &profile("quick"), "");
+    assert!(next > late, "{next}");
+    let made = farm.wait(next);
+    assert_eq!((&made["state"], &made["renditions_encoded"]), (&"done".into(), &0.into()));
+}

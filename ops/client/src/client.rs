@@ -426,4 +426,13 @@ impl Client {
         let ask = |channel| async move { ClusterClient::new(channel).snapshot(v1::SnapshotRequest {}).await };
         self.call(MEMBERSHIP_TIMEOUT, ask).await.map(|_| ())
     }
+
+    /// Everything that was acknowledged before, as a file in pieces: the first says how long it is.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn backup(&self) -> Result<Streaming<v1::BackupPiece>, ClientError> {
+        let ask = |channel| async move { ClusterClient::new(channel).backup(v1::BackupRequest {}).await };
+        self.call(MEMBERSHIP_TIMEOUT, ask).await
+    }
 }

@@ -198,11 +198,15 @@ fn straggler(job: &Job, progress: &Progress, task: TaskId, epoch: Epoch) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
+    use reel_common::Labels;
 
     use super::*;
-    use crate::command::Reply;
-    use crate::testing::{Farm, FarmBuilder, encode, parts, plan_of, task};
+    use crate::command::{Refusal, Reply};
+    use crate::plan::Plan;
+    use crate::testing::{Farm, FarmBuilder, encode, facts, parts, plan_of, task};
 
     fn granted(farm: &Farm) -> Vec<String> {
         farm.proposals()
@@ -261,6 +265,79 @@ mod tests {
         assert_eq!(farm.proposals(), [alone]);
         farm.place();
         assert_eq!(farm.running().len(), 1);
+    }
+
+    fn worker_of(farm: &Farm, task: TaskId) -> &str {
+        &farm.state.workers[&farm.state.leases[&task].worker].facts.name
+    }
+
+    #[test]
+    fn chunks_go_to_spot_workers_first_and_after_three_preemptions_to_those_that_stay() {
+        let mut farm = FarmBuilder::new().worker("stays", 1).job(plan_of(2, 2, 1)).build();
+        for incarnation in 1..=4 {
+            let spot = WorkerFacts { pool: Pool::Spot, ..facts("spot", incarnation, 2, FarmBuilder::PLENTY) };
+            farm.register_facts(spot);
+            farm.place();
+            assert_eq!(worker_of(&farm, task(1, Stage::Audio, 0)), "stays", "a whole track");
+            if incarnation <= 3 {
+                assert_eq!(worker_of(&farm, encode(1, 0)), "spot", "after {} preemptions", incarnation - 1);
+                let epoch = farm.state.leases[&encode(1, 0)].epoch;
+                farm.ok(Action::HandBack { task: encode(1, 0), epoch });
+            }
+        }
+        assert_eq!(worker_of(&farm, encode(1, 0)), "spot", "better there than not at all");
+        let epoch = farm.state.leases[&encode(1, 0)].epoch;
+        farm.ok(Action::ExpireLease { task: encode(1, 0), epoch });
+        let epoch = farm.state.leases[&task(1, Stage::Audio, 0)].epoch;
+        farm.finish(task(1, Stage::Audio, 0), epoch);
+        farm.place();
+        assert_eq!(worker_of(&farm, encode(1, 0)), "stays");
+    }
+
+    #[test]
+    fn a_worker_without_the_labels_or_codecs_gets_nothing_of_a_job_that_needs_them() {
+        let labels = |text: &str| {
+            let pairs = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+            Labels::new(pairs).unwrap()
+        };
+        let plan = Plan { video_codecs: BTreeSet::from(["h264".to_owned()]), ..plan_of(4, 1, 0) };
+        let mut farm = FarmBuilder::new().job(plan).build();
+        farm.state.jobs.get_mut(&JobId(1)).unwrap().spec.needs = labels("site=berlin");
+        let able = |name: &str, site: &str, codec: &str| WorkerFacts {
+            labels: labels(site),
+            codecs: BTreeSet::from([codec.to_owned()]),
+            ..facts(name, 1, 2, FarmBuilder::PLENTY)
+        };
+        for unfit in [able("a", "site=paris", "h264"), able("b", "site=berlin", "av1")] {
+            let worker = farm.register_facts(unfit);
+            assert_eq!(farm.proposals(), []);
+            let grant = farm.grant_of(encode(1, 0), worker);
+            assert_eq!(farm.apply(grant), Reply::Refused(Refusal::Unfit(worker)));
+        }
+        farm.register_facts(able("c", "site=berlin", "h264"));
+        farm.place();
+        assert_eq!(farm.running().len(), 2);
+        assert_eq!(worker_of(&farm, encode(1, 0)), "c");
+    }
+
+    #[test]
+    fn scratch_space_is_never_promised_twice() {
+        let mut farm = FarmBuilder::new().job(plan_of(8, 1, 0)).build();
+        farm.register_facts(WorkerFacts { scratch: 250, ..facts("w", 1, 4, FarmBuilder::PLENTY) });
+        farm.place();
+        assert_eq!(farm.running().len(), 2, "each asks for 100 of 250 bytes");
+    }
+
+    #[test]
+    fn of_equal_priority_the_earlier_deadline_goes_first() {
+        let job = || plan_of(1, 1, 0);
+        let mut farm =
+            FarmBuilder::new().job(job()).job(job()).job(job()).job_with_priority(job(), 1).build();
+        for (job, deadline_ms) in [(2, 9_000), (3, 5_000)] {
+            farm.state.jobs.get_mut(&JobId(job)).unwrap().spec.deadline_ms = Some(deadline_ms);
+        }
+        farm.register("w", 1, 4, FarmBuilder::PLENTY);
+        assert_eq!(granted(&farm), ["4/encode/0", "3/encode/0", "2/encode/0", "1/encode/0"]);
     }
 
     #[test]

@@ -113,6 +113,18 @@ impl FarmState {
         self.projects.get(project).copied().unwrap_or_default()
     }
 
+    /// Makes a state of a backup that of a new cluster. What was numbered since the backup is not known here, and may
+    /// still be spoken of: neither an epoch nor the number of a job is given out again.
+    pub fn take_over(&mut self) {
+        self.applied = self.applied.saturating_add(Self::EPOCHS_SINCE_BACKUP);
+        self.last_job = JobId(self.last_job.0.saturating_add(Self::JOBS_SINCE_BACKUP));
+    }
+
+    /// More commands than a farm applies between a backup and its loss: a year at a hundred a second.
+    const EPOCHS_SINCE_BACKUP: u64 = 1 << 32;
+    /// More jobs than it accepts.
+    const JOBS_SINCE_BACKUP: u64 = 100_000;
+
     /// Rebuilds the derived fields, after a snapshot was read.
     pub fn reindex(&mut self) {
         self.by_key.clear();

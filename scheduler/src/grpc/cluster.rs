@@ -1,7 +1,9 @@
 //! What operators and new nodes ask of the cluster.
 
-use reel_proto::v1;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use reel_proto::v1::cluster_server::Cluster;
+use reel_proto::v1::{self, backup_piece::Piece};
 use tonic::{Request, Response, Status};
 
 use super::refused;
@@ -12,6 +14,8 @@ pub(super) struct Service(pub(super) Scheduler);
 
 #[tonic::async_trait]
 impl Cluster for Service {
+    type BackupStream = BoxStream<'static, Result<v1::BackupPiece, Status>>;
+
     async fn status(
         &self,
         _request: Request<v1::ClusterStatusRequest>,
@@ -65,5 +69,22 @@ impl Cluster for Service {
     ) -> Result<Response<v1::SnapshotResponse>, Status> {
         self.0.admin.snapshot().await.map_err(refused)?;
         Ok(Response::new(v1::SnapshotResponse {}))
+    }
+
+    async fn backup(
+        &self,
+        _request: Request<v1::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        let backup = self.0.admin.backup().await.map_err(refused)?;
+        let head = v1::BackupHead { cluster: backup.cluster, bytes: backup.bytes, applied: backup.applied };
+        let pieces = stream::try_unfold(0, move |offset| {
+            let piece = backup.piece(offset).map_err(|error| Status::unavailable(error.to_string()));
+            std::future::ready(piece.map(|piece| {
+                let next = offset + piece.len() as u64;
+                (!piece.is_empty()).then_some((Piece::Content(piece), next))
+            }))
+        });
+        let all = stream::iter([Ok(Piece::Head(head))]).chain(pieces);
+        Ok(Response::new(all.map_ok(|piece| v1::BackupPiece { piece: Some(piece) }).boxed()))
     }
 }

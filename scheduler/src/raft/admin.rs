@@ -10,9 +10,12 @@ use openraft::{ChangeMembers, ReadPolicy};
 use tokio::sync::Mutex;
 
 use super::machine::Machine;
+use super::snapshot::SnapshotFile;
 use super::types::{Peer, Types};
 use super::wire::Destination;
 
+/// A backup is sent in pieces of so many bytes.
+const BACKUP_PIECE_BYTES: usize = 1 << 20;
 /// How long writing a snapshot may take.
 const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(50);
 
@@ -61,6 +64,26 @@ pub(crate) enum AdminError {
     /// The change cannot be made.
     #[error("{0}")]
     Refused(String),
+}
+
+/// A whole state, as a file.
+pub(crate) struct Backup {
+    pub(crate) cluster: u64,
+    /// Log entries that it covers.
+    pub(crate) applied: u64,
+    pub(crate) bytes: u64,
+    file: SnapshotFile,
+}
+
+impl Backup {
+    /// A piece of the file from `offset` on; empty at its end.
+    pub(crate) fn piece(&self, offset: u64) -> std::io::Result<Vec<u8>> {
+        self.file.piece(offset, BACKUP_PIECE_BYTES)
+    }
+}
+
+fn refuse(error: &dyn std::fmt::Display) -> AdminError {
+    AdminError::Refused(error.to_string())
 }
 
 impl Admin {
@@ -172,20 +195,33 @@ impl Admin {
     /// Takes a snapshot of all that is applied here, and lets the log before it go: peers that lack some of that get the
     /// snapshot instead.
     pub(crate) async fn snapshot(&self) -> Result<(), AdminError> {
-        let refuse = |error: &dyn std::fmt::Display| AdminError::Refused(error.to_string());
-        let applied = self.raft.metrics().borrow_watched().last_applied;
-        let covers = |index: Option<u64>| index >= applied.as_ref().map(|id| id.index);
-        self.raft.trigger().snapshot().await.map_err(|error| refuse(&error))?;
-        let taken = self.raft.wait(Some(SNAPSHOT_PATIENCE));
-        let taken = taken.metrics(|now| covers(now.snapshot.as_ref().map(|id| id.index)), "a snapshot").await;
-        let taken = taken.map_err(|error| refuse(&error))?;
-        let Some(upto) = taken.snapshot.map(|id| id.index) else { return Ok(()) };
+        let Some(upto) = self.take_snapshot().await? else { return Ok(()) };
         self.raft.trigger().purge_log(upto).await.map_err(|error| refuse(&error))?;
         let purged = self.raft.wait(Some(SNAPSHOT_PATIENCE));
         let gone = |index: Option<u64>| index >= Some(upto);
         let purged =
             purged.metrics(|now| gone(now.purged.as_ref().map(|id| id.index)), "a shorter log").await;
         purged.map(|_| ()).map_err(|error| refuse(&error))
+    }
+
+    /// A snapshot of all that was acknowledged before the call.
+    pub(crate) async fn backup(&self) -> Result<Backup, AdminError> {
+        self.linearize().await?;
+        let applied = self.take_snapshot().await?.unwrap_or(0);
+        let current = self.raft.get_snapshot().await.map_err(|error| refuse(&error))?;
+        let current = current.ok_or_else(|| AdminError::Refused("nothing was ever written".to_owned()))?;
+        let bytes = current.snapshot.len().map_err(|error| refuse(&error))?;
+        Ok(Backup { cluster: self.here.cluster, applied, bytes, file: current.snapshot })
+    }
+
+    /// Takes a snapshot of all that is applied here, and says how far it goes.
+    async fn take_snapshot(&self) -> Result<Option<u64>, AdminError> {
+        let applied = self.raft.metrics().borrow_watched().last_applied;
+        let covers = |index: Option<u64>| index >= applied.as_ref().map(|id| id.index);
+        self.raft.trigger().snapshot().await.map_err(|error| refuse(&error))?;
+        let taken = self.raft.wait(Some(SNAPSHOT_PATIENCE));
+        let taken = taken.metrics(|now| covers(now.snapshot.as_ref().map(|id| id.index)), "a snapshot").await;
+        Ok(taken.map_err(|error| refuse(&error))?.snapshot.map(|id| id.index))
     }
 }
 

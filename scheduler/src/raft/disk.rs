@@ -118,6 +118,20 @@ pub(crate) enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// A backup was to be restored into a folder that is not new.
+    #[error("{} holds a scheduler already: restore into a new folder", path.display())]
+    Begun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A backup cannot be restored.
+    #[error("the backup {} cannot be restored: {what}", path.display())]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The folder was made by another node.
     #[error("the scheduler's folder {} belongs to node {stored}, this is node {given}: start with the node's own folder and id", path.display())]
     OtherNode {

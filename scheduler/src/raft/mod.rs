@@ -7,6 +7,7 @@ mod envelope;
 mod log_store;
 mod machine;
 mod network;
+mod restore;
 mod server;
 mod snapshot;
 mod tail;
@@ -169,13 +170,20 @@ impl Raft {
     ) -> Result<Raft, StartError> {
         std::fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.to_owned(), source })?;
         let (store, closed) = LogStore::open(dir, node).await?;
+        let folder = store.folder().await?;
+        let snapshots = SnapshotFolder::open(dir)?;
+        if let Beginning::Restored { address, backup } = &beginning {
+            if store.cluster(None).await.is_ok() {
+                return Err(OpenError::Begun { path: dir.to_owned() }.into());
+            }
+            let peer = Peer { address: address.clone(), folder };
+            restore::restore(backup.clone(), snapshots.clone(), node, peer).await?;
+        }
         let cluster = match beginning {
-            Beginning::Alone { .. } => store.cluster(Some(new_number())).await?,
+            Beginning::Alone { .. } | Beginning::Restored { .. } => store.cluster(Some(new_number())).await?,
             Beginning::Outside { cluster } => store.cluster(Some(cluster)).await?,
             Beginning::Before => store.cluster(None).await?,
         };
-        let folder = store.folder().await?;
-        let snapshots = SnapshotFolder::open(dir)?;
         check_reach(dir, &store, &snapshots)?;
         let failure = store.failure();
         let refused = |error: String| StartError::Raft(error);

@@ -24,7 +24,7 @@ const UNFINISHED: &str = "unfinished";
 
 /// An open snapshot file; it stays readable when a newer one has replaced it.
 #[derive(Clone, Debug)]
-pub(crate) struct SnapshotFile(Arc<File>);
+pub(crate) struct SnapshotFile(pub(super) Arc<File>);
 
 impl SnapshotFile {
     /// The snapshot's position and the encoded state, after its checksum was compared.

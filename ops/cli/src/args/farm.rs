@@ -250,6 +250,35 @@ pub(crate) enum ClusterCommand {
         #[command(flatten)]
         server: ServerChoice,
     },
+    /// Writes everything that the farm knows into a file, from which a new cluster can begin.
+    #[command(after_help = "Example:\n  reel cluster backup farm-2026-11-21.backup")]
+    Backup {
+        /// The file. It must not exist.
+        file: PathBuf,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
+    /// Makes the folder of a first scheduler from a backup, for a farm whose schedulers are all lost.
+    ///
+    /// Start it then with `reel scheduler start`, and let others join with new folders. What was accepted after the backup is
+    /// not known any more; what workers have made of it lies in the store and is not made again.
+    #[command(
+        after_help = "Example:\n  reel cluster restore farm.backup --id 1 --data s1 --advertise http://10.0.0.1:7101\n  \
+        reel scheduler start --id 1 --listen 10.0.0.1:7101 --data s1"
+    )]
+    Restore {
+        /// The file that `reel cluster backup` wrote.
+        file: PathBuf,
+        /// The number of the scheduler in the new cluster.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        id: u64,
+        /// Its folder, which must be new.
+        #[arg(long, value_name = "FOLDER")]
+        data: PathBuf,
+        /// Where others will reach it.
+        #[arg(long, value_name = "URL")]
+        advertise: String,
+    },
     /// Has the scheduler that answers write a snapshot now, and let go of the log before it.
     #[command(after_help = "Example:\n  reel cluster snapshot --server http://127.0.0.1:7102")]
     Snapshot {

@@ -7,6 +7,7 @@ use reel_proto::v1;
 use serde_json::{Value, json};
 
 use crate::args::{ClusterArgs, ClusterCommand};
+use crate::commands::backup;
 use crate::exit::Stop;
 use crate::output::{print, print_json, row, table};
 use crate::{server, signals};
@@ -29,6 +30,18 @@ pub(crate) fn run(args: ClusterArgs) -> Result<(), Stop> {
         ClusterCommand::TransferLeader { id, server } => {
             runtime.block_on(hand_over(&server::client(&server)?, id))?;
             print(&format!("scheduler {id} leads\n"))
+        }
+        ClusterCommand::Backup { file, server } => {
+            let bytes = runtime.block_on(backup::write(&server::client(&server)?, &file))?;
+            print(&format!(
+                "{}: {bytes} bytes; keep it where the schedulers' disks are not\n",
+                file.display()
+            ))
+        }
+        ClusterCommand::Restore { file, id, data, advertise } => {
+            runtime.block_on(backup::restore(file, id, &data, advertise))?;
+            let start = format!("reel scheduler start --id {id} --data {} --listen ..", data.display());
+            print(&format!("a new cluster is restored; start its scheduler with `{start}`\n"))
         }
         ClusterCommand::Snapshot { server } => {
             runtime.block_on(server::client(&server)?.snapshot())?;

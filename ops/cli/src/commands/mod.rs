@@ -1,5 +1,6 @@
 //! One module for each command.
 
+mod backup;
 pub(crate) mod cluster;
 pub(crate) mod events;
 pub(crate) mod help;

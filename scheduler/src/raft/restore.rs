@@ -1,0 +1,47 @@
+//! A backup as the beginning of a new cluster: its state becomes the first snapshot of a folder, and its node the only
+//! member.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::OpenError;
+use super::snapshot::{SnapshotFile, SnapshotFolder, blocking};
+use super::types::{LogId, Membership, Peer, SnapshotMeta, StoredMembership, invalid};
+use crate::codec;
+
+/// Makes the state of `backup` the first snapshot of a folder. The new cluster counts its log from the beginning; the
+/// state's own numbers go on.
+pub(super) async fn restore(
+    backup: PathBuf,
+    snapshots: SnapshotFolder,
+    node: u64,
+    peer: Peer,
+) -> Result<(), OpenError> {
+    let path = backup.clone();
+    let done = blocking(move || {
+        let state = read(&backup)?;
+        let first = LogId::new_term_index(0, 0);
+        let members = Membership::new(vec![BTreeSet::from([node])], BTreeMap::from([(node, peer)]));
+        let members = members.map_err(|error| invalid(error.to_string()))?;
+        let last_membership = StoredMembership::new(Some(first), members);
+        snapshots.write(&SnapshotMeta { last_log_id: Some(first), last_membership }, state).map(drop)
+    });
+    done.await.map_err(|error| OpenError::Backup { path, what: error.to_string() })
+}
+
+/// The state of a backup, ready for a cluster that takes it over.
+fn read(backup: &Path) -> io::Result<Vec<u8>> {
+    let (_, bytes) = SnapshotFile::of(File::open(backup)?).read()?;
+    let mut state = codec::decode_state(&bytes).map_err(|error| invalid(error.to_string()))?;
+    state.take_over();
+    Ok(codec::encode_state(&state))
+}
+
+impl SnapshotFile {
+    fn of(file: File) -> SnapshotFile {
+        SnapshotFile(Arc::new(file))
+    }
+}
