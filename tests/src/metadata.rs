@@ -106,11 +106,14 @@ impl StandIn {
     /// What the options and the environment of a worker must say.
     pub fn notices(&self) -> (String, Vec<(&'static str, String)>) {
         let (url, host) = (format!("http://{}", self.address), self.address.to_string());
-        match self.provider {
-            Provider::Aws => ("--cloud aws".to_owned(), vec![("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)]),
-            Provider::Gcp => ("--cloud gcp".to_owned(), vec![("GCE_METADATA_HOST", host)]),
-            Provider::Azure => ("--cloud azure".to_owned(), vec![("REEL_AZURE_METADATA_ENDPOINT", url)]),
-        }
+        let (cloud, endpoint) = match self.provider {
+            Provider::Aws => ("aws", ("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)),
+            Provider::Gcp => ("gcp", ("GCE_METADATA_HOST", host)),
+            Provider::Azure => ("azure", ("REEL_AZURE_METADATA_ENDPOINT", url)),
+        };
+        // Whoever asks a proxy does not hear of a notice: nobody is there.
+        let proxy = ("http_proxy", "http://127.0.0.1:9".to_owned());
+        (format!("--cloud {cloud}"), vec![endpoint, proxy])
     }
 
     /// AWS: the instance is terminated after `left`.

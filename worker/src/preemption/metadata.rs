@@ -96,7 +96,7 @@ impl Metadata {
 }
 
 /// The innermost reason, which says most in one line.
-fn root<'a>(mut error: &'a dyn std::error::Error) -> &'a dyn std::error::Error {
+fn root(mut error: &dyn std::error::Error) -> &dyn std::error::Error {
     while let Some(source) = error.source() {
         error = source;
     }
