@@ -71,6 +71,6 @@ azurite:
 		echo "installing: npm"; \
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm; }
-	@test -d target/azurite/node_modules/azurite || { \
+	@test -f target/azurite/node_modules/azurite/dist/src/blob/main.js || { \
 		echo "installing: $(AZURITE)"; \
 		npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/azurite $(AZURITE); }

@@ -37,10 +37,12 @@ pub enum Fault {
     Slow,
     /// The end of an upload is answered with 200 and an error inside, as S3 may do. Nothing is done.
     ErrorInside,
+    /// It is done, and no answer ever comes.
+    Stuck,
 }
 
 impl Fault {
-    /// All of them.
+    /// All of them but [`Fault::Stuck`], which takes a minute to be found out by default.
     pub const ALL: [Fault; 10] = [
         Fault::Broken,
         Fault::Busy,
@@ -110,7 +112,8 @@ impl Weather {
     /// An upload whose beginning was done, and not answered, has a name that nobody knows: a rule of the bucket ends it,
     /// and no fault here makes one.
     fn next(&self, begins_upload: bool, ends_upload: bool) -> Option<Fault> {
-        let loses_name = [Fault::BrokenAfter, Fault::CutRequest, Fault::LostAnswer, Fault::CutAnswer];
+        use Fault::{BrokenAfter, CutAnswer, CutRequest, LostAnswer, Stuck};
+        let loses_name = [BrokenAfter, CutRequest, LostAnswer, CutAnswer, Stuck];
         self.with(|state| {
             state.requests += 1;
             if state.dice.below(1000) >= state.per_mille {
@@ -171,6 +174,10 @@ impl Weather {
                 Ok(serve(request).await)
             }
             Some(Fault::ErrorInside) => Ok(answer(StatusCode::OK, "InternalError")),
+            Some(Fault::Stuck) => {
+                serve(request).await;
+                std::future::pending().await
+            }
         }
     }
 }

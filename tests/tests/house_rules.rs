@@ -73,7 +73,7 @@ fn commands_of_the_readme_are_known_with_their_options() {
     assert!(examples.len() > 5, "{examples:?}");
     for words in examples {
         let (commands, rest): (Vec<_>, Vec<_>) = match words[1].as_str() {
-            "profile" | "job" | "worker" | "cluster" | "scheduler" | "project" => {
+            "profile" | "job" | "task" | "worker" | "cluster" | "scheduler" | "project" => {
                 (words[1..3].to_vec(), words[3..].to_vec())
             }
             _ => (words[1..2].to_vec(), words[2..].to_vec()),

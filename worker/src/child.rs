@@ -34,9 +34,7 @@ const STDERR_GRACE: Duration = Duration::from_secs(2);
 const MAX_COMMANDS: usize = 64;
 
 /// Variables that a runner inherits: where libraries lie, how remote sources are reached, and how much is logged.
-const INHERITED: [&str; 11] = [
-    // Where the credentials file of Google's tools lies.
-    "HOME",
+const INHERITED: [&str; 10] = [
     "LD_LIBRARY_PATH",
     "HTTP_PROXY",
     "http_proxy",
@@ -152,8 +150,18 @@ pub(crate) fn prepare(mut start: Start, notices: Notices) -> (Reins, Runner) {
 const TUNABLES: &str = "glibc.cpu.hwcaps=-FMA,-FMA4:glibc.malloc.mmap_threshold=33554432:\
     glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=16777216";
 
+/// Names the file of credentials that Google's tools keep below the home, which a runner does not know.
+const GOOGLE_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+
+/// That file, where it is there.
+fn google_file(home: &Path) -> Option<PathBuf> {
+    let file = home.join(".config/gcloud/application_default_credentials.json");
+    file.is_file().then_some(file)
+}
+
 fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
     let mut command = Command::new(program);
+    let google = std::env::var_os("HOME").and_then(|home| google_file(Path::new(&home)));
     let inherited = std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
         INHERITED.contains(&&*name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -164,6 +172,7 @@ fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
         .arg("--memory-bytes")
         .arg(memory_bytes.to_string())
         .env_clear()
+        .envs(google.map(|file| (GOOGLE_FILE, file)))
         .envs(inherited)
         .env("GLIBC_TUNABLES", TUNABLES)
         .current_dir(scratch)
@@ -338,5 +347,21 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.stdin.abort();
         self.stderr.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_credentials_of_googles_tools_are_found_below_the_home() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(google_file(home.path()), None);
+        let folder = home.path().join(".config/gcloud");
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("application_default_credentials.json");
+        std::fs::write(&file, "{}").unwrap();
+        assert_eq!(google_file(home.path()), Some(file));
     }
 }

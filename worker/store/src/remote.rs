@@ -226,7 +226,7 @@ impl Remote {
         let path = self.path(name);
         let mut rounds = Rounds::new();
         loop {
-            let error = match upload(&*self.store, &path, blocks(), expected).await {
+            let error = match upload(&self.store, &path, blocks(), expected).await {
                 Ok(()) => return Ok(()),
                 Err(error @ StoreError::NotAsRecorded { .. }) => return Err(error),
                 Err(error) => error,

@@ -1,14 +1,16 @@
 //! Uploads that appear as a whole or not at all, and leave nothing behind on the server when they are given up.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{Error, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use reel_common::Artifact;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::StoreError;
@@ -76,7 +78,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> StoreError {
 
 /// Uploads what must turn out to be `expected`, once: a failure may come after the server has done it.
 pub(crate) async fn upload(
-    store: &dyn ObjectStore,
+    store: &Arc<dyn ObjectStore>,
     path: &ObjectPath,
     mut blocks: Blocks<'_>,
     expected: Artifact,
@@ -89,8 +91,7 @@ pub(crate) async fn upload(
         blocks.judge(path, expected)?;
         return store.put(path, PutPayload::from_bytes(block)).await.map(drop).map_err(failed);
     }
-    let begun = store.put_multipart(path).await.map_err(failed)?;
-    let mut upload = Upload { begun: Some(begun), parts: JoinSet::new() };
+    let mut upload = begin(store, path).await.map_err(failed)?;
     match upload.send(path, blocks, expected).await {
         Ok(()) => {
             upload.begun = None;
@@ -101,6 +102,18 @@ pub(crate) async fn upload(
             Err(error)
         }
     }
+}
+
+/// Begins an upload. Whoever is cancelled meanwhile does not leave one behind whose name is still on its way.
+async fn begin(store: &Arc<dyn ObjectStore>, path: &ObjectPath) -> object_store::Result<Upload> {
+    let (store, path) = (Arc::clone(store), path.clone());
+    let (sender, receiver) = oneshot::channel();
+    tokio::spawn(async move {
+        let begun = store.put_multipart(&path).await;
+        // Dropped where nobody waits any more.
+        drop(sender.send(begun.map(|begun| Upload { begun: Some(begun), parts: JoinSet::new() })));
+    });
+    receiver.await.unwrap_or_else(|error| Err(Error::Generic { store: "upload", source: error.into() }))
 }
 
 /// An upload that was begun. Dropping it gives it up.

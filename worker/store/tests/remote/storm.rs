@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use reel_common::FailureClass;
 use reel_store::{Published, Source, SourceError, Store, StoreError};
-use reel_tests::clouds::S3;
+use reel_tests::clouds::{S3, Variables};
 use reel_tests::weather::{Fault, Weather};
 use reel_tests::{Dice, scratch};
 use tempfile::TempDir;
@@ -23,10 +23,14 @@ struct Place {
 
 impl Place {
     fn new(weather: Weather) -> Self {
+        Self::with(weather, Vec::new())
+    }
+
+    fn with(weather: Weather, more: Variables) -> Self {
         let dir = scratch();
         std::fs::create_dir_all(dir.path().join("buckets/media")).unwrap();
         let server = S3::serve_in(&dir.path().join("buckets"), weather);
-        let right = credentials(server.environment(S3::SECRET));
+        let right = credentials([server.environment(S3::SECRET), more].concat());
         let store = Store::open_with("s3://media/farm", &right).unwrap();
         Place { dir, server, store }
     }
@@ -47,6 +51,7 @@ impl Place {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a failed test shows how to replay it")]
 fn dice() -> Dice {
     let dice = Dice::from_env();
     println!("replay with REEL_TEST_SEED={}", dice.seed);
@@ -98,6 +103,22 @@ async fn what_was_done_although_the_answer_was_lost_is_not_done_again() {
         }
         assert_eq!(place.unfinished(), Vec::<String>::new(), "{fault:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_never_answered_is_asked_again() {
+    let patience = vec![("AWS_TIMEOUT", "700ms".to_owned())];
+    // A seed that leaves no request unanswered three times in a row.
+    let place = Place::with(Weather::storm(Dice::new(1), 300, &[Fault::Stuck]), patience);
+    for (number, size) in SIZES.into_iter().enumerate() {
+        let part = place.part(number as u8, size);
+        assert_eq!(part.publish(&place.store).await.unwrap(), Published::New);
+        assert_eq!(part.stored(&place.bucket()), part.bytes);
+        assert_eq!(place.store.find_part(part.key).await.unwrap(), Some(part.record()));
+    }
+    let (requests, met) = place.server.weather().met();
+    println!("{requests} requests, {met:?}");
+    assert!(met.contains_key(&Fault::Stuck));
 }
 
 #[tokio::test(flavor = "multi_thread")]
