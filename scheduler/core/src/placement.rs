@@ -89,7 +89,14 @@ impl<'a> Fleet<'a> {
     fn of(state: &'a FarmState) -> Self {
         let able = state.workers.iter().filter(|(_, worker)| state.takes_work(worker));
         let largest = able.clone().map(|(_, worker)| worker.memory).max().unwrap_or(0);
+        // Most of a busy fleet is full, which the number of its leases tells at once; both maps are in the same order.
+        let mut held = state.by_worker.iter().peekable();
+        let mut leases = |id: &WorkerId| {
+            while held.next_if(|(holder, _)| *holder < id).is_some() {}
+            held.peek().filter(|(holder, _)| *holder == id).map_or(0, |(_, tasks)| tasks.len() as u64)
+        };
         let workers: Vec<_> = able
+            .filter(|(id, worker)| leases(id) < u64::from(worker.slots))
             .map(|(id, worker)| (*id, worker.name.as_str(), state.room_of(*id)))
             .filter(|(_, _, room)| room.slots > 0)
             .collect();
