@@ -99,12 +99,20 @@ struct Wanted<'a> {
 impl<'a> Fleet<'a> {
     fn of(state: &'a FarmState) -> Self {
         let able = state.workers.iter().filter(|(_, worker)| state.takes_work(worker));
+        // Most of a busy fleet is full, which the number of its leases tells at once; both maps are in the same order.
+        let mut held = state.by_worker.iter().peekable();
+        let mut leases = |id: &WorkerId| {
+            while held.next_if(|(holder, _)| *holder < id).is_some() {}
+            held.peek().filter(|(holder, _)| *holder == id).map_or(0, |(_, tasks)| tasks.len() as u64)
+        };
         let mut largest = Reserved::default();
         let mut workers = Vec::new();
         for (id, worker) in able {
             largest.memory = largest.memory.max(worker.facts.memory);
             largest.scratch = largest.scratch.max(worker.facts.scratch);
-            workers.push((*id, &worker.facts, state.room_of(*id)));
+            if leases(id) < u64::from(worker.facts.slots) {
+                workers.push((*id, &worker.facts, state.room_of(*id)));
+            }
         }
         workers.retain(|(_, _, room)| room.slots > 0);
         let idle = workers.iter().map(|(_, _, room)| u64::from(room.slots)).sum();

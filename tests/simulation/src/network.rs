@@ -199,9 +199,12 @@ impl World {
 
     /// Breaks any link.
     pub(crate) fn reset_one(&mut self) {
-        if let Some(place) = (!self.links.is_empty()).then(|| self.rng.usize(0..self.links.len())) {
-            let id = self.links.keys().nth(place).copied();
-            id.map(|id| self.reset(id));
+        if self.links.is_empty() {
+            return;
+        }
+        let place = self.rng.usize(0..self.links.len());
+        if let Some(id) = self.links.keys().nth(place).copied() {
+            self.reset(id);
         }
     }
 

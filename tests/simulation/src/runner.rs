@@ -211,7 +211,7 @@ impl World {
         self.note(4, u64::from(part));
         let before = self.judge.encoded_by(task.job, part);
         let holds = |host: &crate::host::Host| {
-            let Some(running) = host.up.as_ref() else { return None };
+            let running = host.up.as_ref()?;
             let attempt = running.attempts.get(&before?)?;
             let killed = running.runners.get(&before?).is_some_and(|runner| runner.killed);
             (!killed).then_some(attempt.task)

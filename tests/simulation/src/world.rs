@@ -95,7 +95,7 @@ impl World {
         let users = (0..rng.usize(1..=4)).map(|number| User::new(number, &mut rng)).collect();
         let mut world = World {
             rng,
-            clock_rng: Rng::with_seed(plan.seed ^ 0x636c_6f63_6b),
+            clock_rng: Rng::with_seed(plan.seed ^ 0x0063_6c6f_636b),
             queue: Queue::default(),
             faults: plan.faults.clone(),
             cluster: Cluster::default(),

@@ -14,7 +14,7 @@ use reel_simulation::{Fault, Outcome, Plan, run};
 
 /// Seeds of farms where anything goes wrong, and of each kind where only some things do, unless more are asked for.
 const MANY: u64 = 200;
-const SOME: u64 = 40;
+const SOME: u64 = 30;
 
 thread_local! {
     static SEED: Cell<u64> = const { Cell::new(0) };
