@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Frames of a part of the profile `proxy`, at 24 a second.
-const PART_FRAMES: u64 = 288;
+pub(crate) const PART_FRAMES: u64 = 288;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The wait before a link is made again, as a real agent waits.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -150,7 +150,7 @@ impl Agent {
     }
 }
 
-fn film(frames: u64) -> IndexSummary {
+pub(crate) fn film(frames: u64) -> IndexSummary {
     IndexSummary {
         artifact: Artifact::of(b"index"),
         container: "mov".to_owned(),

@@ -2,6 +2,7 @@
 
 mod agent;
 mod cluster;
+mod heartbeats;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -13,16 +14,20 @@ use clap::Parser;
 use reel_client::{Client, Servers};
 use reel_common::{JobId, Stage};
 use reel_proto::v1;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, PATIENCE};
+use crate::heartbeats::Beats;
 
 /// Commits a second that three nodes must reach, and processor time of the leader that a task may cost.
 const LEAST_COMMITS: f64 = 5000.0;
 const MOST_MICROSECONDS: f64 = 100.0;
 /// Seconds from the death of the leader to the next grant, in the median.
 const MOST_FAILOVER: f64 = 3.0;
+/// Milliseconds in which 99 of 100 heartbeats are to be answered: a tenth of a lease.
+const MOST_ANSWER_MS: f64 = 2000.0;
 /// More parts than are ever done while leaders are killed.
 const ENDLESS: u32 = 1_000_000;
 
@@ -39,6 +44,9 @@ struct Args {
     /// Encode tasks of the job, of one part each.
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     tasks: u32,
+    /// Workers of the fleet whose heartbeats are measured; 0 leaves that out.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(0..=20_000))]
+    fleet: u32,
     /// Agents.
     #[arg(long, default_value_t = 16)]
     workers: u32,
@@ -59,6 +67,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode> {
+    // Each worker of the fleet is a connection.
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut holds = true;
     let mut out = std::io::stdout();
@@ -87,11 +98,22 @@ fn run(args: &Args) -> Result<ExitCode> {
         )?;
         holds &= median < MOST_FAILOVER;
     }
+    if args.fleet > 0 {
+        let beats = runtime.block_on(heartbeats::measure(&args.work, args.fleet)).context("heartbeats")?;
+        let Beats { per_second, microseconds, answered_ms: (half, most), memory } = beats;
+        let (fleet, memory) = (args.fleet, memory >> 20);
+        writeln!(
+            out,
+            "{fleet} workers at work, {per_second:.0} heartbeats/s: {microseconds:.0} us of the leader each, answered in \
+             {half:.1} ms, 99 of 100 in {most:.0} ms, {memory} MiB"
+        )?;
+        holds &= most < MOST_ANSWER_MS;
+    }
     if !holds {
         writeln!(
             out,
             "behind the limits with 3 schedulers: {LEAST_COMMITS} commits/s, {MOST_MICROSECONDS} us a task, \
-             {MOST_FAILOVER} s from leader to leader"
+             {MOST_FAILOVER} s from leader to leader, {MOST_ANSWER_MS} ms for a heartbeat"
         )?;
     }
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })

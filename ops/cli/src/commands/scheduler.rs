@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reel_client::{Client, Servers};
 use reel_scheduler::{Beginning, LeaseTimes, Scheduler, SchedulerConfig};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::args::{SchedulerArgs, SchedulerCommand, SchedulerStartArgs};
@@ -19,7 +20,16 @@ pub(crate) fn run(args: SchedulerArgs) -> Result<(), Stop> {
     signals::runtime()?.block_on(start(args))
 }
 
+/// Each worker, peer and client is a connection: all files that the host lets a process have may be open.
+fn raise_open_files() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 async fn start(args: SchedulerStartArgs) -> Result<(), Stop> {
+    raise_open_files();
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
         Stop::failed(format!("cannot listen on {}: {error}; choose another --listen", args.listen))
     })?;
