@@ -89,6 +89,10 @@ impl World {
         for message in first.into_iter().chain(waiting.into_iter().filter(|message| !register(message))) {
             self.send_up(link, message);
         }
+        // The worst moment to be stopped: what it is told now waits for it.
+        if self.may(Fault::StopWorker) && self.chance(10) {
+            self.stop_host(host);
+        }
     }
 
     pub(crate) fn on_unlinked(&mut self, host: usize, life: u32, link: u64) {

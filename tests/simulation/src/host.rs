@@ -164,6 +164,10 @@ impl World {
 
     pub(crate) fn on_thaw(&mut self, host: usize, life: u32) {
         let missed = self.on_host(host, life).and_then(|running| running.stopped.take());
+        // Its clock may be what it sees first.
+        if self.rng.bool() {
+            self.feed(host, life, Input::Ticked);
+        }
         for input in missed.into_iter().flatten() {
             self.feed(host, life, input);
         }
