@@ -58,6 +58,33 @@ fn a_job_that_waits_says_for_what_until_it_runs() {
 }
 
 #[test]
+fn a_job_may_stand_in_a_file_and_flags_go_before_it() {
+    let farm = Farm::builder().workers(0).start();
+    let file = farm.shared().join("job.toml");
+    let text = format!(
+        "input = {:?}\noutput = {:?}\nprofile = \"proxy\"\nproject = \"feature\"\npriority = 3\n[labels]\ntitle = \"b-7\"\n",
+        fixtures::prores_mov().path,
+        farm.output("a"),
+    );
+    std::fs::write(&file, &text).unwrap();
+    let submit = |more: &str| farm.reel("submit --json -f").arg(&file).args(more).run();
+    let job = submit("--priority 5 --label cut=2 --deadline 90m").success().json()["job"].as_u64().unwrap();
+    let shown = farm.job(job);
+    assert_eq!((&shown["project"], &shown["priority"]), (&"feature".into(), &5.into()));
+    assert_eq!(shown["labels"], serde_json::json!({ "title": "b-7", "cut": "2" }));
+    assert!(shown["deadline_ms"].as_u64() > shown["submitted_ms"].as_u64(), "{shown}");
+    let refused = |text: &str, more: &str, reason: &str| {
+        std::fs::write(&file, text).unwrap();
+        let ended = submit(more);
+        assert!(ended.code == Some(2) && ended.stderr.contains(reason), "{}", ended.stderr);
+    };
+    refused(&text, "--deadline soon", "deadline soon: give a time such as");
+    refused(&format!("output = \"x\"\n{text}"), "", "line 3");
+    refused("output = \"x\"\nprofile = \"proxy\"\n", "", "the job has no input");
+    refused("colour = \"red\"\n", "", "unknown field `colour`");
+}
+
+#[test]
 fn what_runs_can_be_read_and_what_ended_is_told() {
     let mezzanine = fixtures::a_minute_of_1080p().path;
     let farm = Farm::builder().workers(1).start();

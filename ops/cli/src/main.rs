@@ -7,6 +7,7 @@ mod environment;
 mod exit;
 mod home;
 mod input;
+mod job_file;
 mod once;
 mod output;
 mod progress;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, WorkerArgs, WorkerCommand};
+use crate::args::{Cli, Command, Schema, SchemaArgs, WorkerArgs, WorkerCommand};
 use crate::commands::{
     cluster, events, help, job, plan, probe, profile, project, scheduler, submit, task, transcode, verify,
     worker,
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Job(args) => job::run(args),
         Command::Task(args) => task::run(args),
         Command::Events(args) => events::run(args),
+        Command::Schema(SchemaArgs { of: Schema::Job }) => output::print(job_file::SCHEMA),
         Command::Project(args) => project::run(args),
         Command::Worker(args) => worker::run(args),
         Command::Scheduler(args) => scheduler::run(args),

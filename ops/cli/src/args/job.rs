@@ -1,13 +1,14 @@
 //! What can be typed about jobs and their tasks.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use reel_common::{Label, TaskId};
 
-use super::{ProfileChoice, ServerChoice};
+use super::ServerChoice;
 
 /// A time, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug)]
@@ -33,30 +34,36 @@ impl FromStr for Deadline {
 /// When this returns, the job is on the disks of a majority of the schedulers and will not be lost. Mezzanine and OUTPUT
 /// are named as the workers see them: a folder that all hosts share, or an http, s3, gs or az URL.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  reel submit movie.mov file:///srv/out --profile vod-abr --wait\n\n\
+#[command(
+    after_help = "Example:\n  reel submit movie.mov file:///srv/out --profile vod-abr --wait\n  reel submit -f job.toml\n\n\
     --json prints one object: {\"job\":42,\"state\":\"queued\",\"duplicate\":false}; with --wait the events of \
-    `reel transcode`,\nand at the end the object of `reel job show`.")]
+    `reel transcode`,\nand at the end the object of `reel job show`."
+)]
 pub(crate) struct SubmitArgs {
     /// The mezzanine: a path, or a file, http, https, s3, gs or az URL.
-    #[arg(value_name = "INPUT")]
-    pub(crate) input: String,
+    #[arg(value_name = "INPUT", required_unless_present = "file", requires = "output")]
+    pub(crate) input: Option<String>,
     /// The folder of the title, or its file URL. An earlier title there is replaced.
-    #[arg(value_name = "OUTPUT")]
-    pub(crate) output: String,
-    #[command(flatten)]
-    pub(crate) profile: ProfileChoice,
+    #[arg(value_name = "OUTPUT", id = "output")]
+    pub(crate) output: Option<String>,
+    /// A name of the catalog (`reel profile list`), or the path of a TOML file.
+    #[arg(long, value_name = "P", required_unless_present = "file")]
+    pub(crate) profile: Option<String>,
+    /// A file with the job (`reel schema job` says what may stand in it); flags go before it.
+    #[arg(long, short, value_name = "JOB.toml", id = "file")]
+    pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) server: ServerChoice,
-    /// Whose work it is: projects share the farm (see `reel project`).
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub(crate) project: String,
-    /// Jobs with more go first within their project; one that comes late starts when a part in hand is done.
-    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
-    pub(crate) priority: i32,
+    /// Whose work it is: projects share the farm (see `reel project`); by default the project `default`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+    /// Jobs with more go first within their project; one that comes late starts when a part in hand is done. By default 0.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) priority: Option<i32>,
     /// When it is wanted: a time such as 2027-01-31T06:00:00Z, or a span from now such as 90m. Of equal priority the
     /// earlier goes first.
     #[arg(long, value_name = "TIME")]
-    pub(crate) deadline: Option<Deadline>,
+    pub(crate) deadline: Option<String>,
     /// What it is to be known by, such as title=a-113. May be repeated.
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<Label>,
@@ -296,4 +303,19 @@ pub(crate) struct EventsArgs {
     /// One JSON object a line instead of text.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Prints what may stand in a file.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  reel schema job")]
+pub(crate) struct SchemaArgs {
+    /// Which file.
+    #[arg(value_enum)]
+    pub(crate) of: Schema,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Schema {
+    /// The job of `reel submit -f`, in JSON Schema.
+    Job,
 }

@@ -12,7 +12,9 @@ pub(crate) use self::farm::{
     CloudChoice, ClusterArgs, ClusterCommand, ProjectArgs, ProjectCommand, SchedulerArgs, SchedulerCommand,
     SchedulerStartArgs, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs,
 };
-pub(crate) use self::job::{EventsArgs, JobArgs, JobCommand, SubmitArgs, TaskArgs, TaskCommand};
+pub(crate) use self::job::{
+    Deadline, EventsArgs, JobArgs, JobCommand, Schema, SchemaArgs, SubmitArgs, TaskArgs, TaskCommand,
+};
 use crate::environment;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the job failed; 4 not found; \
@@ -42,6 +44,7 @@ pub(crate) enum Command {
     Worker(WorkerArgs),
     Scheduler(SchedulerArgs),
     Cluster(ClusterArgs),
+    Schema(SchemaArgs),
     Help(HelpArgs),
 }
 

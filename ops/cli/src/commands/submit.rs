@@ -10,29 +10,32 @@ use serde_json::json;
 use crate::args::SubmitArgs;
 use crate::commands::{job, profile};
 use crate::exit::Stop;
-use crate::input::{self, Input, labels};
+use crate::input::{self, Input};
+use crate::job_file::JobFile;
 use crate::output::{print, print_json};
 use crate::reporter::Audience;
 use crate::{server, signals};
 
 pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
     let client = server::client(&args.server)?;
-    let profile = profile::load(&args.profile.name)?;
-    let input = Input::open(&args.input)?;
+    let job = JobFile::of(&args)?;
+    let profile = profile::load(&job.profile)?;
+    let input = Input::open(&job.input)?;
+    let (labels, needs) = job.labels()?;
     let request = v1::SubmitRequest {
         mezzanine: input.location,
         identity: Some(input.identity.into()),
         profile: profile.to_toml(),
         profile_name: profile.name,
-        output: output(&args.output)?,
-        project: args.project,
-        priority: args.priority,
-        deadline_ms: args.deadline.map(|deadline| deadline.0),
-        labels: wire_labels(&labels(args.labels)?),
-        needs: wire_labels(&labels(args.needs)?),
-        chunk_parts: args.chunk_parts.map(std::num::NonZeroU32::get),
+        output: output(&job.output)?,
+        deadline_ms: job.deadline_ms()?,
+        labels: wire_labels(&labels),
+        needs: wire_labels(&needs),
+        project: job.project.unwrap_or_default(),
+        priority: job.priority.unwrap_or_default(),
+        chunk_parts: job.chunk_parts.map(std::num::NonZeroU32::get),
         // A submit whose answer is lost is sent again, and must not become a second job.
-        idempotency_key: Some(args.idempotency_key.unwrap_or_else(new_key)),
+        idempotency_key: Some(job.idempotency_key.unwrap_or_else(new_key)),
     };
     let runtime = signals::runtime()?;
     let v1::SubmitResponse { job, duplicate } = runtime.block_on(client.submit(request))?;

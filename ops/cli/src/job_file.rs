@@ -1,0 +1,120 @@
+//! A job as it is asked for: by a file, by flags, or by both.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use reel_common::Labels;
+use serde::Deserialize;
+
+use crate::args::{Deadline, SubmitArgs};
+use crate::exit::Stop;
+
+/// Longest file: labels and paths at their limits are far shorter.
+const MAX_FILE_BYTES: u64 = 256 << 10;
+
+/// What a file may say, in JSON Schema.
+pub(crate) const SCHEMA: &str = include_str!("job.schema.json");
+
+/// A job; what is empty was not said.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct JobFile {
+    pub(crate) input: String,
+    pub(crate) output: String,
+    pub(crate) profile: String,
+    pub(crate) project: Option<String>,
+    pub(crate) priority: Option<i32>,
+    deadline: Option<String>,
+    labels: BTreeMap<String, String>,
+    needs: BTreeMap<String, String>,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) chunk_parts: Option<NonZeroU32>,
+}
+
+impl JobFile {
+    /// What the file says, where one is named, and over it what the flags say.
+    pub(crate) fn of(args: &SubmitArgs) -> Result<JobFile, Stop> {
+        let said = args.file.as_deref().map(Self::read).transpose()?.unwrap_or_default();
+        let asked = |typed: &Option<String>, said: String| typed.clone().unwrap_or(said);
+        let job = JobFile {
+            input: asked(&args.input, said.input),
+            output: asked(&args.output, said.output),
+            profile: asked(&args.profile, said.profile),
+            project: args.project.clone().or(said.project),
+            priority: args.priority.or(said.priority),
+            deadline: args.deadline.clone().or(said.deadline),
+            idempotency_key: args.idempotency_key.clone().or(said.idempotency_key),
+            chunk_parts: args.chunk_parts.or(said.chunk_parts),
+            labels: with(said.labels, &args.labels),
+            needs: with(said.needs, &args.needs),
+        };
+        for (name, value) in [("input", &job.input), ("output", &job.output), ("profile", &job.profile)] {
+            if value.is_empty() {
+                return Err(Stop::usage(format!("the job has no {name}: give it in the file or by hand")));
+            }
+        }
+        Ok(job)
+    }
+
+    fn read(path: &Path) -> Result<JobFile, Stop> {
+        let shown = path.display();
+        let unreadable = |error: std::io::Error| Stop::usage(format!("cannot read {shown}: {error}"));
+        let length = std::fs::metadata(path).map_err(unreadable)?.len();
+        if length > MAX_FILE_BYTES {
+            return Err(Stop::usage(format!(
+                "{shown} has {length} bytes, at most {MAX_FILE_BYTES} are read"
+            )));
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        toml::from_str(&text).map_err(|error| Stop::usage(format!("{shown}: {error}").trim_end().to_owned()))
+    }
+
+    /// When it is wanted, in milliseconds since 1970.
+    pub(crate) fn deadline_ms(&self) -> Result<Option<u64>, Stop> {
+        let read = |text: &String| {
+            let deadline: Result<Deadline, String> = text.parse();
+            deadline.map_err(|reason| Stop::usage(format!("deadline {text}: {reason}")))
+        };
+        Ok(self.deadline.as_ref().map(read).transpose()?.map(|deadline| deadline.0))
+    }
+
+    /// What it is to be known by, and the labels that a worker must have.
+    pub(crate) fn labels(&self) -> Result<(Labels, Labels), Stop> {
+        let read = |labels: &BTreeMap<String, String>| {
+            Labels::new(labels.clone()).map_err(|error| Stop::usage(error.to_string()))
+        };
+        Ok((read(&self.labels)?, read(&self.needs)?))
+    }
+}
+
+fn with(mut said: BTreeMap<String, String>, typed: &[reel_common::Label]) -> BTreeMap<String, String> {
+    said.extend(typed.iter().map(|label| (label.key.clone(), label.value.clone())));
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../samples/job.toml");
+
+    #[test]
+    fn the_sample_says_all_that_the_schema_knows_and_is_read() {
+        let sample: toml::Table = SAMPLE.parse().unwrap();
+        let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+        let known: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+        let mut said: Vec<&String> = sample.keys().collect();
+        said.sort();
+        assert_eq!(said, known);
+        let job: JobFile = toml::from_str(SAMPLE).unwrap();
+        assert!(job.deadline_ms().unwrap() > Some(1_800_000_000_000));
+        assert_eq!(job.labels().unwrap().1.to_string(), "site=berlin");
+    }
+
+    #[test]
+    fn what_no_job_has_is_refused_with_its_line() {
+        let error = toml::from_str::<JobFile>("input = \"a\"\nprioritty = 3\n").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("prioritty"), "{error}");
+    }
+}
