@@ -1,5 +1,7 @@
 //! What operators do with a farm that runs: ask why nothing happens, read logs, retry, follow what happens.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
 use std::time::Duration;
 
 use reel_tests::farm::Farm;
