@@ -11,7 +11,7 @@ pub enum Hold {
     Cordon,
     /// It gets no more work; what runs ends with the part in hand.
     Drain,
-    /// It gets no more work, since work of several jobs has failed on it in a row; what runs goes on.
+    /// It gets no more work, since it failed at jobs that others can do; what runs goes on.
     Quarantine,
 }
 
@@ -23,6 +23,18 @@ pub enum Pool {
     OnDemand,
     /// It is cheap, and may be taken away at any time.
     Spot,
+}
+
+impl WorkerFacts {
+    /// Longest name: that of a host (RFC 1035, section 3.1).
+    pub const MAX_NAME_BYTES: usize = 255;
+
+    /// What is wrong with the name of a worker, if anything.
+    pub fn name_problem(name: &str) -> Option<&'static str> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
+        let right = !name.is_empty() && name.len() <= Self::MAX_NAME_BYTES && name.bytes().all(fits);
+        (!right).then_some("is to have 1 to 255 letters, digits or ._-/")
+    }
 }
 
 impl Pool {
@@ -67,7 +79,7 @@ pub enum WorkerState {
     Silent,
     /// An operator keeps work from it; what runs goes on.
     Cordoned,
-    /// Work of several jobs has failed on it in a row: it gets no more until an operator says so.
+    /// It failed at jobs that others can do: it gets no more until an operator says so.
     Quarantined,
 }
 

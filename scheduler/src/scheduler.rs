@@ -251,8 +251,8 @@ impl Scheduler {
     }
 
     /// The changes after a number, or those to come.
-    pub(crate) async fn events(&self, after: Option<u64>) -> Result<Watch, Refused> {
-        self.read(|reply| Request::Events { after, reply }).await
+    pub(crate) async fn events(&self, after: Option<u64>, job: Option<JobId>) -> Result<Watch, Refused> {
+        self.read(|reply| Request::Events { after, job, reply }).await
     }
 
     /// Gives a project its share of the farm.

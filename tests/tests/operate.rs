@@ -225,3 +225,28 @@ fn a_farm_whose_schedulers_are_all_lost_goes_on_from_its_backup() {
     let made = farm.wait(next);
     assert_eq!((&made["state"], &made["renditions_encoded"]), (&"done".into(), &0.into()));
 }
+
+#[test]
+fn a_worker_whose_name_another_took_works_again_when_that_is_gone() {
+    let farm = Farm::builder().workers(1).start();
+    let registrations = || farm.worker_list().iter().map(|worker| worker["id"].clone()).collect::<Vec<_>>();
+    let first = registrations();
+    let folder = farm.shared().join("twin");
+    let store = farm.shared().join("store");
+    let line = format!("--cloud none --data {} --store file://{}", folder.display(), store.display());
+    let twin = farm.reel("worker start --name w1").args(&line).start();
+    let mut second = Vec::new();
+    until("the other to take the name", PATIENCE, || {
+        second = registrations();
+        second.len() == 1 && second != first
+    });
+    drop(twin);
+    until("the first to be back", PATIENCE, || {
+        let now = registrations();
+        now.len() == 1 && now != second && farm.worker_list()[0]["state"] == "ready"
+    });
+    let job = farm.submit(fixtures::prores_mov().path, "a", &profile("quick"), "");
+    assert_eq!(farm.wait(job)["state"], "done");
+    let wrong = farm.reel("worker start --name").arg("w 1").args(&line).run();
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("letters, digits"), "{}", wrong.stderr);
+}

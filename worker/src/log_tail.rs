@@ -39,7 +39,9 @@ impl LogTails {
     /// A place for the log of a runner that starts.
     pub(crate) fn begin(&mut self, epoch: Epoch) -> LogTail {
         if self.0.len() == MAX_TAILS {
-            self.0.pop_front();
+            // Of one that runs, somebody else has a handle; if all run, the oldest goes.
+            let ended = self.0.iter().position(|(_, tail)| Arc::strong_count(&tail.0) == 1);
+            self.0.remove(ended.unwrap_or(0));
         }
         let tail = LogTail::default();
         self.0.push_back((epoch, tail.clone()));
@@ -68,12 +70,15 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_logs_are_kept() {
+    fn the_newest_logs_are_kept_and_those_of_runners_that_run() {
         let mut tails = LogTails::default();
-        for epoch in 0..=MAX_TAILS as u64 {
+        let runs = tails.begin(Epoch(0));
+        runs.push(b"runs");
+        for epoch in 1..=MAX_TAILS as u64 {
             tails.begin(Epoch(epoch)).push(b"x");
         }
-        assert_eq!(tails.text(Epoch(0)), None);
-        assert_eq!(tails.text(Epoch(1)).as_deref(), Some("x"));
+        assert_eq!(tails.text(Epoch(0)).as_deref(), Some("runs"));
+        assert_eq!(tails.text(Epoch(1)), None);
+        assert_eq!(tails.text(Epoch(2)).as_deref(), Some("x"));
     }
 }

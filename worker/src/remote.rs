@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use reel_client::Client;
-use reel_proto::v1::{self, worker_message::Message};
+use reel_proto::v1::{self, scheduler_message, worker_message::Message};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -16,16 +16,19 @@ use crate::WorkerLink;
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Messages that may wait in either direction.
 const LINK_MESSAGES: usize = 64;
-/// The wait before the next scheduler is asked.
+/// The wait before the next scheduler is asked; after each that takes the link and not the agent it is doubled, up to the
+/// longest.
 const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A link that lasts as long as the agent, and the task that ends when the agent's last message is through. Must be called
 /// within a tokio runtime.
 pub fn connect(farm: Client) -> (WorkerLink, JoinHandle<()>) {
     let (sender, from_agent) = mpsc::channel(LINK_MESSAGES);
     let (to_agent, receiver) = mpsc::channel(LINK_MESSAGES);
-    let remote =
-        tokio::spawn(Remote { farm, from_agent, to_agent, register: None, waiting: VecDeque::new() }.run());
+    let remote = tokio::spawn(
+        Remote { farm, from_agent, to_agent, register: None, waiting: VecDeque::new(), pause: PAUSE }.run(),
+    );
     (WorkerLink { sender, receiver }, remote)
 }
 
@@ -37,6 +40,7 @@ struct Remote {
     register: Option<v1::WorkerMessage>,
     /// What the agent has said while there was no connection.
     waiting: VecDeque<v1::WorkerMessage>,
+    pause: Duration,
 }
 
 /// Why one connection has ended.
@@ -53,7 +57,7 @@ impl Remote {
             if let End::Agent = self.connection().await {
                 return;
             }
-            sleep(PAUSE).await;
+            sleep(self.pause).await;
         }
     }
 
@@ -72,12 +76,18 @@ impl Remote {
             () = self.to_agent.closed() => return End::Agent,
         };
         tracing::info!("connected to a scheduler");
+        self.pause = LONGEST_PAUSE.min(self.pause * 2);
         self.catch_up();
         loop {
             tokio::select! {
                 said = from_scheduler.message() => match said {
                     // An agent that has ended may still have something to say.
-                    Ok(Some(message)) => drop(self.to_agent.send(message).await),
+                    Ok(Some(message)) => {
+                        if let Some(scheduler_message::Message::Registered(_)) = message.message {
+                            self.pause = PAUSE;
+                        }
+                        drop(self.to_agent.send(message).await);
+                    }
                     Ok(None) => return End::Scheduler,
                     Err(status) => {
                         tracing::info!(reason = status.message(), "the link to the scheduler is broken");

@@ -13,6 +13,8 @@ use crate::output;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
+    /// Whoever reads has seen enough.
+    Unread = 0,
     /// Something went wrong on this machine, or a check did not hold.
     Failed = 1,
     /// What was typed makes no sense, or the profile is wrong.
@@ -39,6 +41,11 @@ pub(crate) struct Stop {
 impl Stop {
     fn new(exit: Exit, message: impl Into<String>) -> Self {
         Stop { exit, message: message.into(), evidence: String::new() }
+    }
+
+    /// The reader of what is printed has gone away.
+    pub(crate) fn unread() -> Self {
+        Self::new(Exit::Unread, "")
     }
 
     pub(crate) fn failed(message: impl Into<String>) -> Self {
@@ -132,7 +139,9 @@ pub(crate) fn code_of(outcome: Result<(), Stop>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(stop) => {
-            output::error(&stop);
+            if stop.exit != Exit::Unread {
+                output::error(&stop);
+            }
             ExitCode::from(stop.exit as u8)
         }
     }

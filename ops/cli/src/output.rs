@@ -10,14 +10,28 @@ use crate::exit::Stop;
 
 /// Prints a result. A reader that has gone away, such as `head`, is no error.
 pub(crate) fn print(text: &str) -> Result<(), Stop> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Stop::failed(format!("cannot write to stdout: {error}")))
-        }
+    match write(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(cannot_write(&error)),
         _ => Ok(()),
     }
+}
+
+/// Prints a piece of what has no end of its own: it ends when its reader has gone away.
+pub(crate) fn print_on(text: &str) -> Result<(), Stop> {
+    match write(text) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Stop::unread()),
+        Err(error) => Err(cannot_write(&error)),
+    }
+}
+
+fn write(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+}
+
+fn cannot_write(error: &io::Error) -> Stop {
+    Stop::failed(format!("cannot write to stdout: {error}"))
 }
 
 /// Prints one JSON object on one line.
@@ -63,10 +77,14 @@ pub(crate) fn seconds(milliseconds: u64) -> String {
     format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
 }
 
+/// The end of the year 9999, in milliseconds since 1970.
+pub(crate) const LAST_TIME_MS: u64 = 253_402_300_799_999;
+
 /// A time in milliseconds since 1970 for people, in UTC.
 pub(crate) fn time(milliseconds: u64) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(milliseconds);
-    humantime::format_rfc3339_seconds(time).to_string()
+    // What lies behind the year 9999 has no such form.
+    let time = UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds.min(LAST_TIME_MS)));
+    humantime::format_rfc3339_seconds(time.unwrap_or(UNIX_EPOCH)).to_string()
 }
 
 /// Bytes for people, with binary units.

@@ -17,7 +17,7 @@ use crate::state::{AttemptRecord, FarmState, Job, JobState, Lease, Outcome, Work
 
 pub(crate) use jobs::surplus_jobs;
 pub use jobs::{MAX_ENDED_JOBS, MAX_ENDED_PARTS, MAX_OPEN_JOBS};
-pub use workers::{MAX_NAME_BYTES, MAX_SLOTS, MAX_WORKERS};
+pub use workers::{MAX_SLOTS, MAX_WORKERS};
 
 impl FarmState {
     /// Applies one command of the log entry `log_index`.

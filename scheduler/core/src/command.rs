@@ -212,6 +212,8 @@ impl JobSpec {
     pub const DEFAULT_PROJECT: &str = "default";
     /// Longest URL or path.
     pub const MAX_TEXT_BYTES: usize = 4096;
+    /// Latest deadline: the end of the year 9999, in milliseconds since 1970.
+    pub const LAST_DEADLINE_MS: u64 = 253_402_300_799_999;
     /// Longest idempotency key.
     pub const MAX_KEY_BYTES: usize = 256;
     /// Longest profile text, so that a submit fits in a Raft entry.
@@ -325,6 +327,9 @@ pub enum Refusal {
     /// No such task.
     #[error("there is no task {0}")]
     UnknownTask(TaskId),
+    /// The task is done, or waits for earlier stages.
+    #[error("task {0} is done or waits for earlier stages: there is nothing to try again")]
+    NothingToRetry(TaskId),
     /// No such worker, or it is lost.
     #[error("there is no worker {0}: it is to register anew")]
     UnknownWorker(WorkerId),

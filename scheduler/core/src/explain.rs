@@ -126,7 +126,7 @@ impl fmt::Display for Obstacle {
             Obstacle::NobodySuits { codecs, .. } => {
                 write!(out, "no worker that takes work can encode to {}", codecs.join(", "))
             }
-            Obstacle::SlotsTaken { slots } => write!(out, "all {slots} slots are taken"),
+            Obstacle::SlotsTaken { slots } => write!(out, "no slot is free, of {slots} on workers that suit"),
             Obstacle::NoRoom { memory, scratch } => write!(
                 out,
                 "no free slot has {} MiB of memory and {} MiB of scratch space left",
@@ -137,7 +137,7 @@ impl fmt::Display for Obstacle {
                 write!(out, "project {project} has the {burst} slots that it may have")
             }
             Obstacle::Behind { jobs, project } => {
-                write!(out, "{jobs} jobs of project {project} with waiting tasks go first")
+                write!(out, "jobs of project {project} with waiting tasks that go first: {jobs}")
             }
         }
     }
@@ -221,19 +221,20 @@ fn of_fleet(state: &FarmState, job: &Job, stage: Stage) -> Option<Obstacle> {
         let slots = suited.iter().map(|(_, worker)| u64::from(worker.facts.slots)).sum();
         return Some(Obstacle::SlotsTaken { slots });
     }
-    let wanted = crate::placement::demand(state, job, stage);
+    let wanted = crate::placement::demand(state, job, stage)?;
     let none_fits = !rooms.iter().any(|room| room.has(wanted));
     none_fits.then_some(Obstacle::NoRoom { memory: wanted.memory, scratch: wanted.scratch })
 }
 
-/// What no worker has: labels, or of those that have them the codecs.
+/// What no worker has: labels, or of those that have them some codec.
 fn lacking<'a>(job: &Job, stage: Stage, labelled: impl Iterator<Item = &'a WorkerFacts>) -> Obstacle {
-    let mut labelled = labelled.peekable();
-    let needs = job.spec.needs.clone();
-    if labelled.peek().is_none() {
-        return Obstacle::NobodySuits { needs, codecs: Vec::new() };
-    }
-    Obstacle::NobodySuits { needs, codecs: job.codecs_of(stage).into_iter().flatten().cloned().collect() }
+    let (needs, labelled) = (job.spec.needs.clone(), labelled.collect::<Vec<_>>());
+    let wanted = || job.codecs_of(stage).into_iter().flatten().filter(|_| !labelled.is_empty()).cloned();
+    let missing: Vec<_> =
+        wanted().filter(|codec| !labelled.iter().any(|facts| facts.codecs.contains(codec))).collect();
+    // Where each is there, but never all on one worker, all are named.
+    let codecs = if missing.is_empty() { wanted().collect() } else { missing };
+    Obstacle::NobodySuits { needs, codecs }
 }
 
 /// What of the other work of its project is in the way of a job.
@@ -250,8 +251,10 @@ fn of_project(state: &FarmState, id: JobId, job: &Job) -> Vec<Obstacle> {
             found.push(Obstacle::ShareUsed { project: project.clone(), burst });
         }
     }
+    let able: Vec<_> = state.workers.values().filter(|worker| state.takes_work(worker)).collect();
     let earlier = others().filter(|(other, its)| {
-        let waits = |stage| state.waiting_tasks(**other, stage).next().is_some();
+        let suits = |stage| able.iter().any(|worker| its.suits(stage, &worker.facts));
+        let waits = |stage| suits(stage) && state.waiting_tasks(**other, stage).next().is_some();
         its.state.is_active() && turn(**other, its) < turn(id, job) && Stage::ALL.into_iter().any(waits)
     });
     let jobs = earlier.count();

@@ -84,8 +84,8 @@ struct Fleet<'a> {
     workers: Vec<(WorkerId, &'a WorkerFacts, Room)>,
     /// Free slots of all of them.
     idle: u64,
-    /// The most memory and the most scratch space that one of them has.
-    largest: Reserved,
+    /// All that take work, those without a free slot too.
+    able: Vec<&'a WorkerFacts>,
 }
 
 /// What is to be placed: any task of one stage of a job.
@@ -105,27 +105,26 @@ impl<'a> Fleet<'a> {
             while held.next_if(|(holder, _)| *holder < id).is_some() {}
             held.peek().filter(|(holder, _)| *holder == id).map_or(0, |(_, tasks)| tasks.len() as u64)
         };
-        let mut largest = Reserved::default();
-        let mut workers = Vec::new();
+        let (mut workers, mut all) = (Vec::new(), Vec::new());
         for (id, worker) in able {
-            largest.memory = largest.memory.max(worker.facts.memory);
-            largest.scratch = largest.scratch.max(worker.facts.scratch);
+            all.push(&worker.facts);
             if leases(id) < u64::from(worker.facts.slots) {
                 workers.push((*id, &worker.facts, state.room_of(*id)));
             }
         }
         workers.retain(|(_, _, room)| room.slots > 0);
         let idle = workers.iter().map(|(_, _, room)| u64::from(room.slots)).sum();
-        Fleet { workers, idle, largest }
+        Fleet { workers, idle, able: all }
     }
 
-    /// What to ask for a stage of a job: all of the largest worker where that is less, so that a task which is estimated
-    /// too large for the farm is tried alone instead of waiting for ever.
-    fn wanted<'j>(&self, job: &'j Job, stage: Stage) -> Wanted<'j> {
+    /// What to ask for a stage of a job: all of the largest worker that suits it where that is less, so that a task which
+    /// is estimated too large for the farm is tried alone instead of waiting for ever. `None` where nobody suits.
+    fn wanted<'j>(&self, job: &'j Job, stage: Stage) -> Option<Wanted<'j>> {
+        let able = self.able.iter().filter(|facts| job.suits(stage, facts));
+        let largest = able.max_by_key(|facts| (facts.memory, facts.scratch))?;
         let Reserved { memory, scratch } = job.demand_of(stage);
-        let reserved =
-            Reserved { memory: memory.min(self.largest.memory), scratch: scratch.min(self.largest.scratch) };
-        Wanted { job, stage, reserved }
+        let reserved = Reserved { memory: memory.min(largest.memory), scratch: scratch.min(largest.scratch) };
+        Some(Wanted { job, stage, reserved })
     }
 
     /// Takes a slot with what is wanted. A host where the task has not failed goes first; then, for what is cheap to do
@@ -149,9 +148,9 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// What a task of a stage is given of a worker.
-pub(crate) fn demand(state: &FarmState, job: &Job, stage: Stage) -> Reserved {
-    Fleet::of(state).wanted(job, stage).reserved
+/// What a task of a stage is given of a worker; `None` where none suits it.
+pub(crate) fn demand(state: &FarmState, job: &Job, stage: Stage) -> Option<Reserved> {
+    Some(Fleet::of(state).wanted(job, stage)?.reserved)
 }
 
 /// A running chunk with whole parts that nobody has begun.
@@ -178,7 +177,7 @@ fn cut_stragglers(
         if job.stage_not_before_ms(Stage::Encode) > now_ms {
             continue;
         }
-        let wanted = fleet.wanted(job, Stage::Encode);
+        let Some(wanted) = fleet.wanted(job, Stage::Encode) else { continue };
         let mut stragglers: Vec<_> = state
             .leases_of_job(*id)
             .filter(|(task, _)| task.stage == Stage::Encode)
@@ -302,17 +301,42 @@ mod tests {
         assert_eq!(worker_of(&farm, encode(1, 0)), "stays");
     }
 
+    fn label(text: &str) -> Labels {
+        let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Labels::new(pair).unwrap()
+    }
+
+    #[test]
+    fn larger_workers_that_do_not_suit_keep_no_task_from_running() {
+        let mut farm = FarmBuilder::new().job(plan_of(2, 1, 0)).build();
+        farm.state.jobs.get_mut(&JobId(1)).unwrap().spec.needs = label("site=berlin");
+        farm.register_facts(WorkerFacts { labels: label("site=berlin"), ..facts("small", 1, 1, 60) });
+        farm.register_facts(WorkerFacts { labels: label("site=paris"), ..facts("large", 1, 1, 1000) });
+        assert_eq!(granted(&farm), ["1/encode/0"]);
+        let mut farm = FarmBuilder::new().job(plan_of(2, 1, 0)).build();
+        farm.register_facts(WorkerFacts { scratch: 10, ..facts("memory", 1, 1, 1000) });
+        farm.register_facts(WorkerFacts { scratch: 1000, ..facts("scratch", 1, 1, 10) });
+        assert_eq!(granted(&farm), ["1/encode/0"], "no worker has most of both");
+    }
+
+    #[test]
+    fn nobody_gives_way_to_a_job_that_suits_no_worker() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(8, 8, 0)).build();
+        farm.place();
+        farm.add_job("default", 5, plan_of(2, 1, 0));
+        farm.state.jobs.get_mut(&JobId(2)).unwrap().spec.needs = label("site=mars");
+        assert_eq!(farm.proposals(), []);
+        farm.state.jobs.get_mut(&JobId(2)).unwrap().spec.needs = Labels::default();
+        assert_eq!(farm.proposals().len(), 1, "to one that suits it does");
+    }
+
     #[test]
     fn a_worker_without_the_labels_or_codecs_gets_nothing_of_a_job_that_needs_them() {
-        let labels = |text: &str| {
-            let pairs = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-            Labels::new(pairs).unwrap()
-        };
         let plan = Plan { video_codecs: BTreeSet::from(["h264".to_owned()]), ..plan_of(4, 1, 0) };
         let mut farm = FarmBuilder::new().job(plan).build();
-        farm.state.jobs.get_mut(&JobId(1)).unwrap().spec.needs = labels("site=berlin");
+        farm.state.jobs.get_mut(&JobId(1)).unwrap().spec.needs = label("site=berlin");
         let able = |name: &str, site: &str, codec: &str| WorkerFacts {
-            labels: labels(site),
+            labels: label(site),
             codecs: BTreeSet::from([codec.to_owned()]),
             ..facts(name, 1, 2, FarmBuilder::PLENTY)
         };

@@ -12,7 +12,8 @@ pub const MAX_LOSSES: u32 = 10;
 pub const MAX_SHORTAGES: u32 = 20;
 /// Failures charged to a task after which it gives up.
 pub const MAX_FAULTS: usize = 3;
-/// Jobs that fail on a host in a row, without a success between them, after which it gets no more work.
+/// Jobs that a host fails at and another does, without a success of its own between them, after which it gets no more
+/// work.
 pub const QUARANTINE_JOBS: usize = 3;
 /// Preemptions and losses after which a task prefers a worker that stays.
 pub const SPOT_PREEMPTIONS: u32 = 3;

@@ -42,7 +42,7 @@ pub struct FarmState {
     pub projects: BTreeMap<String, Share>,
     /// Workers that are held back, by name.
     pub holds: BTreeMap<String, Hold>,
-    /// Jobs whose tasks have failed on a worker since a task last succeeded there, by its name.
+    /// Jobs of which a worker failed at what another did, since it last did something itself, by its name.
     pub strikes: BTreeMap<String, BTreeSet<JobId>>,
     /// The fleet.
     pub workers: BTreeMap<WorkerId, Worker>,
@@ -199,15 +199,19 @@ impl FarmState {
 /// The numbers that tasks of a ready stage may have, ascending.
 fn indexes(job: &Job, stage: Stage) -> Box<dyn Iterator<Item = u32> + '_> {
     match (stage, &job.plan) {
-        (Stage::Encode, Some(plan)) => {
-            let fresh = job.encode.fresh;
-            let begun = job.encode.chunks.range(..fresh).map(|(index, _)| *index);
-            let added = job.encode.chunks.range(fresh..).map(|(index, _)| *index);
-            Box::new(begun.chain(fresh..plan.chunks()).chain(added))
-        }
+        (Stage::Encode, Some(_)) => open_chunks(job),
         (Stage::Audio, Some(plan)) => Box::new(plan.tracks.iter().copied()),
         _ => Box::new(std::iter::once(0)),
     }
+}
+
+/// The numbers of the chunks that are not done, ascending.
+pub(crate) fn open_chunks(job: &Job) -> Box<dyn Iterator<Item = u32> + '_> {
+    let fresh = job.encode.fresh;
+    let begun = job.encode.chunks.range(..fresh).map(|(index, _)| *index);
+    let added = job.encode.chunks.range(fresh..).map(|(index, _)| *index);
+    let planned = job.plan.as_ref().map_or(0, |plan| plan.chunks());
+    Box::new(begun.chain(fresh..planned).chain(added))
 }
 
 /// What a worker has left.

@@ -2,7 +2,7 @@
 
 use reel_common::{JobId, Stage, TaskId, TaskState, TaskView};
 
-use crate::state::{FarmState, Job, JobState};
+use crate::state::{FarmState, Job, JobState, open_chunks};
 
 /// The tasks of a job in the order of their stages and numbers, from `after` on; none where there is no such job. What
 /// runs comes without its progress, which heartbeats bring.
@@ -10,6 +10,7 @@ pub fn tasks(
     state: &FarmState,
     id: JobId,
     after: Option<TaskId>,
+    open_only: bool,
     now_ms: u64,
 ) -> impl Iterator<Item = TaskView> {
     let job = state.jobs.get(&id);
@@ -20,7 +21,7 @@ pub fn tasks(
                 Some(after) if after.stage == stage => after.index.saturating_add(1),
                 _ => 0,
             };
-            let numbers = numbers(job, stage);
+            let numbers = numbers(job, stage, open_only);
             numbers
                 .filter(move |index| *index >= first)
                 .map(move |index| (job, TaskId { job: id, stage, index }))
@@ -32,19 +33,32 @@ pub fn tasks(
 /// One task; `None` where there is no such task.
 pub fn task(state: &FarmState, task: TaskId, now_ms: u64) -> Option<TaskView> {
     let job = state.jobs.get(&task.job)?;
-    let exists = numbers(job, task.stage).any(|index| index == task.index);
-    exists.then(|| view(state, job, task, now_ms))
+    exists(job, task.stage, task.index).then(|| view(state, job, task, now_ms))
 }
 
-/// The numbers of a stage's tasks. Before the plan only the index has one.
-fn numbers(job: &Job, stage: Stage) -> Box<dyn Iterator<Item = u32> + '_> {
+/// Whether a job has this task, done or not.
+pub(crate) fn exists(job: &Job, stage: Stage, index: u32) -> bool {
     match (stage, &job.plan) {
+        (Stage::Index, _) => index == 0,
+        (_, None) => false,
+        (Stage::Encode, Some(_)) => index < job.encode.next_chunk,
+        (Stage::Audio, Some(plan)) => plan.tracks.contains(&index),
+        _ => index == 0,
+    }
+}
+
+/// The numbers of a stage's tasks, or of those that are not done. Before the plan only the index has one.
+fn numbers(job: &Job, stage: Stage, open_only: bool) -> Box<dyn Iterator<Item = u32> + '_> {
+    let all: Box<dyn Iterator<Item = u32> + '_> = match (stage, &job.plan) {
         (Stage::Index, _) => Box::new(0..1),
         (_, None) => Box::new(0..0),
+        // Of a million chunks nearly all may be done: those are not looked at one by one.
+        (Stage::Encode, Some(_)) if open_only => return open_chunks(job),
         (Stage::Encode, Some(_)) => Box::new(0..job.encode.next_chunk),
         (Stage::Audio, Some(plan)) => Box::new(plan.tracks.iter().copied()),
         _ => Box::new(0..1),
-    }
+    };
+    Box::new(all.filter(move |index| !open_only || !is_done(job, stage, *index)))
 }
 
 fn view(state: &FarmState, job: &Job, task: TaskId, now_ms: u64) -> TaskView {
@@ -101,7 +115,7 @@ mod tests {
     use crate::testing::{Farm, FarmBuilder, encode, plan_of, task as name};
 
     fn states(farm: &Farm, after: Option<TaskId>) -> Vec<String> {
-        let views = tasks(&farm.state, JobId(1), after, farm.now_ms);
+        let views = tasks(&farm.state, JobId(1), after, false, farm.now_ms);
         views.map(|view| format!("{} {}", view.task, view.state.name())).collect()
     }
 
@@ -127,6 +141,8 @@ mod tests {
         assert_eq!(states(&farm, None), all);
         assert_eq!(states(&farm, Some(encode(1, 1))), all[3..]);
         assert_eq!(states(&farm, Some(name(1, Stage::Deliver, 0))), [""; 0]);
+        let open = tasks(&farm.state, JobId(1), None, true, farm.now_ms);
+        assert_eq!(open.map(|view| view.task).collect::<Vec<_>>()[..2], [encode(1, 1), encode(1, 2)]);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use reel_scheduler_core::FarmState;
 use reel_scheduler_core::event::Event;
 use tokio::sync::broadcast;
 
+use crate::scheduler::Refused;
+
 /// Changes that are kept: what a busy farm of a thousand workers does in a few minutes.
 const MAX_KEPT: usize = 20_000;
 /// Changes that a watcher may be behind before it is cut off and asks again.
@@ -67,15 +69,21 @@ impl EventLog {
         self.watchers = broadcast::channel(MAX_BEHIND).0;
     }
 
-    /// The changes after a number, or from `applied` on; `None` where some of them are not kept any more.
-    pub(super) fn watch(&self, after: Option<u64>, applied: u64) -> Option<Watch> {
+    /// The changes after a number, or from `applied` on.
+    ///
+    /// # Errors
+    /// Some of them are not kept any more, or the number has not come yet.
+    pub(super) fn watch(&self, after: Option<u64>, applied: u64) -> Result<Watch, Refused> {
         let coming = self.watchers.subscribe();
         let after = after.unwrap_or(applied);
         if after < self.forgotten {
-            return None;
+            return Err(Refused::Forgotten);
+        }
+        if after > applied {
+            return Err(Refused::Request(format!("there is no change {after} yet: the newest is {applied}")));
         }
         let first = self.kept.partition_point(|change| change.number <= after);
-        Some(Watch { now: applied, missed: self.kept.range(first..).cloned().collect(), coming })
+        Ok(Watch { now: applied, missed: self.kept.range(first..).cloned().collect(), coming })
     }
 }
 
@@ -99,7 +107,7 @@ mod tests {
     }
 
     fn missed(log: &EventLog, after: u64) -> Option<Vec<u64>> {
-        let watch = log.watch(Some(after), 99_999)?;
+        let watch = log.watch(Some(after), 99_999).ok()?;
         Some(watch.missed.iter().map(|change| change.number).collect())
     }
 
@@ -110,6 +118,7 @@ mod tests {
         assert_eq!(missed(&log, 0), Some(vec![1, 2, 3, 4, 5]));
         assert_eq!(missed(&log, 5), Some(vec![]));
         assert!(log.watch(None, 5).unwrap().missed.is_empty());
+        assert!(matches!(log.watch(Some(6), 5), Err(Refused::Request(_))), "it has not come yet");
     }
 
     #[test]

@@ -141,6 +141,11 @@ impl Fleet {
     /// Takes a heartbeat: renews the worker and the attempts that it lists, and revokes what is not its own.
     pub(super) fn beat(&mut self, id: LinkId, beat: v1::Heartbeat, state: &FarmState, now_ms: u64) {
         let Some(worker) = self.worker(id) else { return };
+        if !state.workers.contains_key(&worker) {
+            // Another agent has taken its name, or it was given up: it is to register anew.
+            self.disconnect(id);
+            return;
+        }
         self.send(id, Message::HeartbeatAck(v1::HeartbeatAck { sequence: beat.sequence }));
         let mut renewed = Vec::new();
         for running in beat.running {

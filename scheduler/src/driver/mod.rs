@@ -60,9 +60,10 @@ pub(crate) enum Request {
     },
     /// Somebody looks at the farm.
     Look(Look),
-    /// The changes after a number, or those to come.
+    /// The changes after a number, or those to come; `job` must be known where one is named.
     Events {
         after: Option<u64>,
+        job: Option<JobId>,
         reply: oneshot::Sender<Result<Watch, Refused>>,
     },
     /// The end of the log of an attempt; of the one that runs, or the last, where the number is 0.

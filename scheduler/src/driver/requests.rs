@@ -3,6 +3,7 @@
 use reel_common::TaskId;
 use reel_profiles::Profile;
 use reel_proto::v1::{self, scheduler_message::Message};
+use reel_scheduler_core::state::Worker;
 use reel_scheduler_core::view::open_job_like;
 use reel_scheduler_core::{Action, JobSpec as CoreSpec, Refusal};
 use tokio::sync::oneshot;
@@ -29,9 +30,12 @@ impl Driver {
                 let receiver = self.watchers.watch(job, &self.state, &self.fleet);
                 drop(reply.send(receiver.ok_or(Refused::UnknownJob(job))));
             }
-            Request::Events { after, reply } => {
-                let watch = self.events.watch(after, self.state.applied);
-                drop(reply.send(watch.ok_or(Refused::Forgotten)));
+            Request::Events { after, job, reply } => {
+                let unknown = job.filter(|job| !self.state.jobs.contains_key(job));
+                drop(reply.send(match unknown {
+                    Some(job) => Err(Refused::UnknownJob(job)),
+                    None => self.events.watch(after, self.state.applied),
+                }));
             }
             Request::Tail { task, attempt, reply } => self.on_tail(task, attempt, reply),
             Request::Connect { from_worker, to_worker, reply } => {
@@ -64,9 +68,18 @@ impl Driver {
             Ok(wanted) => wanted,
             Err(refused) => return drop(reply.send(Err(refused))),
         };
-        let Some(link) = self.fleet.link_of(wanted.worker) else {
-            let gone = format!("worker {} is not connected, and has the log of {task} with it", wanted.name);
-            return drop(reply.send(Err(Refused::Request(gone))));
+        // The same agent may have registered anew since.
+        let named = |worker: &Worker| worker.facts.name == wanted.name;
+        let known = self.state.workers.iter().find(|(_, worker)| named(worker)).map(|(id, _)| *id);
+        let Some(link) = known.and_then(|worker| self.fleet.link_of(worker)) else {
+            let refused = match known {
+                // After a change of leader it takes workers a moment to come.
+                Some(_) => Refused::Unavailable(format!("worker {} is not connected now", wanted.name)),
+                None => {
+                    Refused::Request(format!("worker {} is gone, and the log of {task} with it", wanted.name))
+                }
+            };
+            return drop(reply.send(Err(refused)));
         };
         let epoch = wanted.epoch.0;
         if let Some(request) = self.tails.ask(link, wanted, reply) {

@@ -70,8 +70,10 @@ impl Sight<'_> {
         if !self.state.jobs.contains_key(&job) {
             return Err(Refused::UnknownJob(job));
         }
-        let all = tasks::tasks(self.state, job, after, self.now_ms);
-        let wanted = all.filter(|task| !open_only || task.state != reel_common::TaskState::Done);
+        if after.is_some_and(|after| after.job != job) {
+            return Err(Refused::Request(format!("the task to begin after is not one of job {job}")));
+        }
+        let wanted = tasks::tasks(self.state, job, after, open_only, self.now_ms);
         Ok(wanted.take(limit).map(|task| self.with_progress(task)).collect())
     }
 

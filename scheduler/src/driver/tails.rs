@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reel_common::{AttemptNumber, Epoch, TaskId, WorkerId};
+use reel_common::{AttemptNumber, Epoch, TaskId};
 use reel_proto::v1;
 use reel_scheduler_core::FarmState;
 use tokio::sync::oneshot;
@@ -20,7 +20,6 @@ pub(crate) type TailReply = oneshot::Sender<Result<v1::TailResponse, Refused>>;
 pub(super) struct Wanted {
     pub(super) attempt: AttemptNumber,
     pub(super) epoch: Epoch,
-    pub(super) worker: WorkerId,
     pub(super) name: String,
     pub(super) running: bool,
 }
@@ -31,16 +30,16 @@ pub(super) fn find(state: &FarmState, task: TaskId, attempt: u32) -> Result<Want
     let name = |worker| job.workers.get(worker).cloned().unwrap_or_default();
     let asked = |number: AttemptNumber| attempt == 0 || number.0 == attempt;
     if let Some(lease) = state.leases.get(&task).filter(|lease| asked(lease.attempt)) {
-        let (attempt, epoch, worker) = (lease.attempt, lease.epoch, lease.worker);
-        return Ok(Wanted { attempt, epoch, worker, name: name(&worker), running: true });
+        let (attempt, epoch) = (lease.attempt, lease.epoch);
+        return Ok(Wanted { attempt, epoch, name: name(&lease.worker), running: true });
     }
     let of_task = |ended: &&reel_scheduler_core::state::AttemptRecord| {
         (ended.stage, ended.index) == (task.stage, task.index) && asked(ended.attempt)
     };
     let ended = job.attempts.iter().rev().find(of_task);
     let ended = ended.ok_or_else(|| Refused::NotFound(format!("no such attempt of {task} is remembered")))?;
-    let (attempt, epoch, worker) = (ended.attempt, ended.epoch, ended.worker);
-    Ok(Wanted { attempt, epoch, worker, name: name(&worker), running: false })
+    let (attempt, epoch) = (ended.attempt, ended.epoch);
+    Ok(Wanted { attempt, epoch, name: name(&ended.worker), running: false })
 }
 
 struct Asked {

@@ -77,12 +77,10 @@ impl Cluster for Service {
     ) -> Result<Response<Self::BackupStream>, Status> {
         let backup = self.0.admin.backup().await.map_err(refused)?;
         let head = v1::BackupHead { cluster: backup.cluster, bytes: backup.bytes, applied: backup.applied };
-        let pieces = stream::try_unfold(0, move |offset| {
-            let piece = backup.piece(offset).map_err(|error| Status::unavailable(error.to_string()));
-            std::future::ready(piece.map(|piece| {
-                let next = offset + piece.len() as u64;
-                (!piece.is_empty()).then_some((Piece::Content(piece), next))
-            }))
+        let pieces = stream::try_unfold((backup, 0), |(backup, offset)| async move {
+            let piece = backup.piece(offset).await.map_err(|error| Status::unavailable(error.to_string()))?;
+            let next = (backup, offset + piece.len() as u64);
+            Ok::<_, Status>((!piece.is_empty()).then_some((Piece::Content(piece), next)))
         });
         let all = stream::iter([Ok(Piece::Head(head))]).chain(pieces);
         Ok(Response::new(all.map_ok(|piece| v1::BackupPiece { piece: Some(piece) }).boxed()))

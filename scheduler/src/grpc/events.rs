@@ -15,6 +15,9 @@ use super::refused;
 use crate::driver::{Change, Watch};
 use crate::scheduler::Scheduler;
 
+/// Of so many changes that a watcher is not told, it is told the number of the last.
+const TELL_EVERY: u32 = 1000;
+
 pub(super) struct Service(pub(super) Scheduler);
 
 #[tonic::async_trait]
@@ -26,9 +29,9 @@ impl Events for Service {
         request: Request<v1::WatchEventsRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let v1::WatchEventsRequest { after, job } = request.into_inner();
-        let Watch { now, missed, coming } = self.0.events(after).await.map_err(refused)?;
-        let first = after.is_none().then(|| v1::Changes { number: now, ..v1::Changes::default() });
         let only = (job > 0).then_some(JobId(job));
+        let Watch { now, missed, coming } = self.0.events(after, only).await.map_err(refused)?;
+        let first = after.is_none().then(|| v1::Changes { number: now, ..v1::Changes::default() });
         let missed = futures::stream::iter(missed.into_iter().map(Ok));
         let coming = BroadcastStream::new(coming).map(|change| {
             // Whoever cannot keep up asks again for what comes after the last number that it has.
@@ -37,8 +40,9 @@ impl Events for Service {
             })
         });
         let cut = Status::unavailable("this scheduler does not lead any more");
+        let mut skipped = 0;
         let told = missed.chain(coming).filter_map(move |change| {
-            let told = change.map(|change| wire(&change, only)).transpose();
+            let told = change.map(|change| wire(&change, only, &mut skipped)).transpose();
             futures::future::ready(told)
         });
         let all = futures::stream::iter(first.map(Ok)).chain(told).chain(futures::stream::iter([Err(cut)]));
@@ -46,11 +50,14 @@ impl Events for Service {
     }
 }
 
-/// A change as it is told to who watches one job, or all; `None` where nothing of it is about that job.
-fn wire(change: &Arc<Change>, only: Option<JobId>) -> Option<v1::Changes> {
+/// A change as it is told to who watches one job, or all; `None` where nothing of it is about that job. Now and then its
+/// number alone is told, so that a watcher of a quiet job does not fall behind what is kept.
+fn wire(change: &Arc<Change>, only: Option<JobId>, skipped: &mut u32) -> Option<v1::Changes> {
     let wanted = |event: &&Event| only.is_none_or(|job| event.job() == Some(job));
     let events: Vec<_> = change.events.iter().filter(wanted).map(wire_event).collect();
-    (!events.is_empty()).then(|| v1::Changes { number: change.number, at_ms: change.at_ms, events })
+    *skipped = if events.is_empty() { *skipped + 1 } else { 0 };
+    let told = !events.is_empty() || skipped.is_multiple_of(TELL_EVERY);
+    told.then(|| v1::Changes { number: change.number, at_ms: change.at_ms, events })
 }
 
 fn wire_event(event: &Event) -> v1::Event {

@@ -10,7 +10,7 @@ use openraft::{ChangeMembers, ReadPolicy};
 use tokio::sync::Mutex;
 
 use super::machine::Machine;
-use super::snapshot::SnapshotFile;
+use super::snapshot::{SnapshotFile, blocking};
 use super::types::{Peer, Types};
 use super::wire::Destination;
 
@@ -77,8 +77,9 @@ pub(crate) struct Backup {
 
 impl Backup {
     /// A piece of the file from `offset` on; empty at its end.
-    pub(crate) fn piece(&self, offset: u64) -> std::io::Result<Vec<u8>> {
-        self.file.piece(offset, BACKUP_PIECE_BYTES)
+    pub(crate) async fn piece(&self, offset: u64) -> std::io::Result<Vec<u8>> {
+        let file = self.file.clone();
+        blocking(move || file.piece(offset, BACKUP_PIECE_BYTES)).await
     }
 }
 
@@ -214,14 +215,19 @@ impl Admin {
         Ok(Backup { cluster: self.here.cluster, applied, bytes, file: current.snapshot })
     }
 
-    /// Takes a snapshot of all that is applied here, and says how far it goes.
+    /// Takes a snapshot of all that is applied here, and says how far it goes. One that is being written already may end
+    /// short of that; then another one is taken.
     async fn take_snapshot(&self) -> Result<Option<u64>, AdminError> {
-        let applied = self.raft.metrics().borrow_watched().last_applied;
-        let covers = |index: Option<u64>| index >= applied.as_ref().map(|id| id.index);
-        self.raft.trigger().snapshot().await.map_err(|error| refuse(&error))?;
-        let taken = self.raft.wait(Some(SNAPSHOT_PATIENCE));
-        let taken = taken.metrics(|now| covers(now.snapshot.as_ref().map(|id| id.index)), "a snapshot").await;
-        Ok(taken.map_err(|error| refuse(&error))?.snapshot.map(|id| id.index))
+        let reached = || self.raft.metrics().borrow_watched().snapshot.as_ref().map(|id| id.index);
+        let applied = self.raft.metrics().borrow_watched().last_applied.as_ref().map(|id| id.index);
+        while reached() < applied {
+            let before = reached();
+            self.raft.trigger().snapshot().await.map_err(|error| refuse(&error))?;
+            let newer = self.raft.wait(Some(SNAPSHOT_PATIENCE));
+            let grown = newer.metrics(|now| now.snapshot.as_ref().map(|id| id.index) > before, "a snapshot");
+            grown.await.map_err(|error| AdminError::Unavailable(error.to_string()))?;
+        }
+        Ok(reached())
     }
 }
 

@@ -168,16 +168,21 @@ impl Raft {
         beginning: Beginning,
         owner: mpsc::Sender<OwnerCall>,
     ) -> Result<Raft, StartError> {
+        // Before there is a folder, which nobody needs where the backup is not good.
+        let restored = match &beginning {
+            Beginning::Restored { backup, .. } => Some(restore::read(backup).await?),
+            _ => None,
+        };
         std::fs::create_dir_all(dir).map_err(|source| OpenError::Io { path: dir.to_owned(), source })?;
         let (store, closed) = LogStore::open(dir, node).await?;
         let folder = store.folder().await?;
         let snapshots = SnapshotFolder::open(dir)?;
-        if let Beginning::Restored { address, backup } = &beginning {
+        if let (Some(state), Beginning::Restored { address, .. }) = (restored, &beginning) {
             if store.cluster(None).await.is_ok() {
                 return Err(OpenError::Begun { path: dir.to_owned() }.into());
             }
             let peer = Peer { address: address.clone(), folder };
-            restore::restore(backup.clone(), snapshots.clone(), node, peer).await?;
+            restore::write(state, snapshots.clone(), node, peer).await?;
         }
         let cluster = match beginning {
             Beginning::Alone { .. } | Beginning::Restored { .. } => store.cluster(Some(new_number())).await?,

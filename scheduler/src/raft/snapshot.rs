@@ -148,6 +148,11 @@ impl SnapshotFolder {
         Ok(folder)
     }
 
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The newest snapshot.
     pub(super) fn current(&self) -> io::Result<Option<(SnapshotMeta, SnapshotFile)>> {
         let Some(path) = self.newest()? else { return Ok(None) };

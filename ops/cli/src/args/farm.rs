@@ -46,7 +46,8 @@ pub(crate) enum WorkerCommand {
         #[command(flatten)]
         server: ServerChoice,
     },
-    /// Keeps new work from a worker whose host fails; the farm does so itself when tasks of three jobs fail there in a row.
+    /// Keeps new work from a worker whose host fails; the farm does so itself when it fails at three jobs in a
+    /// row which others can do.
     #[command(after_help = "Example:\n  reel worker quarantine w1")]
     Quarantine {
         /// Its name.

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use reel_common::{Label, TaskId};
 
 use super::ServerChoice;
+use crate::output::LAST_TIME_MS;
 
 /// A time, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug)]
@@ -18,14 +19,18 @@ impl FromStr for Deadline {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let span = humantime::parse_duration(text.trim_start_matches('+'));
+        let span = humantime::parse_duration(text.trim_start_matches('+')).ok();
         let time = match span {
-            Ok(span) => SystemTime::now().checked_add(span).ok_or("that is too far away")?,
-            Err(_) => humantime::parse_rfc3339(text)
+            Some(span) => SystemTime::now().checked_add(span).ok_or("that is too far away")?,
+            None => humantime::parse_rfc3339(text)
                 .map_err(|_| "give a time such as 2027-01-31T06:00:00Z, or a span such as 90m")?,
         };
-        let since_1970 = time.duration_since(UNIX_EPOCH).map_err(|_| "that is before 1970")?;
-        u64::try_from(since_1970.as_millis()).map(Deadline).map_err(|_| "that is too far away".to_owned())
+        if time < SystemTime::now() && span.is_none_or(|span| span.is_zero()) {
+            return Err("that is past".to_owned());
+        }
+        let since_1970 = time.duration_since(UNIX_EPOCH).map_err(|_| "that is past")?.as_millis();
+        let deadline = u64::try_from(since_1970).ok().filter(|ms| *ms <= LAST_TIME_MS);
+        deadline.map(Deadline).ok_or_else(|| "that is too far away".to_owned())
     }
 }
 
@@ -295,7 +300,7 @@ pub(crate) struct EventsArgs {
     #[command(flatten)]
     pub(crate) server: ServerChoice,
     /// Only what is about this job.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) job: Option<u64>,
     /// Begin with what came after this change; by default with what happens from now on.
     #[arg(long, value_name = "NUMBER")]

@@ -1,8 +1,7 @@
 //! `reel cluster backup` and `restore`: the whole state of a farm in one file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use reel_client::{Client, Servers};
@@ -11,29 +10,28 @@ use reel_scheduler::{Beginning, Scheduler, SchedulerConfig};
 
 use crate::exit::Stop;
 
-/// Writes a backup, and gives its length. The file appears under its name when it is whole and on disk.
+/// Writes a backup, and gives its length. The file appears under its name when it is whole and on disk, and replaces none.
+/// Nobody else may read it: profiles and addresses are in it.
 pub(super) async fn write(farm: &Client, path: &Path) -> Result<u64, Stop> {
+    let exists = || Stop::refused(format!("{} exists: choose another name", path.display()));
     if path.exists() {
-        return Err(Stop::refused(format!("{} exists: choose another name", path.display())));
+        return Err(exists());
     }
-    let unfinished = path.with_added_extension("partial");
-    let written = receive(farm, &unfinished).await;
-    let named = written.and_then(|bytes| match fs::rename(&unfinished, path) {
-        Ok(()) => Ok(bytes),
-        Err(error) => Err(cannot_write(path, &error)),
-    });
-    if named.is_err() {
-        // It may not be there, and nothing can be done where it cannot be removed.
-        let _ = fs::remove_file(&unfinished);
-    }
-    named
+    let failed = |error: &io::Error| cannot_write(path, error);
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let unfinished = tempfile::Builder::new().prefix(".reel-backup-").tempfile_in(folder);
+    let mut unfinished = unfinished.map_err(|error| failed(&error))?;
+    let bytes = receive(farm, unfinished.as_file_mut(), &failed).await?;
+    unfinished.persist_noclobber(path).map_err(|error| match error.error.kind() {
+        io::ErrorKind::AlreadyExists => exists(),
+        _ => failed(&error.error),
+    })?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| failed(&error))?;
+    Ok(bytes)
 }
 
-/// Receives the whole file. Profiles and addresses are in it, so that nobody else may read it.
-async fn receive(farm: &Client, path: &Path) -> Result<u64, Stop> {
-    let failed = |error: &io::Error| cannot_write(path, error);
-    let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
-    let mut file = file.map_err(|error| failed(&error))?;
+/// Receives the whole file, and gives its length.
+async fn receive(farm: &Client, file: &mut File, failed: &impl Fn(&io::Error) -> Stop) -> Result<u64, Stop> {
     let cut_off = || Stop::failed("the backup was cut off: ask for it again");
     let mut pieces = farm.backup().await?;
     let (mut announced, mut received) = (None, 0);
@@ -60,7 +58,11 @@ fn cannot_write(path: &Path, error: &io::Error) -> Stop {
 
 /// Makes the folder of a scheduler that is a cluster of its own with the state of a backup.
 pub(super) async fn restore(backup: PathBuf, id: u64, data: &Path, address: String) -> Result<(), Stop> {
-    Servers::parse(&address).map_err(|error| Stop::usage(format!("--advertise {address}: {error}")))?;
+    let wrong = |reason: &str| Stop::usage(format!("--advertise {address}: {reason}"));
+    Servers::parse(&address).map_err(|error| wrong(&error.to_string()))?;
+    if address.contains(',') {
+        return Err(wrong("give the one address of this scheduler"));
+    }
     let beginning = Beginning::Restored { address, backup };
     let config = SchedulerConfig { beginning, ..SchedulerConfig::new(data, id, "") };
     let scheduler = Scheduler::start(config).await.map_err(|error| Stop::failed(error.to_string()))?;

@@ -32,7 +32,15 @@ pub(crate) fn run(args: ClusterArgs) -> Result<(), Stop> {
             print(&format!("scheduler {id} leads\n"))
         }
         ClusterCommand::Backup { file, server } => {
-            let bytes = runtime.block_on(backup::write(&server::client(&server)?, &file))?;
+            let farm = server::client(&server)?;
+            let bytes = runtime.block_on(async {
+                tokio::select! {
+                    written = backup::write(&farm, &file) => written,
+                    signal = signals::asked_to_end() => {
+                        Err(signal.map_or_else(|stop| stop, |signal| Stop::failed(format!("stopped by {signal}"))))
+                    }
+                }
+            })?;
             print(&format!(
                 "{}: {bytes} bytes; keep it where the schedulers' disks are not\n",
                 file.display()

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::EventsArgs;
 use crate::exit::Stop;
-use crate::output::{print, print_json};
+use crate::output::{print_on, time};
 use crate::{server, signals};
 
 pub(crate) fn run(args: EventsArgs) -> Result<(), Stop> {
@@ -15,8 +15,8 @@ pub(crate) fn run(args: EventsArgs) -> Result<(), Stop> {
         for event in changes.events.iter().filter_map(|event| event.event.as_ref()) {
             let (name, fields) = describe(event);
             match args.json {
-                true => print_json(&as_json(&changes, name, fields))?,
-                false => print(&as_line(&changes, name, &fields))?,
+                true => print_on(&format!("{}\n", as_json(&changes, name, fields)))?,
+                false => print_on(&as_line(&changes, name, &fields))?,
             }
         }
         Ok::<(), Stop>(())
@@ -113,11 +113,13 @@ fn as_json(changes: &v1::Changes, name: &str, fields: Fields) -> Value {
 }
 
 fn as_line(changes: &v1::Changes, name: &str, fields: &Fields) -> String {
-    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(changes.at_ms);
     let said = fields.iter().map(|(key, value)| match value {
+        // One change is one line, whatever a failure says.
+        Value::String(text) if text.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+            format!(" {key}={text:?}")
+        }
         Value::String(text) => format!(" {key}={text}"),
         other => format!(" {key}={other}"),
     });
-    let time = humantime::format_rfc3339_millis(at);
-    format!("{} {time} {name}{}\n", changes.number, said.collect::<String>())
+    format!("{} {} {name}{}\n", changes.number, time(changes.at_ms), said.collect::<String>())
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::args::{TaskArgs, TaskCommand};
 use crate::commands::job;
 use crate::exit::Stop;
-use crate::output::{print, print_json, row, seconds, table};
+use crate::output::{print, print_json, print_on, row, seconds, table};
 use crate::{server, signals};
 
 /// How often a log that is followed is asked for.
@@ -43,7 +43,12 @@ pub(crate) fn run(args: TaskArgs) -> Result<(), Stop> {
             let attempt = attempt.map_or(0, NonZeroU32::get);
             let farm = server::client(&server)?;
             match follow {
-                true => runtime.block_on(follow_log(&farm, task, attempt)),
+                true => runtime.block_on(async {
+                    tokio::select! {
+                        followed = follow_log(&farm, task, attempt) => followed,
+                        signal = signals::asked_to_end() => signal.map(|_| ()),
+                    }
+                }),
                 false => print(&runtime.block_on(farm.tail(task, attempt))?.text),
             }
         }
@@ -57,15 +62,12 @@ pub(crate) fn run(args: TaskArgs) -> Result<(), Stop> {
 /// Prints what an attempt logs until it is over.
 async fn follow_log(farm: &Client, task: TaskId, attempt: u32) -> Result<(), Stop> {
     let mut tail = farm.tail(task, attempt).await?;
-    print(&tail.text)?;
+    print_on(&tail.text)?;
     while tail.running {
-        tokio::select! {
-            () = tokio::time::sleep(FOLLOW_EVERY) => {}
-            signal = signals::asked_to_end() => return signal.map(|_| ()),
-        }
+        tokio::time::sleep(FOLLOW_EVERY).await;
         // From now on it is this attempt, also when another one has begun meanwhile.
         let newer = farm.tail(task, tail.attempt).await?;
-        print(news(&tail.text, &newer.text))?;
+        print_on(news(&tail.text, &newer.text))?;
         tail = newer;
     }
     Ok(())

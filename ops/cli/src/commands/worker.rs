@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reel_common::WorkerView;
+use reel_common::{WorkerFacts, WorkerView};
 use reel_proto::v1::Hold;
 use reel_store::Store;
 use reel_worker::preemption::{Cloud, Sources, Watch};
@@ -58,6 +58,9 @@ async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
     let scratch = scratch.canonicalize().map_err(|error| failed(&error))?;
     let host = HostFacts::measure(&scratch).map_err(|error| failed(&error))?;
     let name = args.name.unwrap_or_else(host_name);
+    if let Some(problem) = WorkerFacts::name_problem(&name) {
+        return Err(Stop::usage(format!("--name {name:?}: the worker's name {problem}")));
+    }
     let config = AgentConfig {
         slots: args.slots.unwrap_or(host.cores),
         memory_bytes: host.runner_memory(),

@@ -48,7 +48,7 @@ pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, 
     job.renditions_reused += u64::from(offer.reused);
     note_progress(job, task);
     leave_other_chunk(state, task, offer.part);
-    quarantine::on_success(state, part.worker);
+    quarantine::on_success(state, task, part.worker);
     state.tell(Event::PartCommitted { task, epoch, part: offer.part });
     Reply::DONE
 }
@@ -89,9 +89,10 @@ pub(super) fn on_commit_task(
         return Reply::Refused(Refusal::WrongResult(task));
     }
     note_progress(job, task);
-    if let Some(ended) = end_attempt(state, task, Outcome::Done, "", source_bytes_read) {
-        quarantine::on_success(state, ended.worker);
+    if let Some(worker) = state.leases.get(&task).map(|lease| lease.worker) {
+        quarantine::on_success(state, task, worker);
     }
+    end_attempt(state, task, Outcome::Done, "", source_bytes_read);
     if task.stage == Stage::Deliver {
         close_job(state, task.job, JobState::Done);
     }

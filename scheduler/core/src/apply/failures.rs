@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use reel_common::{Epoch, Failure, FailureClass, TaskId};
 
-use super::{answer_ended, close_job, end_attempt, quarantine, reopen};
+use super::{answer_ended, close_job, end_attempt, reopen};
 use crate::command::Reply;
+use crate::event::Event;
 use crate::policy::{Consequence, Ending, judge};
 use crate::state::{FarmState, JobFailure, JobState, Outcome};
 
@@ -42,8 +43,11 @@ pub(super) fn on_hand_back(state: &mut FarmState, task: TaskId, epoch: Epoch) ->
 fn hand_back(state: &mut FarmState, task: TaskId) {
     let holder = state.leases.get(&task).map(|lease| lease.worker);
     if let Some(worker) = holder.and_then(|id| state.workers.get_mut(&id)) {
-        worker.draining = true;
         worker.preemptions += 1;
+        if !std::mem::replace(&mut worker.draining, true) {
+            let worker = worker.facts.name.clone();
+            state.tell(Event::WorkerLeaves { worker });
+        }
     }
     note_preemption(state, task);
     end_free(state, task, FailureClass::Preempted);
@@ -92,9 +96,6 @@ pub(super) fn end_without_result(state: &mut FarmState, task: TaskId, failure: &
     if backoff.shortages > 0 {
         job.backoffs.insert(task.stage, backoff);
     }
-    if failure.class == FailureClass::Failed {
-        quarantine::on_fault(state, &host, task.job);
-    }
     if let Consequence::FailJob(failure) = consequence {
         fail_job(state, task, host, failure);
     }
@@ -132,6 +133,8 @@ mod tests {
         let (chunk, epoch) = farm.running()[0];
         farm.commit_part(chunk, epoch, 0);
         farm.ok(Action::HandBack { task: chunk, epoch });
+        let leaves = Event::WorkerLeaves { worker: "w".to_owned() };
+        assert!(farm.state.news.0.contains(&leaves), "{:?}", farm.state.news);
         assert_eq!(farm.apply(Action::HandBack { task: chunk, epoch }), Reply::Duplicate(Accepted::Done));
         assert_eq!(farm.proposals(), [], "the worker is going");
         farm.register("other", 1, 1, FarmBuilder::PLENTY);

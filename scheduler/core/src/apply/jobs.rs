@@ -71,6 +71,9 @@ fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
     if let Some(problem) = name_problem(&spec.project) {
         return Err(Refusal::BadField { field: "the name of the project", problem });
     }
+    if spec.deadline_ms.is_some_and(|deadline| deadline > JobSpec::LAST_DEADLINE_MS) {
+        return Err(Refusal::BadField { field: "the deadline", problem: "is after the year 9999" });
+    }
     match spec.chunk_parts {
         Some(0) => Err(Refusal::BadField { field: "the chunk size", problem: "is 0: use 1 part or more" }),
         _ => Ok(()),
@@ -159,14 +162,19 @@ pub(super) fn on_retry_task(state: &mut FarmState, task: TaskId) -> Reply {
     let Some(job) = state.jobs.get(&task.job) else {
         return Reply::Refused(Refusal::UnknownJob(task.job));
     };
-    if !job.wants(task.stage, task.index) {
+    if !crate::tasks::exists(job, task.stage, task.index) {
         return Reply::Refused(Refusal::UnknownTask(task));
+    }
+    if !job.wants(task.stage, task.index) {
+        return Reply::Refused(Refusal::NothingToRetry(task));
     }
     let failed_here = job.failure.as_ref().is_some_and(|failure| failure.task == Some(task));
     if !job.state.is_open() && !failed_here {
         return Reply::Refused(Refusal::WrongState { job: task.job, state: job.state });
     }
-    retry(state, task.job, |stage, index| (stage, index) == (task.stage, task.index))
+    retry(state, task.job, |stage, index| {
+        stage == task.stage && index.is_none_or(|index| index == task.index)
+    })
 }
 
 /// What was charged to any task is forgiven; a job that failed is opened again and goes on where it was.
@@ -174,7 +182,8 @@ pub(super) fn on_retry_job(state: &mut FarmState, id: JobId) -> Reply {
     retry(state, id, |_, _| true)
 }
 
-fn retry(state: &mut FarmState, id: JobId, forgiven: impl Fn(Stage, u32) -> bool) -> Reply {
+/// Opens a job that failed, and forgives what was charged to the tasks that are named, and to stages by no index.
+fn retry(state: &mut FarmState, id: JobId, forgiven: impl Fn(Stage, Option<u32>) -> bool) -> Reply {
     let Some(job) = state.jobs.get_mut(&id) else { return Reply::Refused(Refusal::UnknownJob(id)) };
     let reopened = job.state == JobState::Failed;
     match job.state {
@@ -194,13 +203,13 @@ fn retry(state: &mut FarmState, id: JobId, forgiven: impl Fn(Stage, u32) -> bool
         }
     }
     for ((stage, index), record) in &mut job.tasks {
-        if forgiven(*stage, *index) {
+        if forgiven(*stage, Some(*index)) {
             record.losses = 0;
             record.faults.clear();
             record.not_before_ms = 0;
-            job.backoffs.remove(stage);
         }
     }
+    job.backoffs.retain(|stage, _| !forgiven(*stage, None));
     if reopened {
         tell_state(state, id);
     }
@@ -395,7 +404,18 @@ mod tests {
             assert_eq!(farm.job(1).tasks[&(Stage::Encode, 0)].faults, []);
             assert_eq!(farm.proposals().len(), 1, "after {class}");
         }
+        let mut waiting = FarmBuilder::new().worker("w", 1).job(plan_of(4, 1, 0)).build();
+        waiting.place();
+        let (chunk, epoch) = waiting.running()[0];
+        waiting.fail(chunk, epoch, FailureClass::Shortage, "x");
+        waiting.ok(Action::RetryTask { task: encode(1, 3) });
+        assert_eq!(waiting.proposals().len(), 1, "a task that was never granted has its stage retried");
         let unknown = task(1, Stage::Deliver, 0);
+        assert_eq!(
+            farm.apply(Action::RetryTask { task: unknown }),
+            Reply::Refused(Refusal::NothingToRetry(unknown))
+        );
+        let unknown = encode(1, 9);
         assert_eq!(
             farm.apply(Action::RetryTask { task: unknown }),
             Reply::Refused(Refusal::UnknownTask(unknown))

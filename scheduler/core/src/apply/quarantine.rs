@@ -1,51 +1,60 @@
-//! Workers on which tasks of several jobs fail in a row get no more work.
+//! Workers that fail what others can do get no more work.
 //!
 //! A host with a bad disk, library or memory fails whatever it is given, and fast, so that it would draw work from all
-//! others. A job that fails wherever it runs is stopped by its own count; it is one job, and strikes nobody out.
+//! others. It is struck when another worker does what it failed at; a job that fails wherever it runs strikes nobody.
 
-use reel_common::{Hold, JobId, WorkerId};
+use std::collections::BTreeSet;
+
+use reel_common::{Hold, JobId, TaskId, WorkerId};
 
 use super::MAX_WORKERS;
 use crate::event::Event;
 use crate::policy::QUARANTINE_JOBS;
 use crate::state::FarmState;
 
-/// A task of `job` has failed on `host`. The last host that takes work is never quarantined: a farm that tries is better
-/// than one that waits.
-pub(super) fn on_fault(state: &mut FarmState, host: &str, job: JobId) {
+/// A worker has done what is committed of a task. It is cleared, and others that failed at the task are struck.
+pub(super) fn on_success(state: &mut FarmState, task: TaskId, worker: WorkerId) {
+    let record = state.jobs.get(&task.job).and_then(|job| job.tasks.get(&(task.stage, task.index)));
+    let faults = record.map_or(&[][..], |record| &record.faults);
+    if state.strikes.is_empty() && faults.is_empty() {
+        return;
+    }
+    let Some(able) = state.workers.get(&worker).map(|worker| worker.facts.name.clone()) else { return };
+    let hosts: BTreeSet<String> = faults.iter().map(|fault| fault.host.clone()).collect();
+    state.strikes.remove(&able);
+    for host in hosts.into_iter().filter(|host| *host != able) {
+        strike(state, host, task.job);
+    }
+}
+
+/// Notes that `host` failed at a job that another could do. The last host that takes work is never quarantined: a farm
+/// that tries is better than one that waits.
+fn strike(state: &mut FarmState, host: String, job: JobId) {
     if state.strikes.len() >= MAX_WORKERS {
         let FarmState { strikes, workers, .. } = state;
         strikes.retain(|name, _| workers.values().any(|worker| worker.facts.name == *name));
     }
-    let struck = state.strikes.entry(host.to_owned()).or_default();
+    let mut others = state.workers.values().filter(|worker| worker.facts.name != host);
+    let spare = others.any(|other| state.takes_work(other));
+    let held = state.holds.contains_key(&host);
+    let struck = state.strikes.entry(host.clone()).or_default();
     struck.insert(job);
-    if struck.len() < QUARANTINE_JOBS || state.holds.contains_key(host) {
+    if struck.len() < QUARANTINE_JOBS || held {
         return;
     }
-    let others = state.workers.values().filter(|worker| worker.facts.name != host);
-    if others.into_iter().any(|other| state.takes_work(other)) {
-        state.strikes.remove(host);
-        state.holds.insert(host.to_owned(), Hold::Quarantine);
-        state.tell(Event::WorkerHeld { worker: host.to_owned(), hold: Some(Hold::Quarantine) });
-    } else if let Some(struck) = state.strikes.get_mut(host) {
+    if !spare {
         // It stays at one below, so that it is quarantined by the next failure once there are others.
         struck.pop_first();
-    }
-}
-
-/// A task has succeeded on a worker.
-pub(super) fn on_success(state: &mut FarmState, worker: WorkerId) {
-    if state.strikes.is_empty() {
         return;
     }
-    if let Some(worker) = state.workers.get(&worker) {
-        state.strikes.remove(&worker.facts.name);
-    }
+    state.strikes.remove(&host);
+    state.holds.insert(host.clone(), Hold::Quarantine);
+    state.tell(Event::WorkerHeld { worker: host, hold: Some(Hold::Quarantine) });
 }
 
 #[cfg(test)]
 mod tests {
-    use reel_common::{Epoch, FailureClass, TaskId};
+    use reel_common::FailureClass;
 
     use super::*;
     use crate::command::Action;
@@ -56,70 +65,88 @@ mod tests {
         (0..jobs).fold(builder, |builder, _| builder.job(plan_of(4, 1, 0))).build()
     }
 
-    fn start(farm: &mut Farm, job: u64, chunk: u32) -> (TaskId, Epoch) {
-        let worker = farm.worker("bad");
-        (encode(job, chunk), farm.grant(encode(job, chunk), worker))
+    fn fail_on(farm: &mut Farm, host: &str, job: u64, chunk: u32) {
+        farm.now_ms += 60_000;
+        let epoch = farm.grant(encode(job, chunk), farm.worker(host));
+        farm.fail(encode(job, chunk), epoch, FailureClass::Failed, "signal 11");
     }
 
-    fn fail(farm: &mut Farm, job: u64, chunk: u32) {
-        let (task, epoch) = start(farm, job, chunk);
-        farm.fail(task, epoch, FailureClass::Failed, "signal 11");
+    fn do_on(farm: &mut Farm, host: &str, job: u64, chunk: u32) {
+        farm.now_ms += 60_000;
+        let epoch = farm.grant(encode(job, chunk), farm.worker(host));
+        farm.finish(encode(job, chunk), epoch);
+    }
+
+    fn is_quarantined(farm: &Farm, host: &str) -> bool {
+        farm.state.holds.get(host) == Some(&Hold::Quarantine)
     }
 
     #[test]
-    fn a_host_that_fails_three_jobs_in_a_row_gets_no_more_work() {
+    fn a_host_that_fails_what_another_can_do_for_three_jobs_gets_no_more_work() {
         let mut farm = farm_of(&["bad", "good"], 4);
         for job in 1..=3 {
-            assert_eq!(farm.state.holds.get("bad"), None, "before job {job}");
-            fail(&mut farm, job, 0);
+            assert!(!is_quarantined(&farm, "bad"), "before job {job}");
+            fail_on(&mut farm, "bad", job, 0);
+            do_on(&mut farm, "good", job, 0);
         }
-        assert_eq!(farm.state.holds.get("bad"), Some(&Hold::Quarantine));
+        assert!(is_quarantined(&farm, "bad"));
         let refused = farm.grant_of(encode(4, 0), farm.worker("bad"));
         assert!(farm.apply(refused).accepted().is_none());
         farm.ok(Action::HoldWorker { name: "bad".to_owned(), hold: None });
-        start(&mut farm, 4, 0);
+        do_on(&mut farm, "bad", 4, 0);
     }
 
     #[test]
-    fn one_job_that_fails_everywhere_strikes_nobody_out() {
-        let mut farm = farm_of(&["bad", "good"], 1);
-        for chunk in 0..3 {
-            fail(&mut farm, 1, chunk);
+    fn jobs_that_fail_everywhere_strike_nobody() {
+        let mut farm = farm_of(&["a", "b", "c"], 4);
+        for job in 1..=4 {
+            for host in ["a", "b", "c"] {
+                fail_on(&mut farm, host, job, 0);
+            }
         }
-        assert_eq!(farm.state.holds.get("bad"), None);
+        assert!(farm.state.holds.is_empty() && farm.state.strikes.is_empty());
     }
 
     #[test]
-    fn what_succeeds_between_clears_the_host() {
-        let mut farm = farm_of(&["bad", "good"], 4);
-        fail(&mut farm, 1, 0);
-        fail(&mut farm, 2, 0);
-        let (task, epoch) = start(&mut farm, 3, 1);
-        farm.finish(task, epoch);
-        fail(&mut farm, 3, 0);
-        fail(&mut farm, 4, 0);
-        assert_eq!(farm.state.holds.get("bad"), None);
-    }
-
-    #[test]
-    fn the_last_host_is_kept_until_there_is_another() {
-        let mut farm = farm_of(&["bad"], 5);
-        for job in 1..=3 {
-            fail(&mut farm, job, 0);
+    fn jobs_that_crash_wherever_they_run_leave_the_hosts_at_work() {
+        let mut farm = farm_of(&["a", "b", "c", "d"], 3);
+        for _ in 0..40 {
+            farm.place();
+            for (task, epoch) in farm.running() {
+                farm.fail(task, epoch, FailureClass::Failed, "signal 11");
+            }
+            farm.now_ms += 60_000;
         }
-        assert_eq!(farm.state.holds.get("bad"), None);
-        farm.register("good", 1, 1, FarmBuilder::PLENTY);
-        fail(&mut farm, 4, 0);
-        assert_eq!(farm.state.holds.get("bad"), Some(&Hold::Quarantine));
+        assert!(farm.state.jobs.values().all(|job| !job.state.is_open()));
+        assert!(farm.state.holds.is_empty(), "{:?}", farm.state.holds);
     }
 
     #[test]
-    fn losses_and_shortages_strike_nobody_out() {
-        let mut farm = farm_of(&["bad", "good"], 6);
-        for (job, class) in [(1, FailureClass::Lost), (2, FailureClass::Shortage), (3, FailureClass::Lost)] {
-            let (task, epoch) = start(&mut farm, job, 0);
-            farm.fail(task, epoch, class, "x");
+    fn what_it_does_between_clears_the_host() {
+        let mut farm = farm_of(&["shaky", "good"], 4);
+        for job in 1..=4 {
+            fail_on(&mut farm, "shaky", job, 0);
+            do_on(&mut farm, "good", job, 0);
+            do_on(&mut farm, "shaky", job, 1);
         }
-        assert_eq!(farm.state.strikes.len(), 0);
+        assert!(farm.state.holds.is_empty() && farm.state.strikes.is_empty());
+    }
+
+    #[test]
+    fn the_last_host_that_takes_work_is_kept() {
+        let mut farm = farm_of(&["bad", "good", "spare"], 5);
+        farm.ok(Action::HoldWorker { name: "spare".to_owned(), hold: Some(Hold::Cordon) });
+        for job in 1..=4 {
+            fail_on(&mut farm, "bad", job, 0);
+            farm.now_ms += 60_000;
+            let epoch = farm.grant(encode(job, 0), farm.worker("good"));
+            if job == 4 {
+                farm.ok(Action::HoldWorker { name: "spare".to_owned(), hold: None });
+            }
+            farm.ok(Action::HoldWorker { name: "good".to_owned(), hold: Some(Hold::Cordon) });
+            farm.finish(encode(job, 0), epoch);
+            farm.ok(Action::HoldWorker { name: "good".to_owned(), hold: None });
+            assert_eq!(is_quarantined(&farm, "bad"), job == 4, "after job {job}");
+        }
     }
 }

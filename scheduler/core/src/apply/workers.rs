@@ -9,8 +9,6 @@ use crate::state::{FarmState, Worker};
 
 /// Most workers of a farm.
 pub const MAX_WORKERS: usize = 20_000;
-/// Longest name of a worker: that of a host (RFC 1035, section 3.1).
-pub const MAX_NAME_BYTES: usize = 255;
 /// Most codecs of a worker, and their longest name.
 const MAX_CODECS: usize = 32;
 const MAX_CODEC_BYTES: usize = 16;
@@ -46,8 +44,8 @@ pub(super) fn on_register_worker(state: &mut FarmState, mut worker: Worker) -> R
 }
 
 fn check(worker: &WorkerFacts) -> Result<(), (&'static str, &'static str)> {
-    if worker.name.is_empty() || worker.name.len() > MAX_NAME_BYTES {
-        return Err(("the worker's name", "is to have 1 to 255 bytes"));
+    if let Some(problem) = WorkerFacts::name_problem(&worker.name) {
+        return Err(("the worker's name", problem));
     }
     if worker.slots == 0 || worker.slots > MAX_SLOTS {
         return Err(("the worker's slots", "are to be 1 to 1024"));
@@ -75,8 +73,8 @@ pub(super) fn on_note_leaving(state: &mut FarmState, id: WorkerId) -> Reply {
 }
 
 pub(super) fn on_hold_worker(state: &mut FarmState, name: String, hold: Option<Hold>) -> Reply {
-    if name.is_empty() || name.len() > MAX_NAME_BYTES {
-        let (field, problem) = ("the worker's name", "is to have 1 to 255 bytes");
+    if let Some(problem) = WorkerFacts::name_problem(&name) {
+        let field = "the worker's name";
         return Reply::Refused(Refusal::BadField { field, problem });
     }
     if state.holds.get(&name).copied() == hold {
@@ -171,7 +169,7 @@ mod tests {
             (1..=MAX_WORKERS as u64).map(|n| (WorkerId(n), Worker::new(facts(&format!("w{n}"), 1, 1, 1))));
         farm.state.workers = workers.collect();
         farm.state.last_worker = WorkerId(MAX_WORKERS as u64);
-        let reply = farm.apply(register("one more", 1, 1));
+        let reply = farm.apply(register("one-more", 1, 1));
         assert_eq!(reply, Reply::Refused(Refusal::TooManyWorkers(MAX_WORKERS)));
     }
 

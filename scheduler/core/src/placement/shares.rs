@@ -4,9 +4,9 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 
-use reel_common::{Hold, JobId, Share, Stage, TaskId, WorkerId};
+use reel_common::{Hold, JobId, Share, Stage, TaskId, WorkerFacts, WorkerId};
 
-use super::{Fleet, Progress, Straggler, straggler};
+use super::{Fleet, Progress, Straggler, Wanted, straggler};
 use crate::command::Action;
 use crate::state::{FarmState, Job, PartRange};
 
@@ -17,6 +17,8 @@ struct Group<'a> {
     job: &'a Job,
     stage: Stage,
     tasks: Tasks<'a>,
+    /// What each of them asks for, once that is known.
+    wanted: Option<Wanted<'a>>,
 }
 
 /// One project: what it has, and what it waits for, in the order in which that is granted.
@@ -66,8 +68,10 @@ impl<'a> Queue<'a> {
     /// Grants the next task that fits somewhere.
     fn grant(&mut self, fleet: &mut Fleet<'_>) -> Option<Action> {
         while let Some(group) = self.groups.last_mut() {
-            let wanted = fleet.wanted(group.job, group.stage);
-            if let Some((task, parts)) = group.tasks.next() {
+            group.wanted = group.wanted.or_else(|| fleet.wanted(group.job, group.stage));
+            if let Some(wanted) = group.wanted
+                && let Some((task, parts)) = group.tasks.next()
+            {
                 let record = group.job.tasks.get(&(group.stage, task.index));
                 if let Some(worker) = fleet.take(wanted, record) {
                     self.slots += 1;
@@ -140,7 +144,7 @@ fn group<'a>(state: &'a FarmState, id: JobId, job: &'a Job, stage: Stage, now_ms
     };
     let tasks = state.waiting_tasks(id, stage).filter(move |(task, _)| rested(task));
     let tasks: Box<dyn Iterator<Item = _>> = Box::new(tasks);
-    Group { job, stage, tasks: tasks.peekable() }
+    Group { job, stage, tasks: tasks.peekable(), wanted: None }
 }
 
 /// Cuts that end what runs on drained workers with the part in hand.
@@ -158,16 +162,24 @@ pub(super) fn drains(state: &FarmState, progress: &Progress) -> Vec<Action> {
 
 /// Cuts that make room, one part from now, for those who are entitled to it: projects below their guarantee, and jobs
 /// that came later than less urgent ones of their project. Chunks that are at their last part make room by themselves.
+///
+/// What no worker suits makes nobody give way, and slots are only taken on workers that suit.
 pub(super) fn yields(state: &FarmState, progress: &Progress, mut queues: Queues<'_>) -> Vec<Action> {
     let mut running = Running::of(state, progress);
     let mut actions = Vec::new();
-    let wanting = |queue: &mut Queue<'_>| queue.first_waiting().map(|job| job.spec.priority);
+    let able: Vec<_> = state.workers.values().filter(|worker| state.takes_work(worker)).collect();
     for queue in &mut queues.queues {
-        let Some(priority) = wanting(queue) else { continue };
+        queue.groups.retain(|group| able.iter().any(|worker| group.job.suits(group.stage, &worker.facts)));
+        if queue.first_waiting().is_none() {
+            continue;
+        }
+        let Some(&Group { job, stage, .. }) = queue.groups.last() else { continue };
+        let priority = job.spec.priority;
+        let suits = |worker: &WorkerFacts| job.suits(stage, worker);
         let missing = u64::from(queue.share.guarantee).saturating_sub(queue.slots);
         for _ in 0..missing {
             match running
-                .take(|other, share, slots| other != queue.name && slots > u64::from(share.guarantee))
+                .take(suits, |other, share, slots| other != queue.name && slots > u64::from(share.guarantee))
             {
                 Taken::Cut(action) => actions.push(action),
                 Taken::Soon => {}
@@ -176,7 +188,7 @@ pub(super) fn yields(state: &FarmState, progress: &Progress, mut queues: Queues<
         }
         // One at a time: when it runs, the next one waits.
         if missing == 0
-            && let Taken::Cut(action) = running.take_less_urgent(queue.name, priority)
+            && let Taken::Cut(action) = running.take_less_urgent(suits, queue.name, priority)
         {
             actions.push(action);
         }
@@ -196,6 +208,7 @@ enum Taken {
 
 /// A chunk that is encoded.
 struct Chunk<'a> {
+    worker: &'a WorkerFacts,
     project: &'a str,
     share: Share,
     priority: i32,
@@ -214,12 +227,13 @@ impl<'a> Running<'a> {
         let mut chunks = Vec::new();
         for (task, lease) in &state.leases {
             let Some(job) = state.jobs.get(&task.job) else { continue };
+            let Some(worker) = state.workers.get(&lease.worker) else { continue };
             let project = job.spec.project.as_str();
             *slots.entry(project).or_default() += 1;
             if task.stage == Stage::Encode {
                 let rest = straggler(job, progress, *task, lease.epoch);
                 let (share, priority) = (state.share_of(project), job.spec.priority);
-                chunks.push(Chunk { project, share, priority, rest });
+                chunks.push(Chunk { worker: &worker.facts, project, share, priority, rest });
             }
         }
         // Those that make room by themselves first, then those that have most to give away.
@@ -228,19 +242,30 @@ impl<'a> Running<'a> {
         Running { chunks, slots }
     }
 
-    /// Takes the slot of a chunk whose project may lose it.
-    fn take(&mut self, may_lose: impl Fn(&str, Share, u64) -> bool) -> Taken {
+    /// Takes the slot of a chunk on a worker that suits, whose project may lose it.
+    fn take(
+        &mut self,
+        suits: impl Fn(&WorkerFacts) -> bool,
+        may_lose: impl Fn(&str, Share, u64) -> bool,
+    ) -> Taken {
         let slots = |project: &str| self.slots.get(project).copied().unwrap_or(0);
-        let found =
-            self.chunks.iter().position(|chunk| may_lose(chunk.project, chunk.share, slots(chunk.project)));
+        let found = self.chunks.iter().position(|chunk| {
+            suits(chunk.worker) && may_lose(chunk.project, chunk.share, slots(chunk.project))
+        });
         self.give_up(found)
     }
 
-    /// Takes the slot of the least urgent chunk of a project below `priority`.
-    fn take_less_urgent(&mut self, project: &str, priority: i32) -> Taken {
-        let less = |chunk: &Chunk<'_>| chunk.project == project && chunk.priority < priority;
+    /// Takes the slot of the least urgent chunk of a project below `priority`, on a worker that suits.
+    fn take_less_urgent(
+        &mut self,
+        suits: impl Fn(&WorkerFacts) -> bool,
+        project: &str,
+        priority: i32,
+    ) -> Taken {
+        let own = |chunk: &Chunk<'_>| suits(chunk.worker) && chunk.project == project;
+        let less = |chunk: &Chunk<'_>| own(chunk) && chunk.priority < priority;
         // One that ends by itself, whoever's it is, makes the room.
-        if self.chunks.iter().any(|chunk| chunk.project == project && chunk.rest.is_none()) {
+        if self.chunks.iter().any(|chunk| own(chunk) && chunk.rest.is_none()) {
             return Taken::Soon;
         }
         let found = self.chunks.iter().position(less);
