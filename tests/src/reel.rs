@@ -131,9 +131,7 @@ impl Running {
 
     /// Waits until a runner is at work. Panics when none comes.
     pub fn wait_for_runner(&self) {
-        until("a runner at work", Duration::from_secs(60), || {
-            !descendants(self.id(), "reel-runner").is_empty()
-        });
+        until("a runner at work", Duration::from_secs(60), || !runners(self.id()).is_empty());
     }
 
     /// Waits for the end. Panics when it does not come.
@@ -245,8 +243,8 @@ pub fn state(id: u32) -> Option<char> {
     status.lines().find_map(|line| line.strip_prefix("State:"))?.trim_start().chars().next()
 }
 
-/// Ids of the processes named `name` in the process tree below `root`.
-pub fn descendants(root: u32, name: &str) -> Vec<u32> {
+/// Ids of the runners with an attempt in the process tree below `root`.
+pub fn runners(root: u32) -> Vec<u32> {
     let mut found = Vec::new();
     let mut open = vec![root];
     while let Some(parent) = open.pop() {
@@ -256,8 +254,9 @@ pub fn descendants(root: u32, name: &str) -> Vec<u32> {
             let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
             open.extend(children.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
         }
-        let comm = fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
-        if comm.trim_end() == name {
+        let read = |file: &str| fs::read_to_string(format!("/proc/{parent}/{file}")).unwrap_or_default();
+        // One that is only asked what it can do has no parent that it watches.
+        if read("comm").trim_end() == "reel-runner" && read("cmdline").contains("--parent") {
             found.push(parent);
         }
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use reel_tests::reel::{Reel, descendants, report, send, state, until};
+use reel_tests::reel::{Reel, report, runners, send, state, until};
 use reel_tests::tree::{assert_same, digests, stored_parts};
 use reel_tests::{fixtures, profile, scratch};
 use rustix::process::Signal;
@@ -30,7 +30,7 @@ fn a_runner_that_crashes_is_a_failed_attempt_with_evidence_and_the_job_goes_on()
     let mut found = None;
     until("a runner in the middle of its chunk", Duration::from_secs(120), || {
         assert!(!running.has_ended(), "the job ended before it could be disturbed");
-        found = descendants(running.id(), "reel-runner").first().copied();
+        found = runners(running.id()).first().copied();
         let stopped = stored() >= 3
             && found.is_some_and(|runner| send(runner, Signal::STOP).is_ok() && state(runner) == Some('T'));
         let in_the_middle = stopped && stored() < 7;

@@ -145,7 +145,10 @@ fn a_scheduler_that_comes_late_gets_a_snapshot_of_what_the_log_has_no_more() {
     until("the second scheduler to vote", Duration::from_secs(60), || {
         farm.members().iter().filter(|member| member["voter"] == true).count() == 2
     });
-    assert!(std::fs::read_dir(farm.shared().join("s2/snapshots")).unwrap().count() > 0);
+    // It is counted among the voters as soon as the cluster wants it to be one.
+    until("the snapshot to arrive", Duration::from_secs(60), || {
+        std::fs::read_dir(farm.shared().join("s2/snapshots")).is_ok_and(|found| found.count() > 0)
+    });
     farm.reel("cluster transfer-leader 2").run().success();
     assert_eq!(farm.job(job)["state"], "done");
     // Both restart from what they have.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use reel_common::Digest;
 use reel_tests::fixtures::{self, Fixture};
-use reel_tests::reel::{Reel, descendants, report, state, until};
+use reel_tests::reel::{Reel, report, runners, state, until};
 use reel_tests::tree::{assert_same, digests, stored_parts};
 use reel_tests::{Dice, profile, scratch};
 
@@ -48,7 +48,7 @@ fn start_and_kill(dir: &Path, mezzanine: &Fixture, moment: Duration) -> bool {
         running.wait().success();
         return false;
     }
-    let runners = descendants(running.id(), "reel-runner");
+    let runners = runners(running.id());
     running.kill_group();
     until("the runners to die with their parent", Duration::from_secs(10), || {
         runners.iter().all(|id| state(*id).is_none_or(|state| state == 'Z'))

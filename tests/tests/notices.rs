@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use reel_tests::farm::Farm;
 use reel_tests::metadata::{StandIn, event};
-use reel_tests::reel::{Reel, descendants, report, send, until};
+use reel_tests::reel::{Reel, report, runners, send, until};
 use reel_tests::tree::{assert_same, digests};
 use reel_tests::{fixtures, profile, scratch};
 use rustix::process::Signal;
@@ -41,8 +41,7 @@ impl Held {
         let job = farm.submit(&mezzanine, "a", &profile("quick"), "--chunk-parts 5");
         let mut held = Held { farm, job, runners: Vec::new(), mezzanine };
         until("every slot to encode", Duration::from_secs(60), || {
-            held.runners =
-                workers.clone().map(|n| descendants(held.farm.worker_id(n), "reel-runner")).collect();
+            held.runners = workers.clone().map(|n| runners(held.farm.worker_id(n))).collect();
             let busy = |(n, runners): (usize, &Vec<u32>)| {
                 runners.len() == slots as usize && held.encoding(n) == slots as usize
             };
