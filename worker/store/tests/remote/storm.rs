@@ -87,7 +87,8 @@ async fn every_operation_in_a_storm_ends_with_the_right_bytes() {
     }
     let (requests, met) = place.server.weather().met();
     println!("{requests} requests, {met:?}");
-    assert!(met.values().sum::<u64>() * 8 > requests, "a storm");
+    // A quarter of the requests draw a fault, and about half of those one that they can meet: far fewer is no storm.
+    assert!(met.values().sum::<u64>() * 24 > requests, "a storm");
     assert_eq!(place.unfinished(), Vec::<String>::new());
 }
 
