@@ -60,8 +60,13 @@ impl Labels {
 }
 
 fn is_word(text: &str) -> bool {
+    is_plain(text, Labels::MAX_BYTES)
+}
+
+/// Whether a text has 1 to `most` letters, digits or `._-/`.
+pub(crate) fn is_plain(text: &str, most: usize) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
-    !text.is_empty() && text.len() <= Labels::MAX_BYTES && text.bytes().all(fits)
+    !text.is_empty() && text.len() <= most && text.bytes().all(fits)
 }
 
 /// One label, as it is typed.

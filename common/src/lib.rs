@@ -25,5 +25,5 @@ pub use location::{redacted, secret_problem};
 pub use project::{ProjectView, Share};
 pub use source::{AudioFacts, Colour, IndexSummary, SourceIdentity, Timing, VideoFacts};
 pub use task::{TaskState, TaskView};
-pub use time::{Rational, Rounding, rescale};
+pub use time::{LAST_TIME_MS, Rational, Rounding, rescale};
 pub use worker::{Hold, Pool, WorkerFacts, WorkerState, WorkerView};

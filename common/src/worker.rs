@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::labels::is_plain;
 use crate::{Labels, RunningView, WorkerId};
 
 /// How an operator holds a worker back.
@@ -31,8 +32,7 @@ impl WorkerFacts {
 
     /// What is wrong with the name of a worker, if anything.
     pub fn name_problem(name: &str) -> Option<&'static str> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
-        let right = !name.is_empty() && name.len() <= Self::MAX_NAME_BYTES && name.bytes().all(fits);
+        let right = is_plain(name, Self::MAX_NAME_BYTES);
         (!right).then_some("is to have 1 to 255 letters, digits or ._-/")
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::time::{Duration, UNIX_EPOCH};
 
+use reel_common::LAST_TIME_MS;
 use serde::Serialize;
 
 use crate::environment;
@@ -76,9 +77,6 @@ pub(crate) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
 pub(crate) fn seconds(milliseconds: u64) -> String {
     format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
 }
-
-/// The end of the year 9999, in milliseconds since 1970.
-pub(crate) const LAST_TIME_MS: u64 = 253_402_300_799_999;
 
 /// A time in milliseconds since 1970 for people, in UTC.
 pub(crate) fn time(milliseconds: u64) -> String {

@@ -212,8 +212,6 @@ impl JobSpec {
     pub const DEFAULT_PROJECT: &str = "default";
     /// Longest URL or path.
     pub const MAX_TEXT_BYTES: usize = 4096;
-    /// Latest deadline: the end of the year 9999, in milliseconds since 1970.
-    pub const LAST_DEADLINE_MS: u64 = 253_402_300_799_999;
     /// Longest idempotency key.
     pub const MAX_KEY_BYTES: usize = 256;
     /// Longest profile text, so that a submit fits in a Raft entry.

@@ -108,6 +108,11 @@ impl FarmState {
         !worker.draining && !self.holds.contains_key(&worker.facts.name)
     }
 
+    /// The worker that is registered by a name.
+    pub fn worker_named(&self, name: &str) -> Option<(WorkerId, &Worker)> {
+        self.workers.iter().find(|(_, worker)| worker.facts.name == name).map(|(id, worker)| (*id, worker))
+    }
+
     /// The share of a project.
     pub fn share_of(&self, project: &str) -> Share {
         self.projects.get(project).copied().unwrap_or_default()

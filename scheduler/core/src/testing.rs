@@ -195,7 +195,7 @@ impl Farm {
     }
 
     pub(crate) fn worker(&self, name: &str) -> WorkerId {
-        *self.state.workers.iter().find(|(_, worker)| worker.facts.name == name).unwrap().0
+        self.state.worker_named(name).unwrap().0
     }
 
     pub(crate) fn job(&self, job: u64) -> &Job {

@@ -3,7 +3,6 @@
 use reel_common::TaskId;
 use reel_profiles::Profile;
 use reel_proto::v1::{self, scheduler_message::Message};
-use reel_scheduler_core::state::Worker;
 use reel_scheduler_core::view::open_job_like;
 use reel_scheduler_core::{Action, JobSpec as CoreSpec, Refusal};
 use tokio::sync::oneshot;
@@ -69,8 +68,7 @@ impl Driver {
             Err(refused) => return drop(reply.send(Err(refused))),
         };
         // The same agent may have registered anew since.
-        let named = |worker: &Worker| worker.facts.name == wanted.name;
-        let known = self.state.workers.iter().find(|(_, worker)| named(worker)).map(|(id, _)| *id);
+        let known = self.state.worker_named(&wanted.name).map(|(worker, _)| worker);
         let Some(link) = known.and_then(|worker| self.fleet.link_of(worker)) else {
             let refused = match known {
                 // After a change of leader it takes workers a moment to come.

@@ -11,7 +11,7 @@ use reel_scheduler_core::event::Event;
 use tokio_stream::wrappers::BroadcastStream;
 use tonic::{Request, Response, Status};
 
-use super::refused;
+use super::{refused, term_over};
 use crate::driver::{Change, Watch};
 use crate::scheduler::Scheduler;
 
@@ -39,13 +39,13 @@ impl Events for Service {
                 Status::unavailable("more has changed than this watch could take: go on from the last number")
             })
         });
-        let cut = Status::unavailable("this scheduler does not lead any more");
         let mut skipped = 0;
         let told = missed.chain(coming).filter_map(move |change| {
             let told = change.map(|change| wire(&change, only, &mut skipped)).transpose();
             futures::future::ready(told)
         });
-        let all = futures::stream::iter(first.map(Ok)).chain(told).chain(futures::stream::iter([Err(cut)]));
+        let all =
+            futures::stream::iter(first.map(Ok)).chain(told).chain(futures::stream::iter([Err(term_over())]));
         Ok(Response::new(all.boxed()))
     }
 }

@@ -9,7 +9,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 
-use super::{listed, refused};
+use super::{listed, refused, term_over};
 use crate::driver::JobFilter;
 use crate::scheduler::{JobSpec, Scheduler, Submitted};
 
@@ -78,7 +78,7 @@ impl Jobs for Service {
             match view {
                 _ if before => None,
                 Some(view) => Some(Ok(v1::Job::from(view))),
-                None => Some(Err(Status::unavailable("this scheduler does not lead any more"))),
+                None => Some(Err(term_over())),
             }
         });
         Ok(Response::new(Box::pin(told)))

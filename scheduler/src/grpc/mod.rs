@@ -109,6 +109,11 @@ fn refused(refused: impl Into<Refused>) -> Status {
     }
 }
 
+/// How a stream ends that lasts no longer than the leader's term.
+fn term_over() -> Status {
+    Status::unavailable("this scheduler does not lead any more")
+}
+
 fn not_leader(leader: Option<String>) -> Status {
     let mut status = Status::new(Code::Unavailable, "this scheduler is not the leader");
     if let Some(address) = leader.and_then(|leader| leader.parse().ok()) {

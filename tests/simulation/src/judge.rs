@@ -104,7 +104,7 @@ impl Judge {
             }
             Action::LoseWorker { worker, .. } => of_worker(worker.0),
             Action::RegisterWorker { facts } => {
-                let older = self.state.workers.iter().find(|(_, worker)| worker.facts.name == facts.name);
+                let older = self.state.worker_named(&facts.name);
                 let older = older.filter(|(_, worker)| worker.facts.incarnation < facts.incarnation);
                 older.map(|(id, _)| of_worker(id.0)).unwrap_or_default()
             }

@@ -6,10 +6,9 @@ use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand, ValueEnum};
-use reel_common::{Label, TaskId};
+use reel_common::{LAST_TIME_MS, Label, TaskId};
 
 use super::ServerChoice;
-use crate::output::LAST_TIME_MS;
 
 /// A time, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{Digest, Failure, FailureClass, JobId, Stage, TaskId};
+use reel_common::{Digest, Failure, FailureClass, JobId, LAST_TIME_MS, Stage, TaskId};
 
 use super::projects::name_problem;
 use super::{close_job, known_job, tell_state};
@@ -71,7 +71,7 @@ fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
     if let Some(problem) = name_problem(&spec.project) {
         return Err(Refusal::BadField { field: "the name of the project", problem });
     }
-    if spec.deadline_ms.is_some_and(|deadline| deadline > JobSpec::LAST_DEADLINE_MS) {
+    if spec.deadline_ms.is_some_and(|deadline| deadline > LAST_TIME_MS) {
         return Err(Refusal::BadField { field: "the deadline", problem: "is after the year 9999" });
     }
     match spec.chunk_parts {

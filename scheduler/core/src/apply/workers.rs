@@ -21,8 +21,7 @@ pub(super) fn on_register_worker(state: &mut FarmState, mut worker: Worker) -> R
     if let Err((field, problem)) = check(facts) {
         return Reply::Refused(Refusal::BadField { field, problem });
     }
-    let known = state.workers.iter().find(|(_, other)| other.facts.name == facts.name);
-    if let Some((id, other)) = known.map(|(id, other)| (*id, other)) {
+    if let Some((id, other)) = state.worker_named(&facts.name) {
         let newest = other.facts.incarnation;
         if newest == facts.incarnation {
             return Reply::Duplicate(Accepted::Worker(id));
