@@ -3,6 +3,8 @@
 mod artifact;
 mod digest;
 mod failure;
+#[cfg(feature = "fixture")]
+pub mod fixture;
 mod grid;
 mod ids;
 mod job;

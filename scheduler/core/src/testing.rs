@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use reel_common::fixture::film;
 use reel_common::{
-    Artifact, AudioFacts, Colour, Epoch, Failure, FailureClass, IndexSummary, JobId, PartIndex, Rational,
-    SegmentGrid, Stage, TaskId, Timing, VideoFacts, WorkerFacts, WorkerId,
+    Artifact, Epoch, Failure, FailureClass, IndexSummary, JobId, PartIndex, SegmentGrid, Stage, TaskId,
+    WorkerFacts, WorkerId,
 };
 
 use crate::command::{Accepted, Action, Command, JobSpec, LossCause, Reply, Reserved, TaskResult};
@@ -15,36 +16,7 @@ use crate::state::{FarmState, Job, PartRange};
 
 /// The index of a 1080p film of `frames` frames at 24 frames per second, with stereo sound.
 pub(crate) fn index_summary(frames: u64) -> IndexSummary {
-    IndexSummary {
-        artifact: Artifact::of(b"index"),
-        container: "mov".to_owned(),
-        video: VideoFacts {
-            stream: 0,
-            codec: "prores".to_owned(),
-            codec_profile: "HQ".to_owned(),
-            width: 1920,
-            height: 1080,
-            sample_aspect: Rational::whole(1),
-            rotation: 0,
-            pixel_format: "yuv422p10le".to_owned(),
-            interlaced: false,
-            colour: Colour::default(),
-        },
-        audio: vec![AudioFacts {
-            stream: 1,
-            codec: "pcm_s24le".to_owned(),
-            sample_rate: 48_000,
-            channels: 2,
-            layout: "stereo".to_owned(),
-            language: "eng".to_owned(),
-            start: Rational::ZERO,
-        }],
-        frames,
-        random_access_points: frames,
-        duration: Rational::new(i64::try_from(frames).unwrap(), 24).unwrap(),
-        timing: Timing::Constant { rate: Rational::whole(24) },
-        bytes_read: 1000,
-    }
+    film(frames, (1920, 1080))
 }
 
 /// A plan of `parts` parts with `chunk_parts` to a chunk and `tracks` audio tracks; an encode attempt asks for 100

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reel_common::{Artifact, AudioFacts, Colour, IndexSummary, Rational, Timing, VideoFacts};
+use reel_common::fixture::film;
+use reel_common::{Artifact, IndexSummary};
 use reel_proto::v1::{self, Verdict, scheduler_message, task_spec::Work, worker_message::Message};
 use reel_scheduler::Scheduler;
 use tokio::sync::mpsc;
@@ -213,34 +214,5 @@ pub(crate) fn object(name: &str) -> v1::commit_task::Result {
 
 /// The index of a 1080p film at 24 frames per second, with stereo sound.
 pub(crate) fn index_summary(frames: u64) -> IndexSummary {
-    IndexSummary {
-        artifact: Artifact::of(b"index"),
-        container: "mov".to_owned(),
-        video: VideoFacts {
-            stream: 0,
-            codec: "prores".to_owned(),
-            codec_profile: "HQ".to_owned(),
-            width: 1920,
-            height: 1080,
-            sample_aspect: Rational::whole(1),
-            rotation: 0,
-            pixel_format: "yuv422p10le".to_owned(),
-            interlaced: false,
-            colour: Colour::default(),
-        },
-        audio: vec![AudioFacts {
-            stream: 1,
-            codec: "pcm_s24le".to_owned(),
-            sample_rate: 48_000,
-            channels: 2,
-            layout: "stereo".to_owned(),
-            language: "eng".to_owned(),
-            start: Rational::ZERO,
-        }],
-        frames,
-        random_access_points: frames,
-        duration: Rational::new(frames as i64, 24).unwrap(),
-        timing: Timing::Constant { rate: Rational::whole(24) },
-        bytes_read: 1000,
-    }
+    film(frames, (1920, 1080))
 }

@@ -1,7 +1,8 @@
 //! The titles of the simulation: what their index says, and what each part is when it is encoded, whoever encodes it.
 
 use prost::Message as _;
-use reel_common::{Artifact, AudioFacts, Colour, Digest, IndexSummary, Rational, Timing, VideoFacts};
+use reel_common::fixture::film;
+use reel_common::{Artifact, Digest, IndexSummary};
 use reel_proto::v1;
 
 /// Frames of a part of the profile `proxy`, at 24 a second.
@@ -14,37 +15,8 @@ pub(crate) fn profile() -> &'static str {
 
 /// What the index of a mezzanine of so many parts says.
 pub(crate) fn index(mezzanine: &str, parts: u32) -> IndexSummary {
-    let frames = u64::from(parts) * PART_FRAMES;
-    IndexSummary {
-        artifact: Artifact::of(format!("index of {mezzanine}").as_bytes()),
-        container: "mov".to_owned(),
-        video: VideoFacts {
-            stream: 0,
-            codec: "prores".to_owned(),
-            codec_profile: "HQ".to_owned(),
-            width: 1280,
-            height: 720,
-            sample_aspect: Rational::whole(1),
-            rotation: 0,
-            pixel_format: "yuv422p10le".to_owned(),
-            interlaced: false,
-            colour: Colour::default(),
-        },
-        audio: vec![AudioFacts {
-            stream: 1,
-            codec: "pcm_s24le".to_owned(),
-            sample_rate: 48_000,
-            channels: 2,
-            layout: "stereo".to_owned(),
-            language: "eng".to_owned(),
-            start: Rational::ZERO,
-        }],
-        frames,
-        random_access_points: frames,
-        duration: Rational::new(frames as i64, 24).unwrap(),
-        timing: Timing::Constant { rate: Rational::whole(24) },
-        bytes_read: 1000,
-    }
+    let artifact = Artifact::of(format!("index of {mezzanine}").as_bytes());
+    IndexSummary { artifact, ..film(u64::from(parts) * PART_FRAMES, (1280, 720)) }
 }
 
 /// The record of a part.

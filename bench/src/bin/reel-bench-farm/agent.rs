@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use reel_client::Client;
-use reel_common::{Artifact, AudioFacts, Colour, IndexSummary, Rational, Timing, VideoFacts};
+use reel_common::fixture::film;
+use reel_common::{Artifact, IndexSummary};
 use reel_proto::v1::scheduler_message::Message as Heard;
 use reel_proto::v1::worker_message::Message as Said;
 use reel_proto::v1::{self, commit_task, task_spec::Work};
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Frames of a part of the profile `proxy`, at 24 a second.
-pub(crate) const PART_FRAMES: u64 = 288;
+const PART_FRAMES: u64 = 288;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The wait before a link is made again, as a real agent waits.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -125,7 +126,7 @@ impl Agent {
                 self.asked.insert(request, spec);
                 return self.say(Said::CommitPart(commit)).await;
             }
-            Work::Index(_) => commit_task::Result::Index(film(u64::from(self.parts) * PART_FRAMES).into()),
+            Work::Index(_) => commit_task::Result::Index(index(self.parts).into()),
             Work::Audio(_) => object("audio"),
             Work::Assemble(_) => object("assembly"),
             Work::Measure(_) => object("proof"),
@@ -150,35 +151,7 @@ impl Agent {
     }
 }
 
-pub(crate) fn film(frames: u64) -> IndexSummary {
-    IndexSummary {
-        artifact: Artifact::of(b"index"),
-        container: "mov".to_owned(),
-        video: VideoFacts {
-            stream: 0,
-            codec: "prores".to_owned(),
-            codec_profile: "HQ".to_owned(),
-            width: 1280,
-            height: 720,
-            sample_aspect: Rational::whole(1),
-            rotation: 0,
-            pixel_format: "yuv422p10le".to_owned(),
-            interlaced: false,
-            colour: Colour::default(),
-        },
-        audio: vec![AudioFacts {
-            stream: 1,
-            codec: "pcm_s24le".to_owned(),
-            sample_rate: 48_000,
-            channels: 2,
-            layout: "stereo".to_owned(),
-            language: "eng".to_owned(),
-            start: Rational::ZERO,
-        }],
-        frames,
-        random_access_points: frames,
-        duration: Rational::new(frames as i64, 24).unwrap_or(Rational::ZERO),
-        timing: Timing::Constant { rate: Rational::whole(24) },
-        bytes_read: 0,
-    }
+/// The index of a film of so many parts.
+pub(crate) fn index(parts: u32) -> IndexSummary {
+    film(u64::from(parts) * PART_FRAMES, (1280, 720))
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::agent::{PART_FRAMES, film};
+use crate::agent::index;
 use crate::cluster::Cluster;
 
 /// The default of `reel scheduler start`.
@@ -121,7 +121,7 @@ async fn link(client: &Client, number: u32, of: u32, answered: &mpsc::UnboundedS
                         running = vec![(spec.task, spec.epoch)];
                         continue;
                     };
-                    let result = commit_task::Result::Index(film(u64::from(of) * PART_FRAMES).into());
+                    let result = commit_task::Result::Index(index(of).into());
                     let (task, epoch, result) = (spec.task, spec.epoch, Some(result));
                     let commit = v1::CommitTask { request: 1, task, epoch, result, source_bytes_read: None };
                     say(Said::CommitTask(commit)).await?;
