@@ -57,12 +57,21 @@ pub enum Stage {
     Measure,
     /// Publishes the proved tree at its final name.
     Deliver,
+    /// Runs a program of the site.
+    Hook,
 }
 
 impl Stage {
     /// Every stage, in order.
-    pub const ALL: [Stage; 6] =
-        [Stage::Index, Stage::Encode, Stage::Audio, Stage::Assemble, Stage::Measure, Stage::Deliver];
+    pub const ALL: [Stage; 7] = [
+        Stage::Index,
+        Stage::Encode,
+        Stage::Audio,
+        Stage::Assemble,
+        Stage::Measure,
+        Stage::Deliver,
+        Stage::Hook,
+    ];
 
     /// The word used in task names, output and logs.
     pub fn name(self) -> &'static str {
@@ -73,6 +82,7 @@ impl Stage {
             Stage::Assemble => "assemble",
             Stage::Measure => "measure",
             Stage::Deliver => "deliver",
+            Stage::Hook => "hook",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A job as its watchers see it.
 
-use crate::{Artifact, AttemptNumber, Epoch, FailureClass, JobId, Labels, Stage, TaskId};
+use crate::{Artifact, AttemptNumber, Epoch, FailureClass, Hook, JobId, Labels, Stage, TaskId};
 
 /// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +64,8 @@ pub struct JobView {
     pub labels: Labels,
     /// Labels that a worker must have to run any of its tasks.
     pub needs: Labels,
+    /// Programs of the site that are run when its title is delivered.
+    pub hooks: Vec<Hook>,
     /// Why it failed.
     pub reason: Option<JobReason>,
     /// The newest failure that is tried again; `None` once its stage is complete.

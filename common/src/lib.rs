@@ -6,6 +6,7 @@ mod failure;
 #[cfg(feature = "fixture")]
 pub mod fixture;
 mod grid;
+mod hook;
 mod ids;
 mod job;
 mod labels;
@@ -20,6 +21,7 @@ pub use artifact::Artifact;
 pub use digest::{Digest, DigestError, DigestWriter, RecipeHasher, RecipeKey};
 pub use failure::{Failure, FailureClass};
 pub use grid::{GridError, PartSpec, SegmentGrid};
+pub use hook::{Hook, HookError};
 pub use ids::{AttemptNumber, Epoch, IdError, JobId, PartIndex, Stage, TaskId, WorkerId};
 pub use job::{JobReason, JobState, JobView, RunningView, StageView, Trouble};
 pub use labels::{Label, LabelError, Labels};

@@ -19,6 +19,8 @@ pub enum TaskState {
     Done,
     /// It failed its job.
     Failed,
+    /// An operator has given it up; its job goes on without it.
+    Skipped,
 }
 
 impl TaskState {
@@ -31,6 +33,7 @@ impl TaskState {
             TaskState::Running => "running",
             TaskState::Done => "done",
             TaskState::Failed => "failed",
+            TaskState::Skipped => "skipped",
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct WorkerFacts {
     pub labels: Labels,
     /// What its runner can encode to: names as profiles write them, such as `h264` and `aac`.
     pub codecs: BTreeSet<String>,
+    /// Names of the programs of the site that it runs.
+    pub hooks: BTreeSet<String>,
 }
 
 /// Whether a worker takes work.
@@ -117,6 +119,8 @@ pub struct WorkerView {
     pub labels: Labels,
     /// What its runner can encode to.
     pub codecs: BTreeSet<String>,
+    /// Names of the programs of the site that it runs.
+    pub hooks: BTreeSet<String>,
     /// What it runs, in task order.
     pub running: Vec<RunningView>,
     /// Attempts that it handed back.

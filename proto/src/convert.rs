@@ -42,6 +42,7 @@ impl From<common::WorkerFacts> for v1::Register {
             memory_bytes: facts.memory,
             scratch_bytes: facts.scratch,
             codecs: facts.codecs.into_iter().collect(),
+            hooks: facts.hooks.into_iter().collect(),
         }
     }
 }
@@ -59,6 +60,7 @@ impl TryFrom<v1::Register> for common::WorkerFacts {
             memory: register.memory_bytes,
             scratch: register.scratch_bytes,
             codecs: register.codecs.into_iter().collect(),
+            hooks: register.hooks.into_iter().collect(),
         })
     }
 }
@@ -127,6 +129,7 @@ impl From<common::Stage> for v1::Stage {
             common::Stage::Assemble => v1::Stage::Assemble,
             common::Stage::Measure => v1::Stage::Measure,
             common::Stage::Deliver => v1::Stage::Deliver,
+            common::Stage::Hook => v1::Stage::Hook,
         }
     }
 }
@@ -143,7 +146,20 @@ impl TryFrom<v1::Stage> for common::Stage {
             v1::Stage::Assemble => Ok(common::Stage::Assemble),
             v1::Stage::Measure => Ok(common::Stage::Measure),
             v1::Stage::Deliver => Ok(common::Stage::Deliver),
+            v1::Stage::Hook => Ok(common::Stage::Hook),
         }
+    }
+}
+
+impl From<common::Hook> for v1::Hook {
+    fn from(value: common::Hook) -> Self {
+        v1::Hook { name: value.name, tasks: value.tasks }
+    }
+}
+
+impl From<v1::Hook> for common::Hook {
+    fn from(value: v1::Hook) -> Self {
+        common::Hook { name: value.name, tasks: value.tasks }
     }
 }
 

@@ -47,6 +47,7 @@ impl From<common::JobView> for v1::Job {
             deadline_ms: view.deadline_ms,
             labels: wire_labels(&view.labels),
             needs: wire_labels(&view.needs),
+            hooks: view.hooks.into_iter().map(Into::into).collect(),
             reason: view.reason.map(Into::into),
             trouble: view.trouble.map(Into::into),
             warnings: view.warnings,
@@ -80,6 +81,7 @@ impl TryFrom<v1::Job> for common::JobView {
             deadline_ms: job.deadline_ms,
             labels: labels(job.labels).map_err(|_| Malformed("label of a job"))?,
             needs: labels(job.needs).map_err(|_| Malformed("label of a job"))?,
+            hooks: job.hooks.into_iter().map(Into::into).collect(),
             reason: job.reason.map(TryInto::try_into).transpose()?,
             trouble: job.trouble.map(TryInto::try_into).transpose()?,
             warnings: job.warnings,
@@ -250,6 +252,7 @@ impl From<common::WorkerView> for v1::WorkerView {
             pool: v1::Pool::from(worker.pool).into(),
             labels: wire_labels(&worker.labels),
             codecs: worker.codecs.into_iter().collect(),
+            hooks: worker.hooks.into_iter().collect(),
             running: worker.running.into_iter().map(Into::into).collect(),
             preemptions: worker.preemptions,
             registered_ms: worker.registered_ms,
@@ -267,6 +270,7 @@ impl TryFrom<v1::WorkerView> for common::WorkerView {
             pool: worker.pool().into(),
             labels: labels(worker.labels).map_err(|_| Malformed("label of a worker"))?,
             codecs: worker.codecs.into_iter().collect(),
+            hooks: worker.hooks.into_iter().collect(),
             scratch_bytes: worker.scratch_bytes,
             name: worker.name,
             slots: worker.slots,
@@ -307,6 +311,7 @@ impl From<common::TaskState> for v1::TaskState {
             common::TaskState::Running => v1::TaskState::Running,
             common::TaskState::Done => v1::TaskState::Done,
             common::TaskState::Failed => v1::TaskState::Failed,
+            common::TaskState::Skipped => v1::TaskState::Skipped,
         }
     }
 }
@@ -323,6 +328,7 @@ impl TryFrom<v1::TaskState> for common::TaskState {
             v1::TaskState::Running => Ok(common::TaskState::Running),
             v1::TaskState::Done => Ok(common::TaskState::Done),
             v1::TaskState::Failed => Ok(common::TaskState::Failed),
+            v1::TaskState::Skipped => Ok(common::TaskState::Skipped),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reel_common::{
-    Hold, JobId, JobState, JobView, Labels, ProjectView, Share, SourceIdentity, TaskId, TaskView, WorkerView,
+    Hold, Hook, JobId, JobState, JobView, Labels, ProjectView, Share, SourceIdentity, TaskId, TaskView,
+    WorkerView,
 };
 use reel_proto::v1;
 use reel_scheduler_core::Action;
@@ -51,6 +52,8 @@ pub struct JobSpec {
     pub needs: Labels,
     /// Parts to a chunk; `None` leaves it to the plan.
     pub chunk_parts: Option<u32>,
+    /// Programs of the site to run when the title is delivered, or at once where there is no mezzanine.
+    pub hooks: Vec<Hook>,
     /// A second submit with the same key is the same job.
     pub idempotency_key: Option<String>,
 }
@@ -317,6 +320,14 @@ impl Scheduler {
     /// There is no such task that waits or has failed its job, or the scheduler has stopped.
     pub async fn retry_task(&self, task: TaskId) -> Result<(), Refused> {
         self.operate(Action::RetryTask { task }).await
+    }
+
+    /// Gives up a task of a hook; its job goes on without it, also one that failed by it.
+    ///
+    /// # Errors
+    /// There is no such task that is not done, or the scheduler has stopped.
+    pub async fn skip_task(&self, task: TaskId) -> Result<(), Refused> {
+        self.operate(Action::SkipTask { task }).await
     }
 
     /// Ends a job; its attempts are revoked.

@@ -140,14 +140,14 @@ impl Node {
         self.turn(clocks, Event::Role);
     }
 
-    /// Leases are looked at; due at [`Node::next_tick_ms`].
-    pub fn tick(&mut self, clocks: Clocks) {
-        self.turn(clocks, Event::Tick);
+    /// The time has come that [`Node::next_wake_ms`] told.
+    pub fn wake(&mut self, clocks: Clocks) {
+        self.turn(clocks, Event::Wake);
     }
 
-    /// When the next tick is due, on the monotonic clock.
-    pub fn next_tick_ms(&self) -> u64 {
-        let wait = self.driver.next_tick.saturating_duration_since(self.origin);
+    /// When the node is to look again by itself, on the monotonic clock.
+    pub fn next_wake_ms(&self) -> u64 {
+        let wait = self.driver.next_wake().saturating_duration_since(self.origin);
         u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reel_common::{Epoch, Failure, PartIndex, WorkerFacts};
 use reel_proto::Malformed;
-use reel_proto::v1::{self, scheduler_message, worker_message};
+use reel_proto::v1::{self, scheduler_message, task_spec::Work, worker_message};
 use reel_store::Store;
 use reel_worker_core::{Action, Agent as Core, Event, Grant};
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ use crate::publish::{publish_output, publish_part};
 use crate::scratch::{self, Scratch};
 use crate::spawner::Spawner;
 use crate::wire::{self, Wire};
-use crate::{AgentConfig, AgentEnd, StartError, WorkerLink, codecs};
+use crate::{AgentConfig, AgentEnd, StartError, WorkerLink, codecs, hook};
 
 /// How often the core looks at the time; leases and silences are known to this exactness.
 const TICK: Duration = Duration::from_millis(250);
@@ -40,7 +40,9 @@ pub struct Agent;
 impl Agent {
     /// Starts an agent on the current tokio runtime. It registers by itself, and again when it lost its lease.
     pub fn start(config: AgentConfig, link: WorkerLink) -> Result<AgentHandle, StartError> {
-        check_runner(&config)?;
+        let bad = |reason| StartError::Runner { runner: config.runner.display().to_string(), reason };
+        child::check_executable(&config.runner).map_err(bad)?;
+        config.hooks.values().try_for_each(|program| hook::check(program))?;
         let codecs = codecs::of(&config.runner)?;
         let scratch = Scratch::open(&config.scratch)?;
         let store = Store::open(&config.store_url)?;
@@ -55,6 +57,7 @@ impl Agent {
             pool: config.pool,
             labels: config.labels,
             codecs,
+            hooks: config.hooks.keys().cloned().collect(),
         };
         let (reports, events) = mpsc::channel(MAX_EVENTS);
         let (notices, said) = mpsc::channel(MAX_EVENTS);
@@ -63,6 +66,7 @@ impl Agent {
             me,
             store_url: config.store_url,
             program: config.runner,
+            hooks: config.hooks,
             shared: Arc::new(Shared { store, scratch, spawner: Spawner::new().map_err(system)? }),
             outgoing: VecDeque::new(),
             held: BTreeMap::new(),
@@ -75,16 +79,6 @@ impl Agent {
         let (drain, drains) = mpsc::channel(MAX_DRAINS);
         let task = tokio::spawn(shell.run(link, Inbox { events, said, drains }));
         Ok(AgentHandle { drain, task })
-    }
-}
-
-fn check_runner(config: &AgentConfig) -> Result<(), StartError> {
-    use std::os::unix::fs::PermissionsExt;
-    let bad = |reason: String| StartError::Runner { runner: config.runner.display().to_string(), reason };
-    let metadata = std::fs::metadata(&config.runner).map_err(|error| bad(error.to_string()))?;
-    match metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
-        true => Ok(()),
-        false => Err(bad("it is not an executable file".to_owned())),
     }
 }
 
@@ -148,6 +142,7 @@ struct Shell {
     me: WorkerFacts,
     store_url: String,
     program: PathBuf,
+    hooks: hook::Programs,
     shared: Arc<Shared>,
     outgoing: VecDeque<v1::WorkerMessage>,
     held: BTreeMap<Epoch, Held>,
@@ -261,12 +256,30 @@ impl Shell {
         let v1::Grant { spec, memory_bytes } = grant.spec;
         // The agent publishes, and the runner looks, in one and the same store.
         let spec = v1::TaskSpec { store: self.store_url.clone(), ..spec.unwrap_or_default() };
-        let (program, scratch, log) = (self.program.clone(), folder.clone(), self.logs.begin(epoch));
-        let start = Start { program, scratch, memory_bytes, spec, log };
+        let hook = match &spec.work {
+            Some(Work::Hook(hook)) => Some(hook.clone()),
+            _ => None,
+        };
+        let program = match &hook {
+            Some(hook) => self.hooks.get(&hook.name).cloned().unwrap_or_default(),
+            None => self.program.clone(),
+        };
+        let start =
+            Start { program, scratch: folder.clone(), memory_bytes, spec, log: self.logs.begin(epoch) };
         let notices = Notices { epoch, sender: self.notices.clone() };
-        let (reins, runner) = child::prepare(start, notices);
         let shared = self.shared.clone();
-        self.tasks.spawn(async move { runner.run(&shared.spawner).await });
+        let reins = match hook {
+            Some(hook) => {
+                let (reins, run) = hook::prepare(start, hook, notices);
+                self.tasks.spawn(async move { run.run(&shared.spawner).await });
+                reins
+            }
+            None => {
+                let (reins, runner) = child::prepare(start, notices);
+                self.tasks.spawn(async move { runner.run(&shared.spawner).await });
+                reins
+            }
+        };
         self.held.insert(epoch, Held { folder, reins: Some(reins), publication: None });
         tracing::info!(task = %grant.task, attempt = %grant.attempt, %epoch, "attempt started");
     }

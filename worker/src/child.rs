@@ -25,11 +25,11 @@ use crate::scratch;
 use crate::spawner::Spawner;
 
 /// The last bytes of a runner's stderr that are evidence of its failure.
-const EVIDENCE_BYTES: usize = Failure::MAX_EVIDENCE_BYTES;
+pub(crate) const EVIDENCE_BYTES: usize = Failure::MAX_EVIDENCE_BYTES;
 /// A runner that has said its last word, or closed its stdout, gets so long to exit.
 const EXIT_GRACE: Duration = Duration::from_secs(10);
 /// After the exit of a runner its stderr is awaited so long; a grandchild might hold it open.
-const STDERR_GRACE: Duration = Duration::from_secs(2);
+pub(crate) const STDERR_GRACE: Duration = Duration::from_secs(2);
 /// Commands that wait for a runner to read them; each cut is one, and a chunk is cut a few times at most.
 const MAX_COMMANDS: usize = 64;
 
@@ -82,7 +82,7 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
-    async fn send(&self, notice: Notice) {
+    pub(crate) async fn send(&self, notice: Notice) {
         if self.sender.send((self.epoch, notice)).await.is_err() {
             tracing::debug!(epoch = %self.epoch, "nobody listens to the runner any more");
         }
@@ -98,6 +98,12 @@ pub(crate) struct Reins {
 }
 
 impl Reins {
+    /// Those of a child that hears no commands, and what says that it is to be killed.
+    pub(crate) fn of_a_deaf_child() -> (Self, CancellationToken) {
+        let killed = CancellationToken::new();
+        (Reins { commands: mpsc::channel(1).0, hear: Arc::default(), killed: killed.clone() }, killed)
+    }
+
     /// Tells the runner something.
     pub(crate) fn tell(&self, command: runner_command::Command) {
         // A full queue means a runner that does not read; it is killed when it stays silent.
@@ -214,12 +220,8 @@ impl Runner {
     }
 
     async fn spawn(self, spawner: &Spawner) -> Result<Process, Failure> {
+        make_scratch(&self.start).await?;
         let Start { program, scratch, memory_bytes, log, .. } = self.start;
-        let folder = scratch.clone();
-        match tokio::task::spawn_blocking(move || scratch::make(&folder)).await {
-            Ok(made) => made?,
-            Err(error) => return Err(not_started(&program, &io::Error::other(error))),
-        }
         let command = command(&program, &scratch, memory_bytes);
         let mut child = spawner.spawn(command).await.map_err(|error| not_started(&program, &error))?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
@@ -234,7 +236,26 @@ impl Runner {
     }
 }
 
-fn not_started(program: &Path, error: &io::Error) -> Failure {
+/// Makes the folder of an attempt.
+pub(crate) async fn make_scratch(start: &Start) -> Result<(), Failure> {
+    let folder = start.scratch.clone();
+    match tokio::task::spawn_blocking(move || scratch::make(&folder)).await {
+        Ok(made) => made,
+        Err(error) => Err(not_started(&start.program, &io::Error::other(error))),
+    }
+}
+
+/// Whether a file may be run; otherwise what is wrong with it.
+pub(crate) fn check_executable(program: &Path) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = std::fs::metadata(program).map_err(|error| error.to_string())?;
+    match metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
+        true => Ok(()),
+        false => Err("it is not an executable file".to_owned()),
+    }
+}
+
+pub(crate) fn not_started(program: &Path, error: &io::Error) -> Failure {
     let class = match error.kind() {
         io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock => FailureClass::Shortage,
         _ => FailureClass::Failed,
@@ -270,7 +291,7 @@ impl Process {
         };
         let status = match status {
             Some(status) => status,
-            None => self.kill().await,
+            None => kill(&mut self.child).await,
         };
         let how = match (garbled, status) {
             (Some(reason), _) => HowEnded::Garbled(reason),
@@ -282,20 +303,21 @@ impl Process {
         }
         Exit { how, stderr: self.log.text(EVIDENCE_BYTES) }
     }
+}
 
-    async fn kill(&mut self) -> io::Result<ExitStatus> {
-        let group = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        if let Some(group) = group
-            && let Err(error) = kill_process_group(group, Signal::KILL)
-        {
-            tracing::debug!(%error, "the runner's group is gone already");
-        }
-        // The group may not exist yet when the runner is younger than its own setpgid.
-        if let Err(error) = self.child.start_kill() {
-            tracing::debug!(%error, "the runner is gone already");
-        }
-        self.child.wait().await
+/// Kills a child and its whole process group.
+pub(crate) async fn kill(child: &mut Child) -> io::Result<ExitStatus> {
+    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    if let Some(group) = group
+        && let Err(error) = kill_process_group(group, Signal::KILL)
+    {
+        tracing::debug!(%error, "the child's group is gone already");
     }
+    // The group may not exist yet when the child is younger than its own setpgid.
+    if let Err(error) = child.start_kill() {
+        tracing::debug!(%error, "the child is gone already");
+    }
+    child.wait().await
 }
 
 /// Reads until stdout ends; `Some` says how the runner broke the protocol.
@@ -336,7 +358,7 @@ async fn listen(stdout: &mut ChildStdout, hear: &Notify, notices: &Notices) -> O
     }
 }
 
-fn how_ended(status: ExitStatus) -> HowEnded {
+pub(crate) fn how_ended(status: ExitStatus) -> HowEnded {
     match (status.signal(), status.code()) {
         (Some(signal), _) => HowEnded::Signal(signal),
         (None, code) => HowEnded::Status(code.unwrap_or(-1)),

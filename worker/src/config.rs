@@ -6,6 +6,8 @@ use reel_common::{Labels, Pool};
 use reel_proto::v1;
 use tokio::sync::mpsc;
 
+use crate::hook::Programs;
+
 /// What an agent is told at its start.
 #[derive(Clone, Debug)]
 pub struct AgentConfig {
@@ -23,6 +25,8 @@ pub struct AgentConfig {
     pub scratch: PathBuf,
     /// The `reel-runner` binary.
     pub runner: PathBuf,
+    /// The programs of the site that it runs, by the names of their hooks.
+    pub hooks: Programs,
     /// The store, as [`reel_store::Store::open`] takes it.
     pub store_url: String,
 }
@@ -44,6 +48,14 @@ pub enum StartError {
     Runner {
         /// The path that was tried.
         runner: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The program of a hook is not there or may not be run.
+    #[error("the hook {program} cannot be run: {reason}")]
+    Hook {
+        /// The path.
+        program: String,
         /// What is wrong with it.
         reason: String,
     },

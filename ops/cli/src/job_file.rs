@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use reel_common::Labels;
+use reel_common::{Hook, Labels};
 use serde::Deserialize;
 
 use crate::args::{Deadline, SubmitArgs};
@@ -30,6 +30,7 @@ pub(crate) struct JobFile {
     needs: BTreeMap<String, String>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) chunk_parts: Option<NonZeroU32>,
+    hooks: Vec<String>,
 }
 
 impl JobFile {
@@ -46,11 +47,17 @@ impl JobFile {
             deadline: args.deadline.clone().or(said.deadline),
             idempotency_key: args.idempotency_key.clone().or(said.idempotency_key),
             chunk_parts: args.chunk_parts.or(said.chunk_parts),
+            hooks: match args.hooks.is_empty() {
+                true => said.hooks,
+                false => args.hooks.iter().map(Hook::to_string).collect(),
+            },
             labels: with(said.labels, &args.labels),
             needs: with(said.needs, &args.needs),
         };
-        for (name, value) in [("input", &job.input), ("output", &job.output), ("profile", &job.profile)] {
-            if value.is_empty() {
+        let title = [("input", &job.input), ("output", &job.output), ("profile", &job.profile)];
+        let bare = !job.hooks.is_empty() && title.iter().all(|(_, value)| value.is_empty());
+        for (name, value) in title {
+            if value.is_empty() && !bare {
                 return Err(Stop::usage(format!("the job has no {name}: give it in the file or by hand")));
             }
         }
@@ -68,6 +75,20 @@ impl JobFile {
         }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
         toml::from_str(&text).map_err(|error| Stop::usage(format!("{shown}: {error}").trim_end().to_owned()))
+    }
+
+    /// Whether it makes no title, and only runs hooks.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.input.is_empty()
+    }
+
+    /// The programs of the site that it runs.
+    pub(crate) fn hooks(&self) -> Result<Vec<Hook>, Stop> {
+        let read =
+            |text: &String| text.parse().map_err(|error| Stop::usage(format!("hook {text:?}: {error}")));
+        let hooks = self.hooks.iter().map(read).collect::<Result<Vec<Hook>, Stop>>()?;
+        Hook::check_all(&hooks).map_err(|error| Stop::usage(error.to_string()))?;
+        Ok(hooks)
     }
 
     /// When it is wanted, in milliseconds since 1970.

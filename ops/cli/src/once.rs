@@ -115,6 +115,7 @@ fn stage_of(work: &Work) -> v1::Stage {
         Work::Assemble(_) => v1::Stage::Assemble,
         Work::Measure(_) => v1::Stage::Measure,
         Work::Deliver(_) => v1::Stage::Deliver,
+        Work::Hook(_) => v1::Stage::Hook,
     }
 }
 

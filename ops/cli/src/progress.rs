@@ -109,6 +109,7 @@ pub(crate) mod tests {
             deadline_ms: None,
             labels: Labels::default(),
             needs: Labels::default(),
+            hooks: Vec::new(),
             id: JobId(1),
             state: JobState::Running,
             reason: None,

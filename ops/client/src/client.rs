@@ -226,6 +226,16 @@ impl Client {
         self.call(CALL_TIMEOUT, ask).await.map(|_| ())
     }
 
+    /// Gives up a task of a hook; its job goes on without it, also one that failed by it.
+    ///
+    /// # Errors
+    /// There is no such task that is not done, it is of another stage, or nobody answers.
+    pub async fn skip_task(&self, task: TaskId) -> Result<(), ClientError> {
+        let request = v1::SkipTaskRequest { task: Some(task.into()) };
+        let ask = |channel| async move { TasksClient::new(channel).skip(request).await };
+        self.call(CALL_TIMEOUT, ask).await.map(|_| ())
+    }
+
     /// The end of what an attempt has logged; of the one that runs, or the last, where `attempt` is 0.
     ///
     /// # Errors

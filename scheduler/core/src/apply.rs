@@ -3,6 +3,7 @@
 mod commits;
 mod failures;
 mod grants;
+mod hooks;
 mod jobs;
 mod projects;
 mod quarantine;
@@ -43,6 +44,7 @@ impl FarmState {
             Action::PauseJob { job } => jobs::on_pause_job(self, job),
             Action::ResumeJob { job } => jobs::on_resume_job(self, job),
             Action::RetryTask { task } => jobs::on_retry_task(self, task),
+            Action::SkipTask { task } => hooks::on_skip_task(self, task),
             Action::RetryJob { job } => jobs::on_retry_job(self, job),
             Action::SetProject { name, share } => projects::on_set_project(self, name, share),
             Action::PruneJobs => jobs::on_prune_jobs(self),
@@ -124,7 +126,10 @@ fn close_job(state: &mut FarmState, id: JobId, end: JobState) {
     job.ended_ms = Some(state.clock_ms);
     let surplus = job.attempts.len().saturating_sub(Job::MAX_ATTEMPTS_ENDED);
     job.attempts.drain(..surplus);
-    state.by_output.remove(&job.spec.output);
+    state.open.remove(&id);
+    if job.spec.has_title() {
+        state.by_output.remove(&job.spec.output);
+    }
     tell_state(state, id);
 }
 

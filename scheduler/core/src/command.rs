@@ -1,8 +1,8 @@
 //! What can be asked of the farm's state, and what it answers.
 
 use reel_common::{
-    Artifact, AttemptNumber, Epoch, Failure, Hold, IndexSummary, JobId, Labels, PartIndex, Share,
-    SourceIdentity, TaskId, WorkerFacts, WorkerId,
+    Artifact, AttemptNumber, Epoch, Failure, Hold, Hook, HookError, IndexSummary, JobId, Labels, PartIndex,
+    Share, SourceIdentity, TaskId, WorkerFacts, WorkerId,
 };
 
 use crate::plan::Plan;
@@ -151,6 +151,11 @@ pub enum Action {
         /// The task.
         task: TaskId,
     },
+    /// Gives up a task of a hook: its job goes on without it, also one that failed by it.
+    SkipTask {
+        /// The task.
+        task: TaskId,
+    },
     /// Clears what has been charged to all tasks of a job and their backoffs; one that failed goes on.
     RetryJob {
         /// The job.
@@ -185,7 +190,8 @@ pub enum Action {
 /// What a user asks to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSpec {
-    /// URL or path of the mezzanine; at most [`JobSpec::MAX_TEXT_BYTES`].
+    /// URL or path of the mezzanine; at most [`JobSpec::MAX_TEXT_BYTES`]. Empty, as the output and the profile then are,
+    /// where the job makes no title but only runs hooks.
     pub mezzanine: String,
     /// The version of the mezzanine, where the submitter has looked.
     pub identity: Option<SourceIdentity>,
@@ -203,6 +209,8 @@ pub struct JobSpec {
     pub needs: Labels,
     /// Parts to a chunk; the plan's default where `None`. Never 0.
     pub chunk_parts: Option<u32>,
+    /// Programs of the site that are run one after the other when the title is delivered.
+    pub hooks: Vec<Hook>,
     /// A submit with the key of a known job is that job; at most [`JobSpec::MAX_KEY_BYTES`].
     pub idempotency_key: Option<String>,
 }
@@ -216,6 +224,11 @@ impl JobSpec {
     pub const MAX_KEY_BYTES: usize = 256;
     /// Longest profile text, so that a submit fits in a Raft entry.
     pub const MAX_PROFILE_BYTES: usize = 64 * 1024;
+
+    /// Whether a title is to be made.
+    pub fn has_title(&self) -> bool {
+        !self.mezzanine.is_empty()
+    }
 }
 
 impl Default for JobSpec {
@@ -231,6 +244,7 @@ impl Default for JobSpec {
             labels: Labels::default(),
             needs: Labels::default(),
             chunk_parts: None,
+            hooks: Vec::new(),
             idempotency_key: None,
         }
     }
@@ -252,8 +266,8 @@ pub enum TaskResult {
     Index(Box<IndexSummary>),
     /// Of audio, assemble, measure, deliver: `AudioRecord`, `Assembly`, `Proof`, report.
     Object(Artifact),
-    /// Of encode: the parts were committed one by one.
-    Parts,
+    /// Of encode, whose parts were committed one by one, and of hooks.
+    Nothing,
 }
 
 /// Why a worker is gone.
@@ -328,6 +342,9 @@ pub enum Refusal {
     /// The task is done, or waits for earlier stages.
     #[error("task {0} is done or waits for earlier stages: there is nothing to try again")]
     NothingToRetry(TaskId),
+    /// The output needs the task.
+    #[error("{0} cannot be skipped: the output needs it; only hooks can")]
+    NotSkippable(TaskId),
     /// No such worker, or it is lost.
     #[error("there is no worker {0}: it is to register anew")]
     UnknownWorker(WorkerId),
@@ -364,6 +381,9 @@ pub enum Refusal {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The job asks for hooks that cannot be.
+    #[error(transparent)]
+    BadHooks(HookError),
     /// The worker has been restarted since.
     #[error("worker {name} is registered with incarnation {newest}: this one is older")]
     OldIncarnation {
@@ -386,8 +406,8 @@ pub enum Refusal {
     /// The worker has no slot, memory or scratch space left, or is going.
     #[error("worker {0} has no room for it")]
     NoRoom(WorkerId),
-    /// The worker lacks a label or a codec.
-    #[error("worker {0} lacks a label or codec that it needs")]
+    /// The worker lacks a label, a codec or a hook.
+    #[error("worker {0} lacks a label, codec or hook that it needs")]
     Unfit(WorkerId),
     /// The job has a plan, or no index to plan by.
     #[error("job {0} does not wait for a plan")]

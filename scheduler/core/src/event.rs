@@ -70,6 +70,11 @@ pub enum Event {
         /// The first part that is not its own any more.
         at_part: PartIndex,
     },
+    /// A task was given up by an operator.
+    TaskSkipped {
+        /// Which one.
+        task: TaskId,
+    },
     /// A worker has registered.
     WorkerCame {
         /// Its name.
@@ -107,7 +112,8 @@ impl Event {
             Event::AttemptBegan { task, .. }
             | Event::AttemptEnded { task, .. }
             | Event::PartCommitted { task, .. }
-            | Event::ChunkCut { task, .. } => Some(task.job),
+            | Event::ChunkCut { task, .. }
+            | Event::TaskSkipped { task } => Some(task.job),
             Event::WorkerCame { .. }
             | Event::WorkerLeaves { .. }
             | Event::WorkerGone { .. }

@@ -51,6 +51,11 @@ pub enum Obstacle {
         /// Codecs that the stage needs, and no worker that has the labels.
         codecs: Vec<String>,
     },
+    /// No worker that takes work has this hook.
+    NobodyHas {
+        /// Its name.
+        hook: String,
+    },
     /// Every slot of the workers that suit is taken.
     SlotsTaken {
         /// How many slots they have.
@@ -89,6 +94,7 @@ impl Obstacle {
             Obstacle::NoWorkers => "no-workers",
             Obstacle::NobodyTakesWork { .. } => "nobody-takes-work",
             Obstacle::NobodySuits { .. } => "nobody-suits",
+            Obstacle::NobodyHas { .. } => "nobody-has-the-hook",
             Obstacle::SlotsTaken { .. } => "slots-taken",
             Obstacle::NoRoom { .. } => "no-room",
             Obstacle::ShareUsed { .. } => "share-used",
@@ -126,6 +132,10 @@ impl fmt::Display for Obstacle {
             Obstacle::NobodySuits { codecs, .. } => {
                 write!(out, "no worker that takes work can encode to {}", codecs.join(", "))
             }
+            Obstacle::NobodyHas { hook } => write!(
+                out,
+                "no worker that takes work has the hook {hook}: start one with `--hook {hook}=PROGRAM`, or skip its tasks"
+            ),
             Obstacle::SlotsTaken { slots } => write!(out, "no slot is free, of {slots} on workers that suit"),
             Obstacle::NoRoom { memory, scratch } => write!(
                 out,
@@ -173,7 +183,7 @@ pub fn explain(state: &FarmState, id: JobId, now_ms: u64) -> Option<Explanation>
     Some(explanation)
 }
 
-/// Tasks of a stage without a lease. Chunks that nobody has begun are counted, not looked at.
+/// Tasks of a stage without a lease. Chunks and hooks that nobody has begun are counted, not looked at.
 fn waiting_in(state: &FarmState, id: JobId, stage: Stage) -> u32 {
     let Some(job) = state.jobs.get(&id) else { return 0 };
     match (stage, &job.plan) {
@@ -181,6 +191,12 @@ fn waiting_in(state: &FarmState, id: JobId, stage: Stage) -> u32 {
             let leased = state.leases_of_job(id).filter(|(task, _)| task.stage == stage).count() as u32;
             let known = job.encode.chunks.len() as u32;
             (known + plan.chunks().saturating_sub(job.encode.fresh)).saturating_sub(leased)
+        }
+        (Stage::Hook, _) if job.is_ready(stage) => {
+            let leased = state.leases_of_job(id).filter(|(task, _)| task.stage == stage).count() as u32;
+            let end = job.hook_now().map_or(0, |(_, tasks)| tasks.end);
+            let begun = job.hooks.open.range(..end).count() as u32;
+            (begun + end.saturating_sub(job.hooks.fresh)).saturating_sub(leased)
         }
         _ => state.waiting_tasks(id, stage).count() as u32,
     }
@@ -232,6 +248,9 @@ fn lacking<'a>(job: &Job, stage: Stage, labelled: impl Iterator<Item = &'a Worke
     let wanted = || job.codecs_of(stage).into_iter().flatten().filter(|_| !labelled.is_empty()).cloned();
     let missing: Vec<_> =
         wanted().filter(|codec| !labelled.iter().any(|facts| facts.codecs.contains(codec))).collect();
+    if let Some(hook) = job.program_of(stage).filter(|_| !labelled.is_empty()) {
+        return Obstacle::NobodyHas { hook: hook.to_owned() };
+    }
     // Where each is there, but never all on one worker, all are named.
     let codecs = if missing.is_empty() { wanted().collect() } else { missing };
     Obstacle::NobodySuits { needs, codecs }
@@ -241,7 +260,7 @@ fn lacking<'a>(job: &Job, stage: Stage, labelled: impl Iterator<Item = &'a Worke
 fn of_project(state: &FarmState, id: JobId, job: &Job) -> Vec<Obstacle> {
     let project = &job.spec.project;
     let others = || {
-        let ids = state.by_output.values();
+        let ids = state.open.iter();
         ids.filter_map(|id| state.jobs.get_key_value(id)).filter(|(_, other)| other.spec.project == *project)
     };
     let mut found = Vec::new();

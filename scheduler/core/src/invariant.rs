@@ -21,10 +21,11 @@ pub struct Violation {
 pub type Check = fn(&FarmState) -> Result<(), String>;
 
 /// Every invariant by its name.
-pub const ALL: [(&str, Check); 8] = [
+pub const ALL: [(&str, Check); 9] = [
     ("one_live_epoch_per_task", one_live_epoch_per_task),
     ("every_part_in_one_place", every_part_in_one_place),
     ("no_committed_part_is_queued", no_committed_part_is_queued),
+    ("every_hook_in_one_place", every_hook_in_one_place),
     ("capacity_is_kept", capacity_is_kept),
     ("epochs_ascend", epochs_ascend),
     ("done_jobs_are_whole", done_jobs_are_whole),
@@ -107,6 +108,22 @@ fn no_committed_part_is_queued(state: &FarmState) -> Result<(), String> {
     Ok(())
 }
 
+/// Tasks of hooks are done, or open, or were never begun; no later hook has begun before an earlier one is done.
+fn every_hook_in_one_place(state: &FarmState) -> Result<(), String> {
+    for (id, job) in &state.jobs {
+        let (hooks, total) = (&job.hooks, job.hook_tasks());
+        let last = hooks.open.last().max(hooks.skipped.last());
+        ensure(hooks.fresh <= total && last.is_none_or(|last| *last < hooks.fresh), || {
+            format!("job {id} has begun hooks that it does not have")
+        })?;
+        ensure(hooks.open.is_disjoint(&hooks.skipped), || format!("job {id}: a skipped hook is open"))?;
+        ensure(job.is_delivered() || hooks.done() == hooks.skipped.len() as u32, || {
+            format!("job {id} ran a hook before its title was delivered")
+        })?;
+    }
+    Ok(())
+}
+
 /// Leases are held by registered workers and fit in their slots, memory and scratch space.
 fn capacity_is_kept(state: &FarmState) -> Result<(), String> {
     for (id, tasks) in &state.by_worker {
@@ -142,7 +159,7 @@ fn epochs_ascend(state: &FarmState) -> Result<(), String> {
     Ok(())
 }
 
-/// A done job has every part, track and result; an ended one has no lease.
+/// A done job has every part, track, result and hook; an ended one has no lease.
 fn done_jobs_are_whole(state: &FarmState) -> Result<(), String> {
     for (id, job) in state.jobs.iter().filter(|(_, job)| !job.state.is_open()) {
         ensure(state.leases_of_job(*id).next().is_none(), || {
@@ -153,14 +170,14 @@ fn done_jobs_are_whole(state: &FarmState) -> Result<(), String> {
             format!("job {id} is {} and has or lacks a reason", job.state.name())
         })?;
         let results = [job.assembly, job.proof, job.report].iter().all(Option::is_some);
+        let titled = job.spec.has_title();
         let made = job.plan.as_ref().is_some_and(|plan| {
             let mut parts = (0..plan.grid.parts()).map(PartIndex);
             parts.all(|part| job.encode.committed.contains_key(&part))
                 && plan.tracks.iter().all(|track| job.audio.contains_key(track))
         });
-        ensure(job.state != JobState::Done || (made && results), || {
-            format!("job {id} is done and lacks something")
-        })?;
+        let whole = (!titled || (made && results)) && job.is_complete();
+        ensure(job.state != JobState::Done || whole, || format!("job {id} is done and lacks something"))?;
     }
     Ok(())
 }
@@ -192,14 +209,17 @@ fn counters_agree(state: &FarmState) -> Result<(), String> {
 /// The derived fields are what [`FarmState::reindex`] makes of the others, and numbers were given out in order.
 fn indexes_agree(state: &FarmState) -> Result<(), String> {
     let keys = state.jobs.values().filter_map(|job| job.spec.idempotency_key.as_ref()).count();
-    let outputs = state.jobs.values().filter(|job| job.state.is_open()).count();
-    ensure(keys == state.by_key.len() && outputs == state.by_output.len(), || {
+    let open = || state.jobs.values().filter(|job| job.state.is_open());
+    let titles = open().filter(|job| job.spec.has_title()).count();
+    let sizes = (state.by_key.len(), state.open.len(), state.by_output.len());
+    ensure(sizes == (keys, open().count(), titles), || {
         "an index has too many or too few entries".to_owned()
     })?;
     for (id, job) in &state.jobs {
         let by_key = job.spec.idempotency_key.as_ref().is_none_or(|key| state.by_key.get(key) == Some(id));
-        let by_output = !job.state.is_open() || state.by_output.get(&job.spec.output) == Some(id);
-        ensure(by_key && by_output, || format!("job {id} is not found by its key or output"))?;
+        let by_output = state.by_output.get(&job.spec.output) == Some(id) || !job.spec.has_title();
+        let open = !job.state.is_open() || (by_output && state.open.contains(id));
+        ensure(by_key && open, || format!("job {id} is not found by its key or output"))?;
     }
     let indexed: BTreeSet<_> =
         state.by_worker.iter().flat_map(|(id, tasks)| tasks.iter().map(|t| (*id, *t))).collect();
@@ -341,6 +361,7 @@ mod tests {
     fn an_index_that_lies_is_seen() {
         let name = "indexes_agree";
         breaks(name, |state| state.by_output.clear());
+        breaks(name, |state| state.open.clear());
         breaks(name, |state| state.by_worker.clear());
         breaks(name, |state| {
             state.by_key.insert("nobody's".to_owned(), JobId(1));

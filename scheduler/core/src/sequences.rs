@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use reel_common::{Artifact, Epoch, Failure, FailureClass, JobId, PartIndex, Stage, TaskId, WorkerId};
+use reel_common::{
+    Artifact, Epoch, Failure, FailureClass, JobId, PartIndex, Stage, TaskId, WorkerFacts, WorkerId,
+};
 
 use crate::command::{Action, JobSpec, LossCause, Reply, Reserved, TaskResult};
 use crate::state::{FarmState, JobState};
@@ -18,6 +20,7 @@ enum Step {
         parts: u8,
         chunk_parts: u8,
         tracks: u8,
+        hooks: u8,
     },
     Register {
         name: u8,
@@ -79,6 +82,11 @@ enum Step {
     Retry {
         job: u8,
     },
+    /// A hook, done or not, is given up.
+    Skip {
+        job: u8,
+        index: u8,
+    },
     RejectPlan {
         job: u8,
     },
@@ -104,9 +112,11 @@ fn step() -> impl Strategy<Value = Step> {
     let n = any::<u8>;
     let damaged = prop::collection::vec(0u8..12, 0..3);
     prop_oneof![
-        2 => (0u8..4, -1i8..2, 1u8..14, 1u8..6, 0u8..3).prop_map(|(output, priority, parts, chunk_parts, tracks)| {
-            Step::Submit { output, priority, parts, chunk_parts, tracks }
-        }),
+        2 => (0u8..4, -1i8..2, 1u8..14, 1u8..6, 0u8..3, 0u8..4).prop_map(
+            |(output, priority, parts, chunk_parts, tracks, hooks)| Step::Submit {
+                output, priority, parts, chunk_parts, tracks, hooks,
+            }
+        ),
         3 => (0u8..4, 1u8..4, 50u16..400).prop_map(|(name, slots, memory)| Step::Register { name, slots, memory }),
         12 => Just(Step::Place),
         4 => (n(), 0u8..14, 0u8..3).prop_map(|(attempt, part, encoded)| Step::CommitPart { attempt, part, encoded }),
@@ -123,11 +133,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => n().prop_map(|job| Step::Pause { job }),
         1 => n().prop_map(|job| Step::Resume { job }),
         1 => n().prop_map(|job| Step::Retry { job }),
+        1 => (n(), 0u8..6).prop_map(|(job, index)| Step::Skip { job, index }),
         1 => n().prop_map(|job| Step::RejectPlan { job }),
         1 => Just(Step::Prune),
         3 => n().prop_map(|back| Step::Again { back }),
         4 => (0u16..20_000).prop_map(|ms| Step::Wait { ms }),
-        2 => (n(), 0u8..6, n(), n(), 0u8..9).prop_map(|(job, stage, index, epoch, kind)| {
+        2 => (n(), 0u8..7, n(), n(), 0u8..10).prop_map(|(job, stage, index, epoch, kind)| {
             Step::Nonsense { job, stage, index, epoch, kind }
         }),
     ]
@@ -141,6 +152,8 @@ struct Onlooker {
     attempts: Vec<(TaskId, Epoch)>,
     newest: BTreeMap<TaskId, Epoch>,
     committed: BTreeSet<(JobId, PartIndex)>,
+    /// Hooks that are done or given up.
+    hooks: BTreeSet<TaskId>,
 }
 
 impl Onlooker {
@@ -151,6 +164,7 @@ impl Onlooker {
             attempts: Vec::new(),
             newest: BTreeMap::new(),
             committed: BTreeSet::new(),
+            hooks: BTreeSet::new(),
         }
     }
 
@@ -164,6 +178,7 @@ impl Onlooker {
                 for part in parts.into_iter().flat_map(crate::state::PartRange::parts) {
                     assert!(!self.committed.contains(&(task.job, part)), "{part} of {task} is granted again");
                 }
+                assert!(!self.hooks.contains(&task), "{task} is granted again");
                 let older = self.newest.insert(task, epoch);
                 assert!(older < Some(epoch), "epochs of {task} go back");
                 self.attempts.push((task, epoch));
@@ -174,6 +189,12 @@ impl Onlooker {
             }
             Action::CommitTask { task, epoch, .. } if accepted => {
                 assert_eq!(self.newest.get(&task), Some(&epoch), "a dead epoch has committed");
+                if task.stage == Stage::Hook {
+                    self.hooks.insert(task);
+                }
+            }
+            Action::SkipTask { task } if accepted => {
+                assert!(self.hooks.insert(task), "{task} was done and is skipped");
             }
             _ => {}
         }
@@ -220,9 +241,7 @@ impl Onlooker {
             Step::Register { name, slots, memory } => {
                 let incarnation = self.farm.state.applied + 1;
                 let (name, slots, memory) = (format!("w{name}"), u32::from(slots), u64::from(memory));
-                self.apply(Action::RegisterWorker {
-                    facts: Box::new(facts(&name, incarnation, slots, memory)),
-                });
+                self.register(facts(&name, incarnation, slots, memory));
             }
             Step::Place => self.place(),
             Step::Progress { attempt, part } => {
@@ -249,15 +268,29 @@ impl Onlooker {
         }
     }
 
+    /// Registers a worker that has the hook of all jobs.
+    fn register(&mut self, facts: WorkerFacts) {
+        let facts = WorkerFacts { hooks: BTreeSet::from(["hook".to_owned()]), ..facts };
+        self.apply(Action::RegisterWorker { facts: Box::new(facts) });
+    }
+
     fn submit(&mut self, step: Step) {
-        let Step::Submit { output, priority, parts, chunk_parts, tracks } = step else { return };
+        let Step::Submit { output, priority, parts, chunk_parts, tracks, hooks } = step else { return };
         let key = (output == 0).then(|| "one key".to_owned());
-        let spec = JobSpec {
-            priority: i32::from(priority),
-            idempotency_key: key,
-            ..job_spec(&format!("out-{output}"))
+        let (titled, hooks) = match hooks {
+            0 => (true, &[][..]),
+            1 => (true, &["hook"][..]),
+            2 => (true, &["hook:3", "hook"][..]),
+            _ => (false, &["hook:5"][..]),
         };
-        self.apply(Action::SubmitJob { spec: Box::new(spec), profile: "profile text".to_owned() });
+        let spec = match titled {
+            true => job_spec(&format!("out-{output}")),
+            false => JobSpec::default(),
+        };
+        let hooks = hooks.iter().filter_map(|hook| hook.parse().ok()).collect();
+        let spec = JobSpec { priority: i32::from(priority), idempotency_key: key, hooks, ..spec };
+        let profile = if titled { "profile text" } else { "" };
+        self.apply(Action::SubmitJob { spec: Box::new(spec), profile: profile.to_owned() });
         self.plans.entry(self.farm.state.last_job).or_insert((parts, chunk_parts, tracks));
     }
 
@@ -289,7 +322,7 @@ impl Onlooker {
         }
         let result = match task.stage {
             Stage::Index => TaskResult::Index(Box::new(index_summary(100))),
-            Stage::Encode => TaskResult::Parts,
+            Stage::Encode | Stage::Hook => TaskResult::Nothing,
             _ => TaskResult::Object(Artifact::of(b"object")),
         };
         self.apply(commit_task(task, epoch, result));
@@ -311,7 +344,7 @@ impl Onlooker {
             Step::CommitTask { attempt, object } => {
                 let (task, epoch) = self.attempt(attempt)?;
                 let object = object.then(|| TaskResult::Object(Artifact::of(b"object")));
-                commit_task(task, epoch, object.unwrap_or(TaskResult::Parts))
+                commit_task(task, epoch, object.unwrap_or(TaskResult::Nothing))
             }
             Step::Fail { attempt, class, damaged } => {
                 let (task, epoch) = self.attempt(attempt)?;
@@ -354,6 +387,10 @@ impl Onlooker {
                 let job = self.farm.state.jobs.get(&self.job(job))?;
                 Action::RetryTask { task: job.failure.as_ref()?.task? }
             }
+            Step::Skip { job, index } => {
+                let index = u32::from(index);
+                Action::SkipTask { task: TaskId { job: self.job(job), stage: Stage::Hook, index } }
+            }
             Step::Prune => Action::PruneJobs,
             _ => return None,
         })
@@ -383,7 +420,9 @@ fn nonsense(step: Step) -> Action {
             encoded: u32::MAX,
             reused: u32::MAX,
         },
-        1 => Action::CommitTask { task, epoch, result: TaskResult::Parts, source_bytes_read: Some(u64::MAX) },
+        1 => {
+            Action::CommitTask { task, epoch, result: TaskResult::Nothing, source_bytes_read: Some(u64::MAX) }
+        }
         2 => Action::CutChunk { task, epoch, at_part: part },
         3 => Action::Grant {
             task,
@@ -396,6 +435,7 @@ fn nonsense(step: Step) -> Action {
         5 => Action::CommitPlan { job, plan: Box::new(plan_of(1, 1, 1)) },
         6 => Action::HandBack { task, epoch },
         7 => Action::ExpireLease { task, epoch },
+        8 => Action::SkipTask { task },
         _ => Action::CancelJob { job: JobId(u64::MAX) },
     }
 }
@@ -418,6 +458,7 @@ proptest! {
                 // As from a snapshot: the derived fields are made anew.
                 let mut restored = replayed.clone();
                 restored.by_key.clear();
+                restored.open.clear();
                 restored.by_output.clear();
                 restored.by_worker.clear();
                 restored.reindex();
@@ -438,12 +479,12 @@ proptest! {
             onlooker.apply(Action::ResumeJob { job: JobId(job) });
         }
         let (name, memory) = ("healthy".to_owned(), FarmBuilder::PLENTY);
-        onlooker.apply(Action::RegisterWorker { facts: Box::new(facts(&name, 1, 3, memory)) });
+        onlooker.register(facts(&name, 1, 3, memory));
         for _ in 0..10_000 {
             onlooker.farm.now_ms += 1_000;
             onlooker.place();
             let running = onlooker.farm.running();
-            if running.is_empty() && onlooker.farm.state.by_output.is_empty() {
+            if running.is_empty() && onlooker.farm.state.open.is_empty() {
                 break;
             }
             for (task, epoch) in running {

@@ -5,6 +5,7 @@
 
 mod encode;
 mod history;
+mod hooks;
 mod job;
 mod task;
 
@@ -19,6 +20,7 @@ use crate::event::{Event, News};
 
 pub use encode::{CommittedPart, EncodeState, PartRange};
 pub use history::{AttemptRecord, Outcome};
+pub use hooks::HookState;
 pub use job::{Job, JobFailure, StageBackoff};
 pub use reel_common::JobState;
 pub use task::{Fault, TaskRecord};
@@ -52,7 +54,9 @@ pub struct FarmState {
     pub news: News,
     /// Derived: jobs by idempotency key.
     pub by_key: BTreeMap<String, JobId>,
-    /// Derived: open jobs by destination.
+    /// Derived: open jobs.
+    pub open: BTreeSet<JobId>,
+    /// Derived: open jobs that make a title, by destination.
     pub by_output: BTreeMap<String, JobId>,
     /// Derived: tasks with a live lease by worker; workers without one are left out.
     pub by_worker: BTreeMap<WorkerId, BTreeSet<TaskId>>,
@@ -133,6 +137,7 @@ impl FarmState {
     /// Rebuilds the derived fields, after a snapshot was read.
     pub fn reindex(&mut self) {
         self.by_key.clear();
+        self.open.clear();
         self.by_output.clear();
         self.by_worker.clear();
         for (task, lease) in &self.leases {
@@ -143,7 +148,10 @@ impl FarmState {
                 self.by_key.insert(key.clone(), *id);
             }
             if job.state.is_open() {
-                self.by_output.insert(job.spec.output.clone(), *id);
+                self.open.insert(*id);
+                if job.spec.has_title() {
+                    self.by_output.insert(job.spec.output.clone(), *id);
+                }
             }
         }
     }
@@ -206,6 +214,7 @@ fn indexes(job: &Job, stage: Stage) -> Box<dyn Iterator<Item = u32> + '_> {
     match (stage, &job.plan) {
         (Stage::Encode, Some(_)) => open_chunks(job),
         (Stage::Audio, Some(plan)) => Box::new(plan.tracks.iter().copied()),
+        (Stage::Hook, _) => Box::new(job.hooks.open_in(job.hook_now().map_or(0..0, |(_, tasks)| tasks))),
         _ => Box::new(std::iter::once(0)),
     }
 }

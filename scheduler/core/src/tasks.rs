@@ -39,7 +39,8 @@ pub fn task(state: &FarmState, task: TaskId, now_ms: u64) -> Option<TaskView> {
 /// Whether a job has this task, done or not.
 pub(crate) fn exists(job: &Job, stage: Stage, index: u32) -> bool {
     match (stage, &job.plan) {
-        (Stage::Index, _) => index == 0,
+        (Stage::Index, _) => index == 0 && job.spec.has_title(),
+        (Stage::Hook, _) => index < job.hook_tasks(),
         (_, None) => false,
         (Stage::Encode, Some(_)) => index < job.encode.next_chunk,
         (Stage::Audio, Some(plan)) => plan.tracks.contains(&index),
@@ -50,9 +51,11 @@ pub(crate) fn exists(job: &Job, stage: Stage, index: u32) -> bool {
 /// The numbers of a stage's tasks, or of those that are not done. Before the plan only the index has one.
 fn numbers(job: &Job, stage: Stage, open_only: bool) -> Box<dyn Iterator<Item = u32> + '_> {
     let all: Box<dyn Iterator<Item = u32> + '_> = match (stage, &job.plan) {
-        (Stage::Index, _) => Box::new(0..1),
+        (Stage::Index, _) => Box::new(0..u32::from(job.spec.has_title())),
+        (Stage::Hook, _) if open_only => return Box::new(job.hooks.open_in(0..job.hook_tasks())),
+        (Stage::Hook, _) => Box::new(0..job.hook_tasks()),
         (_, None) => Box::new(0..0),
-        // Of a million chunks nearly all may be done: those are not looked at one by one.
+        // Of a million chunks, and of hooks, nearly all may be done: those are not looked at one by one.
         (Stage::Encode, Some(_)) if open_only => return open_chunks(job),
         (Stage::Encode, Some(_)) => Box::new(0..job.encode.next_chunk),
         (Stage::Audio, Some(plan)) => Box::new(plan.tracks.iter().copied()),
@@ -92,7 +95,11 @@ fn task_state(state: &FarmState, job: &Job, task: TaskId, now_ms: u64) -> TaskSt
         let rests = job.not_before_ms(stage, index) > now_ms;
         return if rests { TaskState::BackingOff } else { TaskState::Waiting };
     }
-    if is_done(job, stage, index) { TaskState::Done } else { TaskState::Blocked }
+    match is_done(job, stage, index) {
+        true if stage == Stage::Hook && job.hooks.skipped.contains(&index) => TaskState::Skipped,
+        true => TaskState::Done,
+        false => TaskState::Blocked,
+    }
 }
 
 /// Whether a task that exists and is not wanted has its result, or waits for earlier ones.
@@ -104,6 +111,7 @@ fn is_done(job: &Job, stage: Stage, index: u32) -> bool {
         Stage::Assemble => job.assembly.is_some(),
         Stage::Measure => job.proof.is_some(),
         Stage::Deliver => job.report.is_some(),
+        Stage::Hook => !job.hooks.is_open(index),
     }
 }
 

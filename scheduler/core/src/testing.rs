@@ -147,10 +147,9 @@ impl Farm {
         self.submit_spec(JobSpec { priority, ..job_spec(output) })
     }
 
-    fn submit_spec(&mut self, spec: JobSpec) -> JobId {
-        let Accepted::Job(id) =
-            self.ok(Action::SubmitJob { spec: Box::new(spec), profile: "profile text".to_owned() })
-        else {
+    pub(crate) fn submit_spec(&mut self, spec: JobSpec) -> JobId {
+        let profile = if spec.has_title() { "profile text".to_owned() } else { String::new() };
+        let Accepted::Job(id) = self.ok(Action::SubmitJob { spec: Box::new(spec), profile }) else {
             panic!("no job")
         };
         id
@@ -203,8 +202,9 @@ impl Farm {
                         assert_eq!(self.commit_part(task, epoch, part.0), Reply::DONE);
                     }
                 }
-                TaskResult::Parts
+                TaskResult::Nothing
             }
+            Stage::Hook => TaskResult::Nothing,
             stage => TaskResult::Object(Artifact::of(stage.name().as_bytes())),
         };
         self.ok(commit_task(task, epoch, result));

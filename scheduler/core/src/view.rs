@@ -14,7 +14,7 @@ pub struct JobView {
     pub state: JobState,
     /// Its destination.
     pub output: String,
-    /// Every stage, in order.
+    /// The stages that it has, in order.
     pub stages: Vec<StageView>,
     /// Parts of the title; 0 before the plan.
     pub parts_total: u32,
@@ -64,7 +64,11 @@ pub fn job_view(state: &FarmState, id: JobId) -> Option<JobView> {
         id,
         state: job.state,
         output: job.spec.output.clone(),
-        stages: Stage::ALL.into_iter().map(|stage| stage_view(state, id, job, stage)).collect(),
+        stages: Stage::ALL
+            .into_iter()
+            .filter(|stage| job.has_stage(*stage))
+            .map(|stage| stage_view(state, id, job, stage))
+            .collect(),
         parts_total: job.parts_total(),
         parts_committed: job.parts_committed(),
         frames: job.index.as_ref().map_or(0, |index| index.frames),
@@ -90,6 +94,7 @@ fn stage_view(state: &FarmState, id: JobId, job: &Job, stage: Stage) -> StageVie
         Stage::Assemble => (1, u32::from(job.assembly.is_some())),
         Stage::Measure => (1, u32::from(job.proof.is_some())),
         Stage::Deliver => (1, u32::from(job.report.is_some())),
+        Stage::Hook => (job.hook_tasks(), job.hooks.done()),
     };
     let running = state.leases_of_job(id).filter(|(task, _)| task.stage == stage).count() as u32;
     StageView { stage, total, done, running }
@@ -160,6 +165,15 @@ pub enum Work {
         /// Who did what.
         history: JobHistory,
     },
+    /// Run a program of the site.
+    Hook {
+        /// Its name.
+        name: String,
+        /// Which of its tasks, from 0.
+        index: u32,
+        /// How many it has.
+        tasks: u32,
+    },
 }
 
 /// What the live attempt of a task needs to start; `None` where there is none.
@@ -178,12 +192,18 @@ pub fn task_inputs(state: &FarmState, task: TaskId) -> Option<TaskInputs<'_>> {
 }
 
 fn work(job: &Job, task: TaskId) -> Option<Work> {
-    if task.stage == Stage::Index {
-        return Some(Work::Index);
+    match task.stage {
+        Stage::Index => return Some(Work::Index),
+        Stage::Hook => {
+            let (hook, tasks) = job.hook_of(task.index)?;
+            let index = task.index - tasks.start;
+            return Some(Work::Hook { name: hook.name.clone(), index, tasks: hook.tasks });
+        }
+        _ => {}
     }
     let index = job.index.as_ref()?.artifact;
     Some(match task.stage {
-        Stage::Index => Work::Index,
+        Stage::Index | Stage::Hook => return None,
         Stage::Encode => {
             let plan = job.plan.as_ref()?;
             let parts = job.chunk(task.index)?.parts();
@@ -310,19 +330,13 @@ pub fn open_job_like(state: &FarmState, spec: &JobSpec, profile: &str) -> Option
 
 /// Jobs whose index waits for a plan, in order.
 pub fn jobs_to_plan(state: &FarmState) -> Vec<JobId> {
-    let mut jobs: Vec<_> = state
-        .by_output
-        .values()
-        .filter(|id| state.jobs.get(id).is_some_and(Job::wants_plan))
-        .copied()
-        .collect();
-    jobs.sort_unstable();
-    jobs
+    let wanting = state.open.iter().filter(|id| state.jobs.get(id).is_some_and(Job::wants_plan));
+    wanting.copied().collect()
 }
 
 /// When the next backoff ends after `now_ms`, in milliseconds since 1970: the time to place again.
 pub fn next_backoff_deadline(state: &FarmState, now_ms: u64) -> Option<u64> {
-    let active = state.by_output.values().filter_map(|id| state.jobs.get(id));
+    let active = state.open.iter().filter_map(|id| state.jobs.get(id));
     let deadlines = active.filter(|job| job.state.is_active()).flat_map(|job| {
         let tasks = job.tasks.values().map(|record| record.not_before_ms);
         tasks.chain(job.backoffs.values().map(|backoff| backoff.not_before_ms))

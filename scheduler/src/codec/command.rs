@@ -86,6 +86,7 @@ fn encode_task_action(action: &Action) -> Wire {
             Wire::CutChunk(v1::CutChunk { task: wire_task(*task), epoch: epoch.0, at_part: at_part.0 })
         }
         Action::RetryTask { task } => Wire::RetryTask(v1::RetryTask { task: wire_task(*task) }),
+        Action::SkipTask { task } => Wire::SkipTask(v1::SkipTask { task: wire_task(*task) }),
         other => unreachable!("`encode_action` handles {other:?}"),
     }
 }
@@ -117,6 +118,7 @@ fn decode_action(action: Wire) -> Result<Action, Malformed> {
         Wire::SetProject(set) => Action::SetProject { name: set.name, share: decode_share(set.share)? },
         Wire::PruneJobs(_) => Action::PruneJobs,
         Wire::RetryTask(retry) => Action::RetryTask { task: task(retry.task)? },
+        Wire::SkipTask(skip) => Action::SkipTask { task: task(skip.task)? },
         Wire::Grant(grant) => Action::Grant {
             task: task(grant.task)?,
             worker: WorkerId(grant.worker),
@@ -165,7 +167,7 @@ fn encode_result(result: &TaskResult) -> Option<v1::commit_task::Result> {
     match result {
         TaskResult::Index(index) => Some(v1::commit_task::Result::Index((**index).clone().into())),
         TaskResult::Object(object) => Some(v1::commit_task::Result::Object((*object).into())),
-        TaskResult::Parts => None,
+        TaskResult::Nothing => None,
     }
 }
 
@@ -173,7 +175,7 @@ fn decode_result(result: Option<v1::commit_task::Result>) -> Result<TaskResult, 
     Ok(match result {
         Some(v1::commit_task::Result::Index(index)) => TaskResult::Index(Box::new(index.try_into()?)),
         Some(v1::commit_task::Result::Object(object)) => TaskResult::Object(object.try_into()?),
-        None => TaskResult::Parts,
+        None => TaskResult::Nothing,
     })
 }
 
@@ -202,6 +204,7 @@ pub(super) fn encode_facts(facts: &WorkerFacts) -> v1::RegisterWorker {
         pool: wire::Pool::from(facts.pool).into(),
         labels: wire_labels(&facts.labels),
         codecs: facts.codecs.iter().cloned().collect(),
+        hooks: facts.hooks.iter().cloned().collect(),
     }
 }
 
@@ -215,6 +218,7 @@ pub(super) fn decode_facts(worker: v1::RegisterWorker) -> Result<WorkerFacts, Ma
         memory: worker.memory,
         scratch: worker.scratch,
         codecs: worker.codecs.into_iter().collect(),
+        hooks: worker.hooks.into_iter().collect(),
     })
 }
 
@@ -228,6 +232,7 @@ pub(super) fn encode_spec(spec: &JobSpec) -> v1::JobSpec {
         labels: wire_labels(&spec.labels),
         needs: wire_labels(&spec.needs),
         chunk_parts: spec.chunk_parts,
+        hooks: spec.hooks.iter().cloned().map(Into::into).collect(),
         idempotency_key: spec.idempotency_key.clone(),
         project: if spec.project == JobSpec::DEFAULT_PROJECT { String::new() } else { spec.project.clone() },
     }
@@ -244,6 +249,7 @@ pub(super) fn decode_spec(spec: v1::JobSpec) -> Result<JobSpec, Malformed> {
         labels: read(spec.labels)?,
         needs: read(spec.needs)?,
         chunk_parts: spec.chunk_parts,
+        hooks: spec.hooks.into_iter().map(Into::into).collect(),
         idempotency_key: spec.idempotency_key,
         project: if spec.project.is_empty() { JobSpec::DEFAULT_PROJECT.to_owned() } else { spec.project },
     })

@@ -8,7 +8,7 @@ use reel_common::{
 use reel_proto::log::v1;
 use reel_proto::{Malformed, v1 as wire};
 use reel_scheduler_core::state::{
-    AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome,
+    AttemptRecord, CommittedPart, EncodeState, Fault, HookState, Job, JobFailure, JobState, Lease, Outcome,
     StageBackoff, TaskRecord, Worker,
 };
 use reel_scheduler_core::{FarmState, Reserved};
@@ -87,6 +87,7 @@ fn encode_worker(id: WorkerId, worker: &Worker) -> v1::Worker {
         pool: facts.pool,
         labels: facts.labels,
         codecs: facts.codecs,
+        hooks: facts.hooks,
         draining: worker.draining,
         registered_ms: worker.registered_ms,
         preemptions: worker.preemptions,
@@ -103,6 +104,7 @@ fn decode_worker(worker: v1::Worker) -> Result<(WorkerId, Worker), Malformed> {
         pool: worker.pool,
         labels: worker.labels,
         codecs: worker.codecs,
+        hooks: worker.hooks,
     };
     let decoded = Worker {
         facts: decode_facts(facts)?,
@@ -170,6 +172,7 @@ fn encode_job(id: JobId, job: &Job) -> v1::Job {
         renditions_reused: job.renditions_reused,
         reopenings: job.reopenings,
         source_bytes_read: job.source_bytes_read,
+        hooks: encode_hooks(&job.hooks),
     }
 }
 
@@ -200,8 +203,28 @@ fn decode_job(job: v1::Job) -> Result<(JobId, Job), Malformed> {
         renditions_reused: job.renditions_reused,
         reopenings: job.reopenings,
         source_bytes_read: job.source_bytes_read,
+        hooks: decode_hooks(job.hooks.unwrap_or_default()),
     };
     Ok((JobId(job.id), decoded))
+}
+
+/// Jobs without hooks are written as they were before there were any.
+fn encode_hooks(hooks: &HookState) -> Option<v1::HookState> {
+    let HookState { fresh, open, skipped } = hooks;
+    let wire = || v1::HookState {
+        fresh: *fresh,
+        open: open.iter().copied().collect(),
+        skipped: skipped.iter().copied().collect(),
+    };
+    (*fresh > 0).then(wire)
+}
+
+fn decode_hooks(hooks: v1::HookState) -> HookState {
+    HookState {
+        fresh: hooks.fresh,
+        open: hooks.open.into_iter().collect(),
+        skipped: hooks.skipped.into_iter().collect(),
+    }
 }
 
 fn encode_job_state(state: JobState) -> v1::JobState {

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use reel_common::{
-    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Hold, IndexSummary,
-    JobId, Labels, PartIndex, Pool, Rational, SegmentGrid, Share, SourceIdentity, Stage, TaskId, Timing,
-    VideoFacts, WorkerFacts, WorkerId,
+    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Hold, Hook,
+    IndexSummary, JobId, Labels, PartIndex, Pool, Rational, SegmentGrid, Share, SourceIdentity, Stage,
+    TaskId, Timing, VideoFacts, WorkerFacts, WorkerId,
 };
 use reel_scheduler_core::state::{
-    AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, PartRange,
-    StageBackoff, TaskRecord, Worker,
+    AttemptRecord, CommittedPart, EncodeState, Fault, HookState, Job, JobFailure, JobState, Lease, Outcome,
+    PartRange, StageBackoff, TaskRecord, Worker,
 };
 use reel_scheduler_core::{Action, JobSpec, LossCause, Plan, Reserved, TaskResult};
 
@@ -159,10 +159,10 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("commit_index_constant", commit(TaskResult::Index(Box::new(index(constant))))),
         ("commit_index_variable", commit(TaskResult::Index(Box::new(index(varying))))),
         ("commit_object", commit(TaskResult::Object(record))),
-        ("commit_parts", commit(TaskResult::Parts)),
+        ("commit_parts", commit(TaskResult::Nothing)),
         (
             "commit_parts_of_bytes",
-            Action::CommitTask { task, epoch, result: TaskResult::Parts, source_bytes_read: Some(1 << 33) },
+            Action::CommitTask { task, epoch, result: TaskResult::Nothing, source_bytes_read: Some(1 << 33) },
         ),
         ("fail_attempt", Action::FailAttempt { task, epoch, failure: failure() }),
         ("hand_back", Action::HandBack { task, epoch }),
@@ -171,6 +171,10 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("lose_worker_restarted", Action::LoseWorker { worker, cause: LossCause::FarmRestarted }),
         ("cut_chunk", Action::CutChunk { task, epoch, at_part: PartIndex(6) }),
         ("retry_task", Action::RetryTask { task }),
+        ("skip_task", Action::SkipTask { task: TaskId { stage: Stage::Hook, ..task } }),
+        ("submit_job_with_hooks", submit_with_hooks()),
+        ("submit_hooks_alone", submit_hooks_alone()),
+        ("register_worker_with_hooks", register(facts_with_hooks())),
         ("cancel_job", Action::CancelJob { job }),
         ("pause_job", Action::PauseJob { job }),
         ("resume_job", Action::ResumeJob { job }),
@@ -252,6 +256,7 @@ fn job(state: JobState, profile: &str) -> Job {
         renditions_reused: 4,
         reopenings: 2,
         source_bytes_read: 0,
+        hooks: HookState::default(),
     }
 }
 
@@ -261,6 +266,24 @@ fn share() -> Share {
 
 fn submit_of_a_project() -> Action {
     Action::SubmitJob { spec: Box::new(JobSpec { project: "show".into(), ..spec() }), profile: "p".into() }
+}
+
+fn hooks() -> Vec<Hook> {
+    vec![Hook { name: "notify".into(), tasks: 1 }, Hook { name: "cdn/purge".into(), tasks: 8 }]
+}
+
+fn facts_with_hooks() -> WorkerFacts {
+    WorkerFacts { hooks: hooks().into_iter().map(|hook| hook.name).collect(), ..facts() }
+}
+
+fn submit_with_hooks() -> Action {
+    let spec = Box::new(JobSpec { hooks: hooks(), ..spec() });
+    Action::SubmitJob { spec, profile: "p".into() }
+}
+
+fn submit_hooks_alone() -> Action {
+    let spec = Box::new(JobSpec { hooks: hooks(), ..JobSpec::default() });
+    Action::SubmitJob { spec, profile: String::new() }
 }
 
 fn state_with_holds() -> FarmState {
@@ -324,6 +347,19 @@ fn state_with_placement() -> FarmState {
     state
 }
 
+/// The same with hooks, which were added later; of some jobs they have not begun.
+fn state_with_hooks() -> FarmState {
+    let mut state = state();
+    for (id, job) in &mut state.jobs {
+        job.spec.hooks = hooks();
+        if id.0 % 2 == 0 {
+            job.hooks = HookState { fresh: 6, open: BTreeSet::from([2, 4]), skipped: BTreeSet::from([3, 5]) };
+        }
+    }
+    state.workers.values_mut().for_each(|worker| worker.facts = facts_with_hooks());
+    state
+}
+
 /// The same with what was read of the mezzanine, which was added later.
 fn state_with_bytes() -> FarmState {
     let mut state = state();
@@ -381,6 +417,7 @@ fn a_state_is_read_as_version_1_wrote_it() {
     let states = [
         ("state", state()),
         ("state_with_bytes", state_with_bytes()),
+        ("state_with_hooks", state_with_hooks()),
         ("state_with_projects", state_with_projects()),
         ("state_with_holds", state_with_holds()),
         ("state_with_placement", state_with_placement()),

@@ -52,6 +52,11 @@ impl Batch {
         self.waiting.len() >= MAX_WAITING
     }
 
+    /// Whether there is as much as an entry may hold.
+    pub(super) fn fills_an_entry(&self) -> bool {
+        self.waiting.len() >= MAX_ENTRY_COMMANDS
+    }
+
     /// The commands of the next entry, oldest first. One that is too large by itself comes alone, for the log to refuse.
     pub(super) fn take_entry(&mut self) -> (Vec<Command>, Vec<Asker>) {
         let (mut commands, mut askers, mut bytes) = (Vec::new(), Vec::new(), 0);

@@ -195,7 +195,7 @@ fn parse(message: Message) -> Result<Request, Malformed> {
             let result = match commit.result {
                 Some(v1::commit_task::Result::Index(index)) => TaskResult::Index(Box::new(index.try_into()?)),
                 Some(v1::commit_task::Result::Object(object)) => TaskResult::Object(object.try_into()?),
-                None => TaskResult::Parts,
+                None => TaskResult::Nothing,
             };
             let source_bytes_read = commit.source_bytes_read;
             let action = Action::CommitTask { task, epoch, result, source_bytes_read };

@@ -49,6 +49,9 @@ const OWNER_CALLS: usize = 64;
 const LINK_EVENTS: usize = 1024;
 /// Leases are checked and waiting tasks placed at least this often.
 const TICK: Duration = Duration::from_secs(1);
+/// An entry that does not fill up goes so long after the one before: each costs its synchronised writes on every node,
+/// however little it holds. One that comes after a pause goes at once.
+const GATHER: Duration = Duration::from_millis(20);
 /// Watchers are told at most this often, but at once when a job's state changes.
 const VIEW_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -109,7 +112,8 @@ pub(crate) enum Event {
     Role,
     Link(LinkEvent),
     Request(Request),
-    Tick,
+    /// The time that [`Driver::next_wake`] told has come.
+    Wake,
     Views,
     Stop,
 }
@@ -138,7 +142,9 @@ pub(crate) struct Driver {
     started: Instant,
     /// Something has happened that may let a task be placed.
     unsettled: bool,
-    pub(crate) next_tick: Instant,
+    next_tick: Instant,
+    /// When the next entry may go: entries gather what comes meanwhile.
+    next_entry: Instant,
     views_due: Option<Instant>,
     abandon_fleet: bool,
 }
@@ -227,6 +233,7 @@ impl Driver {
             started: now.steady,
             unsettled: true,
             next_tick: now.steady + TICK,
+            next_entry: now.steady,
             views_due: None,
             abandon_fleet: config.abandon_fleet,
             config,
@@ -245,7 +252,7 @@ impl Driver {
     }
 
     async fn next_event(&mut self, inbox: &mut Inbox) -> Event {
-        let open = !self.batch.is_full();
+        let (open, wake) = (!self.batch.is_full(), self.next_wake());
         tokio::select! {
             Some(call) = inbox.calls.recv() => Event::Owner(call),
             result = settled(&mut self.in_flight) => Event::Proposed(result),
@@ -255,7 +262,7 @@ impl Driver {
                 None | Some(Request::Stop) => Event::Stop,
                 Some(request) => Event::Request(request),
             },
-            () = sleep_until(self.next_tick) => Event::Tick,
+            () = sleep_until(wake) => Event::Wake,
             () = due(self.views_due) => Event::Views,
         }
     }
@@ -282,7 +289,8 @@ impl Driver {
             Event::Link(LinkEvent::Said(link, message)) => self.on_message(link, *message),
             Event::Link(LinkEvent::Broken(link)) => self.on_broken(link),
             Event::Request(request) => self.on_request(request),
-            Event::Tick => self.on_tick(),
+            Event::Wake if self.now.steady >= self.next_tick => self.on_tick(),
+            Event::Wake => {}
             Event::Views => self.on_views(),
             Event::Stop => {}
         }
@@ -290,7 +298,7 @@ impl Driver {
 
     /// Decides and proposes, unless an entry is on its way: then the state is about to change.
     fn advance(&mut self) {
-        if self.in_flight.is_some() {
+        if self.in_flight.is_some() || (self.now.steady < self.next_entry && !self.batch.fills_an_entry()) {
             return;
         }
         if std::mem::take(&mut self.unsettled) && *self.leading.borrow() {
@@ -301,6 +309,16 @@ impl Driver {
         }
         let (commands, askers) = self.batch.take_entry();
         self.in_flight = Some((self.log.propose(&commands), askers));
+        self.next_entry = self.now.steady + GATHER;
+    }
+
+    /// When the driver is to look again by itself: at the next tick, or when an entry may go that waits.
+    pub(crate) fn next_wake(&self) -> Instant {
+        let waits = !self.batch.is_empty() || (self.unsettled && *self.leading.borrow());
+        match waits && self.in_flight.is_none() {
+            true => self.next_tick.min(self.next_entry),
+            false => self.next_tick,
+        }
     }
 
     /// What the leader wants by itself: plans, forgetting, grants and cuts.

@@ -93,7 +93,10 @@ impl Driver {
                 format!("{profile_name}: the profile has {length} bytes, at most {limit} are allowed");
             return drop(reply.send(Err(Refused::Profile(problem))));
         }
-        if let Err(error) = Profile::parse(profile, profile_name) {
+        // A job that only runs hooks has none.
+        if !spec.mezzanine.is_empty()
+            && let Err(error) = Profile::parse(profile, profile_name)
+        {
             return drop(reply.send(Err(Refused::Profile(error.to_string()))));
         }
         let profile = spec.profile;
@@ -110,6 +113,7 @@ impl Driver {
             labels: spec.labels,
             needs: spec.needs,
             chunk_parts: spec.chunk_parts,
+            hooks: spec.hooks,
             idempotency_key: spec.idempotency_key,
         };
         // The same command given again takes up the work where it is.

@@ -2,8 +2,9 @@
 
 use reel_common::{Artifact, TaskId};
 use reel_proto::v1::{self, task_spec::Work as WireWork};
-use reel_scheduler_core::FarmState;
+use reel_proto::wire_labels;
 use reel_scheduler_core::view::{AttemptView, JobHistory, Work, staging_path, task_inputs};
+use reel_scheduler_core::{FarmState, JobSpec};
 
 /// The grant of the live lease of `task`; `None` where the job lacks what the stage needs, which a live lease excludes.
 pub(super) fn grant(state: &FarmState, store_url: &str, task: TaskId) -> Option<v1::Grant> {
@@ -17,13 +18,13 @@ pub(super) fn grant(state: &FarmState, store_url: &str, task: TaskId) -> Option<
         identity: inputs.spec.identity.clone().map(Into::into),
         profile: inputs.profile.to_owned(),
         store: store_url.to_owned(),
-        work: Some(wire_work(inputs.work, staging_path(&output, task.job))),
+        work: Some(wire_work(inputs.work, inputs.spec, staging_path(&output, task.job))),
         output,
     };
     Some(v1::Grant { spec: Some(spec), memory_bytes: inputs.memory })
 }
 
-fn wire_work(work: Work, staging: String) -> WireWork {
+fn wire_work(work: Work, spec: &JobSpec, staging: String) -> WireWork {
     match work {
         Work::Index => WireWork::Index(v1::IndexTask {}),
         Work::Encode { index, parts } => WireWork::Encode(v1::EncodeTask {
@@ -44,6 +45,13 @@ fn wire_work(work: Work, staging: String) -> WireWork {
             assembly: wire(assembly),
             proof: wire(proof),
             history: Some(wire_history(history)),
+        }),
+        Work::Hook { name, index, tasks } => WireWork::Hook(v1::HookTask {
+            name,
+            index,
+            tasks,
+            project: spec.project.clone(),
+            labels: wire_labels(&spec.labels),
         }),
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn projects(state: &FarmState) -> Vec<ProjectView> {
     for name in state.projects.keys() {
         counts.entry(name).or_default();
     }
-    for job in state.by_output.values().filter_map(|id| state.jobs.get(id)) {
+    for job in state.open.iter().filter_map(|id| state.jobs.get(id)) {
         counts.entry(&job.spec.project).or_default().0 += 1;
     }
     for job in state.leases.keys().filter_map(|task| state.jobs.get(&task.job)) {
@@ -123,6 +123,7 @@ pub(super) fn workers(state: &FarmState, fleet: &Fleet) -> Vec<WorkerView> {
             pool: worker.facts.pool,
             labels: worker.facts.labels.clone(),
             codecs: worker.facts.codecs.clone(),
+            hooks: worker.facts.hooks.clone(),
             running: leases.collect(),
             preemptions: worker.preemptions,
             registered_ms: worker.registered_ms,
@@ -136,7 +137,7 @@ pub(super) fn workers(state: &FarmState, fleet: &Fleet) -> Vec<WorkerView> {
 /// A job as it is now.
 fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
     let (job, seen) = (state.jobs.get(&id)?, job_view(state, id)?);
-    let planned = job.plan.is_some();
+    let planned = job.plan.is_some() || !job.spec.has_title();
     let stages = seen.stages.iter().filter(|stage| planned || stage.stage == Stage::Index);
     Some(JobView {
         id,
@@ -148,6 +149,7 @@ fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
         deadline_ms: job.spec.deadline_ms,
         labels: job.spec.labels.clone(),
         needs: job.spec.needs.clone(),
+        hooks: job.spec.hooks.clone(),
         reason: reason(job),
         stages: stages.map(|stage| stage_view(state, fleet, job, id, stage)).collect(),
         running: state.leases_of_job(id).map(|(task, lease)| running(job, fleet, task, lease)).collect(),
@@ -211,6 +213,8 @@ fn stage_view(state: &FarmState, fleet: &Fleet, job: &Job, id: JobId, seen: &cor
     let leases: Vec<_> = state.leases_of_job(id).filter(|(task, _)| task.stage == seen.stage).collect();
     let (frames_done, frames_total) = match (&job.plan, seen.stage) {
         (Some(plan), Stage::Encode) => encode_frames(fleet, job, &plan.grid, &leases),
+        // A hook does not say how much it has to do.
+        (_, Stage::Hook) => (u64::from(seen.done), u64::from(seen.total)),
         _ => leases
             .iter()
             .filter_map(|(task, lease)| fleet.progress(*task, lease.epoch))

@@ -91,6 +91,7 @@ fn wire_event(event: &Event) -> v1::Event {
         Event::ChunkCut { task, at_part } => {
             Wire::ChunkCut(v1::ChunkWasCut { task: Some(task.into()), at_part: at_part.0 })
         }
+        Event::TaskSkipped { task } => Wire::TaskSkipped(v1::TaskSkipped { task: Some(task.into()) }),
         Event::WorkerCame { worker } => changed(worker, v1::WorkerChange::Came, v1::Hold::Unspecified),
         Event::WorkerLeaves { worker } => changed(worker, v1::WorkerChange::Leaves, v1::Hold::Unspecified),
         Event::WorkerGone { worker } => changed(worker, v1::WorkerChange::Gone, v1::Hold::Unspecified),

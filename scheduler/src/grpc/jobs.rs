@@ -42,6 +42,7 @@ impl Jobs for Service {
             labels: read_labels(request.labels)?,
             needs: read_labels(request.needs)?,
             chunk_parts: request.chunk_parts,
+            hooks: request.hooks.into_iter().map(Into::into).collect(),
             idempotency_key: request.idempotency_key,
         };
         let Submitted { job, duplicate } = self.0.submit(spec).await.map_err(refused)?;

@@ -40,6 +40,15 @@ impl Tasks for Service {
         Ok(Response::new(v1::RetryTaskResponse {}))
     }
 
+    async fn skip(
+        &self,
+        request: Request<v1::SkipTaskRequest>,
+    ) -> Result<Response<v1::SkipTaskResponse>, Status> {
+        let task = name(request.into_inner().task)?;
+        self.0.skip_task(task).await.map_err(refused)?;
+        Ok(Response::new(v1::SkipTaskResponse {}))
+    }
+
     async fn tail(&self, request: Request<v1::TailRequest>) -> Result<Response<v1::TailResponse>, Status> {
         let v1::TailRequest { task, attempt } = request.into_inner();
         self.0.tail(name(task)?, attempt).await.map(Response::new).map_err(refused)

@@ -181,6 +181,7 @@ impl FakeWorker {
             Work::Assemble(_) => Some(object("assembly")),
             Work::Measure(_) => Some(object("proof")),
             Work::Deliver(_) => Some(object("report")),
+            Work::Hook(_) => None,
         };
         assert_eq!(self.finish(spec, result).await, Verdict::Accepted, "{:?}", spec.task);
     }

@@ -6,9 +6,10 @@
 
 use std::hash::Hash;
 
+use reel_common::WorkerFacts;
 use reel_scheduler::LeaseTimes;
 use reel_scheduler::simulation::{self, Clocks, Node};
-use reel_scheduler_core::Reply;
+use reel_scheduler_core::{Action, Reply};
 
 use crate::network::End;
 use crate::queue::Event;
@@ -62,7 +63,7 @@ pub(crate) struct Running {
     /// It leads in this term once it has applied this entry.
     elected: Option<(u64, u64)>,
     flight: Option<Flight>,
-    tick_ms: u64,
+    wake_ms: u64,
     /// It leads, and has not reached a majority since then.
     alone_since: Option<u64>,
 }
@@ -97,11 +98,11 @@ impl World {
         };
         let started = Node::start(LeaseTimes::default(), snapshot, clocks).unwrap();
         self.judge.check_replica(node, applied, started.state());
-        let tick_ms = started.next_tick_ms();
+        let wake_ms = started.next_wake_ms();
         let (role, told, elected, flight, alone_since) = (None, None, None, None, None);
-        let running = Running { node: started, applied, role, told, elected, flight, tick_ms, alone_since };
+        let running = Running { node: started, applied, role, told, elected, flight, wake_ms, alone_since };
         self.cluster.members[node].up = Some(running);
-        self.push(tick_ms, Event::Tick { node, life });
+        self.push(wake_ms, Event::Wake { node, life });
         self.after(0..100, Event::Apply { node, life });
     }
 
@@ -229,7 +230,7 @@ impl World {
         let index = self.cluster.entries.len() as u64 + 1;
         let lost = self.judge.on_committed(index, entry.as_deref(), &self.store);
         for command in entry.iter().flat_map(|entry| simulation::commands(entry).unwrap()) {
-            format!("{:?}", command.action).hash(&mut self.actions);
+            format!("{:?}", but_incarnation(command.action)).hash(&mut self.actions);
         }
         let (now_ms, number) = (self.queue.now_ms, self.judge.state.applied);
         self.note(now_ms, number);
@@ -249,11 +250,11 @@ impl World {
             self.on_proposed(node, life, entry);
         }
         let tick = self.running(node, life).and_then(|running| {
-            let next_ms = running.node.next_tick_ms();
-            (running.tick_ms != next_ms).then(|| running.tick_ms = next_ms).map(|()| next_ms)
+            let next_ms = running.node.next_wake_ms();
+            (running.wake_ms != next_ms).then(|| running.wake_ms = next_ms).map(|()| next_ms)
         });
         if let Some(at_ms) = tick {
-            self.push(at_ms, Event::Tick { node, life });
+            self.push(at_ms, Event::Wake { node, life });
         }
         self.send_down(node);
         self.look_for_answers(node);
@@ -409,12 +410,12 @@ impl World {
         self.after_turn(node);
     }
 
-    pub(crate) fn on_tick(&mut self, node: usize, life: u32) {
+    pub(crate) fn on_wake(&mut self, node: usize, life: u32) {
         let (clocks, now_ms) = (self.clocks(node), self.queue.now_ms);
-        let Some(running) = self.running(node, life).filter(|running| now_ms >= running.tick_ms) else {
+        let Some(running) = self.running(node, life).filter(|running| now_ms >= running.wake_ms) else {
             return;
         };
-        running.node.tick(clocks);
+        running.node.wake(clocks);
         self.after_turn(node);
     }
 
@@ -425,5 +426,15 @@ impl World {
             let running = member.up.as_ref().unwrap_or_else(|| panic!("scheduler {node} is not there"));
             assert_eq!(running.applied, last, "scheduler {node} lags");
         }
+    }
+}
+
+/// The action without what only tells one start of an agent from another, which the wall clock gives.
+fn but_incarnation(action: Action) -> Action {
+    match action {
+        Action::RegisterWorker { facts } => {
+            Action::RegisterWorker { facts: Box::new(WorkerFacts { incarnation: 0, ..*facts }) }
+        }
+        other => other,
     }
 }

@@ -14,6 +14,7 @@ use crate::judge::Lost;
 use crate::network::End;
 use crate::queue::Event;
 use crate::runner::{Attempt, Runner};
+use crate::title;
 use crate::world::World;
 
 /// An agent looks at the time so often; the real one does four times as often.
@@ -47,6 +48,8 @@ pub(crate) struct Running {
     pub(crate) publications: BTreeMap<Epoch, Publication>,
     /// The agent is stopped; what happens to it waits.
     stopped: Option<Vec<Input<Wire>>>,
+    /// When it went on last.
+    thawed_ms: u64,
 }
 
 impl Host {
@@ -87,6 +90,7 @@ impl World {
             memory: 1 << 40,
             scratch: 1 << 40,
             codecs: ["h264", "aac"].map(str::to_owned).into(),
+            hooks: [title::HOOK.to_owned()].into(),
             ..WorkerFacts::default()
         };
         let (agent, began_ms, link, register) = (Agent::new(*slots), self.queue.now_ms, None, None);
@@ -103,6 +107,7 @@ impl World {
             runners,
             publications,
             stopped,
+            thawed_ms: 0,
         };
         self.hosts[host].up = Some(running);
         self.after(0..100, Event::Dial { host, life });
@@ -163,7 +168,10 @@ impl World {
     }
 
     pub(crate) fn on_thaw(&mut self, host: usize, life: u32) {
-        let missed = self.on_host(host, life).and_then(|running| running.stopped.take());
+        let now_ms = self.queue.now_ms;
+        let Some(running) = self.on_host(host, life) else { return };
+        running.thawed_ms = now_ms;
+        let missed = running.stopped.take();
         // Its clock may be what it sees first.
         if self.rng.bool() {
             self.feed(host, life, Input::Ticked);
@@ -225,6 +233,11 @@ impl World {
         let Some(running) = self.on_host(host, life).filter(|running| running.stopped.is_none()) else {
             return;
         };
+        if now_ms < running.thawed_ms + TICK_MS {
+            // It has not looked at the time yet.
+            let again_ms = running.thawed_ms + TICK_MS;
+            return self.push(again_ms, Event::Fenced { host, life, epoch });
+        }
         let runs = running.runners.get(&epoch).is_some_and(|runner| !runner.killed);
         assert!(!runs, "at {now_ms} host {host} still runs epoch {epoch}, which has lost its lease");
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reel_common::{Digest, Epoch, JobId, PartIndex, TaskId};
+use reel_common::{Digest, Epoch, JobId, PartIndex, Stage, TaskId};
 use reel_scheduler::simulation;
 use reel_scheduler_core::invariant::check_all;
 use reel_scheduler_core::state::{JobState, Outcome, PartRange};
@@ -64,7 +64,10 @@ pub(crate) struct Judge {
     committed: BTreeMap<(JobId, PartIndex), Epoch>,
     /// Jobs that users were told of, by their key.
     acknowledged: BTreeMap<String, JobId>,
-    canceled: BTreeSet<JobId>,
+    /// Jobs that were canceled, and whether they were delivered by then.
+    canceled: BTreeMap<JobId, bool>,
+    /// Tasks of hooks that are done.
+    hooks: BTreeSet<TaskId>,
     /// Who has begun to encode each part last.
     begun: BTreeMap<(JobId, u32), Epoch>,
     /// Parts that were encoded again, by the attempt that had begun them.
@@ -136,6 +139,9 @@ impl Judge {
                 if let TaskResult::Object(object) = result {
                     assert!(store.has(object), "{task} is done and its result is not in the store");
                 }
+                if task.stage == Stage::Hook {
+                    self.hooks.insert(*task);
+                }
             }
             (Action::CommitPart { .. } | Action::CommitTask { .. }, Reply::Superseded) => {
                 self.counts.superseded += 1;
@@ -147,7 +153,7 @@ impl Judge {
                 panic!("a commit of {task} was refused: {refusal}");
             }
             (Action::CancelJob { job }, Reply::Accepted(Accepted::Done)) => {
-                self.canceled.insert(*job);
+                self.canceled.insert(*job, self.state.jobs[job].report.is_some());
             }
             _ => {}
         }
@@ -161,7 +167,11 @@ impl Judge {
         }
         let older = self.newest.insert(task, epoch);
         assert!(older < Some(epoch), "the epochs of {task} go back");
-        assert!(!self.canceled.contains(&task.job), "{task} of a canceled job is granted");
+        assert!(!self.canceled.contains_key(&task.job), "{task} of a canceled job is granted");
+        if task.stage == Stage::Hook {
+            assert!(self.state.jobs[&task.job].report.is_some(), "{task} is granted before the delivery");
+            assert!(!self.hooks.contains(&task), "{task} is done and granted again");
+        }
     }
 
     /// What a user was told is so, and what is committed stays so.
@@ -177,10 +187,11 @@ impl Judge {
             let kept = self.state.jobs[job].encode.committed.contains_key(part);
             assert!(kept, "part {part} of job {job} is not committed any more");
         }
-        for job in &self.canceled {
+        for (job, delivered) in &self.canceled {
             let job_state = self.state.jobs[job].state;
             assert_eq!(job_state, JobState::Canceled, "job {job} was canceled");
-            assert_eq!(self.state.jobs[job].report, None, "job {job} was canceled and is delivered");
+            let report = self.state.jobs[job].report;
+            assert_eq!(report.is_some(), *delivered, "job {job} was canceled and is delivered");
         }
     }
 
@@ -199,7 +210,7 @@ impl Judge {
 
     /// A user was told that its job is canceled.
     pub(crate) fn on_cancel_acknowledged(&self, job: JobId) {
-        assert!(self.canceled.contains(&job), "job {job} is not canceled");
+        assert!(self.canceled.contains_key(&job), "job {job} is not canceled");
     }
 
     /// A replica has applied an entry, or taken a snapshot or begun from one.
@@ -258,7 +269,7 @@ impl Judge {
 
     /// Whether all jobs are over.
     pub(crate) fn all_over(&self) -> bool {
-        self.state.by_output.is_empty()
+        self.state.open.is_empty()
     }
 }
 

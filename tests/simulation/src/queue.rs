@@ -24,7 +24,7 @@ pub(crate) enum Event {
     /// A driver looks at its role.
     Role { node: usize, life: u32 },
     /// A driver looks at its leases.
-    Tick { node: usize, life: u32 },
+    Wake { node: usize, life: u32 },
     /// A node starts.
     StartNode { node: usize, life: u32 },
     /// Messages of a link are due.

@@ -122,7 +122,7 @@ impl World {
         let parts =
             self.users.iter().find(|user| user.mezzanine == spec.mezzanine).map_or(1, |user| user.parts);
         let result = match spec.work.as_ref().unwrap() {
-            Work::Encode(_) => None,
+            Work::Encode(_) | Work::Hook(_) => None,
             Work::Index(_) => Some(task_finished::Result::Index(title::index(&spec.mezzanine, parts).into())),
             Work::Assemble(work) => {
                 assert_eq!(work.parts.len() as u32, parts, "{task} is to join another number of parts");

@@ -8,6 +8,9 @@ use reel_proto::v1;
 /// Frames of a part of the profile `proxy`, at 24 a second.
 const PART_FRAMES: u64 = 288;
 
+/// The hook of titles that have one.
+pub(crate) const HOOK: &str = "notify";
+
 /// The profile of every job.
 pub(crate) fn profile() -> &'static str {
     reel_profiles::catalog::text("proxy").expect("the catalog has it")

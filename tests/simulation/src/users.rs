@@ -1,7 +1,7 @@
 //! Users: each submits one job with a key of its own until it is told its number, and may submit it again, or cancel it.
 
 use fastrand::Rng;
-use reel_common::JobId;
+use reel_common::{Hook, JobId};
 use reel_scheduler::simulation::Answer;
 use reel_scheduler::{JobSpec, Refused, Submitted};
 use tokio::sync::oneshot::error::TryRecvError;
@@ -21,6 +21,7 @@ pub(crate) struct User {
     pub(crate) mezzanine: String,
     pub(crate) parts: u32,
     chunk_parts: u32,
+    hook_tasks: u32,
     priority: i32,
     project: String,
     wish: Wish,
@@ -66,6 +67,7 @@ impl User {
             mezzanine: format!("/m/{number}.mov"),
             parts: rng.u32(1..=24),
             chunk_parts: rng.u32(1..=8),
+            hook_tasks: rng.u32(0..4),
             priority: rng.i32(0..=1),
             project: if rng.bool() { "feature" } else { "" }.to_owned(),
             wish: Wish::Submit,
@@ -90,6 +92,10 @@ impl User {
             project: self.project.clone(),
             priority: self.priority,
             chunk_parts: Some(self.chunk_parts),
+            hooks: match self.hook_tasks {
+                0 => Vec::new(),
+                tasks => vec![Hook { name: title::HOOK.to_owned(), tasks }],
+            },
             idempotency_key: Some(self.key.clone()),
             ..JobSpec::default()
         }

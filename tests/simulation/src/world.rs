@@ -157,7 +157,7 @@ impl World {
             Event::Settle { node, life, flight, replies } => self.on_settle(node, life, flight, replies),
             Event::Depose { node, life, term } => self.on_depose(node, life, term),
             Event::Role { node, life } => self.on_role(node, life),
-            Event::Tick { node, life } => self.on_tick(node, life),
+            Event::Wake { node, life } => self.on_wake(node, life),
             Event::StartNode { node, life } => self.on_start_node(node, life),
             Event::Pump { link, up } => self.on_pump(link, up),
             Event::Close { link, at_host } => self.on_close(link, at_host),

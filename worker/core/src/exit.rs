@@ -1,5 +1,7 @@
 //! Why a runner that left no result ended, as a classified failure with evidence.
 
+use std::fmt;
+
 use reel_common::{Failure, FailureClass};
 
 use crate::Progress;
@@ -13,7 +15,7 @@ pub struct Exit {
     pub stderr: String,
 }
 
-/// How a runner's process ended.
+/// How a child process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HowEnded {
     /// By itself, with this exit status.
@@ -22,6 +24,16 @@ pub enum HowEnded {
     Signal(i32),
     /// It was killed because it did not keep to the protocol, in this way.
     Garbled(String),
+}
+
+impl fmt::Display for HowEnded {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HowEnded::Status(status) => write!(out, "exit status {status}"),
+            HowEnded::Signal(signal) => write!(out, "killed by {}", signal_name(*signal)),
+            HowEnded::Garbled(reason) => write!(out, "{reason}"),
+        }
+    }
 }
 
 const SIGABRT: i32 = 6;
@@ -67,13 +79,8 @@ pub(crate) fn evidence_of_known(exit: &Exit, progress: Progress) -> String {
 
 /// What was seen, within the limit of a failure's evidence: the head is kept, then as much of stderr as fits.
 fn evidence(exit: &Exit, progress: Progress) -> String {
-    let how = match &exit.how {
-        HowEnded::Status(status) => format!("exit status {status}"),
-        HowEnded::Signal(signal) => format!("killed by {}", signal_name(*signal)),
-        HowEnded::Garbled(reason) => reason.clone(),
-    };
     let part = progress.part.map_or(String::new(), |part| format!(", in part {part}"));
-    let mut text = format!("{how}; last progress {} of {}{part}\n", progress.done, progress.total);
+    let mut text = format!("{}; last progress {} of {}{part}\n", exit.how, progress.done, progress.total);
     let room = Failure::MAX_EVIDENCE_BYTES.saturating_sub(text.len());
     text.push_str(end_of(&exit.stderr, room));
     text

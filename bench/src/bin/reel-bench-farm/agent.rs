@@ -131,6 +131,7 @@ impl Agent {
             Work::Assemble(_) => object("assembly"),
             Work::Measure(_) => object("proof"),
             Work::Deliver(_) => object("report"),
+            Work::Hook(_) => anyhow::bail!("the film has no hooks"),
         };
         self.finish(&spec, Some(result)).await
     }

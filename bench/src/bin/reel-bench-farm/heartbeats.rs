@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::agent::index;
-use crate::cluster::Cluster;
+use reel_bench::cluster::Cluster;
 
 /// The default of `reel scheduler start`.
 const HEARTBEAT: Duration = Duration::from_secs(5);

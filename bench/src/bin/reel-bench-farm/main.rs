@@ -1,7 +1,6 @@
 //! How many tasks a farm commits: real schedulers on a real disk, and agents that do nothing but answer.
 
 mod agent;
-mod cluster;
 mod heartbeats;
 
 use std::io::Write as _;
@@ -18,8 +17,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::cluster::{Cluster, PATIENCE};
 use crate::heartbeats::Beats;
+use reel_bench::cluster::{Cluster, PATIENCE};
 
 /// Commits a second that three nodes must reach, and processor time of the leader that a task may cost.
 const LEAST_COMMITS: f64 = 5000.0;

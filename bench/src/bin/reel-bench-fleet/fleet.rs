@@ -326,7 +326,7 @@ impl Fleet {
             };
         }
         self.workers.get_mut(&worker).map(|known| known.attempts.remove(&epoch));
-        let result = TaskResult::Parts;
+        let result = TaskResult::Nothing;
         self.propose(Action::CommitTask { task, epoch, result, source_bytes_read: None });
     }
 

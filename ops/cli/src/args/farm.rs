@@ -1,9 +1,10 @@
 //! What can be typed about a farm: schedulers, workers, projects.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
-use reel_common::{Label, Pool};
+use reel_common::{Hook, Label, Pool};
 
 use crate::environment;
 
@@ -130,6 +131,9 @@ pub(crate) struct WorkerStartArgs {
     /// What it is to be known by, such as site=berlin: jobs may need it. May be repeated.
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<Label>,
+    /// A program of the site that it runs for jobs which name its hook, such as notify=/opt/site/notify. May be repeated.
+    #[arg(long = "hook", value_name = "NAME=PROGRAM")]
+    pub(crate) hooks: Vec<HookProgram>,
     /// The store of finished parts, the same for all workers: a folder, or a file, s3, gs or az URL, whose credentials
     /// lie in the environment (see `reel help env`).
     #[arg(long, value_name = "URL")]
@@ -145,6 +149,24 @@ pub(crate) struct WorkerStartArgs {
     /// Whose preemption notices to follow; auto asks the cloud that the host's firmware names, and elsewhere nobody.
     #[arg(long, value_name = "NAME", value_enum, default_value_t = CloudChoice::Auto)]
     pub(crate) cloud: CloudChoice,
+}
+
+/// A hook, and the program that it stands for on this host.
+#[derive(Clone, Debug)]
+pub(crate) struct HookProgram {
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
+}
+
+impl FromStr for HookProgram {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, program) = text.split_once('=').ok_or("a hook is written name=/path/of/its/program")?;
+        Hook::check_name(name).map_err(|error| error.to_string())?;
+        let program = std::path::absolute(program).map_err(|error| format!("{program:?}: {error}"))?;
+        Ok(HookProgram { name: name.to_owned(), program })
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand, ValueEnum};
-use reel_common::{LAST_TIME_MS, Label, TaskId};
+use reel_common::{Hook, LAST_TIME_MS, Label, TaskId};
 
 use super::ServerChoice;
 
@@ -39,19 +39,20 @@ impl FromStr for Deadline {
 /// are named as the workers see them: a folder that all hosts share, or an http, s3, gs or az URL.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  reel submit movie.mov file:///srv/out --profile vod-abr --wait\n  reel submit -f job.toml\n\n\
+    after_help = "Example:\n  reel submit movie.mov file:///srv/out --profile vod-abr --wait\n  reel submit -f job.toml\n  \
+    reel submit --hook purge:8 --wait\n\n\
     --json prints one object: {\"job\":42,\"state\":\"queued\",\"duplicate\":false}; with --wait the events of \
     `reel transcode`,\nand at the end the object of `reel job show`."
 )]
 pub(crate) struct SubmitArgs {
     /// The mezzanine: a path, or a file, http, https, s3, gs or az URL.
-    #[arg(value_name = "INPUT", required_unless_present = "file", requires = "output")]
+    #[arg(value_name = "INPUT", required_unless_present_any = ["file", "hooks"], requires = "output")]
     pub(crate) input: Option<String>,
     /// The folder of the title, or its file URL. An earlier title there is replaced.
     #[arg(value_name = "OUTPUT", id = "output")]
     pub(crate) output: Option<String>,
     /// A name of the catalog (`reel profile list`), or the path of a TOML file.
-    #[arg(long, value_name = "P", required_unless_present = "file")]
+    #[arg(long, value_name = "P", required_unless_present_any = ["file", "hooks"])]
     pub(crate) profile: Option<String>,
     /// A file with the job (`reel schema job` says what may stand in it); flags go before it.
     #[arg(long, short, value_name = "JOB.toml", id = "file")]
@@ -74,6 +75,10 @@ pub(crate) struct SubmitArgs {
     /// A label that a worker must have to run any of it, such as site=berlin. May be repeated.
     #[arg(long = "need", value_name = "KEY=VALUE")]
     pub(crate) needs: Vec<Label>,
+    /// A program of the site to run when the title is delivered, by the name that workers know it by, and how many tasks of
+    /// it, such as notify or purge:8. May be repeated: one goes after the other. Without INPUT the job runs just these.
+    #[arg(long = "hook", value_name = "NAME[:TASKS]", id = "hooks")]
+    pub(crate) hooks: Vec<Hook>,
     /// A second submit with the same key is the same job; by default each submit is a job of its own.
     #[arg(long, value_name = "TEXT")]
     pub(crate) idempotency_key: Option<String>,
@@ -217,7 +222,7 @@ pub(crate) enum JobCommand {
     },
 }
 
-/// Lists, shows and retries the tasks of jobs.
+/// Lists, shows, retries and skips the tasks of jobs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  reel task list 42\n  reel task logs 42/encode/7")]
 #[command(arg_required_else_help = true)]
@@ -277,6 +282,14 @@ pub(crate) enum TaskCommand {
         /// Goes on until the attempt is over.
         #[arg(long)]
         follow: bool,
+    },
+    /// Gives up a task of a hook; its job goes on without it, also one that failed by it.
+    #[command(after_help = "Example:\n  reel task skip 42/hook/0")]
+    Skip {
+        /// Its name, such as 42/hook/0.
+        task: TaskId,
+        #[command(flatten)]
+        server: ServerChoice,
     },
     /// Forgives the failures of a task; a job that it failed goes on where it was.
     #[command(after_help = "Example:\n  reel task retry 42/encode/7")]

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::farm::{
-    CloudChoice, ClusterArgs, ClusterCommand, ProjectArgs, ProjectCommand, SchedulerArgs, SchedulerCommand,
-    SchedulerStartArgs, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs,
+    CloudChoice, ClusterArgs, ClusterCommand, HookProgram, ProjectArgs, ProjectCommand, SchedulerArgs,
+    SchedulerCommand, SchedulerStartArgs, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs,
 };
 pub(crate) use self::job::{
     Deadline, EventsArgs, JobArgs, JobCommand, Schema, SchemaArgs, SubmitArgs, TaskArgs, TaskCommand,

@@ -71,6 +71,7 @@ fn describe(event: &Event) -> (&'static str, Fields) {
         Event::ChunkCut(cut) => {
             ("chunk-cut", vec![("task", json!(name(cut.task))), ("at_part", json!(cut.at_part))])
         }
+        Event::TaskSkipped(skipped) => ("task-skipped", vec![("task", json!(name(skipped.task)))]),
         Event::WorkerChanged(change) => worker(change),
         Event::ProjectChanged(change) => ("project-set", vec![("project", json!(change.project))]),
     }

@@ -1,7 +1,7 @@
 //! `reel job`: the jobs of a farm, for people and programs.
 
 use reel_client::Client;
-use reel_common::{JobId, JobState, JobView, Labels, RunningView, Stage, StageView, TaskId};
+use reel_common::{Hook, JobId, JobState, JobView, Labels, RunningView, Stage, StageView, TaskId};
 use reel_proto::v1::{self, JobControl};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -152,6 +152,9 @@ fn left(job: JobId, signal: &str) -> Stop {
 
 fn summary(view: &JobView) -> String {
     let JobView { id, output, frames, renditions_encoded, renditions_reused, .. } = view;
+    if output.is_empty() {
+        return format!("job {id} is done: {} ran\n", hooks(view).join(", "));
+    }
     format!(
         "job {id} is done: {output} is made and proved: {frames} frames; of the parts' renditions \
          {renditions_encoded} were encoded and {renditions_reused} found in the store\n"
@@ -178,12 +181,14 @@ fn as_table(view: &JobView) -> String {
     let mut rows = vec![
         row(["job", &view.id.to_string()]),
         row(["state", view.state.name()]),
-        row(["mezzanine", &view.mezzanine]),
-        row(["output", &view.output]),
         row(["project", &format!("{}, priority {}", view.project, view.priority)]),
-        row(["parts", &format!("{} of {} committed", view.parts_committed, view.parts_total)]),
         row(["attempts", &view.attempts.to_string()]),
     ];
+    if !view.mezzanine.is_empty() {
+        rows.push(row(["mezzanine", &view.mezzanine]));
+        rows.push(row(["output", &view.output]));
+        rows.push(row(["parts", &format!("{} of {} committed", view.parts_committed, view.parts_total)]));
+    }
     if let Some(deadline_ms) = view.deadline_ms {
         rows.push(row(["wanted by", &time(deadline_ms)]));
     }
@@ -218,6 +223,7 @@ fn as_json(view: &JobView) -> Value {
         "deadline_ms": view.deadline_ms,
         "labels": labels_json(&view.labels),
         "needs": labels_json(&view.needs),
+        "hooks": hooks(view),
         "stages": view.stages.iter().map(stage).collect::<Vec<_>>(),
         "running": view.running.iter().map(running).collect::<Vec<_>>(),
         "frames": view.frames,
@@ -232,6 +238,11 @@ fn as_json(view: &JobView) -> Value {
         "submitted_ms": view.submitted_ms,
         "ended_ms": view.ended_ms,
     })
+}
+
+/// Its hooks, as they are typed.
+fn hooks(view: &JobView) -> Vec<String> {
+    view.hooks.iter().map(Hook::to_string).collect()
 }
 
 /// Labels as an object.

@@ -51,8 +51,11 @@ impl Shown {
             Stage::Encode => self.plan.chunks(),
             Stage::Audio => tracks,
             Stage::Index | Stage::Assemble | Stage::Measure | Stage::Deliver => 1,
+            // A job's, not a title's.
+            Stage::Hook => 0,
         };
-        Stage::ALL.into_iter().map(|stage| (stage, count(stage))).collect()
+        let planned = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Hook);
+        planned.map(|stage| (stage, count(stage))).collect()
     }
 
     /// Millions of pixels that all encoders together take: what the time of a job grows with.

@@ -19,15 +19,10 @@ use crate::{server, signals};
 pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
     let client = server::client(&args.server)?;
     let job = JobFile::of(&args)?;
-    let profile = profile::load(&job.profile)?;
-    let input = Input::open(&job.input)?;
+    let title = if job.is_bare() { v1::SubmitRequest::default() } else { title(&job)? };
     let (labels, needs) = job.labels()?;
     let request = v1::SubmitRequest {
-        mezzanine: input.location,
-        identity: Some(input.identity.into()),
-        profile: profile.to_toml(),
-        profile_name: profile.name,
-        output: output(&job.output)?,
+        hooks: job.hooks()?.into_iter().map(Into::into).collect(),
         deadline_ms: job.deadline_ms()?,
         labels: wire_labels(&labels),
         needs: wire_labels(&needs),
@@ -36,6 +31,7 @@ pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
         chunk_parts: job.chunk_parts.map(std::num::NonZeroU32::get),
         // A submit whose answer is lost is sent again, and must not become a second job.
         idempotency_key: Some(job.idempotency_key.unwrap_or_else(new_key)),
+        ..title
     };
     let runtime = signals::runtime()?;
     let v1::SubmitResponse { job, duplicate } = runtime.block_on(client.submit(request))?;
@@ -49,6 +45,20 @@ pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
     }
     let said = if duplicate { "was accepted before" } else { "is accepted" };
     print(&format!("job {id} {said}; follow it with `reel job wait {id}`\n"))
+}
+
+/// What is to be made, of what and where.
+fn title(job: &JobFile) -> Result<v1::SubmitRequest, Stop> {
+    let profile = profile::load(&job.profile)?;
+    let input = Input::open(&job.input)?;
+    Ok(v1::SubmitRequest {
+        mezzanine: input.location,
+        identity: Some(input.identity.into()),
+        profile: profile.to_toml(),
+        profile_name: profile.name,
+        output: output(&job.output)?,
+        ..v1::SubmitRequest::default()
+    })
 }
 
 /// The path of OUTPUT as workers are told it.

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use reel_client::Client;
-use reel_common::{TaskId, TaskState, TaskView};
+use reel_common::{Stage, TaskId, TaskState, TaskView};
 use reel_proto::v1;
 use serde_json::{Value, json};
 
@@ -55,6 +55,10 @@ pub(crate) fn run(args: TaskArgs) -> Result<(), Stop> {
         TaskCommand::Retry { task, server } => {
             runtime.block_on(server::client(&server)?.retry_task(task))?;
             print(&format!("task {task} is tried again\n"))
+        }
+        TaskCommand::Skip { task, server } => {
+            runtime.block_on(server::client(&server)?.skip_task(task))?;
+            print(&format!("task {task} is skipped: job {} goes on without it\n", task.job))
         }
     }
 }
@@ -121,7 +125,11 @@ fn alone(view: &TaskView, ended: &[v1::AttemptRecord]) -> String {
         text.push_str(&job::attempts_table(ended));
     }
     if view.state == TaskState::Failed {
-        text.push_str(&format!("\ntry it again with `reel task retry {}`\n", view.task));
+        text.push_str(&format!("\ntry it again with `reel task retry {}`", view.task));
+        if view.task.stage == Stage::Hook {
+            text.push_str(&format!(", or go on without it with `reel task skip {}`", view.task));
+        }
+        text.push('\n');
     }
     text
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use reel_common::{WorkerFacts, WorkerView};
+use reel_common::{Hook, HookError, WorkerFacts, WorkerView};
 use reel_proto::v1::Hold;
 use reel_store::Store;
 use reel_worker::preemption::{Cloud, Sources, Watch};
-use reel_worker::{Agent, AgentConfig, HostFacts};
+use reel_worker::{Agent, AgentConfig, HostFacts, Programs};
 use serde_json::{Value, json};
 
-use crate::args::{CloudChoice, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs};
+use crate::args::{CloudChoice, HookProgram, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs};
 use crate::commands::job::labels_json;
 use crate::environment;
 use crate::exit::Stop;
@@ -69,6 +69,7 @@ async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
         store_url: args.store,
         pool: args.pool.into(),
         labels: labels(args.labels)?,
+        hooks: programs(args.hooks)?,
         name: name.clone(),
     };
     // A store that cannot be used is told now and not by the first task.
@@ -125,6 +126,20 @@ fn sources(args: &WorkerStartArgs) -> Result<Sources, Stop> {
     Ok(Sources { file: args.notice_file.clone(), cloud, grace: Duration::from_secs(args.notice) })
 }
 
+/// The programs of hooks; a name stands for one.
+fn programs(typed: Vec<HookProgram>) -> Result<Programs, Stop> {
+    let mut programs = Programs::new();
+    for HookProgram { name, program } in typed {
+        if programs.insert(name.clone(), program).is_some() {
+            return Err(Stop::usage(format!("--hook {name} stands there twice: a name is one program")));
+        }
+    }
+    match programs.len() > Hook::MAX_OF_WORKER {
+        true => Err(Stop::usage(HookError::TooManyOfWorker.to_string())),
+        false => Ok(programs),
+    }
+}
+
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
@@ -140,6 +155,7 @@ fn as_json(worker: &WorkerView) -> Value {
         "pool": worker.pool.name(),
         "labels": labels_json(&worker.labels),
         "codecs": worker.codecs,
+        "hooks": worker.hooks,
         "running": worker.running.iter().map(|running| running.task.to_string()).collect::<Vec<_>>(),
         "preemptions": worker.preemptions,
         "registered_ms": worker.registered_ms,
@@ -149,6 +165,7 @@ fn as_json(worker: &WorkerView) -> Value {
 /// One worker for people.
 fn alone(worker: &WorkerView) -> String {
     let codecs: Vec<_> = worker.codecs.iter().map(String::as_str).collect();
+    let hooks: Vec<_> = worker.hooks.iter().map(String::as_str).collect();
     let mut rows = vec![
         row(["name", &worker.name]),
         row(["state", worker.state.name()]),
@@ -158,6 +175,7 @@ fn alone(worker: &WorkerView) -> String {
         row(["pool", &format!("{}, {} attempts preempted", worker.pool.name(), worker.preemptions)]),
         row(["labels", &worker.labels.to_string()]),
         row(["codecs", &codecs.join(" ")]),
+        row(["hooks", &hooks.join(" ")]),
         row(["since", &time(worker.registered_ms)]),
     ];
     rows.extend(worker.running.iter().map(|running| {

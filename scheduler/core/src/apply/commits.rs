@@ -3,10 +3,10 @@
 use reel_common::{Artifact, Epoch, Failure, FailureClass, PartIndex, Stage, TaskId};
 
 use super::failures::end_without_result;
-use super::{answer_ended, close_job, end_attempt, quarantine};
+use super::{answer_ended, end_attempt, hooks, quarantine};
 use crate::command::{Accepted, Refusal, Reply, TaskResult};
 use crate::event::Event;
-use crate::state::{CommittedPart, FarmState, Job, JobState, Outcome};
+use crate::state::{CommittedPart, FarmState, Job, Outcome};
 
 /// A part that a worker says is in the store.
 pub(super) struct Offer {
@@ -93,9 +93,10 @@ pub(super) fn on_commit_task(
         quarantine::on_success(state, task, worker);
     }
     end_attempt(state, task, Outcome::Done, "", source_bytes_read);
-    if task.stage == Stage::Deliver {
-        close_job(state, task.job, JobState::Done);
+    if let Some(job) = state.jobs.get_mut(&task.job).filter(|_| task.stage == Stage::Hook) {
+        hooks::note_done(job, task.index);
     }
+    hooks::close_if_complete(state, task.job);
     Reply::DONE
 }
 
@@ -103,7 +104,7 @@ pub(super) fn on_commit_task(
 fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
     match (task.stage, result) {
         (Stage::Index, TaskResult::Index(summary)) => job.index = Some(summary),
-        (Stage::Encode, TaskResult::Parts) => {
+        (Stage::Encode, TaskResult::Nothing) => {
             let left = job.chunk(task.index).and_then(|range| job.encode.first_uncommitted(range));
             return left.is_none();
         }
@@ -113,6 +114,7 @@ fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
         (Stage::Assemble, TaskResult::Object(assembly)) => job.assembly = Some(assembly),
         (Stage::Measure, TaskResult::Object(proof)) => job.proof = Some(proof),
         (Stage::Deliver, TaskResult::Object(report)) => job.report = Some(report),
+        (Stage::Hook, TaskResult::Nothing) => {}
         _ => return false,
     }
     true
@@ -122,6 +124,7 @@ fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
 mod tests {
     use super::*;
     use crate::command::Action;
+    use crate::state::JobState;
     use crate::testing::{Farm, FarmBuilder, commit_task, encode, plan_of, record_of, task};
 
     fn one_chunk_running() -> (Farm, TaskId, Epoch) {
@@ -151,7 +154,7 @@ mod tests {
         farm.finish(chunk, epoch);
         assert_eq!(farm.commit_part(chunk, epoch, 0), Reply::Duplicate(Accepted::Done));
         assert_eq!(
-            farm.apply(commit_task(chunk, epoch, TaskResult::Parts)),
+            farm.apply(commit_task(chunk, epoch, TaskResult::Nothing)),
             Reply::Duplicate(Accepted::Done)
         );
         assert_eq!(farm.job(1).renditions_encoded, 6);
@@ -163,7 +166,7 @@ mod tests {
         farm.apply(Action::ExpireLease { task: chunk, epoch });
         let before = farm.state.jobs.clone();
         assert_eq!(farm.commit_part(chunk, epoch, 0), Reply::Superseded);
-        assert_eq!(farm.apply(commit_task(chunk, epoch, TaskResult::Parts)), Reply::Superseded);
+        assert_eq!(farm.apply(commit_task(chunk, epoch, TaskResult::Nothing)), Reply::Superseded);
         let worker = farm.worker("w");
         let newer = farm.grant(chunk, worker);
         assert!(newer > epoch);
@@ -187,7 +190,7 @@ mod tests {
     fn a_chunk_that_ends_without_all_its_parts_is_charged_and_tried_again() {
         let (mut farm, chunk, epoch) = one_chunk_running();
         farm.commit_part(chunk, epoch, 1);
-        let reply = farm.apply(commit_task(chunk, epoch, TaskResult::Parts));
+        let reply = farm.apply(commit_task(chunk, epoch, TaskResult::Nothing));
         assert_eq!(reply, Reply::Refused(Refusal::WrongResult(chunk)));
         assert_eq!(farm.job(1).tasks[&(Stage::Encode, 0)].faults.len(), 1);
         assert_eq!(farm.job(1).encode.chunks.len(), 2, "the hole splits the chunk");
@@ -199,7 +202,7 @@ mod tests {
         let audio = task(1, Stage::Audio, 0);
         let worker = farm.worker("w");
         let epoch = farm.grant(audio, worker);
-        let reply = farm.apply(commit_task(audio, epoch, TaskResult::Parts));
+        let reply = farm.apply(commit_task(audio, epoch, TaskResult::Nothing));
         assert_eq!(reply, Reply::Refused(Refusal::WrongResult(audio)));
         assert!(farm.job(1).audio.is_empty());
     }
@@ -244,7 +247,7 @@ mod tests {
     fn what_attempts_read_adds_up_and_a_resent_commit_counts_once() {
         let (mut farm, chunk, epoch) = one_chunk_running();
         farm.finish(chunk, epoch);
-        farm.apply(commit_task(chunk, epoch, TaskResult::Parts));
+        farm.apply(commit_task(chunk, epoch, TaskResult::Nothing));
         let read: Vec<_> = farm.job(1).attempts.iter().map(|attempt| attempt.source_bytes_read).collect();
         assert_eq!(read, [Some(1_000), Some(1_000)], "index and encode");
         assert_eq!(farm.job(1).source_bytes_read, 2_000);
@@ -254,6 +257,6 @@ mod tests {
     fn a_message_about_a_job_that_nobody_knows_is_superseded() {
         let mut farm = FarmBuilder::new().build();
         assert_eq!(farm.commit_part(encode(9, 0), Epoch(3), 0), Reply::Superseded);
-        assert_eq!(farm.apply(commit_task(encode(9, 0), Epoch(3), TaskResult::Parts)), Reply::Superseded);
+        assert_eq!(farm.apply(commit_task(encode(9, 0), Epoch(3), TaskResult::Nothing)), Reply::Superseded);
     }
 }

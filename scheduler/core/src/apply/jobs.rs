@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{Digest, Failure, FailureClass, JobId, LAST_TIME_MS, Stage, TaskId};
+use reel_common::{Digest, Failure, FailureClass, Hook, JobId, LAST_TIME_MS, Stage, TaskId};
 
 use super::projects::name_problem;
 use super::{close_job, known_job, tell_state};
@@ -33,7 +33,7 @@ pub(super) fn on_submit_job(state: &mut FarmState, spec: JobSpec, profile: Strin
     if let Some(job) = state.by_output.get(&spec.output) {
         return Reply::Refused(Refusal::OutputBusy { job: *job, output: spec.output });
     }
-    if state.by_output.len() >= MAX_OPEN_JOBS {
+    if state.open.len() >= MAX_OPEN_JOBS {
         return Reply::Refused(Refusal::TooManyJobs(MAX_OPEN_JOBS));
     }
     let id = JobId(state.last_job.0 + 1);
@@ -41,15 +41,27 @@ pub(super) fn on_submit_job(state: &mut FarmState, spec: JobSpec, profile: Strin
     if let Some(key) = &spec.idempotency_key {
         state.by_key.insert(key.clone(), id);
     }
-    state.by_output.insert(spec.output.clone(), id);
+    note_open(state, id, &spec);
     state.profiles.entry(digest).or_insert(profile);
     state.jobs.insert(id, Job::new(spec, digest, state.clock_ms));
     tell_state(state, id);
     Reply::Accepted(Accepted::Job(id))
 }
 
+/// Finds an open job from now on.
+fn note_open(state: &mut FarmState, id: JobId, spec: &JobSpec) {
+    state.open.insert(id);
+    if spec.has_title() {
+        state.by_output.insert(spec.output.clone(), id);
+    }
+}
+
 fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
+    Hook::check_all(&spec.hooks).map_err(Refusal::BadHooks)?;
     let key = spec.idempotency_key.as_deref().unwrap_or("-");
+    // A job that only runs hooks has neither mezzanine nor output nor profile.
+    let bare =
+        !spec.hooks.is_empty() && [&spec.mezzanine, &spec.output, profile].iter().all(|text| text.is_empty());
     let texts = [
         ("the mezzanine", spec.mezzanine.as_str(), JobSpec::MAX_TEXT_BYTES),
         ("the output", spec.output.as_str(), JobSpec::MAX_TEXT_BYTES),
@@ -61,7 +73,7 @@ fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
         return Err(Refusal::BadField { field: "the version tag of the mezzanine", problem: "is too long" });
     }
     for (field, text, limit) in texts {
-        if text.is_empty() {
+        if text.is_empty() && !bare {
             return Err(Refusal::BadField { field, problem: "is empty" });
         }
         if text.len() > limit {
@@ -184,24 +196,10 @@ pub(super) fn on_retry_job(state: &mut FarmState, id: JobId) -> Reply {
 
 /// Opens a job that failed, and forgives what was charged to the tasks that are named, and to stages by no index.
 fn retry(state: &mut FarmState, id: JobId, forgiven: impl Fn(Stage, Option<u32>) -> bool) -> Reply {
-    let Some(job) = state.jobs.get_mut(&id) else { return Reply::Refused(Refusal::UnknownJob(id)) };
-    let reopened = job.state == JobState::Failed;
-    match job.state {
-        JobState::Queued | JobState::Running | JobState::Paused => {}
-        JobState::Failed => {
-            if let Some(other) = state.by_output.get(&job.spec.output) {
-                return Reply::Refused(Refusal::OutputBusy { job: *other, output: job.spec.output.clone() });
-            }
-            state.by_output.insert(job.spec.output.clone(), id);
-            job.state = JobState::Running;
-            job.ended_ms = None;
-            job.failure = None;
-            job.reopenings = 0;
-        }
-        JobState::Done | JobState::Canceled => {
-            return Reply::Refused(Refusal::WrongState { job: id, state: job.state });
-        }
+    if let Err(refusal) = reopen_job(state, id) {
+        return Reply::Refused(refusal);
     }
+    let Some(job) = state.jobs.get_mut(&id) else { return Reply::Refused(Refusal::UnknownJob(id)) };
     for ((stage, index), record) in &mut job.tasks {
         if forgiven(*stage, Some(*index)) {
             record.losses = 0;
@@ -210,10 +208,30 @@ fn retry(state: &mut FarmState, id: JobId, forgiven: impl Fn(Stage, Option<u32>)
         }
     }
     job.backoffs.retain(|stage, _| !forgiven(*stage, None));
-    if reopened {
-        tell_state(state, id);
-    }
     Reply::DONE
+}
+
+/// Opens a job that has failed; one that is open stays as it is.
+pub(super) fn reopen_job(state: &mut FarmState, id: JobId) -> Result<(), Refusal> {
+    let job = state.jobs.get(&id).ok_or(Refusal::UnknownJob(id))?;
+    match job.state {
+        JobState::Queued | JobState::Running | JobState::Paused => return Ok(()),
+        JobState::Done | JobState::Canceled => return Err(Refusal::WrongState { job: id, state: job.state }),
+        JobState::Failed => {}
+    }
+    let spec = job.spec.clone();
+    if let Some(other) = state.by_output.get(&spec.output) {
+        return Err(Refusal::OutputBusy { job: *other, output: spec.output });
+    }
+    note_open(state, id, &spec);
+    if let Some(job) = state.jobs.get_mut(&id) {
+        job.state = JobState::Running;
+        job.ended_ms = None;
+        job.failure = None;
+        job.reopenings = 0;
+    }
+    tell_state(state, id);
+    Ok(())
 }
 
 /// Forgets what [`surplus_jobs`] names.
@@ -437,7 +455,7 @@ mod tests {
     fn a_full_queue_refuses_and_says_its_limit() {
         let mut farm = FarmBuilder::new().build();
         // The invariants are not asked: only the index of open jobs is full.
-        farm.state.by_output = (0..MAX_OPEN_JOBS).map(|n| (format!("out-{n}"), JobId(n as u64))).collect();
+        farm.state.open = (0..MAX_OPEN_JOBS).map(|n| JobId(n as u64)).collect();
         let reply = on_submit_job(&mut farm.state, job_spec("one more"), "profile text".to_owned());
         assert_eq!(reply, Reply::Refused(Refusal::TooManyJobs(MAX_OPEN_JOBS)));
     }

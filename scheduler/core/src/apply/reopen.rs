@@ -178,7 +178,7 @@ mod tests {
         }
         let epoch = farm.grant(task(1, Stage::Assemble, 0), worker);
         report(&mut farm, Stage::Assemble, epoch, &[1], &[]);
-        let late = farm.apply(commit_task(encode(1, 0), chunk, TaskResult::Parts));
+        let late = farm.apply(commit_task(encode(1, 0), chunk, TaskResult::Nothing));
         assert_eq!(late, Reply::Superseded);
         assert_eq!(farm.job(1).chunk(0), crate::testing::parts(1, 2));
         farm.run_to_end();

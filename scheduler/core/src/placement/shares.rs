@@ -93,7 +93,7 @@ pub(super) struct Queues<'a> {
 impl<'a> Queues<'a> {
     pub(super) fn of(state: &'a FarmState, now_ms: u64) -> Self {
         let mut queues: BTreeMap<&str, Queue<'a>> = BTreeMap::new();
-        for (id, job) in state.by_output.values().filter_map(|id| state.jobs.get(id).map(|job| (*id, job))) {
+        for (id, job) in state.open.iter().filter_map(|id| state.jobs.get(id).map(|job| (*id, job))) {
             let name = job.spec.project.as_str();
             let queue = queues.entry(name).or_insert_with(|| Queue::new(state, name));
             queue.slots += state.leases_of_job(id).count() as u64;

@@ -1,12 +1,13 @@
 //! One job: its request, its plan, and how far each stage is.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 
 use reel_common::{
-    Artifact, Digest, Epoch, Failure, IndexSummary, JobState, Stage, TaskId, WorkerFacts, WorkerId,
+    Artifact, Digest, Epoch, Failure, Hook, IndexSummary, JobState, Stage, TaskId, WorkerFacts, WorkerId,
 };
 
-use super::{AttemptRecord, EncodeState, PartRange, TaskRecord};
+use super::{AttemptRecord, EncodeState, HookState, PartRange, TaskRecord};
 use crate::command::{JobSpec, Reserved};
 use crate::plan::Plan;
 
@@ -59,7 +60,9 @@ pub struct Job {
     pub proof: Option<Artifact>,
     /// The result of deliver.
     pub report: Option<Artifact>,
-    /// What is remembered of tasks that were granted; chunks that are finished are dropped.
+    /// The tasks of its hooks.
+    pub hooks: HookState,
+    /// What is remembered of tasks that were granted; chunks and hooks that are finished are dropped.
     pub tasks: BTreeMap<(Stage, u32), TaskRecord>,
     /// Stages that met a shortage.
     pub backoffs: BTreeMap<Stage, StageBackoff>,
@@ -103,6 +106,7 @@ impl Job {
             assembly: None,
             proof: None,
             report: None,
+            hooks: HookState::default(),
             tasks: BTreeMap::new(),
             backoffs: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -142,7 +146,8 @@ impl Job {
     /// stage that becomes complete makes its dependants ready in the same step.
     pub fn is_ready(&self, stage: Stage) -> bool {
         match (stage, &self.plan) {
-            (Stage::Index, _) => self.index.is_none(),
+            (Stage::Index, _) => self.spec.has_title() && self.index.is_none(),
+            (Stage::Hook, _) => self.is_delivered() && self.hook_now().is_some(),
             (_, None) => false,
             (Stage::Encode, Some(plan)) => self.parts_committed() < plan.grid.parts(),
             (Stage::Audio, Some(plan)) => self.audio.len() < plan.tracks.len(),
@@ -150,6 +155,44 @@ impl Job {
             (Stage::Measure, _) => self.assembly.is_some() && self.proof.is_none(),
             (Stage::Deliver, _) => self.proof.is_some() && self.report.is_none(),
         }
+    }
+
+    /// Whether a job has tasks of a stage at all.
+    pub fn has_stage(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Hook => !self.spec.hooks.is_empty(),
+            _ => self.spec.has_title(),
+        }
+    }
+
+    /// Whether its title is delivered, if it makes one.
+    pub fn is_delivered(&self) -> bool {
+        self.report.is_some() || !self.spec.has_title()
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_complete(&self) -> bool {
+        self.is_delivered() && self.hook_now().is_none()
+    }
+
+    /// Tasks of all its hooks.
+    pub fn hook_tasks(&self) -> u32 {
+        self.spec.hooks.iter().map(|hook| hook.tasks).sum()
+    }
+
+    /// The hook that a task runs, and the numbers of all tasks that do.
+    pub fn hook_of(&self, index: u32) -> Option<(&Hook, Range<u32>)> {
+        let mut end = 0;
+        self.spec.hooks.iter().find_map(|hook| {
+            let start = end;
+            end += hook.tasks;
+            (start..end).contains(&index).then_some((hook, start..end))
+        })
+    }
+
+    /// The hook whose turn it is: they are run one after the other, the tasks of one side by side.
+    pub fn hook_now(&self) -> Option<(&Hook, Range<u32>)> {
+        self.hook_of(self.hooks.first_open())
     }
 
     /// The parts in the range of encode task `index`, while it is not finished.
@@ -168,6 +211,10 @@ impl Job {
             Stage::Audio => {
                 let planned = self.plan.as_ref().is_some_and(|plan| plan.tracks.contains(&index));
                 planned && !self.audio.contains_key(&index)
+            }
+            Stage::Hook => {
+                let turn = self.hook_now().is_some_and(|(_, tasks)| tasks.contains(&index));
+                turn && self.hooks.is_open(index)
             }
             _ => index == 0,
         };
@@ -195,10 +242,17 @@ impl Job {
         }
     }
 
-    /// Whether a worker has the labels that the job needs and the codecs of `stage`.
+    /// Whether a worker has the labels that the job needs, and the codecs or the hook of `stage`.
     pub fn suits(&self, stage: Stage, worker: &WorkerFacts) -> bool {
         worker.labels.include(&self.spec.needs)
             && self.codecs_of(stage).is_none_or(|codecs| codecs.is_subset(&worker.codecs))
+            && self.program_of(stage).is_none_or(|hook| worker.hooks.contains(hook))
+    }
+
+    /// The hook that attempts of `stage` run now.
+    pub(crate) fn program_of(&self, stage: Stage) -> Option<&str> {
+        let (hook, _) = self.hook_now().filter(|_| stage == Stage::Hook)?;
+        Some(&hook.name)
     }
 
     /// The codecs that attempts of `stage` encode to.

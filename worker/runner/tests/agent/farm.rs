@@ -18,6 +18,8 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::hook;
+
 /// Nothing in these tests takes longer, even on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 pub(crate) const RUNNER: &str = env!("CARGO_BIN_EXE_reel-runner");
@@ -85,6 +87,7 @@ impl Farm {
             labels: Labels::default(),
             scratch: dir.path().join("scratch"),
             runner: runner.to_owned(),
+            hooks: hook::programs(&dir.path().join("hooks")),
             store_url: dir.path().join("store").to_str().unwrap().to_owned(),
         };
         let agent = Agent::start(config, WorkerLink { sender, receiver }).unwrap();
@@ -102,6 +105,11 @@ impl Farm {
         let registered = v1::Registered { worker: 1, heartbeat_ms: 500, lease_ms: 60_000, incarnation };
         farm.say(scheduler_message::Message::Registered(registered)).await;
         farm
+    }
+
+    /// The folder of the programs of hooks.
+    pub(crate) fn hooks(&self) -> PathBuf {
+        self.dir.path().join("hooks")
     }
 
     pub(crate) fn store(&self) -> Store {
@@ -148,6 +156,7 @@ impl Farm {
             Work::Assemble(_) => Stage::Assemble,
             Work::Measure(_) => Stage::Measure,
             Work::Deliver(_) => Stage::Deliver,
+            Work::Hook(_) => Stage::Hook,
         };
         let task = TaskId { job: JobId(42), stage, index: self.epoch as u32 };
         let spec = v1::TaskSpec {

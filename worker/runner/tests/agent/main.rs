@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod farm;
+mod hook;
 mod job;
 mod once;
 mod trouble;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reel_common::{Artifact, FailureClass, JobId, JobState, JobView, Labels, Pool, Trouble};
 use reel_scheduler::{JobSpec, LeaseTimes, Refused, Scheduler, SchedulerConfig, Submitted};
-use reel_worker::{Agent, AgentConfig, AgentHandle, HostFacts, WorkerLink};
+use reel_worker::{Agent, AgentConfig, AgentHandle, HostFacts, Programs, WorkerLink};
 use tokio::sync::watch;
 
 use super::ledger;
@@ -146,6 +146,7 @@ impl Farm {
                 store_url: home.store().display().to_string(),
                 pool: Pool::OnDemand,
                 labels: Labels::default(),
+                hooks: Programs::new(),
                 name,
             };
             let (sender, receiver) = self.scheduler.connect_worker().await.map_err(refused)?;

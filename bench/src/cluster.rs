@@ -12,10 +12,10 @@ use reel_client::Client;
 /// The kernel counts processor time in hundredths of a second (`proc(5)`).
 const TICKS_A_SECOND: u64 = 100;
 /// Far above what a cluster needs to come about.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Schedulers that are killed when this is dropped.
-pub(crate) struct Cluster {
+pub struct Cluster {
     nodes: Vec<Child>,
     addresses: Vec<SocketAddr>,
     folder: tempfile::TempDir,
@@ -23,13 +23,21 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn start(work: &Path, size: usize) -> Result<Self> {
+    /// Starts so many schedulers with folders below `work`.
+    ///
+    /// # Errors
+    /// A folder cannot be made, or `reel` is not there.
+    pub fn start(work: &Path, size: usize) -> Result<Self> {
         fs::create_dir_all(work)?;
         let folder = tempfile::Builder::new().prefix("farm-").tempdir_in(work)?;
         let free = || TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let addresses = (0..size).map(|_| free()).collect::<std::io::Result<Vec<_>>>()?;
         let reel = std::env::current_exe()?.with_file_name("reel");
-        ensure!(reel.exists(), "{} is not built: run `make bench-farm`", reel.display());
+        ensure!(
+            reel.exists(),
+            "{} is not built: run `make bench-farm` or `make bench-tasks`",
+            reel.display()
+        );
         let mut cluster = Cluster { nodes: Vec::new(), addresses, folder, reel };
         for id in 1..=size as u64 {
             let node = cluster.spawn(id)?;
@@ -53,7 +61,10 @@ impl Cluster {
     }
 
     /// Kills a node with SIGKILL.
-    pub(crate) fn kill(&mut self, id: u64) -> Result<()> {
+    ///
+    /// # Errors
+    /// There is no such node, or it cannot be killed.
+    pub fn kill(&mut self, id: u64) -> Result<()> {
         let node = self.nodes.get_mut(id as usize - 1).context("a node of this cluster")?;
         node.kill()?;
         node.wait()?;
@@ -61,13 +72,19 @@ impl Cluster {
     }
 
     /// Starts a node again that was killed.
-    pub(crate) fn restart(&mut self, id: u64) -> Result<()> {
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn restart(&mut self, id: u64) -> Result<()> {
         self.nodes[id as usize - 1] = self.spawn(id)?;
         Ok(())
     }
 
     /// Waits until every node has nearly all that the leader has.
-    pub(crate) async fn wait_until_level(&self, client: &Client) -> Result<()> {
+    ///
+    /// # Errors
+    /// They do not within [`PATIENCE`].
+    pub async fn wait_until_level(&self, client: &Client) -> Result<()> {
         let level = async {
             loop {
                 let status = client.cluster().await?;
@@ -85,11 +102,21 @@ impl Cluster {
         tokio::time::timeout(PATIENCE, level).await.context("a node does not catch up")?
     }
 
-    pub(crate) fn servers(&self) -> String {
+    /// The folder of all nodes, which goes with the cluster.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Their addresses, as `--server` takes them.
+    pub fn servers(&self) -> String {
         self.addresses.iter().map(|address| format!("http://{address}")).collect::<Vec<_>>().join(",")
     }
 
-    pub(crate) async fn wait_until_whole(&self, client: &Client) -> Result<()> {
+    /// Waits until all nodes are voters.
+    ///
+    /// # Errors
+    /// They are not within [`PATIENCE`].
+    pub async fn wait_until_whole(&self, client: &Client) -> Result<()> {
         let whole = async {
             loop {
                 let voters = client.cluster().await?.members.iter().filter(|member| member.voter).count();
@@ -103,7 +130,10 @@ impl Cluster {
     }
 
     /// Processor time of a node.
-    pub(crate) fn cpu(&self, id: u64) -> Result<Duration> {
+    ///
+    /// # Errors
+    /// There is no such node, or it does not run.
+    pub fn cpu(&self, id: u64) -> Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process(id)?))?;
         // Behind the name in brackets, which may hold anything: state, and from there the 12th and 13th numbers.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -114,7 +144,10 @@ impl Cluster {
     }
 
     /// Greatest resident memory of a node, in bytes.
-    pub(crate) fn memory(&self, id: u64) -> Result<u64> {
+    ///
+    /// # Errors
+    /// As [`Cluster::cpu`].
+    pub fn memory(&self, id: u64) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process(id)?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
         Ok(line.split_whitespace().next().context("a size")?.parse::<u64>()? << 10)

@@ -1,0 +1,3 @@
+//! What the benches of whole farms share.
+
+pub mod cluster;

@@ -1,0 +1,71 @@
+//! How far the hooks of a job are.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// The tasks of all hooks of a job, numbered through in the order of the hooks.
+///
+/// A task is done when it is below `fresh` and not open, so that a million of them take the room of those that run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HookState {
+    /// The first task that was never granted or skipped, nor any after it.
+    pub fresh: u32,
+    /// Tasks below `fresh` that are not done.
+    pub open: BTreeSet<u32>,
+    /// Tasks that an operator has given up; they count as done.
+    pub skipped: BTreeSet<u32>,
+}
+
+impl HookState {
+    /// Whether a task that exists is not done.
+    pub fn is_open(&self, index: u32) -> bool {
+        index >= self.fresh || self.open.contains(&index)
+    }
+
+    /// The first task that is not done, or the number after the last.
+    pub fn first_open(&self) -> u32 {
+        self.open.first().copied().unwrap_or(self.fresh)
+    }
+
+    /// How many are done.
+    pub fn done(&self) -> u32 {
+        self.fresh.saturating_sub(self.open.len() as u32)
+    }
+
+    /// The tasks of a range that are not done, ascending.
+    pub fn open_in(&self, range: Range<u32>) -> impl Iterator<Item = u32> {
+        let fresh = self.fresh.clamp(range.start, range.end.max(range.start));
+        self.open.range(range.start..fresh).copied().chain(fresh..range.end)
+    }
+
+    /// Makes entries of the tasks up to and with `index`, whose turn has come.
+    pub(crate) fn begin(&mut self, index: u32) {
+        self.open.extend(self.fresh..=index);
+        self.fresh = self.fresh.max(index.saturating_add(1));
+    }
+
+    /// Notes that a task is done.
+    pub(crate) fn end(&mut self, index: u32) {
+        self.begin(index);
+        self.open.remove(&index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_that_are_done_take_no_room() {
+        let mut hooks = HookState::default();
+        for index in (0..1_000).filter(|index| *index != 7) {
+            hooks.end(index);
+        }
+        assert_eq!((hooks.fresh, hooks.done(), hooks.first_open()), (1_000, 999, 7));
+        assert_eq!(hooks.open, BTreeSet::from([7]));
+        assert_eq!(hooks.open_in(0..1_003).collect::<Vec<_>>(), [7, 1_000, 1_001, 1_002]);
+        assert_eq!(hooks.open_in(8..1_000).collect::<Vec<_>>(), [0; 0]);
+        hooks.end(7);
+        assert_eq!((hooks.first_open(), hooks.is_open(7), hooks.is_open(1_000)), (1_000, false, true));
+    }
+}
