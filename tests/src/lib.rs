@@ -7,6 +7,7 @@ pub mod ffmpeg;
 pub mod fixtures;
 pub mod metadata;
 pub mod reel;
+pub mod runner_logs;
 pub mod servers;
 pub mod signal;
 pub mod tree;

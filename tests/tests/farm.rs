@@ -9,6 +9,7 @@ use std::time::Duration;
 use reel_common::Digest;
 use reel_tests::farm::{Farm, Leases};
 use reel_tests::reel::{Reel, report, until};
+use reel_tests::runner_logs::{Run, RunnerLogs};
 use reel_tests::tree::{assert_same, digests};
 use reel_tests::{Dice, fixtures, profile, scratch};
 use rustix::process::Signal;
@@ -45,7 +46,8 @@ fn ten_rounds_of_killing_leaders_followers_and_workers_change_nothing() {
     println!("replay with REEL_TEST_SEED={}", dice.seed);
     let mezzanine = fixtures::a_minute_of_1080p().path;
     let wanted = by_one_process(&mezzanine, &profile("ladder"));
-    let mut farm = Farm::builder().schedulers(3).workers(4).start();
+    let logs = RunnerLogs::new();
+    let mut farm = Farm::builder().schedulers(3).workers(4).env(logs.variables()).start();
     let job = farm.submit(&mezzanine, "a", &profile("ladder"), "--chunk-parts 2");
     for round in 1..=10 {
         assert_eq!(farm.job(job)["state"], "running", "round {round}: it is to be disturbed while it runs");
@@ -65,6 +67,24 @@ fn ten_rounds_of_killing_leaders_followers_and_workers_change_nothing() {
     let done = farm.wait(job);
     assert_eq!((&done["state"], &done["parts_encoded_twice"]), (&"done".into(), &0.into()));
     assert_same(&digests(&farm.output("a")), &wanted, "after ten rounds");
+    assert_a_killed_slot_costs_a_part(&logs.runs(), done["parts_total"].as_u64().unwrap());
+}
+
+/// Of what a killed runner had finished, at most one part was not in the store yet, and then it had begun no other; else it
+/// loses the part in hand.
+fn assert_a_killed_slot_costs_a_part(runs: &[Run], parts: u64) {
+    let mut encoders: BTreeMap<u32, Vec<&Run>> = BTreeMap::new();
+    for (part, run) in runs.iter().flat_map(|run| run.encoded.iter().map(move |part| (*part, run))) {
+        encoders.entry(part).or_default().push(run);
+    }
+    assert_eq!(encoders.len() as u64, parts, "every part was encoded by somebody");
+    let killed = runs.iter().filter(|run| !run.ended).count();
+    assert!(killed > 0, "nobody was killed at work");
+    for (part, runs) in encoders.iter().filter(|(_, runs)| runs.len() > 1) {
+        // All but one of them were killed before it was in the store: it was the last that they had finished.
+        let lost = runs.iter().filter(|run| !run.ended && run.encoded.last() == Some(part)).count();
+        assert!(lost + 1 >= runs.len(), "part {part} was encoded by {runs:?}");
+    }
 }
 
 #[test]

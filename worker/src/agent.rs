@@ -218,7 +218,6 @@ impl Shell {
                 Action::CommandRunner { epoch, command } => {
                     self.with_reins(epoch, |reins| reins.tell(wire::command(command)));
                 }
-                Action::HearRunner { epoch } => self.with_reins(epoch, Reins::hear),
                 Action::KillRunner { epoch } => {
                     tracing::info!(%epoch, "the attempt is given up");
                     self.with_reins(epoch, Reins::kill);

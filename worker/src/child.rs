@@ -4,7 +4,6 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use reel_common::{Epoch, Failure, FailureClass};
@@ -14,7 +13,7 @@ use reel_worker_core::{Exit, HowEnded};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -67,7 +66,7 @@ pub(crate) enum Notice {
     /// There is no runner; the only notice of this attempt.
     NotStarted(Failure),
     Progress(v1::Progress),
-    /// The runner is not heard again until [`Reins::hear`].
+    /// The runner waits until it is told to go on.
     PartFinished(v1::PartFinished),
     Finished(Box<v1::TaskFinished>),
     Failed(v1::Failure),
@@ -93,7 +92,6 @@ impl Notices {
 #[derive(Debug)]
 pub(crate) struct Reins {
     commands: mpsc::Sender<v1::RunnerCommand>,
-    hear: Arc<Notify>,
     killed: CancellationToken,
 }
 
@@ -101,7 +99,7 @@ impl Reins {
     /// Those of a child that hears no commands, and what says that it is to be killed.
     pub(crate) fn of_a_deaf_child() -> (Self, CancellationToken) {
         let killed = CancellationToken::new();
-        (Reins { commands: mpsc::channel(1).0, hear: Arc::default(), killed: killed.clone() }, killed)
+        (Reins { commands: mpsc::channel(1).0, killed: killed.clone() }, killed)
     }
 
     /// Tells the runner something.
@@ -110,11 +108,6 @@ impl Reins {
         if self.commands.try_send(v1::RunnerCommand { command: Some(command) }).is_err() {
             tracing::warn!("the runner takes no more commands");
         }
-    }
-
-    /// Reads on after a finished part.
-    pub(crate) fn hear(&self) {
-        self.hear.notify_one();
     }
 
     /// Kills the runner.
@@ -134,17 +127,16 @@ pub(crate) struct Runner {
     start: Start,
     notices: Notices,
     commands: mpsc::Receiver<v1::RunnerCommand>,
-    hear: Arc<Notify>,
     killed: CancellationToken,
 }
 
 /// The reins of a runner, and the runner itself, which starts with [`Runner::run`].
 pub(crate) fn prepare(mut start: Start, notices: Notices) -> (Reins, Runner) {
     let (sender, commands) = mpsc::channel(MAX_COMMANDS);
-    let reins = Reins { commands: sender, hear: Arc::default(), killed: CancellationToken::new() };
+    let reins = Reins { commands: sender, killed: CancellationToken::new() };
     reins.tell(runner_command::Command::Start(std::mem::take(&mut start.spec)));
-    let (hear, killed) = (reins.hear.clone(), reins.killed.clone());
-    (reins, Runner { start, notices, commands, hear, killed })
+    let killed = reins.killed.clone();
+    (reins, Runner { start, notices, commands, killed })
 }
 
 /// What glibc is told in a runner, by its tunables.
@@ -229,10 +221,10 @@ impl Runner {
         else {
             return Err(not_started(&program, &io::Error::other("it has no pipes")));
         };
-        let (notices, hear, killed) = (self.notices, self.hear, self.killed);
+        let (notices, killed) = (self.notices, self.killed);
         let stdin = tokio::spawn(speak(stdin, self.commands));
         let stderr = tokio::spawn(listen_to_log(stderr, log.clone()));
-        Ok(Process { child, stdout, stderr, log, stdin, notices, hear, killed })
+        Ok(Process { child, stdout, stderr, log, stdin, notices, killed })
     }
 }
 
@@ -271,7 +263,6 @@ struct Process {
     log: LogTail,
     stdin: JoinHandle<()>,
     notices: Notices,
-    hear: Arc<Notify>,
     killed: CancellationToken,
 }
 
@@ -280,7 +271,7 @@ impl Process {
         let killed = self.killed.clone();
         let garbled = tokio::select! {
             () = killed.cancelled() => None,
-            garbled = listen(&mut self.stdout, &self.hear, &self.notices) => garbled,
+            garbled = listen(&mut self.stdout, &self.notices) => garbled,
         };
         let status = match garbled {
             Some(_) => None,
@@ -321,7 +312,7 @@ pub(crate) async fn kill(child: &mut Child) -> io::Result<ExitStatus> {
 }
 
 /// Reads until stdout ends; `Some` says how the runner broke the protocol.
-async fn listen(stdout: &mut ChildStdout, hear: &Notify, notices: &Notices) -> Option<String> {
+async fn listen(stdout: &mut ChildStdout, notices: &Notices) -> Option<String> {
     let mut stdout = BufReader::new(stdout);
     let mut last_word = false;
     loop {
@@ -342,10 +333,7 @@ async fn listen(stdout: &mut ChildStdout, hear: &Notify, notices: &Notices) -> O
         match event {
             _ if last_word => return Some("it went on after its last word".to_owned()),
             runner_event::Event::Progress(progress) => notices.send(Notice::Progress(progress)).await,
-            runner_event::Event::PartFinished(part) => {
-                notices.send(Notice::PartFinished(part)).await;
-                hear.notified().await;
-            }
+            runner_event::Event::PartFinished(part) => notices.send(Notice::PartFinished(part)).await,
             runner_event::Event::Finished(finished) => {
                 last_word = true;
                 notices.send(Notice::Finished(Box::new(finished))).await;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use reel_common::{Artifact, Epoch, Failure, FailureClass};
 use reel_proto::v1;
 use reel_store::Store;
-use reel_worker_core::{Exit, SILENCE_MS, classify};
+use reel_worker_core::{Exit, RunnerCommand, SILENCE_MS, classify};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -115,7 +115,7 @@ impl Once {
                         ending.get_or_insert(Err(failure));
                     }
                     self.parts.extend(part.record);
-                    self.reins.hear();
+                    self.reins.tell(wire::command(RunnerCommand::GoOn));
                 }
                 Notice::Finished(output) => {
                     ending.get_or_insert(Ok(output));

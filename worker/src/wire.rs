@@ -143,6 +143,7 @@ fn request(id: u64, request: Request<Receipt>) -> worker_message::Message {
 /// A command of the core for a runner.
 pub(crate) fn command(command: RunnerCommand) -> runner_command::Command {
     match command {
+        RunnerCommand::GoOn => runner_command::Command::GoOn(v1::GoOn {}),
         RunnerCommand::StopAfterPart => runner_command::Command::StopAfterPart(v1::StopAfterPart {}),
         RunnerCommand::CutTail(first) => {
             runner_command::Command::CutTail(v1::CutTail { first_part_given_away: first.0 })

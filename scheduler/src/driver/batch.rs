@@ -15,6 +15,8 @@ use crate::scheduler::{Refused, Submitted};
 const MAX_ENTRY_BYTES: usize = MAX_RECORD_BYTES - 1024;
 /// Most commands in one entry, so that a long queue does not delay the answers to its first.
 const MAX_ENTRY_COMMANDS: usize = 1024;
+/// As many commands as make the cost of an entry small against their own.
+const ENOUGH_COMMANDS: usize = 64;
 /// Commands that may wait before workers and clients have to.
 const MAX_WAITING: usize = 4096;
 
@@ -52,9 +54,9 @@ impl Batch {
         self.waiting.len() >= MAX_WAITING
     }
 
-    /// Whether there is as much as an entry may hold.
-    pub(super) fn fills_an_entry(&self) -> bool {
-        self.waiting.len() >= MAX_ENTRY_COMMANDS
+    /// Whether enough waits to make an entry's cost small.
+    pub(super) fn is_worth_an_entry(&self) -> bool {
+        self.waiting.len() >= ENOUGH_COMMANDS
     }
 
     /// The commands of the next entry, oldest first. One that is too large by itself comes alone, for the log to refuse.

@@ -49,8 +49,8 @@ const OWNER_CALLS: usize = 64;
 const LINK_EVENTS: usize = 1024;
 /// Leases are checked and waiting tasks placed at least this often.
 const TICK: Duration = Duration::from_secs(1);
-/// An entry that does not fill up goes so long after the one before: each costs its synchronised writes on every node,
-/// however little it holds. One that comes after a pause goes at once.
+/// An entry of few commands goes so long after the one before: each costs its synchronised writes on every node, however
+/// little it holds. One that comes after a pause goes at once.
 const GATHER: Duration = Duration::from_millis(20);
 /// Watchers are told at most this often, but at once when a job's state changes.
 const VIEW_INTERVAL: Duration = Duration::from_millis(100);
@@ -298,7 +298,8 @@ impl Driver {
 
     /// Decides and proposes, unless an entry is on its way: then the state is about to change.
     fn advance(&mut self) {
-        if self.in_flight.is_some() || (self.now.steady < self.next_entry && !self.batch.fills_an_entry()) {
+        if self.in_flight.is_some() || (self.now.steady < self.next_entry && !self.batch.is_worth_an_entry())
+        {
             return;
         }
         if std::mem::take(&mut self.unsettled) && *self.leading.borrow() {

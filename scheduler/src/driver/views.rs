@@ -228,7 +228,7 @@ fn stage_view(state: &FarmState, fleet: &Fleet, job: &Job, id: JobId, seen: &cor
 
 /// Frames of the title that are encoded, and all: those of committed parts, and of parts in hand those that are done.
 fn encode_frames(fleet: &Fleet, job: &Job, grid: &SegmentGrid, leases: &[(TaskId, &Lease)]) -> (u64, u64) {
-    let committed: u64 = job.encode.committed.keys().map(|part| part_frames(grid, *part)).sum();
+    let committed = committed_frames(job, grid);
     let in_hand = leases.iter().filter_map(|(task, lease)| {
         let progress = fleet.progress(*task, lease.epoch)?;
         // The chunk ends where its tail was cut off; what the attempt did of that is not its own any more.
@@ -236,6 +236,17 @@ fn encode_frames(fleet: &Fleet, job: &Job, grid: &SegmentGrid, leases: &[(TaskId
         Some(uncommitted_frames(job, grid, own, progress.frames_done))
     });
     ((committed + in_hand.sum::<u64>()).min(grid.frames()), grid.frames())
+}
+
+/// Frames of all committed parts. Where all parts but the last are equally long, a million of them need not be looked at.
+fn committed_frames(job: &Job, grid: &SegmentGrid) -> u64 {
+    let committed = &job.encode.committed;
+    if grid.segment_frames().is_none() {
+        return committed.keys().map(|part| part_frames(grid, *part)).sum();
+    }
+    let (full, last) = (part_frames(grid, PartIndex(0)), PartIndex(grid.parts().saturating_sub(1)));
+    let short = if committed.contains_key(&last) { full - part_frames(grid, last) } else { 0 };
+    (committed.len() as u64 * full).saturating_sub(short)
 }
 
 /// How many of the first `done` frames of `own` no commit covers. An attempt counts from its first part on, parts that
@@ -264,5 +275,27 @@ fn keep_encoded_frames(view: &mut JobView, before: &JobView) {
     let shown = before.stages.iter().find(encode).map_or(0, |stage| stage.frames_done);
     for stage in view.stages.iter_mut().filter(|stage| stage.stage == Stage::Encode) {
         stage.frames_done = stage.frames_done.max(shown);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reel_common::{Artifact, Digest, Epoch, WorkerId};
+    use reel_scheduler_core::JobSpec;
+    use reel_scheduler_core::state::CommittedPart;
+
+    use super::*;
+
+    #[test]
+    fn frames_are_counted_without_a_look_at_each_part() {
+        let grid = SegmentGrid::regular(1_000, 48, 3).unwrap();
+        let mut job = Job::new(JobSpec::default(), Digest::of(b""), 0);
+        for part in [0, 3, grid.parts() - 1] {
+            let (record, worker, epoch) = (Artifact::of(b"record"), WorkerId(1), Epoch(1));
+            let committed = CommittedPart { record, worker, epoch, encoded: 1, reused: 0 };
+            job.encode.committed.insert(PartIndex(part), committed);
+            let counted: u64 = job.encode.committed.keys().map(|part| part_frames(&grid, *part)).sum();
+            assert_eq!(committed_frames(&job, &grid), counted);
+        }
     }
 }

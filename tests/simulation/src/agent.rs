@@ -39,10 +39,10 @@ impl World {
                     match command {
                         RunnerCommand::StopAfterPart => runner.stop = true,
                         RunnerCommand::CutTail(first) => runner.end = runner.end.min(first.0),
+                        RunnerCommand::GoOn => self.let_go_on(host, life, epoch),
                     }
                 }
             }
-            Action::HearRunner { epoch } => self.hear_runner(host, life, epoch),
             Action::KillRunner { epoch } => self.kill_runner(host, life, epoch),
             Action::PublishPart { epoch, part, files } => {
                 let encoded = files.scratch_files.iter().filter(|name| !name.is_empty()).count() as u32;

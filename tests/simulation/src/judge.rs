@@ -9,13 +9,11 @@ use reel_scheduler_core::invariant::check_all;
 use reel_scheduler_core::state::{JobState, Outcome, PartRange};
 use reel_scheduler_core::{Accepted, Action, Command, FarmState, Reply, TaskResult};
 
-use reel_worker_core::MAX_QUEUED_PARTS;
-
 use crate::store::Store;
 use crate::title;
 
-/// The part in hand, those that wait for the store, and the one that is on its way there.
-const MOST_LOST: u64 = 1 + MAX_QUEUED_PARTS as u64 + 1;
+/// The part in hand, or the one that is on its way into the store.
+const MOST_LOST: u64 = 1;
 
 /// An attempt whose lease has ended although nobody of its worker said so, and the worker's name.
 pub(crate) struct Lost {

@@ -1,8 +1,6 @@
 //! Runners: they take virtual time for each part, look into the store first, and sometimes crash, fail, hang or never
 //! start.
 
-use std::collections::VecDeque;
-
 use reel_common::{Epoch, Failure, FailureClass, PartIndex, Stage, TaskId};
 use reel_proto::v1::{self, task_finished, task_spec::Work};
 use reel_worker::wire::Wire;
@@ -25,9 +23,8 @@ pub(crate) struct Runner {
     pub(crate) killed: bool,
     hand: Hand,
     fate: Fate,
-    /// What it has said and was not heard yet.
-    said: VecDeque<Input<Wire>>,
-    heard: bool,
+    /// It has finished a part and waits until that is in the store.
+    waits: bool,
     /// The step that it is at; earlier ones are void.
     step: u64,
     output: Option<v1::TaskFinished>,
@@ -94,8 +91,7 @@ impl World {
             killed: false,
             hand: Hand::Nothing,
             fate,
-            said: VecDeque::new(),
-            heard: true,
+            waits: false,
             step: 0,
             output,
         };
@@ -152,21 +148,20 @@ impl World {
                 let record = title::part_record(&runner.mezzanine, part);
                 let name = if encoded { format!("{part}.m4s") } else { String::new() };
                 let files = v1::PartFinished { record: Some(record), scratch_files: vec![name] };
-                runner.said.push_back(Input::PartFinished { epoch, part: PartIndex(part), files });
+                (runner.hand, runner.waits) = (Hand::Nothing, true);
+                self.feed(host, life, Input::PartFinished { epoch, part: PartIndex(part), files });
             }
-            Hand::Done => return self.exit(host, life, epoch, HowEnded::Status(0)),
-            Hand::Nothing | Hand::Whole => {}
+            Hand::Done => self.exit(host, life, epoch, HowEnded::Status(0)),
+            Hand::Nothing | Hand::Whole => self.begin_next(host, life, epoch),
         }
-        self.flush(host, life, epoch);
-        self.begin_next(host, life, epoch);
     }
 
-    /// A runner takes what is next, if it was heard so far.
+    /// A runner takes what is next.
     fn begin_next(&mut self, host: usize, life: u32, epoch: Epoch) {
         let Some(runner) = self.runner(host, life, epoch) else { return };
         let was_whole = runner.hand == Hand::Whole;
         runner.hand = Hand::Nothing;
-        if !runner.said.is_empty() || runner.killed {
+        if runner.waits || runner.killed {
             return;
         }
         let ill = matches!(runner.fate, Fate::Crash(0) | Fate::Fail(0) | Fate::Hang(0));
@@ -200,9 +195,7 @@ impl World {
             self.work(host, life, epoch, 3_000..15_000);
             self.on_encode(task, part, epoch);
             let progress = Progress { done: u64::from(part) + 1, total: 0, part: Some(PartIndex(part)) };
-            if self.runner(host, life, epoch).is_some_and(|runner| runner.heard) {
-                self.feed(host, life, Input::Progressed { epoch, progress });
-            }
+            self.feed(host, life, Input::Progressed { epoch, progress });
         }
     }
 
@@ -235,7 +228,7 @@ impl World {
 
     /// All that was to do is done.
     fn finish(&mut self, host: usize, life: u32, epoch: Epoch) {
-        let Some(runner) = self.runner(host, life, epoch).filter(|runner| runner.heard) else { return };
+        let Some(runner) = self.runner(host, life, epoch) else { return };
         runner.hand = Hand::Done;
         let output = Box::new(runner.output.take().unwrap());
         self.work(host, life, epoch, 1..50);
@@ -261,26 +254,12 @@ impl World {
         true
     }
 
-    pub(crate) fn hear_runner(&mut self, host: usize, life: u32, epoch: Epoch) {
+    /// The part that it has finished is in the store.
+    pub(crate) fn let_go_on(&mut self, host: usize, life: u32, epoch: Epoch) {
         let Some(runner) = self.runner(host, life, epoch) else { return };
-        runner.heard = true;
-        self.flush(host, life, epoch);
-        let waits =
-            |runner: &&mut Runner| runner.hand == Hand::Nothing && runner.step > 0 && runner.said.is_empty();
-        if self.runner(host, life, epoch).filter(waits).is_some() {
+        runner.waits = false;
+        if !runner.killed {
             self.work(host, life, epoch, 0..10);
-        }
-    }
-
-    /// The agent hears what the runner has said, up to the next finished part.
-    fn flush(&mut self, host: usize, life: u32, epoch: Epoch) {
-        let Some(runner) = self.runner(host, life, epoch).filter(|runner| runner.heard && !runner.killed)
-        else {
-            return;
-        };
-        if let Some(input) = runner.said.pop_front() {
-            runner.heard = false;
-            self.feed(host, life, input);
         }
     }
 

@@ -10,9 +10,6 @@ use crate::outbox::{MAX_UNANSWERED, Outbox};
 use crate::scheduler::{Drain, Membership};
 use crate::{Action, Event, Exit, Message, Payload, Progress, Request, RunnerCommand};
 
-/// Finished parts of one attempt that may wait for the store; past this the runner is not heard. A part takes
-/// seconds to encode and far less to publish, so more would only hide a stuck store.
-pub const MAX_QUEUED_PARTS: usize = 4;
 /// A runner that does not get on for so long is stuck: the slowest frame of the slowest preset takes seconds.
 pub const SILENCE_MS: u64 = 600_000;
 /// An agent that the scheduler does not answer asks again so often.
@@ -92,7 +89,7 @@ impl<P: Payload> Agent<P> {
                 self.with(epoch, |attempt| attempt.on_progress(now_ms, progress));
             }
             Event::PartFinished { epoch, part, files } => {
-                self.with(epoch, |attempt| attempt.on_part_finished(now_ms, part, files));
+                self.on_part_finished(now_ms, epoch, part, files, actions);
             }
             Event::TaskFinished { epoch, output } => {
                 self.with(epoch, |attempt| attempt.end_with(Ending::Finished(output)));
@@ -131,6 +128,22 @@ impl<P: Payload> Agent<P> {
         }
     }
 
+    fn on_part_finished(
+        &mut self,
+        now_ms: u64,
+        epoch: Epoch,
+        part: PartIndex,
+        files: P::Part,
+        actions: &mut Vec<Action<P>>,
+    ) {
+        let Some(attempt) = self.attempts.get_mut(&epoch) else { return };
+        if !attempt.on_part_finished(now_ms, part, files) {
+            let message = "the runner finished a part while the one before was not in the store";
+            attempt.end_with(Ending::Fail(Failure::new(FailureClass::Failed, message, "")));
+            kill(attempt, actions);
+        }
+    }
+
     fn on_publish_failed(&mut self, epoch: Epoch, failure: Failure, actions: &mut Vec<Action<P>>) {
         let Some(attempt) = self.attempts.get_mut(&epoch) else { return };
         attempt.publishing = None;
@@ -152,7 +165,7 @@ impl<P: Payload> Agent<P> {
         self.outbox.give_up(epoch);
         if let Some(attempt) = self.attempts.get_mut(&epoch).filter(|attempt| !attempt.is_dropped()) {
             attempt.ending = Ending::Dropped;
-            attempt.queue.clear();
+            attempt.finished = None;
             if attempt.publishing.take().is_some() {
                 actions.push(Action::StopPublishing { epoch });
             }
@@ -163,7 +176,7 @@ impl<P: Payload> Agent<P> {
     /// Kills runners that are stuck.
     pub(crate) fn kill_silent(&mut self, now_ms: u64, actions: &mut Vec<Action<P>>) {
         for attempt in self.attempts.values_mut() {
-            if !attempt.occupies_slot() || attempt.unheard || !matches!(attempt.ending, Ending::Open) {
+            if !attempt.occupies_slot() || attempt.waits || !matches!(attempt.ending, Ending::Open) {
                 attempt.heard_ms = now_ms;
             } else if now_ms.saturating_sub(attempt.heard_ms) >= SILENCE_MS {
                 let Progress { done, total, .. } = attempt.progress;
@@ -257,7 +270,7 @@ pub(crate) fn kill<P: Payload>(attempt: &mut Attempt<P>, actions: &mut Vec<Actio
 
 fn on_exited<P: Payload>(attempt: &mut Attempt<P>, exit: &Exit) {
     attempt.runner = Runner::Gone;
-    attempt.unheard = false;
+    attempt.waits = false;
     match &mut attempt.ending {
         Ending::Open => attempt.ending = Ending::Fail(classify(exit, attempt.progress)),
         Ending::Fail(failure) if failure.evidence.is_empty() => {
@@ -267,19 +280,21 @@ fn on_exited<P: Payload>(attempt: &mut Attempt<P>, exit: &Exit) {
     }
 }
 
-/// Puts the next finished part on its way into the store, and hears the runner again when there is room.
+/// Puts a finished part on its way into the store, and lets the runner go on when it is there. So nobody loses more than
+/// a part when a runner is killed, however slow the store is.
 fn publish_next<P: Payload>(attempt: &mut Attempt<P>, unanswered: usize, actions: &mut Vec<Action<P>>) {
     let epoch = attempt.epoch;
     if attempt.publishing.is_none()
         && unanswered < MAX_UNANSWERED
-        && let Some((part, files)) = attempt.queue.pop_front()
+        && let Some((part, files)) = attempt.finished.take()
     {
         attempt.publishing = Some(Publishing::Part(part));
         actions.push(Action::PublishPart { epoch, part, files });
     }
-    if attempt.unheard && attempt.queue.len() < MAX_QUEUED_PARTS {
-        attempt.unheard = false;
-        actions.push(Action::HearRunner { epoch });
+    let stored = attempt.finished.is_none() && attempt.publishing.is_none();
+    if attempt.waits && stored && matches!(attempt.runner, Runner::Running { killed: false }) {
+        attempt.waits = false;
+        actions.push(Action::CommandRunner { epoch, command: RunnerCommand::GoOn });
     }
 }
 
@@ -299,7 +314,7 @@ fn advance<P: Payload>(
     if attempt.is_dropped() {
         return true;
     }
-    if attempt.publishing.is_some() || !attempt.queue.is_empty() || outbox.of(epoch) > 0 {
+    if attempt.publishing.is_some() || attempt.finished.is_some() || outbox.of(epoch) > 0 {
         return false;
     }
     attempt.check_complete(draining);

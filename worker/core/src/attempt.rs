@@ -1,6 +1,6 @@
 //! One attempt that this agent holds, from its grant to the answer that ends it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use reel_common::{Epoch, Failure, FailureClass, PartIndex, TaskId};
@@ -26,12 +26,12 @@ pub(crate) struct Attempt<P: Payload> {
     pub(crate) runner: Runner<P>,
     pub(crate) progress: Progress,
     pace: Option<Pace>,
-    /// When the runner was last heard to get on, or could not be heard.
+    /// When the runner was last heard to get on, or waited.
     pub(crate) heard_ms: u64,
-    /// Finished parts that are not yet on their way into the store.
-    pub(crate) queue: VecDeque<(PartIndex, P::Part)>,
-    /// The runner finished a part and is not heard until there is room in the queue.
-    pub(crate) unheard: bool,
+    /// A finished part that is not yet on its way into the store.
+    pub(crate) finished: Option<(PartIndex, P::Part)>,
+    /// The runner finished a part and waits until it is told to go on.
+    pub(crate) waits: bool,
     pub(crate) publishing: Option<Publishing>,
     pub(crate) committed: BTreeSet<PartIndex>,
     pub(crate) ending: Ending<P>,
@@ -98,8 +98,8 @@ impl<P: Payload> Attempt<P> {
             progress: Progress::default(),
             pace: None,
             heard_ms: now_ms,
-            queue: VecDeque::new(),
-            unheard: false,
+            finished: None,
+            waits: false,
             publishing: None,
             committed: BTreeSet::new(),
             ending: Ending::Open,
@@ -151,14 +151,17 @@ impl<P: Payload> Attempt<P> {
         end.saturating_sub(done)
     }
 
-    /// Takes in a part that the runner finished. It is not heard until there is room for the next.
-    pub(crate) fn on_part_finished(&mut self, now_ms: u64, part: PartIndex, files: P::Part) {
+    /// Takes in a part that the runner finished; false where it did not wait for the one before.
+    pub(crate) fn on_part_finished(&mut self, now_ms: u64, part: PartIndex, files: P::Part) -> bool {
+        if std::mem::replace(&mut self.waits, true) {
+            return false;
+        }
         self.heard_ms = now_ms;
-        self.unheard = true;
         self.next = part.0.saturating_add(1);
         if !self.is_dropped() && self.wants(part) {
-            self.queue.push_back((part, files));
+            self.finished = Some((part, files));
         }
+        true
     }
 
     /// Whether the part is this attempt's to deliver, and not delivered or on its way.
@@ -166,14 +169,13 @@ impl<P: Payload> Attempt<P> {
         self.parts.contains(&part.0)
             && !self.committed.contains(&part)
             && self.publishing != Some(Publishing::Part(part))
-            && self.queue.iter().all(|(queued, _)| *queued != part)
     }
 
     /// Gives the parts from `first` on away.
     pub(crate) fn cut(&mut self, first: PartIndex) {
         self.parts.end = self.parts.end.min(first.0).max(self.parts.start);
         let end = self.parts.end;
-        self.queue.retain(|(part, _)| part.0 < end);
+        self.finished.take_if(|(part, _)| part.0 >= end);
     }
 
     /// The first of its parts that is not committed.
@@ -190,7 +192,7 @@ impl<P: Payload> Attempt<P> {
 
     /// Gives up what is on its way into the store, and hands back what is not committed.
     pub(crate) fn give_up(&mut self) {
-        self.queue.clear();
+        self.finished = None;
         if !matches!(self.ending, Ending::Fail(_) | Ending::Asked | Ending::Dropped) {
             self.ending = Ending::HandBack;
         }
@@ -198,7 +200,7 @@ impl<P: Payload> Attempt<P> {
 
     /// Ends with a failure, whatever else was intended; nothing more is published.
     pub(crate) fn fail(&mut self, failure: Failure) {
-        self.queue.clear();
+        self.finished = None;
         if !matches!(self.ending, Ending::Asked | Ending::Dropped) {
             self.ending = Ending::Fail(failure);
         }

@@ -130,7 +130,7 @@ pub enum Event<P: Payload> {
         /// How far.
         progress: Progress,
     },
-    /// The runner finished a part. It is not heard again until [`Action::HearRunner`].
+    /// The runner finished a part, and waits for [`RunnerCommand::GoOn`].
     PartFinished {
         /// Which attempt.
         epoch: Epoch,
@@ -199,11 +199,6 @@ pub enum Action<P: Payload> {
         /// What.
         command: RunnerCommand,
     },
-    /// Read on from a runner that finished a part.
-    HearRunner {
-        /// Which attempt.
-        epoch: Epoch,
-    },
     /// Kill a runner at once.
     KillRunner {
         /// Which attempt.
@@ -246,6 +241,8 @@ pub enum RunnerCommand {
     StopAfterPart,
     /// Parts from this one on belong to somebody else.
     CutTail(PartIndex),
+    /// The part that it finished last is in the store, or is not wanted: begin the next.
+    GoOn,
 }
 
 /// To the scheduler.

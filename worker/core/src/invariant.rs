@@ -1,7 +1,7 @@
 //! What holds of an agent after every event.
 
 use crate::attempt::{Ending, Publishing};
-use crate::{Agent, MAX_QUEUED_PARTS, MAX_UNANSWERED, Payload};
+use crate::{Agent, MAX_UNANSWERED, Payload};
 
 /// A broken invariant, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,9 +12,9 @@ pub enum Violation {
     /// An attempt is held without a lease.
     #[error("an attempt is held without a lease")]
     HeldWithoutLease,
-    /// A queue of finished parts is longer than it may be.
-    #[error("a queue of finished parts is over its limit")]
-    QueueOverLimit,
+    /// A part waits for the store, and its runner does not wait for that.
+    #[error("a runner did not wait for its part to be stored")]
+    RunnerRanAhead,
     /// A result is published while parts are not committed.
     #[error("a result is published before its parts were committed")]
     ResultBeforeParts,
@@ -37,8 +37,8 @@ impl<P: Payload> Agent<P> {
             if !self.membership.is_inside() && !attempt.is_dropped() {
                 return Err(Violation::HeldWithoutLease);
             }
-            if attempt.queue.len() > MAX_QUEUED_PARTS {
-                return Err(Violation::QueueOverLimit);
+            if attempt.occupies_slot() && attempt.finished.is_some() && !attempt.waits {
+                return Err(Violation::RunnerRanAhead);
             }
             let result =
                 attempt.publishing == Some(Publishing::Result) || matches!(attempt.ending, Ending::Commit(_));

@@ -14,8 +14,7 @@ mod scheduler;
 mod tests;
 
 pub use agent::{
-    Agent, MAX_QUEUED_PARTS, REGISTER_AGAIN_MS, SILENCE_MS, UNANSWERED_AFTER_DRAIN_MS,
-    UNPUBLISHED_AFTER_DRAIN_MS,
+    Agent, REGISTER_AGAIN_MS, SILENCE_MS, UNANSWERED_AFTER_DRAIN_MS, UNPUBLISHED_AFTER_DRAIN_MS,
 };
 pub use event::{
     Action, Event, Grant, Message, PartReceipt, Payload, Progress, Request, RequestId, RunnerCommand,

@@ -150,7 +150,7 @@ impl<P: Payload> Agent<P> {
         }
         for attempt in self.attempts.values_mut().filter(|attempt| !attempt.is_dropped()) {
             attempt.ending = Ending::Dropped;
-            attempt.queue.clear();
+            attempt.finished = None;
             if attempt.publishing.take().is_some() {
                 actions.push(Action::StopPublishing { epoch: attempt.epoch });
             }
@@ -190,7 +190,7 @@ impl<P: Payload> Agent<P> {
         if now_ms < deadline_ms.saturating_add(UNPUBLISHED_AFTER_DRAIN_MS) {
             return;
         }
-        for attempt in self.attempts.values_mut().filter(|a| a.publishing.is_some() || !a.queue.is_empty()) {
+        for attempt in self.attempts.values_mut().filter(|a| a.publishing.is_some() || a.finished.is_some()) {
             if attempt.publishing.take().is_some() {
                 actions.push(Action::StopPublishing { epoch: attempt.epoch });
             }

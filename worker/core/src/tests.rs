@@ -99,7 +99,6 @@ fn show(action: &Do) -> String {
         Action::Send(Message::Request(id, request)) => format!("request {} {}", id.0, show_request(request)),
         Action::StartRunner(grant) => format!("start {} {}", grant.epoch, grant.spec),
         Action::CommandRunner { epoch, command } => format!("tell {epoch} {command:?}"),
-        Action::HearRunner { epoch } => format!("hear {epoch}"),
         Action::KillRunner { epoch } => format!("kill {epoch}"),
         Action::PublishPart { epoch, part, files } => format!("publish {epoch} part {part} files {files}"),
         Action::PublishResult { epoch, output } => format!("publish {epoch} {output}"),

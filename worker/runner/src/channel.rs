@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prost::Message;
@@ -24,17 +24,36 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Orders {
     stop_after_part: AtomicBool,
     first_given_away: AtomicU32,
+    /// Parts that are in the store, as far as the agent has said.
+    stored: Mutex<u32>,
+    went_on: Condvar,
 }
 
 impl Orders {
     pub(crate) fn new() -> Self {
-        Orders { stop_after_part: AtomicBool::new(false), first_given_away: AtomicU32::new(u32::MAX) }
+        Orders {
+            stop_after_part: AtomicBool::new(false),
+            first_given_away: AtomicU32::new(u32::MAX),
+            stored: Mutex::new(0),
+            went_on: Condvar::new(),
+        }
     }
 
     /// Whether a part may still be begun.
     pub(crate) fn allow(&self, part: PartIndex) -> bool {
         !self.stop_after_part.load(Ordering::Relaxed)
             && part.0 < self.first_given_away.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the agent has stored so many parts. An agent that goes ends the process meanwhile.
+    pub(crate) fn wait_until_stored(&self, parts: u32) {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.went_on.wait_while(stored, |stored| *stored < parts));
+    }
+
+    fn go_on(&self) {
+        *self.stored.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.went_on.notify_all();
     }
 }
 
@@ -64,6 +83,7 @@ fn obey(stdin: &mut impl Read, orders: &Orders) {
             Ok(Some(v1::RunnerCommand { command: Some(Command::CutTail(cut)) })) => {
                 orders.first_given_away.fetch_min(cut.first_part_given_away, Ordering::Relaxed);
             }
+            Ok(Some(v1::RunnerCommand { command: Some(Command::GoOn(_)) })) => orders.go_on(),
             Ok(Some(other)) => tracing::warn!(?other, "an order that makes no sense here"),
             Ok(None) => vanish(),
             Err(reason) => {

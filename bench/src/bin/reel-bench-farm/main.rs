@@ -198,7 +198,8 @@ async fn measure(args: &Args, schedulers: usize) -> Result<Measured> {
         if encode.is_some_and(|stage| stage.done == stage.total) {
             break Instant::now();
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        // As often as somebody who watches is told.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     };
     let (start, before, cpu_before) = begun;
     let share = f64::from(args.tasks) / f64::from(args.tasks - before);

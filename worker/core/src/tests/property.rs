@@ -140,7 +140,7 @@ impl World {
                     child.parts.end = child.parts.end.min(child.next);
                 }
             }
-            Action::HearRunner { epoch } => {
+            Action::CommandRunner { epoch, command: RunnerCommand::GoOn } => {
                 if let Some(child) = self.alive.get_mut(&epoch.0) {
                     child.heard = true;
                 }

@@ -10,13 +10,13 @@ fn check(agent: &mut Agent<Word>, event: On, expected: &[&str]) {
 fn a_part_is_published_before_it_is_committed_and_the_task_after_its_parts() {
     let mut agent = registered(1);
     check(&mut agent, Event::Granted(encode_grant(7, 0..2)), &["start 7 encode"]);
-    check(&mut agent, part_finished(7, 0), &["publish 7 part 0 files 0", "hear 7"]);
-    check(&mut agent, part_finished(7, 1), &["hear 7"]);
-    check(&mut agent, part_published(7, 0), &["request 1 commit 7 part 0", "publish 7 part 1 files 1"]);
+    check(&mut agent, part_finished(7, 0), &["publish 7 part 0 files 0"]);
+    check(&mut agent, part_published(7, 0), &["request 1 commit 7 part 0", "tell 7 GoOn"]);
+    check(&mut agent, part_finished(7, 1), &["publish 7 part 1 files 1"]);
+    check(&mut agent, part_published(7, 1), &["request 2 commit 7 part 1", "tell 7 GoOn"]);
     check(&mut agent, finished(7), &[]);
     check(&mut agent, exited(7, HowEnded::Status(0)), &[]);
     check(&mut agent, answered(1, Verdict::Accepted), &[]);
-    check(&mut agent, part_published(7, 1), &["request 2 commit 7 part 1"]);
     check(&mut agent, answered(2, Verdict::Duplicate), &["publish 7 files"]);
     let published = Event::ResultPublished { epoch: Epoch(7), receipt: "nothing" };
     check(&mut agent, published, &["request 3 commit 7 nothing"]);
@@ -73,7 +73,7 @@ fn a_later_grant_of_the_same_task_replaces_the_earlier_and_not_the_other_way_rou
 fn a_crash_commits_the_parts_that_were_finished_and_then_fails() {
     let mut agent = registered(1);
     check(&mut agent, Event::Granted(encode_grant(7, 0..3)), &["start 7 encode"]);
-    check(&mut agent, part_finished(7, 0), &["publish 7 part 0 files 0", "hear 7"]);
+    check(&mut agent, part_finished(7, 0), &["publish 7 part 0 files 0"]);
     check(&mut agent, exited(7, HowEnded::Signal(11)), &[]);
     check(&mut agent, part_published(7, 0), &["request 1 commit 7 part 0"]);
     let actions = agent.handle(2, answered(1, Verdict::Accepted));
@@ -120,8 +120,8 @@ fn superseded_kills_the_runner_and_says_no_more() {
     let mut agent = registered(1);
     feed(&mut agent, Event::Granted(encode_grant(7, 0..9)));
     feed(&mut agent, part_finished(7, 0));
-    feed(&mut agent, part_finished(7, 1));
     feed(&mut agent, part_published(7, 0));
+    feed(&mut agent, part_finished(7, 1));
     check(&mut agent, answered(1, Verdict::Superseded), &["stop publishing 7", "kill 7"]);
     check(&mut agent, part_published(7, 1), &[]);
     check(&mut agent, exited(7, HowEnded::Signal(9)), &["discard 7"]);
@@ -133,9 +133,9 @@ fn a_cut_chunk_ends_at_the_cut() {
     feed(&mut agent, Event::Granted(encode_grant(7, 4..9)));
     let cut = Event::ChunkCut { epoch: Epoch(7), first_given_away: PartIndex(5) };
     check(&mut agent, cut, &["tell 7 CutTail(PartIndex(5))"]);
-    check(&mut agent, part_finished(7, 5), &["hear 7"]);
-    check(&mut agent, part_finished(7, 4), &["publish 7 part 4 files 4", "hear 7"]);
-    check(&mut agent, part_published(7, 4), &["request 1 commit 7 part 4"]);
+    check(&mut agent, part_finished(7, 5), &["tell 7 GoOn"]);
+    check(&mut agent, part_finished(7, 4), &["publish 7 part 4 files 4"]);
+    check(&mut agent, part_published(7, 4), &["request 1 commit 7 part 4", "tell 7 GoOn"]);
     feed(&mut agent, finished(7));
     feed(&mut agent, exited(7, HowEnded::Status(0)));
     check(&mut agent, answered(1, Verdict::Accepted), &["publish 7 files"]);
@@ -146,7 +146,7 @@ fn a_part_that_was_cut_away_while_its_commit_was_under_way_does_not_end_the_atte
     let mut agent = registered(1);
     feed(&mut agent, Event::Granted(encode_grant(7, 0..2)));
     feed(&mut agent, part_finished(7, 1));
-    check(&mut agent, part_published(7, 1), &["request 1 commit 7 part 1"]);
+    check(&mut agent, part_published(7, 1), &["request 1 commit 7 part 1", "tell 7 GoOn"]);
     feed(&mut agent, Event::ChunkCut { epoch: Epoch(7), first_given_away: PartIndex(1) });
     check(&mut agent, answered(1, Verdict::Superseded), &[]);
 }
@@ -162,16 +162,13 @@ fn a_chunk_that_is_cut_while_it_waits_is_cut_at_its_start() {
 }
 
 #[test]
-fn a_runner_is_not_heard_while_the_store_is_slow() {
+fn a_runner_goes_on_when_its_part_is_in_the_store() {
     let mut agent = registered(1);
     feed(&mut agent, Event::Granted(encode_grant(7, 0..99)));
-    feed(&mut agent, part_finished(7, 0));
-    for part in 1..=MAX_QUEUED_PARTS as u32 {
-        let expected: &[&str] = if part < MAX_QUEUED_PARTS as u32 { &["hear 7"] } else { &[] };
-        check(&mut agent, part_finished(7, part), expected);
-    }
-    let expected = ["request 1 commit 7 part 0", "publish 7 part 1 files 1", "hear 7"];
-    check(&mut agent, part_published(7, 0), &expected);
+    check(&mut agent, part_finished(7, 0), &["publish 7 part 0 files 0"]);
+    check(&mut agent, part_published(7, 0), &["request 1 commit 7 part 0", "tell 7 GoOn"]);
+    feed(&mut agent, part_finished(7, 1));
+    check(&mut agent, part_finished(7, 2), &["kill 7"]);
 }
 
 #[test]
@@ -263,8 +260,8 @@ fn a_drained_agent_finishes_the_part_in_hand_hands_the_rest_back_and_ends() {
     let drained = feed(&mut agent, Event::DrainAsked { grace_ms: 10_000 });
     assert_eq!(drained, ["tell 7 StopAfterPart", "heartbeat 2 [7, 8] leaving", "request 1 hand back 8"]);
     check(&mut agent, answered(1, Verdict::Accepted), &["discard 8"]);
-    check(&mut agent, part_finished(7, 0), &["publish 7 part 0 files 0", "hear 7"]);
-    check(&mut agent, part_published(7, 0), &["request 2 commit 7 part 0"]);
+    check(&mut agent, part_finished(7, 0), &["publish 7 part 0 files 0"]);
+    check(&mut agent, part_published(7, 0), &["request 2 commit 7 part 0", "tell 7 GoOn"]);
     feed(&mut agent, finished(7));
     feed(&mut agent, exited(7, HowEnded::Status(0)));
     check(&mut agent, answered(2, Verdict::Accepted), &["request 3 hand back 7"]);
@@ -347,7 +344,6 @@ fn what_the_store_has_not_taken_soon_after_the_grace_is_handed_back() {
     let mut agent = registered(1);
     feed(&mut agent, Event::Granted(encode_grant(7, 0..9)));
     feed(&mut agent, part_finished(7, 0));
-    feed(&mut agent, part_finished(7, 1));
     feed(&mut agent, Event::DrainAsked { grace_ms: 1_000 });
     check_at(&mut agent, 1_001, Event::Ticked, &["kill 7"]);
     check_at(&mut agent, 1_002, exited(7, HowEnded::Signal(9)), &[]);

@@ -57,7 +57,8 @@ pub trait EncodeEvents {
     fn find(&mut self, key: RecipeKey) -> Option<v1::RenditionPart>;
     /// Frames done of the chunk's total, and the part in hand.
     fn progress(&mut self, done: u64, total: u64, part: PartIndex);
-    /// A part is complete; a rendition that was found in the store has no file.
+    /// A part is complete; a rendition that was found in the store has no file. No frame is decoded until this returns, so
+    /// that of the next part only what it shares with this one is in hand.
     fn part_finished(&mut self, record: v1::PartRecord, files: Vec<Option<PathBuf>>);
     /// Whether a part may still be begun, or, when begun early, finished.
     fn next_part_allowed(&mut self, part: PartIndex) -> bool;

@@ -113,7 +113,11 @@ impl Farm {
     }
 
     pub(crate) fn store(&self) -> Store {
-        Store::open(self.dir.path().join("store").to_str().unwrap()).unwrap()
+        Store::open(&self.store_path()).unwrap()
+    }
+
+    pub(crate) fn store_path(&self) -> String {
+        self.dir.path().join("store").to_str().unwrap().to_owned()
     }
 
     pub(crate) fn output(&self) -> PathBuf {
