@@ -345,8 +345,13 @@ impl Scheduler {
 
     /// Whether it belongs to its cluster, and not only wants to.
     pub fn is_member(&self) -> bool {
+        self.known_address().is_some()
+    }
+
+    /// The address by which its cluster knows it; `None` while it does not belong to it.
+    pub fn known_address(&self) -> Option<String> {
         let status = self.admin.status();
-        status.members.iter().any(|member| member.id == status.node)
+        status.members.into_iter().find(|member| member.id == status.node).map(|member| member.address)
     }
 
     /// Waits until the scheduler cannot go on, and says why; for ever while it can.

@@ -124,7 +124,16 @@ impl Running {
 
     /// What it has printed so far, in whole lines.
     pub fn stdout(&self) -> String {
-        let mut text = fs::read_to_string(self.log.with_extension("out")).unwrap_or_default();
+        self.said("out")
+    }
+
+    /// What it has complained of so far, in whole lines.
+    pub fn stderr(&self) -> String {
+        self.said("err")
+    }
+
+    fn said(&self, extension: &str) -> String {
+        let mut text = fs::read_to_string(self.log.with_extension(extension)).unwrap_or_default();
         text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
         text
     }

@@ -43,6 +43,8 @@ fn a_job_that_waits_says_for_what_until_it_runs() {
     assert_eq!(obstacles(&farm, job), ["nobody-suits"]);
     let said = farm.reel(&format!("job explain {job}")).run().success().stdout;
     assert!(said.contains("no worker that takes work has the labels site=berlin"), "{said}");
+    let unknown = farm.reel("worker undrain nobody").run();
+    assert!(unknown.code == Some(4) && unknown.stderr.contains("no worker nobody"), "{}", unknown.stderr);
     farm.reel("worker quarantine elsewhere").run().success();
     assert_eq!(obstacles(&farm, job), ["nobody-takes-work"]);
     assert_eq!(farm.worker_list()[0]["state"], "quarantined");
@@ -182,6 +184,17 @@ fn who_follows_events_misses_none_and_sees_none_twice_across_leaders() {
 }
 
 #[test]
+fn a_scheduler_that_is_not_where_its_cluster_looks_for_it_says_so() {
+    let mut farm = Farm::builder().workers(0).start();
+    farm.kill_scheduler(0);
+    let folder = farm.shared().join("s1");
+    let moved = farm
+        .reel(&format!("scheduler start --id 1 --listen 127.0.0.1:0 --data {}", folder.display()))
+        .start();
+    until("the remark", PATIENCE, || moved.stderr().contains("the cluster knows scheduler 1 at"));
+}
+
+#[test]
 fn a_farm_whose_schedulers_are_all_lost_goes_on_from_its_backup() {
     let mezzanine = fixtures::prores_mov().path;
     let mut farm = Farm::builder().workers(1).start();
@@ -201,7 +214,7 @@ fn a_farm_whose_schedulers_are_all_lost_goes_on_from_its_backup() {
         farm.reel("cluster restore").arg(backup).args(&line).run()
     };
     let old = restore(&backup, &farm.shared().join("s1"));
-    assert!(old.code == Some(1) && old.stderr.contains("restore into a new folder"), "{}", old.stderr);
+    assert!(old.code == Some(5) && old.stderr.contains("restore into a new folder"), "{}", old.stderr);
     let mut damaged = std::fs::read(&backup).unwrap();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;

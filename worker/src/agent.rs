@@ -21,7 +21,7 @@ use crate::publish::{publish_output, publish_part};
 use crate::scratch::{self, Scratch};
 use crate::spawner::Spawner;
 use crate::wire::{self, Wire};
-use crate::{AgentConfig, AgentEnd, StartError, WorkerLink, codecs, hook};
+use crate::{AgentConfig, AgentEnd, StartError, WorkerLink, hook};
 
 /// How often the core looks at the time; leases and silences are known to this exactness.
 const TICK: Duration = Duration::from_millis(250);
@@ -40,10 +40,7 @@ pub struct Agent;
 impl Agent {
     /// Starts an agent on the current tokio runtime. It registers by itself, and again when it lost its lease.
     pub fn start(config: AgentConfig, link: WorkerLink) -> Result<AgentHandle, StartError> {
-        let bad = |reason| StartError::Runner { runner: config.runner.display().to_string(), reason };
-        child::check_executable(&config.runner).map_err(bad)?;
         config.hooks.values().try_for_each(|program| hook::check(program))?;
-        let codecs = codecs::of(&config.runner)?;
         let scratch = Scratch::open(&config.scratch)?;
         let store = Store::open(&config.store_url)?;
         let system = |error: std::io::Error| StartError::System(error.to_string());
@@ -56,7 +53,7 @@ impl Agent {
             scratch: free_bytes(scratch.root()).map_err(system)?,
             pool: config.pool,
             labels: config.labels,
-            codecs,
+            codecs: config.runner.codecs().clone(),
             hooks: config.hooks.keys().cloned().collect(),
         };
         let (reports, events) = mpsc::channel(MAX_EVENTS);
@@ -65,7 +62,7 @@ impl Agent {
             core: Core::new(me.slots),
             me,
             store_url: config.store_url,
-            program: config.runner,
+            program: config.runner.path().to_owned(),
             hooks: config.hooks,
             shared: Arc::new(Shared { store, scratch, spawner: Spawner::new().map_err(system)? }),
             outgoing: VecDeque::new(),

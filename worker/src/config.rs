@@ -7,6 +7,7 @@ use reel_proto::v1;
 use tokio::sync::mpsc;
 
 use crate::hook::Programs;
+use crate::runner::RunnerProgram;
 
 /// What an agent is told at its start.
 #[derive(Clone, Debug)]
@@ -23,8 +24,8 @@ pub struct AgentConfig {
     pub labels: Labels,
     /// A folder for this agent alone; whatever attempts an earlier agent left in it is removed.
     pub scratch: PathBuf,
-    /// The `reel-runner` binary.
-    pub runner: PathBuf,
+    /// What runs its attempts.
+    pub runner: RunnerProgram,
     /// The programs of the site that it runs, by the names of their hooks.
     pub hooks: Programs,
     /// The store, as [`reel_store::Store::open`] takes it.

@@ -2,7 +2,6 @@
 
 mod agent;
 mod child;
-mod codecs;
 mod config;
 mod frame;
 mod hook;
@@ -12,6 +11,7 @@ mod once;
 pub mod preemption;
 mod publish;
 mod remote;
+mod runner;
 mod scratch;
 mod spawner;
 pub mod wire;
@@ -24,3 +24,4 @@ pub use host::HostFacts;
 pub use once::{OneRun, RunnerResult, run_once};
 pub use publish::{Made, Receipt};
 pub use remote::connect;
+pub use runner::RunnerProgram;

@@ -348,6 +348,9 @@ pub enum Refusal {
     /// No such worker, or it is lost.
     #[error("there is no worker {0}: it is to register anew")]
     UnknownWorker(WorkerId),
+    /// No worker of this name is registered or held back.
+    #[error("there is no worker {0}, and none of that name is held back")]
+    UnknownName(String),
     /// The job's state does not allow it.
     #[error("job {job} is {}", .state.name())]
     WrongState {

@@ -131,6 +131,7 @@ impl From<Refusal> for Refused {
         match refusal {
             Refusal::UnknownJob(job) => Refused::UnknownJob(job),
             Refusal::UnknownTask(task) => Refused::UnknownTask(task),
+            Refusal::UnknownName(_) => Refused::NotFound(refusal.to_string()),
             Refusal::WrongState { job, state } => Refused::WrongState { job, state },
             other => Refused::Request(other.to_string()),
         }

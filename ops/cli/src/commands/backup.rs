@@ -63,6 +63,10 @@ pub(super) async fn restore(backup: PathBuf, id: u64, data: &Path, address: Stri
     if address.contains(',') {
         return Err(wrong("give the one address of this scheduler"));
     }
+    if std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some()) {
+        let used = data.display();
+        return Err(Stop::refused(format!("{used} is not empty: restore into a new folder")));
+    }
     let beginning = Beginning::Restored { address, backup };
     let config = SchedulerConfig { beginning, ..SchedulerConfig::new(data, id, "") };
     let scheduler = Scheduler::start(config).await.map_err(|error| Stop::failed(error.to_string()))?;

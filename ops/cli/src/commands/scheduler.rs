@@ -97,6 +97,13 @@ async fn until_ended(
     address: &str,
     joining: Option<Client>,
 ) -> Result<(), Stop> {
+    if let Some(known) = scheduler.known_address().filter(|known| known != address) {
+        remark(&format!(
+            "the cluster knows scheduler {} at {known}, not at {address}, and looks for it there: give it that --listen or \
+             --advertise, or remove it from the cluster and let it join anew",
+            args.id
+        ));
+    }
     if let Some(cluster) = joining
         && !scheduler.is_member()
     {

@@ -6,7 +6,7 @@ use reel_common::{Hook, HookError, WorkerFacts, WorkerView};
 use reel_proto::v1::Hold;
 use reel_store::Store;
 use reel_worker::preemption::{Cloud, Sources, Watch};
-use reel_worker::{Agent, AgentConfig, HostFacts, Programs};
+use reel_worker::{Agent, AgentConfig, HostFacts, Programs, RunnerProgram};
 use serde_json::{Value, json};
 
 use crate::args::{CloudChoice, HookProgram, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs};
@@ -21,7 +21,11 @@ use crate::{server, signals};
 pub(crate) fn run(args: WorkerArgs) -> Result<(), Stop> {
     let runtime = signals::runtime()?;
     let hold = |name: &str, server: &ServerChoice, hold: Hold, done: &str| {
-        runtime.block_on(server::client(server)?.hold_worker(name, hold))?;
+        let farm = server::client(server)?;
+        runtime.block_on(farm.hold_worker(name, hold))?;
+        if !runtime.block_on(farm.workers())?.iter().any(|worker| worker.name == name) {
+            remark(&format!("no worker {name} is registered now: what is said of it holds when one comes"));
+        }
         print(&format!("worker {name} {done}\n"))
     };
     match args.command {
@@ -65,7 +69,7 @@ async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
         slots: args.slots.unwrap_or(host.cores),
         memory_bytes: host.runner_memory(),
         scratch,
-        runner: once::runner()?,
+        runner: RunnerProgram::ask(once::runner()?).await.map_err(|error| failed(&error))?,
         store_url: args.store,
         pool: args.pool.into(),
         labels: labels(args.labels)?,

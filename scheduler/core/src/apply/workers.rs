@@ -80,6 +80,9 @@ pub(super) fn on_hold_worker(state: &mut FarmState, name: String, hold: Option<H
         let field = "the worker's name";
         return Reply::Refused(Refusal::BadField { field, problem });
     }
+    if hold.is_none() && !state.holds.contains_key(&name) && state.worker_named(&name).is_none() {
+        return Reply::Refused(Refusal::UnknownName(name));
+    }
     if state.holds.get(&name).copied() == hold {
         return Reply::Duplicate(Accepted::Done);
     }

@@ -13,7 +13,7 @@ use reel_proto::v1::task_spec::Work;
 use reel_proto::v1::worker_message::Message;
 use reel_proto::v1::{commit_task, scheduler_message};
 use reel_store::Store;
-use reel_worker::{Agent, AgentConfig, AgentHandle, WorkerLink};
+use reel_worker::{Agent, AgentConfig, AgentHandle, RunnerProgram, WorkerLink};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -86,7 +86,7 @@ impl Farm {
             pool: Pool::OnDemand,
             labels: Labels::default(),
             scratch: dir.path().join("scratch"),
-            runner: runner.to_owned(),
+            runner: RunnerProgram::ask(runner.to_owned()).await.unwrap(),
             hooks: hook::programs(&dir.path().join("hooks")),
             store_url: dir.path().join("store").to_str().unwrap().to_owned(),
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reel_common::{Artifact, FailureClass, JobId, JobState, JobView, Labels, Pool, Trouble};
 use reel_scheduler::{JobSpec, LeaseTimes, Refused, Scheduler, SchedulerConfig, Submitted};
-use reel_worker::{Agent, AgentConfig, AgentHandle, HostFacts, Programs, WorkerLink};
+use reel_worker::{Agent, AgentConfig, AgentHandle, HostFacts, Programs, RunnerProgram, WorkerLink};
 use tokio::sync::watch;
 
 use super::ledger;
@@ -136,13 +136,14 @@ impl Farm {
         let failed =
             |error: &dyn std::fmt::Display| Stop::failed(format!("a worker does not start: {error}"));
         let host = HostFacts::measure(&home.scratch()).map_err(|error| failed(&error))?;
+        let runner = RunnerProgram::ask(fleet.runner.clone()).await.map_err(|error| failed(&error))?;
         for number in 1..=fleet.workers {
             let name = format!("worker-{number}");
             let config = AgentConfig {
                 slots: fleet.slots.unwrap_or(host.cores / fleet.workers).max(1),
                 memory_bytes: host.runner_memory() / u64::from(fleet.workers),
                 scratch: home.scratch().join(&name),
-                runner: fleet.runner.clone(),
+                runner: runner.clone(),
                 store_url: home.store().display().to_string(),
                 pool: Pool::OnDemand,
                 labels: Labels::default(),
