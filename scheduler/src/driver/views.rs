@@ -245,8 +245,10 @@ fn committed_frames(job: &Job, grid: &SegmentGrid) -> u64 {
         return committed.keys().map(|part| part_frames(grid, *part)).sum();
     }
     let (full, last) = (part_frames(grid, PartIndex(0)), PartIndex(grid.parts().saturating_sub(1)));
-    let short = if committed.contains_key(&last) { full - part_frames(grid, last) } else { 0 };
-    (committed.len() as u64 * full).saturating_sub(short)
+    // The last one may be shorter or longer.
+    let others = committed.len() as u64 - u64::from(committed.contains_key(&last));
+    let of_last = if committed.contains_key(&last) { part_frames(grid, last) } else { 0 };
+    others * full + of_last
 }
 
 /// How many of the first `done` frames of `own` no commit covers. An attempt counts from its first part on, parts that
@@ -288,14 +290,19 @@ mod tests {
 
     #[test]
     fn frames_are_counted_without_a_look_at_each_part() {
-        let grid = SegmentGrid::regular(1_000, 48, 3).unwrap();
+        for frames in [48, 100, 144, 145, 150, 200, 287, 288, 289, 990, 1_000, 1_008] {
+            count_parts_of(SegmentGrid::regular(frames, 48, 3).unwrap());
+        }
+    }
+
+    fn count_parts_of(grid: SegmentGrid) {
         let mut job = Job::new(JobSpec::default(), Digest::of(b""), 0);
-        for part in [0, 3, grid.parts() - 1] {
+        for part in 0..grid.parts() {
             let (record, worker, epoch) = (Artifact::of(b"record"), WorkerId(1), Epoch(1));
             let committed = CommittedPart { record, worker, epoch, encoded: 1, reused: 0 };
             job.encode.committed.insert(PartIndex(part), committed);
             let counted: u64 = job.encode.committed.keys().map(|part| part_frames(&grid, *part)).sum();
-            assert_eq!(committed_frames(&job, &grid), counted);
+            assert_eq!(committed_frames(&job, &grid), counted, "{grid:?}");
         }
     }
 }
