@@ -96,6 +96,10 @@ impl Run {
             let message = format!("this worker has no hook {}", self.hook.name);
             return Err(Failure::new(FailureClass::Failed, &message, ""));
         }
+        // It was there when the worker started.
+        if let Err(error) = check(&self.start.program) {
+            return Err(Failure::new(FailureClass::Failed, &error.to_string(), ""));
+        }
         child::make_scratch(&self.start).await?;
         let command = command(&self.start, &self.hook);
         spawner.spawn(command).await.map_err(|error| child::not_started(&self.start.program, &error))
@@ -116,23 +120,26 @@ impl Run {
         };
         // What it has left running would be nobody's.
         drop(group);
-        for mut ear in ears.into_iter().flatten() {
-            if timeout(STDERR_GRACE, &mut ear).await.is_err() {
-                tracing::debug!("somebody holds the output of a hook open");
-                ear.abort();
+        let closed = async {
+            for ear in ears.into_iter().flatten() {
+                // A listener neither fails nor is aborted.
+                let _ = ear.await;
             }
+        };
+        if timeout(STDERR_GRACE, closed).await.is_err() {
+            tracing::debug!("somebody holds the output of a hook open");
         }
-        // Of a program that was killed nobody wants to know how it ended.
-        let logged = self.start.log.text(EVIDENCE_BYTES);
+        let said = self.start.log.text(EVIDENCE_BYTES);
         if how == HowEnded::Status(0) {
             self.notices.send(Notice::Finished(Box::default())).await;
         } else if !self.killed.is_cancelled() {
+            // Of a program that was killed nobody wants to know how it ended.
             let message = format!("hook {}: {how}", self.hook.name);
-            let evidence = if logged.is_empty() { "it logged nothing" } else { &logged };
+            let evidence = if said.is_empty() { "it logged nothing" } else { &said };
             let failure = Failure::new(FailureClass::Failed, &message, evidence);
             self.notices.send(Notice::Failed(failure.into())).await;
         }
-        Exit { how, stderr: logged }
+        Exit { how, stderr: said }
     }
 
     /// Waits for the end of the program; one whose reins are dropped is killed.

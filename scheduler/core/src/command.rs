@@ -342,6 +342,9 @@ pub enum Refusal {
     /// The task is done, or waits for earlier stages.
     #[error("task {0} is done or waits for earlier stages: there is nothing to try again")]
     NothingToRetry(TaskId),
+    /// The task is done.
+    #[error("task {0} is done: there is nothing to skip")]
+    NothingToSkip(TaskId),
     /// The output needs the task.
     #[error("{0} cannot be skipped: the output needs it; only hooks can")]
     NotSkippable(TaskId),

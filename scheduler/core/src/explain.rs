@@ -134,7 +134,7 @@ impl fmt::Display for Obstacle {
             }
             Obstacle::NobodyHas { hook } => write!(
                 out,
-                "no worker that takes work has the hook {hook}: start one with `--hook {hook}=PROGRAM`, or skip its tasks"
+                "no worker that takes work has the hook {hook}: start one with `--hook {hook}=PROGRAM`"
             ),
             Obstacle::SlotsTaken { slots } => write!(out, "no slot is free, of {slots} on workers that suit"),
             Obstacle::NoRoom { memory, scratch } => write!(
@@ -196,7 +196,9 @@ fn waiting_in(state: &FarmState, id: JobId, stage: Stage) -> u32 {
             let leased = state.leases_of_job(id).filter(|(task, _)| task.stage == stage).count() as u32;
             let end = job.hook_now().map_or(0, |(_, tasks)| tasks.end);
             let begun = job.hooks.open.range(..end).count() as u32;
-            (begun + end.saturating_sub(job.hooks.fresh)).saturating_sub(leased)
+            let fresh = job.hooks.fresh.min(end);
+            let skipped = job.hooks.skipped.range(fresh..end).count() as u32;
+            (begun + (end - fresh)).saturating_sub(skipped + leased)
         }
         _ => state.waiting_tasks(id, stage).count() as u32,
     }

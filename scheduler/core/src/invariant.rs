@@ -108,15 +108,21 @@ fn no_committed_part_is_queued(state: &FarmState) -> Result<(), String> {
     Ok(())
 }
 
-/// Tasks of hooks are done, or open, or were never begun; no later hook has begun before an earlier one is done.
+/// Tasks of hooks are done, open or skipped; none of a later hook is done before the earlier ones are, but for skipped ones.
 fn every_hook_in_one_place(state: &FarmState) -> Result<(), String> {
     for (id, job) in &state.jobs {
         let (hooks, total) = (&job.hooks, job.hook_tasks());
-        let last = hooks.open.last().max(hooks.skipped.last());
-        ensure(hooks.fresh <= total && last.is_none_or(|last| *last < hooks.fresh), || {
-            format!("job {id} has begun hooks that it does not have")
-        })?;
-        ensure(hooks.open.is_disjoint(&hooks.skipped), || format!("job {id}: a skipped hook is open"))?;
+        let below = |tasks: &BTreeSet<u32>, end: u32| tasks.last().is_none_or(|last| *last < end);
+        let own = hooks.fresh <= total && below(&hooks.open, hooks.fresh) && below(&hooks.skipped, total);
+        ensure(own, || format!("job {id} has hooks done or skipped that it does not have"))?;
+        let apart = hooks.open.is_disjoint(&hooks.skipped) && !hooks.skipped.contains(&hooks.fresh);
+        ensure(apart, || format!("job {id}: a skipped hook is open"))?;
+        let turn = job.hook_now().map_or(total, |(_, tasks)| tasks.end);
+        ensure(
+            hooks.fresh <= turn
+                || hooks.skipped.range(turn..hooks.fresh).count() as u32 == hooks.fresh - turn,
+            || format!("job {id} ran a hook before the one whose turn it is"),
+        )?;
         ensure(job.is_delivered() || hooks.done() == hooks.skipped.len() as u32, || {
             format!("job {id} ran a hook before its title was delivered")
         })?;

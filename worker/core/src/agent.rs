@@ -1,6 +1,6 @@
 //! The state of an agent, and how it gets on after each event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use reel_common::{Epoch, Failure, FailureClass, PartIndex};
 
@@ -20,9 +20,9 @@ pub const UNPUBLISHED_AFTER_DRAIN_MS: u64 = 2_500;
 /// A drained agent waits so long past its grace for answers; the store keeps what was not acknowledged.
 pub const UNANSWERED_AFTER_DRAIN_MS: u64 = 10_000;
 
-/// Epochs of attempts that ended that are remembered: a grant that comes again is on its way for seconds, in which an
-/// agent ends far fewer.
-const MAX_ENDED: usize = 1_024;
+/// Epochs of attempts that ended that are remembered: a grant that comes again is on its way for seconds, in which an agent
+/// ends some thousand hooks at most.
+const MAX_ENDED: usize = 16_384;
 
 /// A worker agent.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Agent<P: Payload> {
     pub(crate) attempts: BTreeMap<Epoch, Attempt<P>>,
     /// The newest attempts that have ended, so that a grant that comes twice starts nothing again.
     pub(crate) ended: BTreeSet<Epoch>,
+    /// The same in the order of their ends.
+    pub(crate) ended_order: VecDeque<Epoch>,
     pub(crate) outbox: Outbox<P::Receipt>,
     pub(crate) drain: Option<Drain>,
 }
@@ -44,6 +46,7 @@ impl<P: Payload> Agent<P> {
             membership: Membership::new(),
             attempts: BTreeMap::new(),
             ended: BTreeSet::new(),
+            ended_order: VecDeque::new(),
             outbox: Outbox::new(),
             drain: None,
         }
@@ -211,8 +214,11 @@ impl<P: Payload> Agent<P> {
     pub(crate) fn end_attempt(&mut self, epoch: Epoch, actions: &mut Vec<Action<P>>) {
         if self.attempts.remove(&epoch).is_some() {
             self.ended.insert(epoch);
-            if self.ended.len() > MAX_ENDED {
-                self.ended.pop_first();
+            self.ended_order.push_back(epoch);
+            if self.ended_order.len() > MAX_ENDED
+                && let Some(oldest) = self.ended_order.pop_front()
+            {
+                self.ended.remove(&oldest);
             }
             actions.push(Action::Discard { epoch });
         }

@@ -200,8 +200,8 @@ fn as_table(view: &JobView) -> String {
     for StageView { stage, done, total, running, .. } in &view.stages {
         rows.push(row([stage.name(), &format!("{done} of {total} done, {running} running")]));
     }
-    for RunningView { task, worker, frames_done, frames_total, .. } in &view.running {
-        rows.push(row([&task.to_string(), &format!("on {worker}: {frames_done} of {frames_total} frames")]));
+    for running in &view.running {
+        rows.push(row([&running.task.to_string(), &format!("on {}: {}", running.worker, progress(running))]));
     }
     if let Some(trouble) = &view.trouble {
         rows.push(row(["trouble", &format!("{} on {}: {}", trouble.task, trouble.worker, trouble.message)]));
@@ -238,6 +238,14 @@ fn as_json(view: &JobView) -> Value {
         "submitted_ms": view.submitted_ms,
         "ended_ms": view.ended_ms,
     })
+}
+
+/// How far an attempt is. A hook does not say how much it has to do.
+pub(crate) fn progress(running: &RunningView) -> String {
+    match running.task.stage {
+        Stage::Hook => "runs".to_owned(),
+        _ => format!("{} of {} frames", running.frames_done, running.frames_total),
+    }
 }
 
 /// Its hooks, as they are typed.

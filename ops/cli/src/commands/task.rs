@@ -95,7 +95,7 @@ fn as_table(tasks: &[TaskView]) -> String {
             &parts(view).unwrap_or_else(|| "-".to_owned()),
             &view.attempts.to_string(),
             running.map_or("-", |running| running.worker.as_str()),
-            &running.map_or("-".to_owned(), |it| format!("{} of {}", it.frames_done, it.frames_total)),
+            &running.map_or("-".to_owned(), job::progress),
         ])
     }));
     table(&rows)
@@ -115,7 +115,7 @@ fn alone(view: &TaskView, ended: &[v1::AttemptRecord]) -> String {
     ];
     rows.extend(parts(view).map(|parts| row(["parts", &parts])));
     if let Some(running) = &view.running {
-        let done = format!("{} of {} frames", running.frames_done, running.frames_total);
+        let done = job::progress(running);
         rows.push(row(["runs", &format!("attempt {} on {}: {done}", running.attempt, running.worker)]));
     }
     rows.extend(view.faults.iter().map(|(worker, fault)| row(["failure", &format!("on {worker}: {fault}")])));

@@ -10,7 +10,7 @@ use reel_worker::{Agent, AgentConfig, HostFacts, Programs, RunnerProgram};
 use serde_json::{Value, json};
 
 use crate::args::{CloudChoice, HookProgram, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs};
-use crate::commands::job::labels_json;
+use crate::commands::job::{labels_json, progress};
 use crate::environment;
 use crate::exit::Stop;
 use crate::input::labels;
@@ -183,7 +183,7 @@ fn alone(worker: &WorkerView) -> String {
         row(["since", &time(worker.registered_ms)]),
     ];
     rows.extend(worker.running.iter().map(|running| {
-        let done = format!("{} of {} frames", running.frames_done, running.frames_total);
+        let done = progress(running);
         row(["runs", &format!("{}, attempt {}: {done}", running.task, running.attempt)])
     }));
     table(&rows)

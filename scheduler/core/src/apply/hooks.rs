@@ -36,7 +36,10 @@ pub(super) fn on_skip_task(state: &mut FarmState, task: TaskId) -> Reply {
         return Reply::Duplicate(Accepted::Done);
     }
     let failed_here = job.failure.as_ref().is_some_and(|failure| failure.task == Some(task));
-    if !job.hooks.is_open(task.index) || !(job.state.is_open() || failed_here) {
+    if !job.hooks.is_open(task.index) {
+        return Reply::Refused(Refusal::NothingToSkip(task));
+    }
+    if !job.state.is_open() && !failed_here {
         return Reply::Refused(Refusal::WrongState { job: task.job, state: job.state });
     }
     if let Err(refusal) = reopen_job(state, task.job) {
@@ -44,8 +47,8 @@ pub(super) fn on_skip_task(state: &mut FarmState, task: TaskId) -> Reply {
     }
     end_attempt(state, task, Outcome::Revoked, "", None);
     if let Some(job) = state.jobs.get_mut(&task.job) {
-        note_done(job, task.index);
-        job.hooks.skipped.insert(task.index);
+        job.hooks.skip(task.index);
+        job.tasks.remove(&(Stage::Hook, task.index));
     }
     state.tell(Event::TaskSkipped { task });
     close_if_complete(state, task.job);
@@ -179,7 +182,7 @@ mod tests {
         end(&mut farm, 1);
         assert_eq!(farm.job(1).state, JobState::Done);
         let done = farm.apply(Action::SkipTask { task: hook(1) });
-        assert!(matches!(done, Reply::Refused(Refusal::WrongState { .. })), "{done:?}");
+        assert_eq!(done, Reply::Refused(Refusal::NothingToSkip(hook(1))));
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 /// The tasks of all hooks of a job, numbered through in the order of the hooks.
 ///
-/// A task is done when it is below `fresh` and not open, so that a million of them take the room of those that run.
+/// A task is done when it is below `fresh` and not open, or skipped, so that a million of them take the room of those that
+/// run and of those that were skipped one by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HookState {
-    /// The first task that was never granted or skipped, nor any after it.
+    /// No task from here on is done, but for those that were skipped; this one was not.
     pub fresh: u32,
     /// Tasks below `fresh` that are not done.
     pub open: BTreeSet<u32>,
@@ -19,7 +20,7 @@ pub struct HookState {
 impl HookState {
     /// Whether a task that exists is not done.
     pub fn is_open(&self, index: u32) -> bool {
-        index >= self.fresh || self.open.contains(&index)
+        (index >= self.fresh && !self.skipped.contains(&index)) || self.open.contains(&index)
     }
 
     /// The first task that is not done, or the number after the last.
@@ -29,25 +30,37 @@ impl HookState {
 
     /// How many are done.
     pub fn done(&self) -> u32 {
-        self.fresh.saturating_sub(self.open.len() as u32)
+        let ahead = self.skipped.range(self.fresh..).count();
+        self.fresh.saturating_sub(self.open.len() as u32) + ahead as u32
     }
 
     /// The tasks of a range that are not done, ascending.
     pub fn open_in(&self, range: Range<u32>) -> impl Iterator<Item = u32> {
         let fresh = self.fresh.clamp(range.start, range.end.max(range.start));
-        self.open.range(range.start..fresh).copied().chain(fresh..range.end)
+        let ahead = (fresh..range.end).filter(|index| !self.skipped.contains(index));
+        self.open.range(range.start..fresh).copied().chain(ahead)
     }
 
-    /// Makes entries of the tasks up to and with `index`, whose turn has come.
-    pub(crate) fn begin(&mut self, index: u32) {
-        self.open.extend(self.fresh..=index);
-        self.fresh = self.fresh.max(index.saturating_add(1));
-    }
-
-    /// Notes that a task is done.
+    /// Notes that a task is done; those before it that are not become open ones.
     pub(crate) fn end(&mut self, index: u32) {
-        self.begin(index);
+        let ahead = (self.fresh..=index).filter(|index| !self.skipped.contains(index));
+        self.open.extend(ahead);
         self.open.remove(&index);
+        self.fresh = self.fresh.max(index.saturating_add(1));
+        self.pass_skipped();
+    }
+
+    /// Gives up a task.
+    pub(crate) fn skip(&mut self, index: u32) {
+        self.open.remove(&index);
+        self.skipped.insert(index);
+        self.pass_skipped();
+    }
+
+    fn pass_skipped(&mut self) {
+        while self.skipped.contains(&self.fresh) {
+            self.fresh += 1;
+        }
     }
 }
 
@@ -65,7 +78,13 @@ mod tests {
         assert_eq!(hooks.open, BTreeSet::from([7]));
         assert_eq!(hooks.open_in(0..1_003).collect::<Vec<_>>(), [7, 1_000, 1_001, 1_002]);
         assert_eq!(hooks.open_in(8..1_000).collect::<Vec<_>>(), [0; 0]);
+        hooks.skip(1_002);
+        assert_eq!((hooks.open.len(), hooks.done(), hooks.is_open(1_002)), (1, 1_000, false));
+        assert_eq!(hooks.open_in(0..1_004).collect::<Vec<_>>(), [7, 1_000, 1_001, 1_003]);
         hooks.end(7);
         assert_eq!((hooks.first_open(), hooks.is_open(7), hooks.is_open(1_000)), (1_000, false, true));
+        hooks.end(1_001);
+        hooks.end(1_000);
+        assert_eq!((hooks.fresh, hooks.first_open(), hooks.done()), (1_003, 1_003, 1_003));
     }
 }
