@@ -216,7 +216,7 @@ fn encode_hooks(hooks: &HookState) -> Option<v1::HookState> {
         open: open.iter().copied().collect(),
         skipped: skipped.iter().copied().collect(),
     };
-    (*fresh > 0).then(wire)
+    (*hooks != HookState::default()).then(wire)
 }
 
 fn decode_hooks(hooks: v1::HookState) -> HookState {

@@ -432,6 +432,14 @@ fn a_state_is_read_as_version_1_wrote_it() {
 }
 
 #[test]
+fn a_task_that_was_skipped_before_any_was_done_stays_skipped() {
+    let mut state = state_with_hooks();
+    let skipped = HookState { skipped: BTreeSet::from([8]), ..HookState::default() };
+    state.jobs.values_mut().for_each(|job| job.hooks = skipped.clone());
+    assert_eq!(decode_state(&encode_state(&state)).unwrap(), state);
+}
+
+#[test]
 fn what_no_version_wrote_is_refused_by_name() {
     let error = |bytes: &[u8]| decode_entry(bytes).unwrap_err().to_string();
     let empty = log::v1::Entry { commands: vec![log::v1::Command { now_ms: 1, action: None }] };
