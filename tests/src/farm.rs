@@ -254,13 +254,13 @@ impl Farm {
         self.reel(&format!("job show {job} --json")).run().success().json()
     }
 
-    /// The cluster as whoever answers sees it; `None` where nobody does.
+    /// The cluster as its leader sees it, or whoever answers; `None` where nobody does.
     pub fn status(&self) -> Option<Value> {
         let ended = self.reel("cluster status --json").run();
         (ended.code == Some(0)).then(|| ended.json())
     }
 
-    /// The schedulers as whoever answers sees them; none where nobody does.
+    /// The schedulers of [`Farm::status`]; none where nobody answers.
     pub fn members(&self) -> Vec<Value> {
         self.status().and_then(|status| status["members"].as_array().cloned()).unwrap_or_default()
     }

@@ -81,9 +81,19 @@ fn every_acknowledged_job_survives_two_hundred_kills_of_its_scheduler() {
 }
 
 #[test]
-fn a_scheduler_whose_disk_is_full_says_so_and_leaves_the_farm_to_the_others() {
+fn a_follower_whose_disk_is_full_says_so_and_leaves_the_farm_to_the_others() {
+    fill_the_disk_of_one(false);
+}
+
+#[test]
+fn a_leader_whose_disk_is_full_says_so_and_leaves_the_farm_to_the_others() {
+    fill_the_disk_of_one(true);
+}
+
+fn fill_the_disk_of_one(leads: bool) {
     let (disk, mezzanine) = (SmallDisk::new(8), fixtures::prores_mov().path);
     let mut farm = Farm::builder().schedulers(3).workers(2).folder(1, &disk.path().join("data")).start();
+    farm.reel(&format!("cluster transfer-leader {}", if leads { 2 } else { 1 })).run().success();
     disk.fill(0);
     let job = farm.submit(&mezzanine, "a", &profile("quick"), "--chunk-parts 1");
     assert_eq!(farm.wait(job)["state"], "done");

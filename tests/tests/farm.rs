@@ -49,6 +49,7 @@ fn ten_rounds_of_killing_leaders_followers_and_workers_change_nothing() {
     let logs = RunnerLogs::new();
     let mut farm = Farm::builder().schedulers(3).workers(4).env(logs.variables()).start();
     let job = farm.submit(&mezzanine, "a", &profile("ladder"), "--chunk-parts 2");
+    until("the job to be under way", Duration::from_secs(60), || farm.job(job)["state"] == "running");
     for round in 1..=10 {
         assert_eq!(farm.job(job)["state"], "running", "round {round}: it is to be disturbed while it runs");
         let leader = farm.leader();
@@ -179,6 +180,17 @@ fn a_partitioned_leader_accepts_nothing() {
     let again = farm.submit(&mezzanine, "a", Path::new("proxy"), key);
     assert_eq!(farm.submit(&mezzanine, "a", Path::new("proxy"), key), again);
     assert_eq!(farm.wait(again)["state"], "done");
+}
+
+#[test]
+fn whoever_is_asked_tells_how_far_every_scheduler_is() {
+    let farm = Farm::builder().schedulers(3).start();
+    farm.leader();
+    for server in farm.servers().split(',') {
+        let status = farm.reel("cluster status --json").args("--server").arg(server).run().success().json();
+        let members = status["members"].as_array().unwrap();
+        assert!(members.len() == 3 && members.iter().all(|member| member["lag"].is_u64()), "{status}");
+    }
 }
 
 #[test]

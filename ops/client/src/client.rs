@@ -19,6 +19,8 @@ use crate::Servers;
 
 /// How long one scheduler may take to answer; a leader that has lost its majority never does.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A leader that another scheduler names may take so long for what that one could say as well.
+const LEADER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Taking a node in lasts as long as the node needs to catch up, and a snapshot as long as the disk needs.
 const MEMBERSHIP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long nobody may answer before a call fails.
@@ -379,14 +381,24 @@ impl Client {
         }
     }
 
-    /// The cluster, as the scheduler sees it that is asked.
+    /// The cluster, as its leader sees it, who alone knows how far the others are; or as whoever answers, where the
+    /// leader does not.
     ///
     /// # Errors
     /// Nobody answers.
     pub async fn cluster(&self) -> Result<v1::ClusterStatus, ClientError> {
         let ask =
             |channel| async move { ClusterClient::new(channel).status(v1::ClusterStatusRequest {}).await };
-        self.call(CALL_TIMEOUT, ask).await
+        let status = self.call(CALL_TIMEOUT, ask).await?;
+        let leads =
+            |member: &&v1::ClusterMember| Some(member.id) == status.leader && member.id != status.node;
+        let Some(leader) = status.members.iter().find(leads) else { return Ok(status) };
+        let asked = self.servers.channel_to(&leader.address).map(ask);
+        let answer = match asked {
+            Ok(asked) => tokio::time::timeout(LEADER_TIMEOUT, asked).await.ok().and_then(Result::ok),
+            Err(_) => None,
+        };
+        Ok(answer.map_or(status, Response::into_inner))
     }
 
     /// Takes a scheduler in, as a voter or as a learner; `folder` is the number of its folder.

@@ -85,12 +85,16 @@ impl Servers {
 
     /// A connection to the scheduler that is asked now.
     pub(crate) fn channel(&self) -> Result<Channel, Status> {
+        self.channel_to(&self.current())
+    }
+
+    /// A connection to the scheduler at an address.
+    pub(crate) fn channel_to(&self, address: &str) -> Result<Channel, Status> {
         let mut current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let address = current.address.clone();
-        if let Some(channel) = current.channels.get(&address) {
+        if let Some(channel) = current.channels.get(address) {
             return Ok(channel.clone());
         }
-        let endpoint = Endpoint::from_shared(address.clone())
+        let endpoint = Endpoint::from_shared(address.to_owned())
             .map_err(|error| Status::unavailable(format!("{address}: {error}")))?;
         let channel = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
@@ -99,7 +103,7 @@ impl Servers {
             .keep_alive_timeout(KEEPALIVE)
             .keep_alive_while_idle(true)
             .connect_lazy();
-        current.channels.insert(address, channel.clone());
+        current.channels.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }
 
