@@ -49,6 +49,17 @@ impl Hook {
         is_plain(name, Self::MAX_NAME_BYTES).then_some(()).ok_or(HookError::Name)
     }
 
+    /// Whether a worker may offer hooks of these names.
+    ///
+    /// # Errors
+    /// [`HookError::Name`] or [`HookError::TooManyOfWorker`].
+    pub fn check_offered<'a>(mut names: impl ExactSizeIterator<Item = &'a String>) -> Result<(), HookError> {
+        if names.len() > Self::MAX_OF_WORKER {
+            return Err(HookError::TooManyOfWorker);
+        }
+        names.try_for_each(|name| Self::check_name(name))
+    }
+
     /// Whether a job may have these hooks.
     ///
     /// # Errors

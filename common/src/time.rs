@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The end of the year 9999, the last that RFC 3339 can write, in milliseconds since 1970.
 pub const LAST_TIME_MS: u64 = 253_402_300_799_999;
-
-use serde::{Deserialize, Serialize};
 
 /// An exact fraction in lowest terms with a positive denominator: a time in seconds, a frame rate in frames per
 /// second, or the length of a tick.

@@ -256,22 +256,18 @@ impl Shell {
             Some(Work::Hook(hook)) => Some(hook.clone()),
             _ => None,
         };
-        let program = match &hook {
-            Some(hook) => self.hooks.get(&hook.name).cloned().unwrap_or_default(),
-            None => self.program.clone(),
-        };
-        let start =
-            Start { program, scratch: folder.clone(), memory_bytes, spec, log: self.logs.begin(epoch) };
+        let start = Start { scratch: folder.clone(), memory_bytes, spec, log: self.logs.begin(epoch) };
         let notices = Notices { epoch, sender: self.notices.clone() };
         let shared = self.shared.clone();
         let reins = match hook {
             Some(hook) => {
-                let (reins, run) = hook::prepare(start, hook, notices);
+                let program = self.hooks.get(&hook.name).cloned();
+                let (reins, run) = hook::prepare(program, hook, start, notices);
                 self.tasks.spawn(async move { run.run(&shared.spawner).await });
                 reins
             }
             None => {
-                let (reins, runner) = child::prepare(start, notices);
+                let (reins, runner) = child::prepare(self.program.clone(), start, notices);
                 self.tasks.spawn(async move { runner.run(&shared.spawner).await });
                 reins
             }

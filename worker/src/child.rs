@@ -1,5 +1,6 @@
 //! One runner process: its start, what it says, what it is told, and its end.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,8 @@ use reel_proto::v1;
 use reel_proto::v1::{runner_command, runner_event};
 use reel_worker_core::{Exit, HowEnded};
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -32,26 +33,16 @@ pub(crate) const STDERR_GRACE: Duration = Duration::from_secs(2);
 /// Commands that wait for a runner to read them; each cut is one, and a chunk is cut a few times at most.
 const MAX_COMMANDS: usize = 64;
 
-/// Variables that a runner inherits: where libraries lie, how remote sources are reached, and how much is logged.
-const INHERITED: [&str; 10] = [
-    "LD_LIBRARY_PATH",
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REEL_LOG",
-];
+/// Variables that every child inherits: how remote hosts are reached.
+const PROXIES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"];
+/// Variables that a runner inherits: where libraries lie, whom to trust, and how much is logged.
+const INHERITED: [&str; 4] = ["LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REEL_LOG"];
 /// Credentials and settings of sources and stores at S3, Azure and Google.
 const INHERITED_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
-/// What is needed to start a runner.
+/// What an attempt starts with.
 #[derive(Clone, Debug)]
 pub(crate) struct Start {
-    pub(crate) program: PathBuf,
     pub(crate) scratch: PathBuf,
     /// 0 sets no limit.
     pub(crate) memory_bytes: u64,
@@ -124,6 +115,7 @@ impl Drop for Reins {
 
 /// A runner that is about to be started.
 pub(crate) struct Runner {
+    program: PathBuf,
     start: Start,
     notices: Notices,
     commands: mpsc::Receiver<v1::RunnerCommand>,
@@ -131,12 +123,12 @@ pub(crate) struct Runner {
 }
 
 /// The reins of a runner, and the runner itself, which starts with [`Runner::run`].
-pub(crate) fn prepare(mut start: Start, notices: Notices) -> (Reins, Runner) {
+pub(crate) fn prepare(program: PathBuf, mut start: Start, notices: Notices) -> (Reins, Runner) {
     let (sender, commands) = mpsc::channel(MAX_COMMANDS);
     let reins = Reins { commands: sender, killed: CancellationToken::new() };
     reins.tell(runner_command::Command::Start(std::mem::take(&mut start.spec)));
     let killed = reins.killed.clone();
-    (reins, Runner { start, notices, commands, killed })
+    (reins, Runner { program, start, notices, commands, killed })
 }
 
 /// What glibc is told in a runner, by its tunables.
@@ -157,28 +149,40 @@ fn google_file(home: &Path) -> Option<PathBuf> {
     file.is_file().then_some(file)
 }
 
-fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
-    let mut command = Command::new(program);
-    let google = std::env::var_os("HOME").and_then(|home| google_file(Path::new(&home)));
-    let inherited = std::env::vars_os().filter(|(name, _)| {
+/// A program that starts in the folder of its attempt and leads a process group; of the agent's environment it has the
+/// proxies and what `inherits` names.
+pub(crate) fn isolated(program: &Path, scratch: &Path, inherits: impl Fn(&str) -> bool) -> Command {
+    let inherited = |(name, _): &(OsString, OsString)| {
         let name = name.to_string_lossy();
-        INHERITED.contains(&&*name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        PROXIES.contains(&&*name) || inherits(&name)
+    };
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .envs(std::env::vars_os().filter(inherited))
+        .current_dir(scratch)
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
+    let google = std::env::var_os("HOME").and_then(|home| google_file(Path::new(&home)));
+    // Another file that is named stands above it.
+    let google = google.filter(|_| std::env::var_os(GOOGLE_FILE).is_none());
+    let mut command = isolated(program, scratch, |name| {
+        INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     });
     command
         .arg("--parent")
         .arg(std::process::id().to_string())
         .arg("--memory-bytes")
         .arg(memory_bytes.to_string())
-        .env_clear()
         .envs(google.map(|file| (GOOGLE_FILE, file)))
-        .envs(inherited)
         .env("GLIBC_TUNABLES", TUNABLES)
-        .current_dir(scratch)
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .stdin(Stdio::piped());
     command
 }
 
@@ -192,10 +196,10 @@ async fn speak(mut stdin: ChildStdin, mut queue: mpsc::Receiver<v1::RunnerComman
     }
 }
 
-/// Keeps the end of a runner's stderr until it closes.
-async fn listen_to_log(mut stderr: ChildStderr, log: LogTail) {
+/// Keeps the end of what comes through a pipe until it closes.
+pub(crate) async fn listen_to_log(mut pipe: impl AsyncRead + Unpin, log: LogTail) {
     let mut block = [0; 4096];
-    while let Ok(length @ 1..) = stderr.read(&mut block).await {
+    while let Ok(length @ 1..) = pipe.read(&mut block).await {
         log.push(&block[..length]);
     }
 }
@@ -212,8 +216,8 @@ impl Runner {
     }
 
     async fn spawn(self, spawner: &Spawner) -> Result<Process, Failure> {
-        make_scratch(&self.start).await?;
-        let Start { program, scratch, memory_bytes, log, .. } = self.start;
+        let (program, Start { scratch, memory_bytes, log, .. }) = (self.program, self.start);
+        make_scratch(&program, scratch.clone()).await?;
         let command = command(&program, &scratch, memory_bytes);
         let mut child = spawner.spawn(command).await.map_err(|error| not_started(&program, &error))?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
@@ -228,12 +232,11 @@ impl Runner {
     }
 }
 
-/// Makes the folder of an attempt.
-pub(crate) async fn make_scratch(start: &Start) -> Result<(), Failure> {
-    let folder = start.scratch.clone();
+/// Makes the folder of an attempt, for the program that is to start in it.
+pub(crate) async fn make_scratch(program: &Path, folder: PathBuf) -> Result<(), Failure> {
     match tokio::task::spawn_blocking(move || scratch::make(&folder)).await {
         Ok(made) => made,
-        Err(error) => Err(not_started(&start.program, &io::Error::other(error))),
+        Err(error) => Err(not_started(program, &io::Error::other(error))),
     }
 }
 

@@ -7,23 +7,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use reel_common::{Failure, FailureClass};
 use reel_proto::v1;
 use reel_worker_core::{Exit, HowEnded};
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::StartError;
 use crate::child::{self, EVIDENCE_BYTES, Notice, Notices, Reins, STDERR_GRACE, Start};
-use crate::log_tail::LogTail;
 use crate::spawner::Spawner;
 
 /// Has the kernel kill a program when its parent dies, as the program cannot be expected to do itself. It is looked up
@@ -32,20 +29,8 @@ static KEEPER: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).map(|folder| folder.join("setpriv")).find(|file| file.is_file())
 });
-/// What a program inherits of the agent's environment. Credentials are its own business.
-const INHERITED: [&str; 11] = [
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
-];
+/// What a program inherits of the agent's environment beside the proxies. Credentials are its own business.
+const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"];
 /// How often it is told that a program has logged more, which shows that it is alive.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -67,6 +52,8 @@ pub(crate) fn check(program: &Path) -> Result<(), StartError> {
 
 /// A program that is about to be started.
 pub(crate) struct Run {
+    /// Where this host has it.
+    program: Option<PathBuf>,
     start: Start,
     hook: v1::HookTask,
     notices: Notices,
@@ -74,9 +61,14 @@ pub(crate) struct Run {
 }
 
 /// The reins of a program, and its run, which begins with [`Run::run`].
-pub(crate) fn prepare(start: Start, hook: v1::HookTask, notices: Notices) -> (Reins, Run) {
+pub(crate) fn prepare(
+    program: Option<PathBuf>,
+    hook: v1::HookTask,
+    start: Start,
+    notices: Notices,
+) -> (Reins, Run) {
     let (reins, killed) = Reins::of_a_deaf_child();
-    (reins, Run { start, hook, notices, killed })
+    (reins, Run { program, start, hook, notices, killed })
 }
 
 impl Run {
@@ -91,41 +83,33 @@ impl Run {
     }
 
     async fn spawn(&self, spawner: &Spawner) -> Result<Child, Failure> {
+        let refused = |message: String| Failure::new(FailureClass::Failed, &message, "");
         // The leader grants none that this host did not offer.
-        if self.start.program.as_os_str().is_empty() {
-            let message = format!("this worker has no hook {}", self.hook.name);
-            return Err(Failure::new(FailureClass::Failed, &message, ""));
-        }
+        let none = || refused(format!("this worker has no hook {}", self.hook.name));
+        let program = self.program.as_deref().ok_or_else(none)?;
         // It was there when the worker started.
-        if let Err(error) = check(&self.start.program) {
-            return Err(Failure::new(FailureClass::Failed, &error.to_string(), ""));
-        }
-        child::make_scratch(&self.start).await?;
-        let command = command(&self.start, &self.hook);
-        spawner.spawn(command).await.map_err(|error| child::not_started(&self.start.program, &error))
+        check(program).map_err(|error| refused(error.to_string()))?;
+        child::make_scratch(program, self.start.scratch.clone()).await?;
+        let command = command(program, &self.start, &self.hook);
+        spawner.spawn(command).await.map_err(|error| child::not_started(program, &error))
     }
 
     async fn supervise(&self, mut child: Child) -> Exit {
         let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
-        let logged = Arc::new(AtomicU64::new(0));
-        let listen =
-            |logged: &Arc<AtomicU64>| Listener { log: self.start.log.clone(), logged: logged.clone() };
-        let ears = [
-            child.stdout.take().map(|pipe| listen(&logged).listen(pipe)),
-            child.stderr.take().map(|pipe| listen(&logged).listen(pipe)),
-        ];
-        let how = match self.wait(&mut child, &logged).await {
+        let mut ears = JoinSet::new();
+        if let Some(stdout) = child.stdout.take() {
+            ears.spawn(child::listen_to_log(stdout, self.start.log.clone()));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            ears.spawn(child::listen_to_log(stderr, self.start.log.clone()));
+        }
+        let how = match self.wait(&mut child).await {
             Ok(status) => child::how_ended(status),
             Err(error) => HowEnded::Garbled(format!("its exit cannot be known: {error}")),
         };
         // What it has left running would be nobody's.
         drop(group);
-        let closed = async {
-            for ear in ears.into_iter().flatten() {
-                // A listener neither fails nor is aborted.
-                let _ = ear.await;
-            }
-        };
+        let closed = async { while ears.join_next().await.is_some() {} };
         if timeout(STDERR_GRACE, closed).await.is_err() {
             tracing::debug!("somebody holds the output of a hook open");
         }
@@ -143,7 +127,7 @@ impl Run {
     }
 
     /// Waits for the end of the program; one whose reins are dropped is killed.
-    async fn wait(&self, child: &mut Child, logged: &AtomicU64) -> std::io::Result<ExitStatus> {
+    async fn wait(&self, child: &mut Child) -> std::io::Result<ExitStatus> {
         let mut looks = interval(LOOK_EVERY);
         let mut told = 0;
         loop {
@@ -152,7 +136,7 @@ impl Run {
                 status = child.wait() => return status,
                 _ = looks.tick() => {}
             }
-            let now = logged.load(Ordering::Relaxed);
+            let now = self.start.log.logged();
             if std::mem::replace(&mut told, now) != now {
                 let progress = v1::Progress { frames_done: now, ..v1::Progress::default() };
                 self.notices.send(Notice::Progress(progress)).await;
@@ -171,33 +155,14 @@ impl Drop for Group {
     }
 }
 
-/// Keeps what a program says.
-struct Listener {
-    log: LogTail,
-    logged: Arc<AtomicU64>,
-}
-
-impl Listener {
-    fn listen(self, mut pipe: impl AsyncRead + Unpin + Send + 'static) -> JoinHandle<()> {
-        tokio::spawn(async move {
-            let mut block = [0; 4096];
-            while let Ok(length @ 1..) = pipe.read(&mut block).await {
-                self.log.push(&block[..length]);
-                self.logged.fetch_add(length as u64, Ordering::Relaxed);
-            }
-        })
-    }
-}
-
-fn command(start: &Start, hook: &v1::HookTask) -> Command {
-    let mut command = Command::new(KEEPER.as_deref().unwrap_or(Path::new("setpriv")));
+fn command(program: &Path, start: &Start, hook: &v1::HookTask) -> Command {
+    let keeper = KEEPER.as_deref().unwrap_or(Path::new("setpriv"));
+    let mut command = child::isolated(keeper, &start.scratch, |name| INHERITED.contains(&name));
     let task = start.spec.task.unwrap_or_default();
     let labels = hook.labels.iter().map(|label| format!("{}={}", label.key, label.value));
     command
         .args(["--pdeathsig", "KILL", "--"])
-        .arg(&start.program)
-        .env_clear()
-        .envs(std::env::vars_os().filter(|(name, _)| INHERITED.iter().any(|known| name == known)))
+        .arg(program)
         .env("REEL_JOB", task.job.to_string())
         .env("REEL_TASK", task_name(&task))
         .env("REEL_ATTEMPT", start.spec.attempt.to_string())
@@ -208,12 +173,7 @@ fn command(start: &Start, hook: &v1::HookTask) -> Command {
         .env("REEL_LABELS", labels.collect::<Vec<_>>().join(" "))
         .env("REEL_MEZZANINE", &start.spec.mezzanine)
         .env("REEL_OUTPUT", &start.spec.output)
-        .current_dir(&start.scratch)
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .stdin(Stdio::null());
     command
 }
 

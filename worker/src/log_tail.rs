@@ -1,7 +1,7 @@
 //! The end of what runners log: of those that run, and of some that have ended.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reel_common::Epoch;
 
@@ -12,21 +12,38 @@ const MAX_TAILS: usize = 256;
 
 /// The end of one runner's log; clones are the same one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LogTail(Arc<Mutex<VecDeque<u8>>>);
+pub(crate) struct LogTail(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    end: VecDeque<u8>,
+    /// Bytes of the whole log.
+    logged: u64,
+}
 
 impl LogTail {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes in what the runner has just logged.
     pub(crate) fn push(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(bytes);
-        let surplus = kept.len().saturating_sub(MAX_TAIL_BYTES);
-        kept.drain(..surplus);
+        let mut kept = self.kept();
+        kept.logged += bytes.len() as u64;
+        kept.end.extend(bytes);
+        let surplus = kept.end.len().saturating_sub(MAX_TAIL_BYTES);
+        kept.end.drain(..surplus);
+    }
+
+    /// How many bytes were logged, kept or not.
+    pub(crate) fn logged(&self) -> u64 {
+        self.kept().logged
     }
 
     /// The last bytes, at most `most`, as text.
     pub(crate) fn text(&self, most: usize) -> String {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = kept.make_contiguous();
+        let mut kept = self.kept();
+        let bytes = kept.end.make_contiguous();
         String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(most)..]).into_owned()
     }
 }
@@ -67,6 +84,7 @@ mod tests {
         }
         assert_eq!(tail.text(MAX_TAIL_BYTES).len(), MAX_TAIL_BYTES);
         assert_eq!(tail.text(12), "19998\n19999\n");
+        assert_eq!(tail.logged(), 10 * 2 + 90 * 3 + 900 * 4 + 9_000 * 5 + 10_000 * 6);
     }
 
     #[test]

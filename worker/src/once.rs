@@ -62,13 +62,12 @@ pub async fn run_once(
     let (sender, receiver) = mpsc::channel(1);
     let notices = Notices { epoch: Epoch(run.spec.epoch), sender };
     let start = Start {
-        program: run.runner,
         scratch: folder.clone(),
         memory_bytes: run.memory_bytes,
         spec: run.spec,
         log: LogTail::default(),
     };
-    let (reins, runner) = child::prepare(start, notices);
+    let (reins, runner) = child::prepare(run.runner, start, notices);
     let mut attempt = Once { store, folder, reins, parts: Vec::new(), heard: v1::Progress::default() };
     let (result, ()) = tokio::join!(attempt.follow(receiver, progress), runner.run(&spawner));
     if let Err(error) = scratch::remove(&attempt.folder) {

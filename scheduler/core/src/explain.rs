@@ -186,19 +186,15 @@ pub fn explain(state: &FarmState, id: JobId, now_ms: u64) -> Option<Explanation>
 /// Tasks of a stage without a lease. Chunks and hooks that nobody has begun are counted, not looked at.
 fn waiting_in(state: &FarmState, id: JobId, stage: Stage) -> u32 {
     let Some(job) = state.jobs.get(&id) else { return 0 };
+    let leased = || state.leases_of_job(id).filter(|(task, _)| task.stage == stage).count() as u32;
     match (stage, &job.plan) {
         (Stage::Encode, Some(plan)) if job.is_ready(stage) => {
-            let leased = state.leases_of_job(id).filter(|(task, _)| task.stage == stage).count() as u32;
             let known = job.encode.chunks.len() as u32;
-            (known + plan.chunks().saturating_sub(job.encode.fresh)).saturating_sub(leased)
+            (known + plan.chunks().saturating_sub(job.encode.fresh)).saturating_sub(leased())
         }
         (Stage::Hook, _) if job.is_ready(stage) => {
-            let leased = state.leases_of_job(id).filter(|(task, _)| task.stage == stage).count() as u32;
-            let end = job.hook_now().map_or(0, |(_, tasks)| tasks.end);
-            let begun = job.hooks.open.range(..end).count() as u32;
-            let fresh = job.hooks.fresh.min(end);
-            let skipped = job.hooks.skipped.range(fresh..end).count() as u32;
-            (begun + (end - fresh)).saturating_sub(skipped + leased)
+            let open = job.hook_now().map_or(0, |(_, tasks)| job.hooks.count_open_in(tasks));
+            open.saturating_sub(leased())
         }
         _ => state.waiting_tasks(id, stage).count() as u32,
     }

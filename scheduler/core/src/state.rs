@@ -147,12 +147,18 @@ impl FarmState {
             if let Some(key) = &job.spec.idempotency_key {
                 self.by_key.insert(key.clone(), *id);
             }
-            if job.state.is_open() {
-                self.open.insert(*id);
-                if job.spec.has_title() {
-                    self.by_output.insert(job.spec.output.clone(), *id);
-                }
-            }
+        }
+        let open: Vec<JobId> =
+            self.jobs.iter().filter(|(_, job)| job.state.is_open()).map(|(id, _)| *id).collect();
+        open.into_iter().for_each(|id| self.note_open(id));
+    }
+
+    /// Finds a job as an open one from now on.
+    pub(crate) fn note_open(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        self.open.insert(id);
+        if job.spec.has_title() {
+            self.by_output.insert(job.spec.output.clone(), id);
         }
     }
 

@@ -192,36 +192,31 @@ pub fn task_inputs(state: &FarmState, task: TaskId) -> Option<TaskInputs<'_>> {
 }
 
 fn work(job: &Job, task: TaskId) -> Option<Work> {
-    match task.stage {
-        Stage::Index => return Some(Work::Index),
-        Stage::Hook => {
-            let (hook, tasks) = job.hook_of(task.index)?;
-            let index = task.index - tasks.start;
-            return Some(Work::Hook { name: hook.name.clone(), index, tasks: hook.tasks });
-        }
-        _ => {}
-    }
-    let index = job.index.as_ref()?.artifact;
+    let index = || Some(job.index.as_ref()?.artifact);
     Some(match task.stage {
-        Stage::Index | Stage::Hook => return None,
+        Stage::Index => Work::Index,
         Stage::Encode => {
             let plan = job.plan.as_ref()?;
             let parts = job.chunk(task.index)?.parts();
-            Work::Encode { index, parts: parts.filter_map(|part| plan.grid.part(part)).collect() }
+            Work::Encode { index: index()?, parts: parts.filter_map(|part| plan.grid.part(part)).collect() }
         }
-        Stage::Audio => Work::Audio { index, track: task.index },
+        Stage::Audio => Work::Audio { index: index()?, track: task.index },
         Stage::Assemble => Work::Assemble {
-            index,
+            index: index()?,
             parts: job.encode.committed.values().map(|part| part.record).collect(),
             audio: job.audio.values().copied().collect(),
         },
-        Stage::Measure => Work::Measure { index, assembly: job.assembly? },
+        Stage::Measure => Work::Measure { index: index()?, assembly: job.assembly? },
         Stage::Deliver => Work::Deliver {
-            index,
+            index: index()?,
             assembly: job.assembly?,
             proof: job.proof?,
             history: job_history(task.job, job),
         },
+        Stage::Hook => {
+            let (hook, tasks) = job.hook_of(task.index)?;
+            Work::Hook { name: hook.name.clone(), index: task.index - tasks.start, tasks: hook.tasks }
+        }
     })
 }
 

@@ -246,9 +246,10 @@ fn committed_frames(job: &Job, grid: &SegmentGrid) -> u64 {
     }
     let (full, last) = (part_frames(grid, PartIndex(0)), PartIndex(grid.parts().saturating_sub(1)));
     // The last one may be shorter or longer.
-    let others = committed.len() as u64 - u64::from(committed.contains_key(&last));
-    let of_last = if committed.contains_key(&last) { part_frames(grid, last) } else { 0 };
-    others * full + of_last
+    match committed.contains_key(&last) {
+        true => (committed.len() as u64 - 1) * full + part_frames(grid, last),
+        false => committed.len() as u64 * full,
+    }
 }
 
 /// How many of the first `done` frames of `own` no commit covers. An attempt counts from its first part on, parts that

@@ -23,7 +23,7 @@ pub(crate) enum Event {
     Depose { node: usize, life: u32, term: u64 },
     /// A driver looks at its role.
     Role { node: usize, life: u32 },
-    /// A driver looks at its leases.
+    /// A driver looks at its leases and at what it gathers.
     Wake { node: usize, life: u32 },
     /// A node starts.
     StartNode { node: usize, life: u32 },

@@ -24,7 +24,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Orders {
     stop_after_part: AtomicBool,
     first_given_away: AtomicU32,
-    /// Parts that are in the store, as far as the agent has said.
+    /// Parts that the agent has said are in the store, and that nobody has waited for yet.
     stored: Mutex<u32>,
     went_on: Condvar,
 }
@@ -45,10 +45,11 @@ impl Orders {
             && part.0 < self.first_given_away.load(Ordering::Relaxed)
     }
 
-    /// Waits until the agent has stored so many parts. An agent that goes ends the process meanwhile.
-    pub(crate) fn wait_until_stored(&self, parts: u32) {
+    /// Waits until the agent has stored the part that was finished last. An agent that goes ends the process meanwhile.
+    pub(crate) fn wait_until_stored(&self) {
         let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.went_on.wait_while(stored, |stored| *stored < parts));
+        let waited = self.went_on.wait_while(stored, |stored| *stored == 0);
+        *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
     }
 
     fn go_on(&self) {

@@ -21,7 +21,7 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::EncodeTask) -> Result<v1::TaskFi
         parts: &parts,
         scratch: &attempt.scratch,
     };
-    let mut events = Events { attempt, finished: 0, failed: None };
+    let mut events = Events { attempt, failed: None };
     reel_media::encode(&job, &mut events).map_err(media)?;
     match events.failed {
         Some(failure) => Err(failure),
@@ -34,8 +34,6 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::EncodeTask) -> Result<v1::TaskFi
 
 struct Events<'a> {
     attempt: &'a Attempt,
-    /// Parts finished.
-    finished: u32,
     /// Why the encode was stopped from here.
     failed: Option<Failure>,
 }
@@ -55,8 +53,7 @@ impl EncodeEvents for Events<'_> {
             Ok(scratch_files) => {
                 self.attempt.voice.part_finished(v1::PartFinished { record: Some(record), scratch_files });
                 // What is made ahead of a slow store would be lost with this process.
-                self.finished += 1;
-                self.attempt.orders.wait_until_stored(self.finished);
+                self.attempt.orders.wait_until_stored();
             }
             Err(failure) => self.failed = Some(failure),
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use reel_bench::cluster::Cluster;
 use reel_client::{Client, Servers};
 use reel_proto::v1::scheduler_message::Message as Heard;
 use reel_proto::v1::worker_message::Message as Said;
@@ -14,7 +15,6 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::agent::index;
-use reel_bench::cluster::Cluster;
 
 /// The default of `reel scheduler start`.
 const HEARTBEAT: Duration = Duration::from_secs(5);

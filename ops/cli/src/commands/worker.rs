@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reel_common::{Hook, HookError, WorkerFacts, WorkerView};
+use reel_common::{Hook, WorkerFacts, WorkerView};
 use reel_proto::v1::Hold;
 use reel_store::Store;
 use reel_worker::preemption::{Cloud, Sources, Watch};
@@ -138,10 +138,8 @@ fn programs(typed: Vec<HookProgram>) -> Result<Programs, Stop> {
             return Err(Stop::usage(format!("--hook {name} stands there twice: a name is one program")));
         }
     }
-    match programs.len() > Hook::MAX_OF_WORKER {
-        true => Err(Stop::usage(HookError::TooManyOfWorker.to_string())),
-        false => Ok(programs),
-    }
+    Hook::check_offered(programs.keys()).map_err(|error| Stop::usage(error.to_string()))?;
+    Ok(programs)
 }
 
 fn host_name() -> String {

@@ -2,7 +2,7 @@
 
 use reel_common::{JobId, Stage, TaskId};
 
-use super::jobs::reopen_job;
+use super::jobs::{job_of, may_go_on, reopen_job};
 use super::{close_job, end_attempt};
 use crate::command::{Accepted, Refusal, Reply};
 use crate::event::Event;
@@ -23,28 +23,22 @@ pub(super) fn close_if_complete(state: &mut FarmState, id: JobId) {
 
 /// Gives up a task, whether it waits, runs, or has failed its job, which is opened again and goes on without it.
 pub(super) fn on_skip_task(state: &mut FarmState, task: TaskId) -> Reply {
-    let Some(job) = state.jobs.get(&task.job) else {
-        return Reply::Refused(Refusal::UnknownJob(task.job));
-    };
-    if !crate::tasks::exists(job, task.stage, task.index) {
-        return Reply::Refused(Refusal::UnknownTask(task));
-    }
+    skip(state, task).unwrap_or_else(Reply::Refused)
+}
+
+fn skip(state: &mut FarmState, task: TaskId) -> Result<Reply, Refusal> {
+    let job = job_of(state, task)?;
     if task.stage != Stage::Hook {
-        return Reply::Refused(Refusal::NotSkippable(task));
+        return Err(Refusal::NotSkippable(task));
     }
     if job.hooks.skipped.contains(&task.index) {
-        return Reply::Duplicate(Accepted::Done);
+        return Ok(Reply::Duplicate(Accepted::Done));
     }
-    let failed_here = job.failure.as_ref().is_some_and(|failure| failure.task == Some(task));
     if !job.hooks.is_open(task.index) {
-        return Reply::Refused(Refusal::NothingToSkip(task));
+        return Err(Refusal::NothingToSkip(task));
     }
-    if !job.state.is_open() && !failed_here {
-        return Reply::Refused(Refusal::WrongState { job: task.job, state: job.state });
-    }
-    if let Err(refusal) = reopen_job(state, task.job) {
-        return Reply::Refused(refusal);
-    }
+    may_go_on(job, task)?;
+    reopen_job(state, task.job)?;
     end_attempt(state, task, Outcome::Revoked, "", None);
     if let Some(job) = state.jobs.get_mut(&task.job) {
         job.hooks.skip(task.index);
@@ -52,7 +46,7 @@ pub(super) fn on_skip_task(state: &mut FarmState, task: TaskId) -> Reply {
     }
     state.tell(Event::TaskSkipped { task });
     close_if_complete(state, task.job);
-    Reply::DONE
+    Ok(Reply::DONE)
 }
 
 #[cfg(test)]

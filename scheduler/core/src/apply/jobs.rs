@@ -41,19 +41,11 @@ pub(super) fn on_submit_job(state: &mut FarmState, spec: JobSpec, profile: Strin
     if let Some(key) = &spec.idempotency_key {
         state.by_key.insert(key.clone(), id);
     }
-    note_open(state, id, &spec);
     state.profiles.entry(digest).or_insert(profile);
     state.jobs.insert(id, Job::new(spec, digest, state.clock_ms));
+    state.note_open(id);
     tell_state(state, id);
     Reply::Accepted(Accepted::Job(id))
-}
-
-/// Finds an open job from now on.
-fn note_open(state: &mut FarmState, id: JobId, spec: &JobSpec) {
-    state.open.insert(id);
-    if spec.has_title() {
-        state.by_output.insert(spec.output.clone(), id);
-    }
 }
 
 fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
@@ -171,22 +163,34 @@ pub(super) fn on_resume_job(state: &mut FarmState, id: JobId) -> Reply {
 
 /// What was charged is forgiven; a job that this task failed is opened again and goes on where it was.
 pub(super) fn on_retry_task(state: &mut FarmState, task: TaskId) -> Reply {
-    let Some(job) = state.jobs.get(&task.job) else {
-        return Reply::Refused(Refusal::UnknownJob(task.job));
+    let wanted = |job: &Job| match job.wants(task.stage, task.index) {
+        true => may_go_on(job, task),
+        false => Err(Refusal::NothingToRetry(task)),
     };
-    if !crate::tasks::exists(job, task.stage, task.index) {
-        return Reply::Refused(Refusal::UnknownTask(task));
-    }
-    if !job.wants(task.stage, task.index) {
-        return Reply::Refused(Refusal::NothingToRetry(task));
-    }
-    let failed_here = job.failure.as_ref().is_some_and(|failure| failure.task == Some(task));
-    if !job.state.is_open() && !failed_here {
-        return Reply::Refused(Refusal::WrongState { job: task.job, state: job.state });
+    if let Err(refusal) = job_of(state, task).and_then(wanted) {
+        return Reply::Refused(refusal);
     }
     retry(state, task.job, |stage, index| {
         stage == task.stage && index.is_none_or(|index| index == task.index)
     })
+}
+
+/// The job of a task that somebody names.
+pub(super) fn job_of(state: &FarmState, task: TaskId) -> Result<&Job, Refusal> {
+    let job = state.jobs.get(&task.job).ok_or(Refusal::UnknownJob(task.job))?;
+    match crate::tasks::exists(job, task.stage, task.index) {
+        true => Ok(job),
+        false => Err(Refusal::UnknownTask(task)),
+    }
+}
+
+/// Whether a job goes on, or would by what is done for `task`: it is open, or failed by that task.
+pub(super) fn may_go_on(job: &Job, task: TaskId) -> Result<(), Refusal> {
+    let failed_here = job.failure.as_ref().is_some_and(|failure| failure.task == Some(task));
+    match job.state.is_open() || failed_here {
+        true => Ok(()),
+        false => Err(Refusal::WrongState { job: task.job, state: job.state }),
+    }
 }
 
 /// What was charged to any task is forgiven; a job that failed is opened again and goes on where it was.
@@ -219,11 +223,10 @@ pub(super) fn reopen_job(state: &mut FarmState, id: JobId) -> Result<(), Refusal
         JobState::Done | JobState::Canceled => return Err(Refusal::WrongState { job: id, state: job.state }),
         JobState::Failed => {}
     }
-    let spec = job.spec.clone();
-    if let Some(other) = state.by_output.get(&spec.output) {
-        return Err(Refusal::OutputBusy { job: *other, output: spec.output });
+    if let Some(other) = state.by_output.get(&job.spec.output) {
+        return Err(Refusal::OutputBusy { job: *other, output: job.spec.output.clone() });
     }
-    note_open(state, id, &spec);
+    state.note_open(id);
     if let Some(job) = state.jobs.get_mut(&id) {
         job.state = JobState::Running;
         job.ended_ms = None;

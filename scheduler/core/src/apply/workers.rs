@@ -55,8 +55,7 @@ fn check(worker: &WorkerFacts) -> Result<(), (&'static str, &'static str)> {
     if worker.codecs.len() > MAX_CODECS || worker.codecs.iter().any(|codec| codec.len() > MAX_CODEC_BYTES) {
         return Err(("the worker's codecs", "are to be at most 32 names of at most 16 bytes"));
     }
-    let named = worker.hooks.iter().all(|hook| Hook::check_name(hook).is_ok());
-    if worker.hooks.len() > Hook::MAX_OF_WORKER || !named {
+    if Hook::check_offered(worker.hooks.iter()).is_err() {
         return Err(("the worker's hooks", "are to be at most 64 names of 1 to 63 letters, digits or ._-/"));
     }
     Ok(())

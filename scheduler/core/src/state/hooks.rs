@@ -41,6 +41,14 @@ impl HookState {
         self.open.range(range.start..fresh).copied().chain(ahead)
     }
 
+    /// How many tasks of a range are not done. Those that nobody has begun are counted, not looked at.
+    pub fn count_open_in(&self, range: Range<u32>) -> u32 {
+        let end = range.end.max(range.start);
+        let fresh = self.fresh.clamp(range.start, end);
+        let begun = self.open.range(range.start..fresh).count() as u32;
+        begun + (end - fresh) - self.skipped.range(fresh..end).count() as u32
+    }
+
     /// Notes that a task is done; those before it that are not become open ones.
     pub(crate) fn end(&mut self, index: u32) {
         let ahead = (self.fresh..=index).filter(|index| !self.skipped.contains(index));
@@ -79,6 +87,9 @@ mod tests {
         assert_eq!(hooks.open_in(0..1_003).collect::<Vec<_>>(), [7, 1_000, 1_001, 1_002]);
         assert_eq!(hooks.open_in(8..1_000).collect::<Vec<_>>(), [0; 0]);
         hooks.skip(1_002);
+        for range in [0..0, 0..7, 7..1_001, 8..1_000, 999..1_004, 1_002..1_003, 1_003..9_000] {
+            assert_eq!(hooks.count_open_in(range.clone()) as usize, hooks.open_in(range).count());
+        }
         assert_eq!((hooks.open.len(), hooks.done(), hooks.is_open(1_002)), (1, 1_000, false));
         assert_eq!(hooks.open_in(0..1_004).collect::<Vec<_>>(), [7, 1_000, 1_001, 1_003]);
         hooks.end(7);
