@@ -72,17 +72,21 @@ fn run(args: &Args) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut holds = true;
     let mut out = std::io::stdout();
-    writeln!(out, "schedulers  tasks/s  commits/s  leader CPU/task  leader memory")?;
+    writeln!(out, "schedulers  tasks/s  first fifth  last fifth  commits/s  leader CPU/task  leader memory")?;
     for size in &args.schedulers {
         let measured =
             runtime.block_on(measure(args, *size)).with_context(|| format!("{size} schedulers"))?;
-        let Measured { seconds, cpu, memory } = measured;
+        let Measured { seconds, first, last, cpu, memory } = measured;
         let tasks = f64::from(args.tasks);
         // A part and the task, each a durable answer.
         let (commits, microseconds) = (2.0 * tasks / seconds, cpu.as_secs_f64() * 1e6 / tasks);
         let per_second = tasks / seconds;
         let memory = memory >> 20;
-        writeln!(out, "{size:10}  {per_second:7.0}  {commits:9.0}  {microseconds:12.0} us  {memory:9} MiB")?;
+        writeln!(
+            out,
+            "{size:10}  {per_second:7.0}  {first:11.0}  {last:10.0}  {commits:9.0}  {microseconds:12.0} us  \
+             {memory:9} MiB"
+        )?;
         holds &= *size != 3 || (commits >= LEAST_COMMITS && microseconds <= MOST_MICROSECONDS);
     }
     if args.failovers > 0 {
@@ -120,6 +124,9 @@ fn run(args: &Args) -> Result<ExitCode> {
 
 struct Measured {
     seconds: f64,
+    /// Tasks a second while most are queued, and while most are done.
+    first: f64,
+    last: f64,
     cpu: Duration,
     memory: u64,
 }
@@ -191,9 +198,11 @@ async fn measure(args: &Args, schedulers: usize) -> Result<Measured> {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
+    let mut looks = vec![(begun.0, begun.1)];
     let end = loop {
         let view = client.job(job).await?;
         ensure!(view.reason.is_none(), "the job failed: {:?}", view.reason);
+        looks.push((Instant::now(), committed(&view)));
         let encode = view.stages.iter().find(|stage| stage.stage == Stage::Encode);
         if encode.is_some_and(|stage| stage.done == stage.total) {
             break Instant::now();
@@ -202,9 +211,22 @@ async fn measure(args: &Args, schedulers: usize) -> Result<Measured> {
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     let (start, before, cpu_before) = begun;
+    // Of one look and another.
+    let rate =
+        |from: &(Instant, u32), to: &(Instant, u32)| f64::from(to.1 - from.1) / (to.0 - from.0).as_secs_f64();
+    let passed = |fifths: u32| looks.partition_point(|(_, done)| *done < args.tasks / 5 * fifths);
+    let last_look = looks.len() - 1;
+    let (first, last) = (passed(1).min(last_look), passed(4).min(last_look - 1));
+    let (first, last) = (rate(&looks[0], &looks[first]), rate(&looks[last], &looks[last_look]));
     let share = f64::from(args.tasks) / f64::from(args.tasks - before);
     let cpu = cluster.cpu(leader)? - cpu_before;
     let memory = cluster.memory(leader)?;
     agents.shutdown().await;
-    Ok(Measured { seconds: (end - start).as_secs_f64() * share, cpu: cpu.mul_f64(share), memory })
+    Ok(Measured {
+        seconds: (end - start).as_secs_f64() * share,
+        first,
+        last,
+        cpu: cpu.mul_f64(share),
+        memory,
+    })
 }
