@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use reel_common::{Colour, Rational, VideoFacts};
-use reel_profiles::{Profile, ResolvedRendition, catalog};
+use reel_profiles::{Coding, Profile, ResolvedRendition, catalog};
 
 /// Scaler settings of `worker/media`: what its recipe key names.
 const SCALER: &str = "bicubic+accurate_rnd+full_chroma_int+bitexact";
@@ -31,12 +31,12 @@ impl Ladder {
     }
 
     /// One decode, one filter graph, one HLS muxer; rate factors `coarser_milli` thousandths higher.
-    pub(crate) fn ffmpeg(&self, clip: &Path, output: &Path, coarser_milli: u32) -> Command {
+    pub(crate) fn ffmpeg(&self, clip: &Path, output: &Path, coarser_milli: u32) -> Result<Command> {
         let mut command = Command::new("ffmpeg");
         command.args(["-v", "error", "-nostdin", "-y", "-i"]).arg(clip);
         command.arg("-filter_complex").arg(self.filter());
         for (at, rendition) in self.renditions.iter().enumerate() {
-            command.args(["-map", &format!("[v{at}]")]).args(encoder(at, rendition, coarser_milli));
+            command.args(["-map", &format!("[v{at}]")]).args(encoder(at, rendition, coarser_milli)?);
         }
         let segment = self.profile.segment_seconds.to_f64();
         // Segments begin with an IDR; inside, a cut may get one of its own, as in `worker/media`.
@@ -53,7 +53,7 @@ impl Ladder {
         command.args(["-var_stream_map", &streams.join(" ")]);
         command.arg("-hls_segment_filename").arg(below(output, "%v/seg_%05d.m4s"));
         command.arg(below(output, "%v/playlist.m3u8"));
-        command
+        Ok(command)
     }
 
     fn filter(&self) -> String {
@@ -67,25 +67,28 @@ impl Ladder {
     }
 }
 
-fn encoder(at: usize, resolved: &ResolvedRendition, coarser_milli: u32) -> Vec<String> {
+fn encoder(at: usize, resolved: &ResolvedRendition, coarser_milli: u32) -> Result<Vec<String>> {
     let rendition = &resolved.rendition;
     let crf = f64::from(rendition.rate.crf_milli + coarser_milli) / 1000.0;
     let mut args = vec![format!("-c:v:{at}"), "libx264".to_owned()];
     let mut set = |name: &str, value: String| args.extend([format!("-{name}:v:{at}"), value]);
-    set("preset", rendition.preset.name().to_owned());
-    set("profile", rendition.h264_profile.name().to_owned());
+    let Coding::H264 { preset, tune, profile, .. } = rendition.coding else {
+        bail!("rendition {} is not of H.264, which this bench compares", rendition.name)
+    };
+    set("preset", preset.name().to_owned());
+    set("profile", profile.name().to_owned());
     set("crf", crf.to_string());
-    // All of the settings of `worker/media/src/h264.rs`, but for one thread: ffmpeg's encoders take turns otherwise.
+    // All of the settings of `worker/media/src/encoder/x264.rs`, but for one thread: ffmpeg's encoders take turns otherwise.
     let settings = "keyint=infinite:min-keyint=1:open-gop=0:stitchable=1:cpu-independent=1";
     set("x264-params", settings.to_owned());
-    if let Some(tune) = rendition.tune {
+    if let Some(tune) = tune {
         set("tune", tune.name().to_owned());
     }
     if let (Some(rate), Some(size)) = (rendition.rate.maxrate_kbps, rendition.rate.bufsize_kbps) {
         set("maxrate", format!("{rate}k"));
         set("bufsize", format!("{size}k"));
     }
-    args
+    Ok(args)
 }
 
 fn below(folder: &Path, name: &str) -> OsString {

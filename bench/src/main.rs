@@ -126,7 +126,7 @@ fn run_reel(args: &Args, clip: &Path, output: &Path) -> Result<Usage> {
 fn run_ffmpeg(ladder: &Ladder, clip: &Path, output: &Path, coarser_milli: u32) -> Result<Usage> {
     remove(output)?;
     fs::create_dir_all(output)?;
-    process::run(&mut ladder.ffmpeg(clip, output, coarser_milli))
+    process::run(&mut ladder.ffmpeg(clip, output, coarser_milli)?)
 }
 
 fn remove(folder: &Path) -> Result<()> {

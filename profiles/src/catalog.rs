@@ -1,7 +1,10 @@
 //! The profiles that come with the program.
 
-const CATALOG: &[(&str, &str)] =
-    &[("proxy", include_str!("../catalog/proxy.toml")), ("vod-abr", include_str!("../catalog/vod-abr.toml"))];
+const CATALOG: &[(&str, &str)] = &[
+    ("proxy", include_str!("../catalog/proxy.toml")),
+    ("vod-abr", include_str!("../catalog/vod-abr.toml")),
+    ("vod-multicodec", include_str!("../catalog/vod-multicodec.toml")),
+];
 
 /// The names of the catalog, in alphabetical order.
 pub fn names() -> impl Iterator<Item = &'static str> {

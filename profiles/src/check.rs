@@ -7,7 +7,7 @@ use reel_common::Rational;
 
 use crate::parse::{Parsed, RenditionPlaces, TrackPlaces};
 use crate::read::ProfileError;
-use crate::types::{AudioTrack, Profile, Rendition};
+use crate::types::{AudioTrack, Coding, Profile, Rendition};
 
 /// Longest name, so that a staging folder's path stays short.
 const MAX_NAME_BYTES: usize = 40;
@@ -75,8 +75,9 @@ fn ladder(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
         plain_name(parsed, places.name, &rendition.name)?;
         unique(parsed, &mut names, places.name, &rendition.name, "rendition")?;
         one_rendition(parsed, rendition, places)?;
-        if let Some(above) = number.checked_sub(1) {
-            beside(parsed, &video[above], rendition, places)?;
+        let same_codec = |above: &&Rendition| above.coding.codec() == rendition.coding.codec();
+        if let Some(above) = video[..number].iter().rev().find(same_codec) {
+            beside(parsed, above, rendition, places)?;
         }
     }
     Ok(())
@@ -106,10 +107,10 @@ fn one_rendition(
     ensure(parsed, bufsize >= least && u64::from(bufsize) <= most, places.rate, || {
         format!("`bufsize_kbps` holds 0.25 to 10 s of `maxrate_kbps`: {least} to {most}, not {bufsize}")
     })?;
-    let Some(level) = rendition.level else { return Ok(()) };
-    let most = level.max_kbps(rendition.h264_profile);
+    let Coding::H264 { profile, level: Some(level), .. } = rendition.coding else { return Ok(()) };
+    let most = level.max_kbps(profile);
     ensure(parsed, maxrate <= most, places.level, || {
-        format!("level {level} allows at most {most} kbit/s in profile {}", rendition.h264_profile)
+        format!("level {level} allows at most {most} kbit/s in profile {profile}")
     })
 }
 
@@ -124,7 +125,7 @@ fn beside(
     })?;
     ensure(parsed, above.height > below.height, places.height, || {
         format!(
-            "renditions go from tall to small: `{}` is taller than `{}` before it",
+            "renditions of a codec go from tall to small: `{}` is taller than `{}` before it",
             below.name, above.name
         )
     })?;

@@ -2,12 +2,19 @@
 
 use reel_common::{GridError, IndexSummary, Rational, SegmentGrid, Timing, VideoFacts};
 
-use crate::types::{Profile, Rendition};
+use crate::types::{Coding, Profile, Rendition, VideoCodec};
 
-/// Widest picture that x264 takes.
-const MAX_WIDTH: i64 = 16_384;
-/// Smallest side: one macroblock.
-const MIN_SIDE: i64 = 16;
+/// Widest picture that the encoders take.
+const MAX_SIDE: i64 = 16_384;
+
+/// The smallest side of a picture that a codec's encoder takes.
+fn min_side(codec: VideoCodec) -> i64 {
+    match codec {
+        VideoCodec::H264 => 16,
+        VideoCodec::Hevc => 32,
+        VideoCodec::Av1 => 64,
+    }
+}
 
 /// A rendition with the size that it has for one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +47,8 @@ pub enum LadderError {
     },
     /// The other side of a rendition would be out of bounds.
     #[error(
-        "rendition `{name}` would be {width}x{height}, and sides go from 16 to 16384: use another height"
+        "rendition `{name}` would be {width}x{height}, and sides of {codec} go from {} to {MAX_SIDE}: use another height",
+        min_side(*codec)
     )]
     Size {
         /// The rendition.
@@ -49,6 +57,8 @@ pub enum LadderError {
         width: i64,
         /// Its height.
         height: i64,
+        /// Its codec.
+        codec: VideoCodec,
     },
     /// The level that the profile asks for is too low.
     #[error(
@@ -104,21 +114,26 @@ impl Profile {
     ///
     /// Pixels are square and the display aspect is kept: width is the nearest even number to
     /// `height * (coded width * sample aspect) / coded height`, with the fraction turned over where the rotation is 90
-    /// or 270 degrees. Renditions taller than the source are left out unless they ask for `upscale`; where none is
-    /// left, the smallest is made at the source's own height, rounded down to even.
+    /// or 270 degrees. Renditions taller than the source are left out unless they ask for `upscale`; where none of a
+    /// codec is left, its smallest is made at the source's own height, rounded down to even.
     ///
     /// # Errors
     /// [`LadderError`] where the source is no picture, or a size is beyond the encoder or the level asked for.
     pub fn ladder(&self, facts: &VideoFacts) -> Result<Vec<ResolvedRendition>, LadderError> {
         let display = Display::of(facts)?;
-        let fits =
-            |rendition: &&Rendition| rendition.upscale || i64::from(rendition.height) <= display.height;
-        let ladder = self.video.iter().filter(fits).map(|r| resolve(r, display, i64::from(r.height)));
-        let ladder = ladder.collect::<Result<Vec<_>, _>>()?;
-        match self.video.last() {
-            Some(smallest) if ladder.is_empty() => Ok(vec![resolve(smallest, display, display.height & !1)?]),
-            _ => Ok(ladder),
-        }
+        let fits = |rendition: &Rendition| rendition.upscale || i64::from(rendition.height) <= display.height;
+        let of_codec = |codec| self.video.iter().filter(move |other| other.coding.codec() == codec);
+        let height = |rendition: &Rendition| {
+            let codec = rendition.coding.codec();
+            // Of each codec the last is the smallest.
+            let alone = of_codec(codec).next_back() == Some(rendition) && !of_codec(codec).any(fits);
+            match fits(rendition) {
+                true => Some(i64::from(rendition.height)),
+                false => alone.then_some(display.height & !1),
+            }
+        };
+        let made = self.video.iter().filter_map(|rendition| Some((rendition, height(rendition)?)));
+        made.map(|(rendition, height)| resolve(rendition, display, height)).collect()
     }
 
     /// Where the title is cut into segments and parts.
@@ -148,13 +163,14 @@ impl Profile {
 fn resolve(rendition: &Rendition, display: Display, height: i64) -> Result<ResolvedRendition, LadderError> {
     let name = || rendition.name.clone();
     let width = display.width(height).unwrap_or(i64::MAX);
-    let sides = MIN_SIDE..=MAX_WIDTH;
+    let codec = rendition.coding.codec();
+    let sides = min_side(codec)..=MAX_SIDE;
     if !sides.contains(&width) || !sides.contains(&height) {
-        return Err(LadderError::Size { name: name(), width, height });
+        return Err(LadderError::Size { name: name(), width, height, codec });
     }
     let (width, height) = (width as u32, height as u32);
-    match rendition.level {
-        Some(level) if !level.fits_picture(width, height) => {
+    match rendition.coding {
+        Coding::H264 { level: Some(level), .. } if !level.fits_picture(width, height) => {
             Err(LadderError::Level { name: name(), width, height, level })
         }
         _ => Ok(ResolvedRendition { rendition: rendition.clone(), width, height }),

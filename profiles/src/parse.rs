@@ -7,8 +7,8 @@ use crate::Level;
 use crate::check::check;
 use crate::read::{At, ProfileError, Section, Source};
 use crate::types::{
-    Action, Admission, AudioCodec, AudioTrack, DamageRule, H264Profile, Package, Preset, Profile, Rate,
-    Rendition, Rule, Tune, VideoCodec,
+    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, DamageRule, H264Profile, Package, Preset,
+    Profile, Rate, Rendition, Rule, Tune, VideoCodec,
 };
 
 const PROFILE_KEYS: &[&str] =
@@ -17,10 +17,19 @@ const ADMISSION_KEYS: &[&str] =
     &["min_duration_s", "min_height", "missing_audio", "interlaced", "hdr", "damage"];
 const RULE_KEYS: &[&str] = &["limit", "action"];
 const VIDEO_KEYS: &[&str] =
-    &["name", "codec", "height", "preset", "tune", "h264_profile", "level", "rate", "upscale"];
+    &["name", "codec", "height", "preset", "tune", "bit_depth", "h264_profile", "level", "rate", "upscale"];
+/// Keys of a rendition that only some codecs have, with those codecs.
+const CODEC_KEYS: [(&str, &[VideoCodec]); 4] = [
+    ("tune", &[VideoCodec::H264, VideoCodec::Hevc]),
+    ("bit_depth", &[VideoCodec::Hevc, VideoCodec::Av1]),
+    ("h264_profile", &[VideoCodec::H264]),
+    ("level", &[VideoCodec::H264]),
+];
 const RATE_KEYS: &[&str] = &["crf", "maxrate_kbps", "bufsize_kbps"];
 const AUDIO_KEYS: &[&str] = &["name", "codec", "channels", "bitrate_kbps", "sample_rate", "language"];
 const PACKAGE_KEYS: &[&str] = &["hls", "mp4"];
+/// SVT-AV1's choice between speed and size for video on demand.
+const DEFAULT_AV1_PRESET: u8 = 8;
 
 /// The profile and the places of what [`check`] may find wrong.
 pub(crate) struct Parsed<'a> {
@@ -170,42 +179,78 @@ fn rendition(section: &Section<'_>) -> Result<(Rendition, RenditionPlaces), Prof
     let codec = section.word("codec", &words(VideoCodec::ALL, VideoCodec::name))?;
     let codec = section.need("codec", codec, "such as `codec = \"h264\"`")?;
     let height = section.need("height", section.whole("height", 16..=4320)?, "such as `height = 720`")?;
-    let preset = section.word("preset", &words(Preset::ALL, Preset::name))?;
-    let mut tunes = vec![("none", None)];
-    tunes.extend(Tune::ALL.iter().map(|tune| (tune.name(), Some(*tune))));
-    let tune = section.word("tune", &tunes)?;
-    let h264_profile = section.word("h264_profile", &words(H264Profile::ALL, H264Profile::name))?;
-    let level = level(section)?;
-    let (rate, rate_place) = rate(section)?;
+    let coding = coding(section, codec.value)?;
+    let (rate, rate_place) = rate(section, codec.value)?;
     let places = RenditionPlaces {
         name: name.position,
         height: height.position,
-        level: level.position,
+        level: section.position_of("level"),
         rate: rate_place,
     };
     let rendition = Rendition {
         name: name.value.to_owned(),
-        codec: codec.value,
+        coding,
         height: height.value,
-        preset: preset.map_or(Preset::Medium, |at| at.value),
-        tune: tune.and_then(|at| at.value),
-        h264_profile: h264_profile.map_or(H264Profile::High, |at| at.value),
-        level: level.value,
         rate,
         upscale: section.flag("upscale")?.is_some_and(|at| at.value),
     };
     Ok((rendition, places))
 }
 
-fn level(section: &Section<'_>) -> Result<At<Option<Level>>, ProfileError> {
-    let Some(text) = section.text("level")? else {
-        return Ok(At { value: None, position: section.position });
-    };
-    if text.value == "auto" {
-        return Ok(text.map(|_| None));
+fn coding(section: &Section<'_>, codec: VideoCodec) -> Result<Coding, ProfileError> {
+    let foreign =
+        |(key, codecs): &&(&str, &[VideoCodec])| section.get(key).is_some() && !codecs.contains(&codec);
+    if let Some((key, codecs)) = CODEC_KEYS.iter().find(foreign) {
+        let codecs: Vec<_> = codecs.iter().map(|codec| codec.name()).collect();
+        let reason = format!("`{key}` is a key of {}: {codec} has none", codecs.join(" and "));
+        return Err(section.error(section.position_of(key), reason));
     }
+    let preset = |section: &Section<'_>| -> Result<Preset, ProfileError> {
+        let preset = section.word("preset", &words(Preset::ALL, Preset::name))?;
+        Ok(preset.map_or(Preset::Medium, |at| at.value))
+    };
+    Ok(match codec {
+        VideoCodec::H264 => {
+            let profile = section.word("h264_profile", &words(H264Profile::ALL, H264Profile::name))?;
+            Coding::H264 {
+                preset: preset(section)?,
+                tune: tune(section, Tune::ALL)?,
+                profile: profile.map_or(H264Profile::High, |at| at.value),
+                level: level(section)?,
+            }
+        }
+        VideoCodec::Hevc => Coding::Hevc {
+            preset: preset(section)?,
+            tune: tune(section, &[Tune::Animation, Tune::Grain])?,
+            bit_depth: bit_depth(section)?,
+        },
+        VideoCodec::Av1 => {
+            let preset = section.whole("preset", 0..=u32::from(Coding::MAX_AV1_PRESET))?;
+            let preset = preset.map_or(DEFAULT_AV1_PRESET, |at| at.value as u8);
+            Coding::Av1 { preset, bit_depth: bit_depth(section)? }
+        }
+    })
+}
+
+fn tune(section: &Section<'_>, known: &[Tune]) -> Result<Option<Tune>, ProfileError> {
+    let mut tunes = vec![("none", None)];
+    tunes.extend(known.iter().map(|tune| (tune.name(), Some(*tune))));
+    Ok(section.word("tune", &tunes)?.and_then(|at| at.value))
+}
+
+fn bit_depth(section: &Section<'_>) -> Result<BitDepth, ProfileError> {
+    let depth = section.whole("bit_depth", 8..=10)?;
+    match depth.map(|at| at.value) {
+        None | Some(8) => Ok(BitDepth::Eight),
+        Some(10) => Ok(BitDepth::Ten),
+        Some(_) => Err(section.error(section.position_of("bit_depth"), "`bit_depth` is 8 or 10")),
+    }
+}
+
+fn level(section: &Section<'_>) -> Result<Option<Level>, ProfileError> {
+    let Some(text) = section.text("level")?.filter(|text| text.value != "auto") else { return Ok(None) };
     match Level::parse(text.value) {
-        Some(level) => Ok(text.map(|_| Some(level))),
+        Some(level) => Ok(Some(level)),
         None => {
             let reason =
                 format!("`{}` is not an H.264 level: use one such as \"4.1\", or \"auto\"", text.value);
@@ -214,16 +259,22 @@ fn level(section: &Section<'_>) -> Result<At<Option<Level>>, ProfileError> {
     }
 }
 
-fn rate(section: &Section<'_>) -> Result<(Rate, usize), ProfileError> {
+fn rate(section: &Section<'_>, codec: VideoCodec) -> Result<(Rate, usize), ProfileError> {
     let example = "such as `rate = { crf = 21 }`";
     let table = section.need("rate", section.table("rate", "rate = { .. }", RATE_KEYS)?, example)?;
-    let crf = table.need("crf", table.thousandths("crf")?, "a quality from 1 (best) to 51")?;
-    let crf_milli = u32::try_from(crf.value).ok().filter(|crf| (1_000..=51_000).contains(crf));
+    let most = codec.max_crf();
+    let takes = format!("a quality from 1 (best) to {most}");
+    let crf = table.need("crf", table.thousandths("crf")?, &takes)?;
+    let crf_milli = u32::try_from(crf.value).ok().filter(|crf| (1_000..=most * 1_000).contains(crf));
     let Some(crf_milli) = crf_milli else {
-        let reason =
-            "`crf` goes from 1 (best) to 51; below 1 H.264 turns lossless, which players do not show";
+        let reason = format!(
+            "`crf` goes from 1 (best) to {most}; below 1 a stream turns lossless, which players do not show"
+        );
         return Err(table.error(crf.position, reason));
     };
+    if codec == VideoCodec::Av1 && !crf_milli.is_multiple_of(1_000) {
+        return Err(table.error(crf.position, "`crf` of AV1 is a whole number"));
+    }
     let kbps = |key| -> Result<Option<u32>, ProfileError> {
         Ok(table.whole(key, 1..=1_000_000)?.map(|at| at.value))
     };
@@ -274,9 +325,11 @@ fn refuse_foreign_codec(section: &Section<'_>, kind: &str) -> Result<(), Profile
         ("video", "aac" | "opus" | "ac3" | "eac3" | "flac" | "mp3" | "pcm") => {
             "is an audio codec: use [[audio]]"
         }
+        ("video", "avc" | "x264") => "is called `h264` here",
+        ("video", "h265" | "x265") => "is called `hevc` here",
         ("audio", "h264" | "hevc" | "h265" | "av1" | "vp9" | "prores") => "is a video codec: use [[video]]",
         ("video", "vp8" | "vp9" | "prores" | "dnxhd" | "mpeg2" | "theora") => {
-            "does not go into the CMAF segments and MP4 files of [package]: use h264"
+            "does not go into the CMAF segments and MP4 files of [package]: use h264, hevc or av1"
         }
         ("audio", "vorbis" | "pcm" | "dts" | "mp3") => {
             "does not go into the CMAF segments and MP4 files of [package]: use aac"

@@ -85,6 +85,11 @@ impl<'a> Section<'a> {
         self.table.get(key)
     }
 
+    /// Where the value of `key` stands; the section's own place where it is absent.
+    pub(crate) fn position_of(&self, key: &str) -> usize {
+        self.get(key).map_or(self.position, |value| value.span().start)
+    }
+
     /// Turns an absent value into an error that names the key and what it takes.
     pub(crate) fn need<T>(&self, key: &str, value: Option<T>, takes: &str) -> Result<T, ProfileError> {
         value.ok_or_else(|| self.error(self.position, format!("{} lacks `{key}`: {takes}", self.label)))

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use reel_common::Rational;
 
-use crate::types::{Admission, AudioTrack, DamageRule, Profile, Rendition, Rule};
+use crate::types::{Admission, AudioTrack, BitDepth, Coding, DamageRule, Profile, Rendition, Rule, Tune};
 
 impl Profile {
     /// The profile as TOML that reads back as the same profile.
@@ -46,12 +46,29 @@ fn admission(text: &mut String, admission: &Admission) {
 fn rendition(text: &mut String, rendition: &Rendition) {
     text.push_str("\n[[video]]\n");
     line(text, "name", quoted(&rendition.name));
-    line(text, "codec", quoted(rendition.codec.name()));
+    line(text, "codec", quoted(rendition.coding.codec().name()));
     line(text, "height", rendition.height);
-    line(text, "preset", quoted(rendition.preset.name()));
-    line(text, "tune", quoted(rendition.tune.map_or("none", |tune| tune.name())));
-    line(text, "h264_profile", quoted(rendition.h264_profile.name()));
-    line(text, "level", quoted(&rendition.level.map_or("auto".to_owned(), |level| level.to_string())));
+    let tuned = |text: &mut String, tune: Option<Tune>| {
+        line(text, "tune", quoted(tune.map_or("none", |tune| tune.name())));
+    };
+    let depth = |text: &mut String, bit_depth: BitDepth| line(text, "bit_depth", bit_depth.bits());
+    match rendition.coding {
+        Coding::H264 { preset, tune, profile, level } => {
+            line(text, "preset", quoted(preset.name()));
+            tuned(text, tune);
+            line(text, "h264_profile", quoted(profile.name()));
+            line(text, "level", quoted(&level.map_or("auto".to_owned(), |level| level.to_string())));
+        }
+        Coding::Hevc { preset, tune, bit_depth } => {
+            line(text, "preset", quoted(preset.name()));
+            tuned(text, tune);
+            depth(text, bit_depth);
+        }
+        Coding::Av1 { preset, bit_depth } => {
+            line(text, "preset", preset);
+            depth(text, bit_depth);
+        }
+    }
     let crf = decimal(Rational::from_millis(i64::from(rendition.rate.crf_milli)));
     let rate = match (rendition.rate.maxrate_kbps, rendition.rate.bufsize_kbps) {
         (Some(maxrate), Some(bufsize)) => {

@@ -46,7 +46,7 @@ pub struct Profile {
     pub part_seconds: Rational,
     /// What a mezzanine must be like.
     pub admission: Admission,
-    /// The ladder, tallest first; at least one rendition, at most [`Profile::MAX_RENDITIONS`].
+    /// The ladder, of each codec tallest first; at least one rendition, at most [`Profile::MAX_RENDITIONS`].
     pub video: Vec<Rendition>,
     /// Audio tracks; may be empty, at most [`Profile::MAX_AUDIO_TRACKS`].
     pub audio: Vec<AudioTrack>,
@@ -129,13 +129,27 @@ pub enum DamageRule {
 words! {
     /// A video codec.
     VideoCodec {
-        /// AVC, ISO/IEC 14496-10.
+        /// AVC, ISO/IEC 14496-10, by x264.
         H264 = "h264",
+        /// HEVC, ISO/IEC 23008-2, by x265.
+        Hevc = "hevc",
+        /// AV1, by SVT-AV1.
+        Av1 = "av1",
+    }
+}
+
+impl VideoCodec {
+    /// The largest rate factor of its encoder; 1 is the best quality of all of them.
+    pub fn max_crf(self) -> u32 {
+        match self {
+            VideoCodec::H264 | VideoCodec::Hevc => 51,
+            VideoCodec::Av1 => 63,
+        }
     }
 }
 
 words! {
-    /// x264's presets: speed against size.
+    /// x264's and x265's presets: speed against size.
     Preset {
         /// Fastest.
         Ultrafast = "ultrafast",
@@ -147,7 +161,7 @@ words! {
         Faster = "faster",
         /// Faster than medium.
         Fast = "fast",
-        /// x264's default.
+        /// The encoders' default.
         Medium = "medium",
         /// Slower than medium.
         Slow = "slow",
@@ -159,7 +173,7 @@ words! {
 }
 
 words! {
-    /// x264's tunings for kinds of pictures.
+    /// x264's tunings for kinds of pictures; x265 has all but `film`.
     Tune {
         /// Live action.
         Film = "film",
@@ -182,23 +196,89 @@ words! {
     }
 }
 
+/// Bits of a sample of the coded picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BitDepth {
+    /// 8 bit.
+    #[default]
+    Eight,
+    /// 10 bit.
+    Ten,
+}
+
+impl BitDepth {
+    /// The number of bits.
+    pub fn bits(self) -> u32 {
+        match self {
+            BitDepth::Eight => 8,
+            BitDepth::Ten => 10,
+        }
+    }
+}
+
+/// What a codec's encoder is told beside the rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// H.264 by x264, 8 bit.
+    H264 {
+        /// Encoder preset.
+        preset: Preset,
+        /// Encoder tuning; `None` is written `none`.
+        tune: Option<Tune>,
+        /// H.264 profile.
+        profile: H264Profile,
+        /// H.264 level; `None` is written `auto` and leaves the choice to the encoder.
+        level: Option<Level>,
+    },
+    /// HEVC by x265, profile Main or Main 10.
+    Hevc {
+        /// Encoder preset.
+        preset: Preset,
+        /// Encoder tuning; `None` is written `none`.
+        tune: Option<Tune>,
+        /// Bits of a sample.
+        bit_depth: BitDepth,
+    },
+    /// AV1 by SVT-AV1, profile Main.
+    Av1 {
+        /// Encoder preset, 0 (smallest) to 13 (fastest).
+        preset: u8,
+        /// Bits of a sample.
+        bit_depth: BitDepth,
+    },
+}
+
+impl Coding {
+    /// The fastest preset of SVT-AV1.
+    pub const MAX_AV1_PRESET: u8 = 13;
+
+    /// The codec.
+    pub fn codec(self) -> VideoCodec {
+        match self {
+            Coding::H264 { .. } => VideoCodec::H264,
+            Coding::Hevc { .. } => VideoCodec::Hevc,
+            Coding::Av1 { .. } => VideoCodec::Av1,
+        }
+    }
+
+    /// Bits of a sample.
+    pub fn bit_depth(self) -> BitDepth {
+        match self {
+            Coding::H264 { .. } => BitDepth::Eight,
+            Coding::Hevc { bit_depth, .. } | Coding::Av1 { bit_depth, .. } => bit_depth,
+        }
+    }
+}
+
 /// One encoded stream of the ladder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendition {
     /// Its name, a plain file name that is unique in the profile.
     pub name: String,
-    /// Codec.
-    pub codec: VideoCodec,
+    /// Codec and its encoder's settings.
+    pub coding: Coding,
     /// Height in pixels, even; the width follows from the display aspect.
     pub height: u32,
-    /// Encoder preset.
-    pub preset: Preset,
-    /// Encoder tuning; `None` is written `none`.
-    pub tune: Option<Tune>,
-    /// H.264 profile.
-    pub h264_profile: H264Profile,
-    /// H.264 level; `None` is written `auto` and leaves the choice to the encoder.
-    pub level: Option<Level>,
     /// Rate control.
     pub rate: Rate,
     /// Whether a source that is less tall is scaled up for it.
@@ -208,7 +288,7 @@ pub struct Rendition {
 /// Constant quality, with a rate ceiling where both numbers of the VBV are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
-    /// x264's rate factor in thousandths, 1000 to 51000.
+    /// The encoder's rate factor in thousandths, 1000 to [`VideoCodec::max_crf`]; whole for AV1.
     pub crf_milli: u32,
     /// VBV rate in kbit/s.
     pub maxrate_kbps: Option<u32>,

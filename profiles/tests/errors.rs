@@ -172,6 +172,31 @@ fn codecs_that_do_not_go_where_they_stand_are_refused() {
 }
 
 #[test]
+fn settings_that_a_codec_has_not_are_refused() {
+    let hevc = |more: &str| format!("\"hevc\"\n{more}");
+    let av1 = |more: &str| format!("\"av1\"\n{more}");
+    let edits = [
+        hevc("h264_profile = \"high\""),
+        hevc("level = \"4.1\""),
+        hevc("tune = \"film\""),
+        hevc("bit_depth = 9"),
+        hevc("bit_depth = 12"),
+        hevc("preset = 5"),
+        av1("tune = \"grain\""),
+        av1("preset = \"medium\""),
+        av1("preset = 14"),
+        "\"h264\"\nbit_depth = 10".to_owned(),
+    ];
+    let edits: Vec<_> = edits.iter().map(|edit| ("\"h264\"", edit.as_str())).collect();
+    insta::assert_snapshot!(messages(&edits));
+    for (crf, reason) in [("21.5", "whole number"), ("63.5", "goes from 1 (best) to 63")] {
+        let text = GOOD.replacen("\"h264\"", "\"av1\"", 1).replacen("crf = 21", &format!("crf = {crf}"), 1);
+        let error = Profile::parse(&text, "demo.toml").unwrap_err();
+        assert!(error.reason.contains(reason), "{error}");
+    }
+}
+
+#[test]
 fn admission_rules_are_checked() {
     let rule = |text: &str| format!("[admission]\n{text}\n[[audio]]");
     let rules = [

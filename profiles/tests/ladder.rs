@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use reel_common::{Artifact, AudioFacts, Colour, IndexSummary, Rational, Timing, VideoFacts};
-use reel_profiles::{LadderError, Profile, catalog};
+use reel_profiles::{LadderError, Profile, ResolvedRendition, catalog};
 
 fn profile(name: &str) -> Profile {
     Profile::parse(catalog::text(name).unwrap(), name).unwrap()
@@ -86,6 +86,21 @@ fn a_profile_survives_its_canonical_text() {
     let text = profile.to_toml();
     insta::assert_snapshot!(text);
     assert_eq!(Profile::parse(&text, "again.toml"), Ok(profile));
+}
+
+#[test]
+fn each_codec_has_a_ladder_of_its_own() {
+    let profile = profile("vod-multicodec");
+    assert_eq!(Profile::parse(&profile.to_toml(), "again.toml").as_ref(), Ok(&profile));
+    let made = |width, height| {
+        let ladder = profile.ladder(&picture(width, height)).unwrap();
+        let name = |resolved: &ResolvedRendition| format!("{} {}", resolved.rendition.name, resolved.height);
+        ladder.iter().map(name).collect::<Vec<_>>().join(", ")
+    };
+    insta::assert_snapshot!(made(1920, 1080));
+    insta::assert_snapshot!(made(1280, 720));
+    // The smallest of each codec, at the source's height.
+    insta::assert_snapshot!(made(320, 180));
 }
 
 #[test]

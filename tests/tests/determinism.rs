@@ -43,6 +43,23 @@ fn workers_chunks_and_order_change_no_byte() {
 }
 
 #[test]
+fn workers_and_chunks_change_no_byte_of_other_codecs() {
+    let mezzanine = fixtures::open_gop_h264_mkv();
+    let settings = [
+        "--workers 1 --slots 1 --chunk-parts 100",
+        "--workers 1 --slots 3 --chunk-parts 1",
+        "--workers 2 --slots 2 --chunk-parts 2",
+    ];
+    let mut first = None;
+    for options in settings {
+        let dir = scratch();
+        transcode(dir.path(), &mezzanine, "title", &profile("codecs"), options);
+        let made = digests(&dir.path().join("title"));
+        assert_same(first.get_or_insert_with(|| made.clone()), &made, options);
+    }
+}
+
+#[test]
 fn the_same_job_again_encodes_nothing() {
     let (dir, mezzanine) = (scratch(), fixtures::intra_avc());
     let title = dir.path().join("title");

@@ -25,18 +25,34 @@ struct Title {
 }
 
 impl Title {
-    /// Transcodes with the test profile `quick` and checks all that holds for any title.
+    /// Transcodes with the test profiles and checks all that holds for any title; `renditions` are those of `quick`, whose
+    /// title it gives.
     fn make(mezzanine: Fixture, renditions: &[&str]) -> Title {
+        let source = ffmpeg::decode(&mezzanine.path);
+        let title = Self::make_with("codecs", mezzanine, source, &["hevc", "hevc-10", "av1", "av1-10"]);
+        for (rendition, codec, pixels) in [
+            ("hevc", "hevc", "yuv420p"),
+            ("hevc-10", "hevc", "yuv420p10le"),
+            ("av1", "av1", "yuv420p"),
+            ("av1-10", "av1", "yuv420p10le"),
+        ] {
+            let mp4 = title.path(&format!("{rendition}.mp4"));
+            let entry = |name: &str| ffmpeg::stream_entry(&mp4, "v:0", name);
+            assert_eq!(entry("codec_name").as_deref(), Some(codec));
+            let ranged = entry("pix_fmt").map(|format| format.replace("yuvj", "yuv"));
+            assert_eq!(ranged.as_deref(), Some(pixels));
+        }
+        Self::make_with("quick", title.mezzanine, title.source, renditions)
+    }
+
+    fn make_with(name: &str, mezzanine: Fixture, source: Frames, renditions: &[&str]) -> Title {
         let dir = scratch();
         let output = dir.path().join("title");
-        Reel::transcode(dir.path(), &mezzanine.path, &output, &profile("quick"))
-            .args("--quiet")
-            .run()
-            .success();
+        Reel::transcode(dir.path(), &mezzanine.path, &output, &profile(name)).args("--quiet").run().success();
         let verify =
             ["verify".as_ref(), output.as_os_str(), "--against".as_ref(), mezzanine.path.as_os_str()];
         Reel::new(dir.path(), verify).run().success();
-        let title = Title { source: ffmpeg::decode(&mezzanine.path), dir, mezzanine };
+        let title = Title { source, dir, mezzanine };
         for rendition in renditions {
             for path in [
                 title.path(&format!("{rendition}.mp4")),

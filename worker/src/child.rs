@@ -182,6 +182,8 @@ fn command(program: &Path, scratch: &Path, memory_bytes: u64) -> Command {
         .arg(memory_bytes.to_string())
         .envs(google.map(|file| (GOOGLE_FILE, file)))
         .env("GLIBC_TUNABLES", TUNABLES)
+        // SVT-AV1 would tell its settings for each GOP; its errors are told.
+        .env("SVT_LOG", "1")
         .stdin(Stdio::piped());
     command
 }

@@ -2,6 +2,8 @@
 
 use reel_common::Colour;
 
+use crate::bits::Bits;
+
 /// Profiles whose sequence parameter set describes chroma and bit depth.
 const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 /// `aspect_ratio_idc` of an aspect ratio that is written out.
@@ -9,12 +11,34 @@ const EXTENDED_SAR: u32 = 255;
 
 /// The colour description of the first sequence parameter set in an AVCDecoderConfigurationRecord; `None` where the
 /// stream leaves it open.
-pub fn colour(avcc: &[u8]) -> Option<Colour> {
+pub(crate) fn colour(avcc: &[u8]) -> Option<Colour> {
     let length = u16::from_be_bytes([*avcc.get(6)?, *avcc.get(7)?]);
     let sps = avcc.get(8..8 + usize::from(length))?;
     let mut bits = Bits::of_nal(sps.get(1..)?);
     let colour = sequence_colour(&mut bits)?;
     (colour != Colour::default()).then_some(colour)
+}
+
+/// The AVCDecoderConfigurationRecord of one sequence and one picture parameter set, which are in no sample: 8-bit 4:2:0,
+/// four-byte lengths. `None` where they are no such sets.
+pub fn configuration(sps: &[u8], pps: &[u8]) -> Option<Vec<u8>> {
+    let [_, profile, constraints, level, ..] = *sps else { return None };
+    let mut record = vec![1, profile, constraints, level, 0xff, 0xe1];
+    record.extend(u16::try_from(sps.len()).ok()?.to_be_bytes());
+    record.extend(sps);
+    record.push(1);
+    record.extend(u16::try_from(pps.len()).ok()?.to_be_bytes());
+    record.extend(pps);
+    if matches!(profile, 100 | 110 | 122 | 144) {
+        record.extend([0xfd, 0xf8, 0xf8, 0]);
+    }
+    Some(record)
+}
+
+/// `avc1.PPCCLL` of an AVCDecoderConfigurationRecord (RFC 6381; ISO/IEC 14496-15, section 5.3.3.1 and annex E).
+pub(crate) fn codec_string(avcc: &[u8]) -> Option<String> {
+    let [_, profile, constraints, level, ..] = avcc else { return None };
+    Some(format!("avc1.{profile:02x}{constraints:02x}{level:02x}"))
 }
 
 fn sequence_colour(bits: &mut Bits) -> Option<Colour> {
@@ -87,8 +111,8 @@ fn skip_scaling_list(bits: &mut Bits, size: u32) -> Option<()> {
     Some(())
 }
 
-/// The beginning of the video usability information.
-fn usability_colour(bits: &mut Bits) -> Option<Colour> {
+/// The beginning of the video usability information, which H.264 and HEVC have in common.
+pub(crate) fn usability_colour(bits: &mut Bits) -> Option<Colour> {
     let mut colour = Colour::default();
     if bits.take(1)? == 1 && bits.take(8)? == EXTENDED_SAR {
         bits.take(32)?;
@@ -111,51 +135,6 @@ fn usability_colour(bits: &mut Bits) -> Option<Colour> {
     Some(colour)
 }
 
-/// Bits of a NAL unit, without the bytes that keep start codes out (section 7.4.1.1).
-struct Bits {
-    bytes: Vec<u8>,
-    at: usize,
-}
-
-impl Bits {
-    fn of_nal(nal: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(nal.len());
-        let mut zeros = 0;
-        for byte in nal {
-            if zeros >= 2 && *byte == 3 {
-                zeros = 0;
-                continue;
-            }
-            zeros = if *byte == 0 { zeros + 1 } else { 0 };
-            bytes.push(*byte);
-        }
-        Bits { bytes, at: 0 }
-    }
-
-    /// The next `count` bits, at most 32.
-    fn take(&mut self, count: u32) -> Option<u32> {
-        let mut value = 0u32;
-        for _ in 0..count {
-            let byte = *self.bytes.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(value)
-    }
-
-    /// An unsigned Exp-Golomb code (section 9.1) of at most 32 bits.
-    fn golomb(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while self.take(1)? == 0 {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        Some((1 << zeros) - 1 + self.take(zeros)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -163,14 +142,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_read_as_the_standard_lists_them() {
-        let mut bits = Bits::of_nal(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
-        assert_eq!([(); 5].map(|()| bits.golomb()), [Some(0), Some(1), Some(2), Some(3), Some(4)]);
-    }
-
-    #[test]
-    fn emulation_prevention_is_removed() {
-        assert_eq!(Bits::of_nal(&[0, 0, 3, 1, 0, 0, 3, 0, 0, 3]).bytes, [0, 0, 1, 0, 0, 0, 0]);
+    fn codec_strings_follow_the_configuration() {
+        assert_eq!(codec_string(&[1, 0x64, 0, 0x28, 0xff]).as_deref(), Some("avc1.640028"));
+        assert_eq!(codec_string(&[1, 0x42, 0xc0, 0x1e]).as_deref(), Some("avc1.42c01e"));
+        assert_eq!(codec_string(&[1, 2]), None);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 
 use reel_common::{Colour, Rational};
 
+use crate::VideoConfig;
 use crate::writer::Writer;
 
 /// Bit rates of a track, in bits a second.
@@ -25,8 +26,8 @@ pub struct VideoInit<'a> {
     pub height: u16,
     /// Sample aspect ratio.
     pub sample_aspect: Rational,
-    /// AVCDecoderConfigurationRecord (ISO/IEC 14496-15, section 5.3.3.1).
-    pub avcc: &'a [u8],
+    /// How its decoder is set up.
+    pub codec: VideoConfig<'a>,
     /// Written as `colr`; `None` leaves it to the bitstream.
     pub colour: Option<Colour>,
     /// Written as `btrt`.
@@ -235,7 +236,7 @@ pub(crate) fn minf(w: &mut Writer, config: Config<'_>, tables: impl FnOnce(&mut 
             w.full(b"stsd", 0, 0, |w| {
                 w.u32(1);
                 match config {
-                    Config::Video(init) => avc1(w, init),
+                    Config::Video(init) => visual_entry(w, init),
                     Config::Audio(init) => mp4a(w, init),
                 }
             });
@@ -244,8 +245,9 @@ pub(crate) fn minf(w: &mut Writer, config: Config<'_>, tables: impl FnOnce(&mut 
     });
 }
 
-fn avc1(w: &mut Writer, init: &VideoInit<'_>) {
-    w.boxed(b"avc1", |w| {
+fn visual_entry(w: &mut Writer, init: &VideoInit<'_>) {
+    let (entry, record) = init.codec.boxes();
+    w.boxed(entry, |w| {
         w.zeros(6);
         w.u16(1);
         w.zeros(16);
@@ -258,7 +260,7 @@ fn avc1(w: &mut Writer, init: &VideoInit<'_>) {
         w.zeros(32);
         w.u16(24);
         w.u16(0xffff);
-        w.boxed(b"avcC", |w| w.bytes(init.avcc));
+        w.boxed(record, |w| w.bytes(init.codec.record()));
         let terms = (u32::try_from(init.sample_aspect.num()), u32::try_from(init.sample_aspect.den()));
         if let (Ok(horizontal @ 1..), Ok(vertical)) = terms {
             w.boxed(b"pasp", |w| {

@@ -5,9 +5,12 @@
 //! millions of entries and codec configurations that must pass through byte for byte need the boxes themselves.
 //! The tests use `mp4-atom` as a second, independent reader of what is written here.
 
+pub mod av1;
 pub mod avc;
+mod bits;
 mod boxes;
 pub mod fragment;
+pub mod hevc;
 pub mod init;
 pub mod mov;
 pub mod progressive;
@@ -16,6 +19,8 @@ mod sample_entry;
 pub mod sample_table;
 pub mod segment;
 mod track;
+mod video;
 mod writer;
 
 pub use read_at::ReadAt;
+pub use video::VideoConfig;

@@ -15,6 +15,7 @@ pub(crate) fn codec_config(entry: &SampleEntry) -> Option<Bytes> {
     match &entry.fourcc {
         b"avc1" | b"avc2" | b"avc3" | b"avc4" => visual_box(entry, b"avcC"),
         b"hvc1" | b"hev1" => visual_box(entry, b"hvcC"),
+        b"av01" => visual_box(entry, b"av1C"),
         b"mp4a" => audio_specific_config(&entry.body),
         _ => None,
     }

@@ -150,7 +150,7 @@ impl Track {
         })
     }
 
-    /// The decoder configuration of its first sample entry: the payload of `avcC` or `hvcC`, or the
+    /// The decoder configuration of its first sample entry: the payload of `avcC`, `hvcC` or `av1C`, or the
     /// AudioSpecificConfig; `None` where the coding has none that is known here.
     pub fn codec_config(&self) -> Option<Bytes> {
         sample_entry::codec_config(self.entries.first()?)

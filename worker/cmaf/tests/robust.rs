@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
+use reel_cmaf::VideoConfig;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{Movie, TrackKind};
@@ -19,7 +20,7 @@ fn video(timescale: u32) -> VideoInit<'static> {
         width: 640,
         height: 360,
         sample_aspect: Rational::whole(1),
-        avcc: AVCC,
+        codec: VideoConfig::Avc(AVCC),
         colour: None,
         bitrate: Bitrate { peak: 2, average: 1 },
     }

@@ -1,13 +1,13 @@
-//! libav, x264, pixels and samples: index, exact range decode, encode, proof. The only room with `unsafe`.
+//! libav, encoders, pixels and samples: index, exact range decode, encode, proof. The only room with `unsafe`.
 
 mod audio;
 mod batch;
 mod decode;
 mod demux;
 mod encode;
+mod encoder;
 mod error;
 mod facts;
-mod h264;
 mod index;
 mod measure;
 mod packets;
@@ -18,8 +18,8 @@ mod timeline;
 pub use audio::{AudioJob, audio, audio_init};
 pub use batch::run_as_batch;
 pub use encode::{EncodeEvents, EncodeJob, encode};
+pub use encoder::{svt_av1_version, x264_version, x265_version};
 pub use error::MediaError;
-pub use h264::version as x264_version;
 pub use index::index;
 pub use measure::{MeasureJob, VerifyJob, measure, verify};
 pub use recipe::library_versions;

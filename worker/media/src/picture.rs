@@ -31,9 +31,9 @@ pub(crate) struct Scaler {
 }
 
 impl Scaler {
-    /// A scaler to `width` by `height` pixels of 8-bit 4:2:0, after turning.
-    pub(crate) fn for_encoder(width: u32, height: u32, turn: u16) -> Self {
-        Self::new(width, height, turn, FILTER, Pixel::YUV420P)
+    /// A scaler to `width` by `height` pixels of 4:2:0, after turning.
+    pub(crate) fn for_encoder(width: u32, height: u32, turn: u16, format: Pixel) -> Self {
+        Self::new(width, height, turn, FILTER, format)
     }
 
     /// A scaler to `width` by `height` luma samples after turning, each the mean of its area.
@@ -155,7 +155,7 @@ fn colours(picture: &ff::frame::Video) -> (i32, bool) {
     }
 }
 
-/// Turns a picture of 8-bit planes clockwise.
+/// Turns a picture clockwise, the samples of whose planes have 8 bits, or else 16.
 fn turn(picture: &ff::frame::Video, degrees: u16, format: Pixel, turned: &mut ff::frame::Video) {
     let (width, height) = match degrees {
         180 => (picture.width(), picture.height()),
@@ -164,18 +164,19 @@ fn turn(picture: &ff::frame::Video, degrees: u16, format: Pixel, turned: &mut ff
     if (turned.width(), turned.height()) != (width, height) {
         *turned = ff::frame::Video::new(format, width, height);
     }
+    let bytes = if matches!(format, Pixel::YUV420P | Pixel::GRAY8) { 1 } else { 2 };
     for plane in 0..turned.planes() {
         let (columns, rows) = (turned.plane_width(plane) as usize, turned.plane_height(plane) as usize);
         let (from_stride, to_stride) = (picture.stride(plane), turned.stride(plane));
         let from = picture.data(plane);
         for (y, row) in turned.data_mut(plane).chunks_mut(to_stride).take(rows).enumerate() {
-            for (x, sample) in row[..columns].iter_mut().enumerate() {
+            for (x, sample) in row[..columns * bytes].chunks_exact_mut(bytes).enumerate() {
                 let (across, down) = match degrees {
                     90 => (y, columns - 1 - x),
                     180 => (columns - 1 - x, rows - 1 - y),
                     _ => (rows - 1 - y, x),
                 };
-                *sample = from[down * from_stride + across];
+                sample.copy_from_slice(&from[down * from_stride + across * bytes..][..bytes]);
             }
         }
     }
@@ -196,13 +197,13 @@ mod tests {
     #[test]
     fn a_picture_that_fits_is_not_touched() {
         let picture = grey(Pixel::YUV420P, 64, 32, 100);
-        let mut scaler = Scaler::for_encoder(64, 32, 0);
+        let mut scaler = Scaler::for_encoder(64, 32, 0, Pixel::YUV420P);
         assert!(scaler.scale(&picture).unwrap().is_none());
     }
 
     #[test]
     fn a_picture_that_is_held_is_not_written_again_and_one_that_is_not_is() {
-        let mut scaler = Scaler::for_encoder(32, 16, 0);
+        let mut scaler = Scaler::for_encoder(32, 16, 0, Pixel::YUV420P);
         let mut shade =
             |value| scaler.scale(&grey(Pixel::YUV420P, 64, 32, value)).unwrap().expect("it is scaled");
         let held = shade(50);
@@ -217,7 +218,7 @@ mod tests {
         for range in [ff::color::Range::MPEG, ff::color::Range::JPEG] {
             let mut picture = grey(Pixel::YUV422P, 64, 32, 250);
             picture.set_color_range(range);
-            let mut scaler = Scaler::for_encoder(32, 16, 0);
+            let mut scaler = Scaler::for_encoder(32, 16, 0, Pixel::YUV420P);
             let scaled = scaler.scale(&picture).unwrap().unwrap();
             assert_eq!((scaled.width(), scaled.height(), scaled.data(0)[5]), (32, 16, 250), "{range:?}");
         }
@@ -233,7 +234,7 @@ mod tests {
         for (degrees, size, corner) in
             [(90, (32, 64), (31, 0)), (180, (64, 32), (63, 31)), (270, (32, 64), (0, 63))]
         {
-            let mut scaler = Scaler::for_encoder(size.0, size.1, degrees);
+            let mut scaler = Scaler::for_encoder(size.0, size.1, degrees, Pixel::YUV420P);
             let turned = scaler.scale(&picture).unwrap().unwrap();
             assert_eq!((turned.width(), turned.height()), size, "{degrees}");
             let (x, y) = corner;

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use reel_common::{Digest, PartSpec, RecipeHasher, RecipeKey};
-use reel_profiles::{DamageRule, Rendition};
+use reel_profiles::DamageRule;
 use reel_proto::v1;
 use reel_store::Source;
 
 use crate::MediaError;
 use crate::decode::decoder_name;
 use crate::demux::ffmpeg_version;
-use crate::h264::{self, Headers, Settings};
+use crate::encoder::{Headers, Settings, Surroundings};
 use crate::packets::PacketReader;
 use crate::picture::FILTER_NAME;
 use crate::timeline::{PacketRange, Timeline};
@@ -59,7 +59,11 @@ impl<'a> PacketDigests<'a> {
     }
 }
 
-/// The frames that an encoder sees for a part: `[start, end)` around the part's own.
+/// The frames that are decoded for a part at the least: its own, and as many on either side as show that decoding its
+/// neighbours gives the same pictures.
+const BORDER_FRAMES: u64 = 12;
+
+/// The frames that are decoded for a part: `[start, end)` around the part's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) start: u64,
@@ -67,16 +71,16 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The window of a part, with as many frames after it as the encoder looks ahead.
-    pub(crate) fn of(part: &PartSpec, tail_frames: u64, title_frames: u64) -> Self {
-        Self::around(part.start(), part.end, tail_frames, title_frames)
+    /// The window of a part, with what its encoder sees beside it.
+    pub(crate) fn of(part: &PartSpec, surroundings: Surroundings, title_frames: u64) -> Self {
+        Self::around(part.start(), part.end, surroundings, title_frames)
     }
 
     /// The window around frames `[start, end)`.
-    pub(crate) fn around(start: u64, end: u64, tail_frames: u64, title_frames: u64) -> Self {
+    pub(crate) fn around(start: u64, end: u64, surroundings: Surroundings, title_frames: u64) -> Self {
         Window {
-            start: start.saturating_sub(h264::PREROLL_FRAMES),
-            end: (end + tail_frames).min(title_frames),
+            start: start.saturating_sub(surroundings.preroll.max(BORDER_FRAMES)),
+            end: (end + surroundings.tail.max(BORDER_FRAMES)).min(title_frames),
         }
     }
 
@@ -99,29 +103,22 @@ pub(crate) fn video_key(
     part: &PartSpec,
     window: Window,
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("h264 part 6");
+    let mut key = RecipeHasher::new("video part 7");
     add_decoder(&mut key, digests.index)?;
     key.text("damage", &format!("{:?}", recipe.damage));
     key.text("scaling", FILTER_NAME);
     let size = &recipe.settings.rendition;
     key.number("width", size.width.into()).number("height", size.height.into());
     key.text("colour", &format!("{:?}", recipe.settings.colour));
-    key.text("x264", h264::version());
-    key.text("x264 settings", &recipe.headers.identification);
-    // x264 rounds its rate factor in what it says of its settings.
-    key.text("profile settings", &settings_text(&size.rendition));
-    key.bytes("x264 headers", &recipe.headers.avcc);
+    key.text("encoder", &recipe.headers.identification);
+    // A rendition's name changes nothing, and what encoders say of their settings is rounded.
+    key.text("profile settings", &format!("{:?} {:?}", size.rendition.coding, size.rendition.rate));
+    key.bytes("headers", &recipe.headers.config);
     key.text("rate", &recipe.settings.rate.to_string());
     key.number("composition delay", digests.timeline.composition_delay());
     add_place(&mut key, digests.timeline, part, window);
     digests.add(digests.timeline.packets_for(window.start, window.end), &mut key)?;
     Ok(key.finish())
-}
-
-/// The encoder's settings as the profile gives them; a rendition's name changes nothing.
-fn settings_text(rendition: &Rendition) -> String {
-    let Rendition { codec, preset, tune, h264_profile, level, rate, .. } = rendition;
-    format!("{codec:?} {preset:?} {tune:?} {h264_profile:?} {level:?} {rate:?}")
 }
 
 /// The decoder and the libraries that make pictures of packets.

@@ -4,7 +4,7 @@ use reel_common::{Rational, Rounding, rescale};
 use reel_proto::v1;
 
 use crate::MediaError;
-use crate::h264::REORDER_FRAMES;
+use crate::encoder::REORDER_FRAMES;
 
 /// Ticks per second of a title with a variable frame rate, where the source's own do not fit.
 const VARIABLE_TIMESCALE: i64 = 90_000;

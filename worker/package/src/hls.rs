@@ -18,8 +18,8 @@ pub struct Variant<'a> {
     pub rendition: &'a str,
     /// Its segments.
     pub stream: &'a Stream,
-    /// AVCDecoderConfigurationRecord.
-    pub avcc: &'a [u8],
+    /// What RFC 6381 calls its codec.
+    pub codec: &'a str,
     /// Coded width in samples.
     pub width: u32,
     /// Coded height in samples.
@@ -98,7 +98,7 @@ fn media(track: &AudioMedia<'_>, earlier: &[AudioMedia<'_>]) -> String {
 }
 
 fn stream_inf(variant: &Variant<'_>, audio: &[AudioMedia<'_>], peak: u64, average: u64) -> String {
-    let mut codecs: Vec<String> = codecs::avc(variant.avcc).into_iter().collect();
+    let mut codecs = vec![variant.codec.to_owned()];
     for codec in audio.iter().filter_map(|track| codecs::aac(track.config)) {
         if !codecs.contains(&codec) {
             codecs.push(codec);
@@ -143,7 +143,6 @@ mod tests {
     use super::*;
     use crate::{SegmentSize, target_duration};
 
-    const HIGH: &[u8] = &[1, 0x64, 0, 0x28, 0xff];
     const AAC_LC: &[u8] = &[0x11, 0x90];
 
     fn stream(timescale: u32, segments: &[(u64, u64)]) -> Stream {
@@ -163,7 +162,7 @@ mod tests {
         Variant {
             rendition,
             stream,
-            avcc: HIGH,
+            codec: "avc1.640028",
             width: height * 16 / 9,
             height,
             frame_rate: Rational::new(24_000, 1001),

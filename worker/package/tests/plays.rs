@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{self, Movie, TrackKind};
 use reel_cmaf::segment::{Sample, media_segment};
@@ -107,7 +108,7 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
         width: 320,
         height: 180,
         sample_aspect: Rational::whole(1),
-        avcc: &avcc,
+        codec: VideoConfig::Avc(&avcc),
         colour: None,
         bitrate,
     };
@@ -126,7 +127,7 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
     let variant = Variant {
         rendition: "180p",
         stream: &video_stream,
-        avcc: &avcc,
+        codec: &VideoConfig::Avc(&avcc).codec_string().unwrap(),
         width: 320,
         height: 180,
         frame_rate: Rational::new(24_000, 1001),

@@ -13,14 +13,14 @@ mod staging;
 use std::path::Path;
 
 use prost::Message;
-use reel_cmaf::avc;
+use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
 use reel_common::{Failure, FailureClass, Rational};
 use reel_media::{Timeline, audio_init};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{Stream, layout, target_duration};
-use reel_profiles::Profile;
+use reel_profiles::{Profile, VideoCodec};
 use reel_proto::v1;
 use reel_store::BlockingStore;
 
@@ -98,6 +98,9 @@ struct Tree<'a> {
 struct Written {
     stream: Stream,
     frame_rate: Option<Rational>,
+    codec: String,
+    /// TransferCharacteristics (ITU-T H.273, table 3).
+    transfer: u8,
 }
 
 impl Tree<'_> {
@@ -113,7 +116,7 @@ impl Tree<'_> {
             if damage.is_empty() {
                 self.video_header(number, &samples)?;
                 self.single_file(number, &samples, audio.first())?;
-                video.push(Written { frame_rate: self.frame_rate(&samples), stream: samples.stream });
+                video.push(self.written(number, samples)?);
             }
         }
         damage.into_failure()?;
@@ -223,25 +226,50 @@ impl Tree<'_> {
     fn video_header(&mut self, number: usize, samples: &Collected) -> Result<(), Failure> {
         if self.work.profile.package.hls {
             let span = Span { start: samples.first_pts(), duration: samples.stream.duration() };
-            let init = video_init(&self.video_init(number, samples), span);
+            let init = video_init(&self.video_init(number, samples)?, span);
             let folder = layout::video_folder(&self.records.rendition(0, number).rendition);
             self.staging.write(&format!("{folder}/{}", layout::INIT), &init)?;
         }
         Ok(())
     }
 
-    fn video_init<'a>(&'a self, number: usize, samples: &Collected) -> VideoInit<'a> {
+    fn written(&self, number: usize, samples: Collected) -> Result<Written, Failure> {
+        let config = self.video_config(number)?;
+        let name = &self.records.rendition(0, number).rendition;
+        let codec = config.codec_string();
+        Ok(Written {
+            frame_rate: self.frame_rate(&samples),
+            stream: samples.stream,
+            codec: codec.ok_or_else(|| fault(&format!("rendition {name}: its decoder is not set up")))?,
+            transfer: config.colour().unwrap_or_default().transfer,
+        })
+    }
+
+    /// How the decoder of a rendition is set up, the codec of which the profile knows.
+    fn video_config(&self, number: usize) -> Result<VideoConfig<'_>, Failure> {
         let record = self.records.rendition(0, number);
-        VideoInit {
+        let rendition = self.work.profile.video.iter().find(|known| known.name == record.rendition);
+        let unknown = || fault(&format!("rendition {} is not of this profile", record.rendition));
+        Ok(match rendition.ok_or_else(unknown)?.coding.codec() {
+            VideoCodec::H264 => VideoConfig::Avc(&record.codec_config),
+            VideoCodec::Hevc => VideoConfig::Hevc(&record.codec_config),
+            VideoCodec::Av1 => VideoConfig::Av1(&record.codec_config),
+        })
+    }
+
+    fn video_init<'a>(&'a self, number: usize, samples: &Collected) -> Result<VideoInit<'a>, Failure> {
+        let record = self.records.rendition(0, number);
+        let codec = self.video_config(number)?;
+        Ok(VideoInit {
             timescale: record.timescale,
             // Checked when the records were loaded.
             width: record.width as u16,
             height: record.height as u16,
             sample_aspect: Rational::whole(1),
-            avcc: &record.codec_config,
-            colour: avc::colour(&record.codec_config),
+            codec,
+            colour: codec.colour(),
             bitrate: bitrate(&samples.stream),
-        }
+        })
     }
 
     /// The single file of a rendition, with the first audio track.
@@ -255,7 +283,7 @@ impl Tree<'_> {
             return Ok(());
         }
         let mut tracks = vec![TrackInput {
-            config: TrackConfig::Video(self.video_init(number, video)),
+            config: TrackConfig::Video(self.video_init(number, video)?),
             samples: video.specs.clone(),
             runs: video.runs.clone(),
         }];
@@ -315,11 +343,11 @@ impl Tree<'_> {
         Variant {
             rendition: &record.rendition,
             stream: &written.stream,
-            avcc: &record.codec_config,
+            codec: &written.codec,
             width: record.width,
             height: record.height,
             frame_rate: written.frame_rate,
-            transfer: avc::colour(&record.codec_config).unwrap_or_default().transfer,
+            transfer: written.transfer,
         }
     }
 }

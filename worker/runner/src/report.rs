@@ -245,7 +245,13 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
 fn libraries() -> BTreeMap<&'static str, String> {
     let text = |version: u32| format!("{}.{}.{}", version >> 16, (version >> 8) & 0xFF, version & 0xFF);
     let libav = reel_media::library_versions().into_iter().map(|(name, version)| (name, text(version)));
-    libav.chain([("x264", reel_media::x264_version().to_owned())]).collect()
+    let encoders = [
+        ("x264", Some(reel_media::x264_version().to_owned())),
+        ("x265", reel_media::x265_version()),
+        ("svt-av1", Some(reel_media::svt_av1_version())),
+    ];
+    let encoders = encoders.into_iter().filter_map(|(name, version)| Some((name, version?)));
+    libav.chain(encoders).collect()
 }
 
 fn job<'a>(sources: &Sources<'a>) -> Job<'a> {

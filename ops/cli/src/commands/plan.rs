@@ -1,7 +1,7 @@
 //! `reel plan`: what a submit would make, and its cost. Runs nothing but the index.
 
 use reel_common::{IndexSummary, Stage};
-use reel_profiles::{Profile, ResolvedRendition};
+use reel_profiles::{Coding, Profile, ResolvedRendition};
 use reel_scheduler_core::Plan;
 use serde_json::{Value, json};
 
@@ -164,8 +164,13 @@ fn rendition_line(entry: &ResolvedRendition) -> String {
     let crf = f64::from(rendition.rate.crf_milli) / 1000.0;
     let ceiling =
         rendition.rate.maxrate_kbps.map_or(String::new(), |rate| format!(", at most {rate} kbit/s"));
-    let (name, preset, codec) = (&rendition.name, rendition.preset, rendition.codec);
-    format!("{name}: {}x{} {codec} {preset}, crf {crf}{ceiling}", entry.width, entry.height)
+    let (name, codec) = (&rendition.name, rendition.coding.codec());
+    let coding = match rendition.coding {
+        Coding::H264 { preset, .. } => preset.to_string(),
+        Coding::Hevc { preset, bit_depth, .. } => format!("{} bit {preset}", bit_depth.bits()),
+        Coding::Av1 { preset, bit_depth } => format!("{} bit preset {preset}", bit_depth.bits()),
+    };
+    format!("{name}: {}x{} {codec} {coding}, crf {crf}{ceiling}", entry.width, entry.height)
 }
 
 #[cfg(test)]

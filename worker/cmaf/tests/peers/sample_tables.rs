@@ -1,6 +1,6 @@
 //! Headers and sample tables of files that ffmpeg writes, read here and by ffprobe.
 
-use reel_cmaf::avc;
+use reel_cmaf::VideoConfig;
 use reel_cmaf::mov::{Edit, MovError, Movie, Track, TrackKind};
 use reel_common::Colour;
 
@@ -172,7 +172,7 @@ fn colours_are_read_from_the_bitstream() {
     let colour = |arguments: &str| {
         let clip = Clip::make(&format!("{PICTURES} -c:v libx264 {arguments}"), "colour.mp4");
         let movie = Movie::read(&clip.bytes()).unwrap();
-        avc::colour(&movie.tracks[0].codec_config().unwrap())
+        VideoConfig::Avc(&movie.tracks[0].codec_config().unwrap()).colour()
     };
     assert_eq!(colour("-pix_fmt yuv420p"), None);
     let described =

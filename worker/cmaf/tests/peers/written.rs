@@ -1,6 +1,7 @@
 //! Files written here, decoded by ffmpeg and parsed by `mp4-atom`.
 
 use mp4_atom::{Any, Codec, DecodeMaybe};
+use reel_cmaf::VideoConfig;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{Movie, TrackKind};
@@ -72,7 +73,7 @@ impl Coded {
             width: 320,
             height: 180,
             sample_aspect: Rational::whole(1),
-            avcc: &self.config,
+            codec: VideoConfig::Avc(&self.config),
             colour: Some(Colour {
                 primaries: 1,
                 transfer: 1,

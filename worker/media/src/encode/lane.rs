@@ -69,7 +69,12 @@ impl Lane<'_> {
 
     fn run(&self, inbox: &mpsc::Receiver<Order>) -> Result<(), MediaError> {
         let size = &self.rendition.settings.rendition;
-        let mut scaler = Scaler::for_encoder(size.width, size.height, self.rendition.turn);
+        let mut scaler = Scaler::for_encoder(
+            size.width,
+            size.height,
+            self.rendition.turn,
+            self.rendition.settings.pixel_format(),
+        );
         let mut parts = Parts::default();
         inbox.iter().try_for_each(|order| self.follow(order, &mut parts, &mut scaler))
     }
@@ -119,7 +124,7 @@ impl Lane<'_> {
             }
             let Some(next) = parts.waiting.pop_front() else { return Ok(()) };
             let Waiting { spec, window, path, frames, ended } = next;
-            let mut part = PartEncoder::open(self.timeline, &self.rendition.settings, spec, window, path)?;
+            let mut part = PartEncoder::open(self.timeline, self.rendition, spec, window, path)?;
             for (frame, scaled) in frames {
                 self.push(&mut part, frame, &scaled)?;
             }

@@ -26,8 +26,8 @@ use self::part::scratch_path;
 use self::prover::{Claim, Prover};
 use crate::MediaError;
 use crate::decode::{Decoded, FrameReader, Speed};
+use crate::encoder::{Headers, Settings, Surroundings};
 use crate::facts;
-use crate::h264::{Encoder, Headers, Settings};
 use crate::measure::Reducer;
 use crate::recipe::{PacketDigests, VideoRecipe, Window, video_key};
 use crate::timeline::Timeline;
@@ -119,7 +119,7 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
 struct RenditionSetup {
     settings: Settings,
     headers: Headers,
-    tail_frames: u64,
+    surroundings: Surroundings,
     /// Degrees by which pictures are turned clockwise to stand upright.
     turn: u16,
 }
@@ -134,9 +134,9 @@ fn renditions(
     let setup = |rendition| {
         let rate = timeline.average_rate();
         let settings = Settings { rendition, colour: facts.colour, rate, variable_timescale };
-        let headers = Encoder::open(&settings)?.headers()?;
-        let tail_frames = settings.tail_frames()?;
-        Ok(RenditionSetup { settings, headers, tail_frames, turn: facts.rotation })
+        let headers = settings.open()?.headers()?;
+        let surroundings = settings.surroundings()?;
+        Ok(RenditionSetup { settings, headers, surroundings, turn: facts.rotation })
     };
     ladder.into_iter().map(setup).collect()
 }
@@ -251,7 +251,7 @@ impl Director<'_> {
         };
         let mut renditions = Vec::with_capacity(self.renditions.len());
         for setup in self.renditions {
-            let window = Window::of(&spec, setup.tail_frames, self.timeline.frames());
+            let window = Window::of(&spec, setup.surroundings, self.timeline.frames());
             let recipe = VideoRecipe {
                 settings: &setup.settings,
                 headers: &setup.headers,
@@ -280,8 +280,8 @@ impl Director<'_> {
         for (lane, rendition) in prepared.renditions.into_iter().enumerate() {
             let window = rendition.window;
             part.feeding.push(rendition.found.is_none().then_some(window));
-            let (tail, frames) = (self.renditions[lane].tail_frames, self.timeline.frames());
-            part.overlaps.push(Overlap::new(&spec, tail, frames));
+            let (around, frames) = (self.renditions[lane].surroundings, self.timeline.frames());
+            part.overlaps.push(Overlap::new(&spec, around, frames));
             if rendition.found.is_none() {
                 self.claim(Claim::Begin { lane, spec: spec.clone() })?;
                 let path = scratch_path(self.job.scratch, &rendition.key);
@@ -423,7 +423,7 @@ impl Director<'_> {
         record.rendition = setup.settings.rendition.rendition.name.clone();
         record.width = setup.settings.rendition.width;
         record.height = setup.settings.rendition.height;
-        record.codec_config = setup.headers.avcc.clone();
+        record.codec_config = setup.headers.config.clone();
         if let Some(part) = self.open.iter_mut().find(|open| open.spec.index == part) {
             record.recipe_key = part.keys[lane].0.0.to_vec();
             part.files[lane] = Some(path);

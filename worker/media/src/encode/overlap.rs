@@ -7,6 +7,7 @@
 use reel_common::{DigestWriter, PartSpec};
 use reel_proto::v1;
 
+use crate::encoder::Surroundings;
 use crate::measure::Reduced;
 use crate::recipe::Window;
 
@@ -22,10 +23,10 @@ struct Border {
 }
 
 impl Overlap {
-    /// The borders of a part whose encoder looks `tail_frames` ahead, in a title of `frames`.
-    pub(super) fn new(part: &PartSpec, tail_frames: u64, frames: u64) -> Self {
+    /// The borders of a part whose encoder sees `surroundings`, in a title of `frames`.
+    pub(super) fn new(part: &PartSpec, surroundings: Surroundings, frames: u64) -> Self {
         let around = |at: u64| Border {
-            window: Window::around(at, at, tail_frames, frames),
+            window: Window::around(at, at, surroundings, frames),
             digest: DigestWriter::default(),
         };
         Overlap { before: around(part.start()), after: around(part.end) }

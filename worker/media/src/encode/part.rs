@@ -10,8 +10,9 @@ use reel_cmaf::segment::{Sample, media_segment};
 use reel_common::{Artifact, DigestWriter, PartSpec, RecipeKey};
 use reel_proto::v1;
 
+use super::RenditionSetup;
 use crate::MediaError;
-use crate::h264::{AccessUnit, Effort, Encoder, FrameType, Settings};
+use crate::encoder::{AccessUnit, Effort, Encoder, FrameType, Surroundings};
 use crate::recipe::Window;
 use crate::timeline::Timeline;
 
@@ -19,10 +20,14 @@ use crate::timeline::Timeline;
 pub(super) struct PartEncoder<'a> {
     timeline: &'a Timeline,
     spec: PartSpec,
+    /// The frames that the encoder sees.
     window: Window,
+    surroundings: Surroundings,
     composition_delay: i64,
     variable: bool,
-    encoder: Encoder,
+    /// What messages call the encoder.
+    name: &'static str,
+    encoder: Box<dyn Encoder>,
     /// Frames by the time that the encoder was given with them.
     pending: BTreeMap<i64, u64>,
     output: SegmentFile,
@@ -43,12 +48,17 @@ impl<'a> PartEncoder<'a> {
     /// Opens the encoder and the file that it writes.
     pub(super) fn open(
         timeline: &'a Timeline,
-        settings: &Settings,
+        rendition: &RenditionSetup,
         spec: PartSpec,
-        window: Window,
+        decoded: Window,
         path: PathBuf,
     ) -> Result<Self, MediaError> {
-        let mut encoder = Encoder::open(settings)?;
+        let RenditionSetup { settings, surroundings, .. } = rendition;
+        let window = Window {
+            start: decoded.start.max(spec.start().saturating_sub(surroundings.preroll)),
+            end: decoded.end.min(spec.end + surroundings.tail),
+        };
+        let mut encoder = settings.open()?;
         if window.start < spec.start() {
             encoder.set_effort(Effort::Least)?;
         }
@@ -56,8 +66,10 @@ impl<'a> PartEncoder<'a> {
             timeline,
             spec,
             window,
+            surroundings: *surroundings,
             composition_delay: timeline.composition_delay(),
             variable: settings.variable_timescale.is_some(),
+            name: settings.encoder_name(),
             encoder,
             pending: BTreeMap::new(),
             output: SegmentFile::create(path)?,
@@ -78,24 +90,25 @@ impl<'a> PartEncoder<'a> {
 
     /// Takes the next frame; frames outside the window are passed over.
     pub(super) fn push(&mut self, frame: u64, picture: &ff::frame::Video) -> Result<(), MediaError> {
+        if frame >= self.spec.end && self.surroundings.tail == 0 {
+            return self.drain();
+        }
         self.over |= frame >= self.spec.end;
         if self.is_coded() || !self.window.contains(frame) {
             return Ok(());
         }
         let time = if self.variable { self.timeline.title_ticks(frame) } else { frame as i64 };
         self.pending.insert(time, frame);
-        match self.encoder.encode(picture, time, self.frame_type(frame))? {
-            Some(unit) => self.take(unit),
-            None => Ok(()),
-        }
+        let units = self.encoder.encode(picture, time, self.frame_type(frame))?;
+        units.into_iter().try_for_each(|unit| self.take(unit))
     }
 
-    /// IDR pictures where segments begin and after the part's end; before that end no IDR of its own, since two in
-    /// a row from two encoders could bear the same idr_pic_id (ISO/IEC 14496-10, 7.4.3).
+    /// Key frames where segments begin and after the part's end; before that end no IDR of its own, since two in a row
+    /// from two encoders could bear the same idr_pic_id (ISO/IEC 14496-10, 7.4.3).
     fn frame_type(&self, frame: u64) -> FrameType {
         let begins = self.spec.segment_starts.binary_search(&frame).is_ok() || frame == self.spec.end;
         match begins {
-            true => FrameType::Idr,
+            true => FrameType::Key,
             false if frame + 1 == self.spec.end && frame + 1 < self.timeline.frames() => FrameType::Predicted,
             false => FrameType::Auto,
         }
@@ -121,11 +134,12 @@ impl<'a> PartEncoder<'a> {
     }
 
     fn take(&mut self, unit: AccessUnit) -> Result<(), MediaError> {
-        let unknown = || MediaError::failed("x264 gave a frame that it was not given");
+        let name = self.name;
+        let unknown = || MediaError::failed(format!("{name} gave a frame that it was not given"));
         let frame = self.pending.remove(&unit.time).ok_or_else(unknown)?;
         if !(self.spec.start()..self.spec.end).contains(&frame) {
             self.preroll += 1;
-            // All frames before the part are coded before its first, which is an IDR.
+            // All frames before the part are coded before its first, which is a key frame.
             let over = self.window.start + self.preroll == self.spec.start();
             return if over { self.encoder.set_effort(Effort::Full) } else { Ok(()) };
         }
@@ -133,9 +147,9 @@ impl<'a> PartEncoder<'a> {
         if next == Some(frame) {
             self.end_segment(frame)?;
         }
-        if self.segment.is_empty() && !unit.idr {
+        if self.segment.is_empty() && !unit.key {
             return Err(MediaError::failed(format!(
-                "x264 made no IDR of frame {frame}, where a segment begins"
+                "{name} made no key frame of frame {frame}, where a segment begins"
             )));
         }
         self.psnr_mdb += (unit.psnr * 1000.0).round() as i64;
@@ -149,7 +163,10 @@ impl<'a> PartEncoder<'a> {
         let units = std::mem::take(&mut self.segment);
         let start = self.spec.segment_starts[self.segments_done];
         if units.len() as u64 != end - start || units.iter().any(|(frame, _)| !(start..end).contains(frame)) {
-            return Err(MediaError::failed(format!("x264 mixed up the frames of segment {start} to {end}")));
+            let name = self.name;
+            return Err(MediaError::failed(format!(
+                "{name} mixed up the frames of segment {start} to {end}"
+            )));
         }
         // Decode times are the presentation times in ascending order, so that one segment follows the other without
         // a gap. Composition times are later by a delay that is the same for the whole rendition and that the edit
@@ -163,14 +180,15 @@ impl<'a> PartEncoder<'a> {
             let decode = self.timeline.title_ticks(nth);
             let offset = self.timeline.title_ticks(*frame) + self.composition_delay - decode;
             if offset < 0 {
-                return Err(MediaError::failed(format!("x264 decodes frame {frame} after it is shown")));
+                let name = self.name;
+                return Err(MediaError::failed(format!("{name} decodes frame {frame} after it is shown")));
             }
             samples.push(Sample {
                 data: &unit.data,
                 duration: u32::try_from(self.timeline.title_ticks(nth + 1) - decode)
                     .map_err(|_| too_long(nth))?,
                 composition_offset: i32::try_from(offset).map_err(|_| too_long(nth))?,
-                sync: unit.idr,
+                sync: unit.key,
             });
         }
         let sequence = self.spec.first_segment + self.segments_done as u64 + 1;
@@ -191,8 +209,8 @@ impl<'a> PartEncoder<'a> {
                 None => {
                     let (kept, frames) = (self.kept, self.spec.frames());
                     return Err(MediaError::failed(format!(
-                        "x264 gave {kept} of the {frames} frames of part {}",
-                        self.spec.index
+                        "{} gave {kept} of the {frames} frames of part {}",
+                        self.name, self.spec.index
                     )));
                 }
             }

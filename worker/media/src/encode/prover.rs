@@ -90,7 +90,8 @@ impl<'a> Prover<'a> {
     fn begin(&mut self, lane: usize, spec: PartSpec) -> Result<(), MediaError> {
         let setup = &self.renditions[lane];
         let label = format!("part {} of rendition {}", spec.index, setup.settings.rendition.rendition.name);
-        let decoder = OutputDecoder::open(&label, &setup.headers.avcc)?;
+        let codec = setup.settings.coding().codec();
+        let decoder = OutputDecoder::open(&label, codec, &setup.headers.config)?;
         let comparison = Comparison::new(&label, self.timeline, spec.start());
         self.open.push(Open { lane, spec, decoder, comparison, coded: CodedDigest::default() });
         Ok(())
@@ -167,12 +168,12 @@ mod tests {
     use ff::format::Pixel;
     use ffmpeg_next as ff;
     use reel_common::Rational;
-    use reel_profiles::Preset;
+    use reel_profiles::{Coding, Preset, VideoCodec};
 
     use super::super::part::PartEncoder;
     use super::*;
-    use crate::h264::Encoder;
-    use crate::h264::tests::settings;
+    use crate::encoder::Settings;
+    use crate::encoder::tests::settings;
     use crate::measure::Reducer;
     use crate::recipe::Window;
     use crate::timeline::{Packet, tests::timeline};
@@ -200,16 +201,21 @@ mod tests {
         timeline(&frames, &packets, &[0], Some(Rational::whole(24)))
     }
 
+    fn setup(settings: Settings) -> RenditionSetup {
+        let headers = settings.open().unwrap().headers().unwrap();
+        let surroundings = settings.surroundings().unwrap();
+        RenditionSetup { settings, headers, surroundings, turn: 0 }
+    }
+
     /// Encodes a part of two segments while the prover is told that frame n looks as `shown(n)` does; `change` is what
     /// happens to its segments on the way.
     fn prove(
+        codec: VideoCodec,
         shown: impl Fn(u64) -> u64,
         change: impl Fn(&mut Vec<Vec<u8>>),
     ) -> Result<(v1::RenditionPart, PathBuf), MediaError> {
         let folder = tempfile::tempdir().unwrap();
-        let settings = settings();
-        let headers = Encoder::open(&settings).unwrap().headers().unwrap();
-        let setup = RenditionSetup { settings, headers, tail_frames: 0, turn: 0 };
+        let setup = setup(settings(codec));
         let timeline = constant_timeline();
         let spec =
             PartSpec { index: PartIndex(0), segment_starts: vec![0, 12], end: FRAMES, first_segment: 0 };
@@ -217,7 +223,7 @@ mod tests {
         let claim = |claim| claims.send(claim).unwrap();
         let window = Window { start: 0, end: FRAMES };
         let path = folder.path().join("part.m4s");
-        let mut part = PartEncoder::open(&timeline, &setup.settings, spec.clone(), window, path).unwrap();
+        let mut part = PartEncoder::open(&timeline, &setup, spec.clone(), window, path).unwrap();
         claim(Claim::Begin { lane: 0, spec });
         let mut reducer = Reducer::new(0);
         for frame in 0..FRAMES {
@@ -242,13 +248,14 @@ mod tests {
     #[test]
     fn a_part_is_not_handed_over_before_the_frame_after_it_has_come() {
         let folder = tempfile::tempdir().unwrap();
-        let mut settings = settings();
-        settings.rendition.rendition.preset = Preset::Ultrafast;
+        let mut settings = settings(VideoCodec::H264);
+        let Coding::H264 { preset, .. } = &mut settings.rendition.rendition.coding else { panic!() };
+        *preset = Preset::Ultrafast;
         let timeline = constant_timeline();
         let spec = PartSpec { index: PartIndex(0), segment_starts: vec![0, 6], end: 12, first_segment: 0 };
         let window = Window { start: 0, end: FRAMES };
         let path = folder.path().join("part.m4s");
-        let mut part = PartEncoder::open(&timeline, &settings, spec, window, path).unwrap();
+        let mut part = PartEncoder::open(&timeline, &setup(settings), spec, window, path).unwrap();
         (0..12).for_each(|frame| part.push(frame, &bar(frame)).unwrap());
         // Its encoder has given all of it.
         assert_eq!((part.is_complete(), part.written().len()), (false, 1));
@@ -257,17 +264,21 @@ mod tests {
     }
 
     fn refused(shown: impl Fn(u64) -> u64, change: impl Fn(&mut Vec<Vec<u8>>), reason: &str) {
-        let message = prove(shown, change).unwrap_err().message;
-        assert!(message.contains(reason), "{message}");
+        for codec in VideoCodec::ALL {
+            let message = prove(*codec, &shown, &change).unwrap_err().message;
+            assert!(message.contains(reason), "{codec}: {message}");
+        }
     }
 
     #[test]
     fn a_part_whose_frames_are_in_their_places_is_handed_over_with_its_proof() {
-        let (record, _) = prove(|frame| frame, |_| ()).unwrap();
-        let proof = record.proof.unwrap();
-        assert_eq!((record.frames, proof.ties), (FRAMES, 0));
-        assert!(proof.worst_difference_ppm < 20_000, "{proof:?}");
-        assert_eq!(proof.coded_digest.len(), 32);
+        for codec in VideoCodec::ALL {
+            let (record, _) = prove(*codec, |frame| frame, |_| ()).unwrap();
+            let proof = record.proof.unwrap();
+            assert_eq!((record.frames, proof.ties), (FRAMES, 0), "{codec}");
+            assert!(proof.worst_difference_ppm < 20_000, "{codec}: {proof:?}");
+            assert_eq!(proof.coded_digest.len(), 32);
+        }
     }
 
     #[test]
@@ -285,6 +296,6 @@ mod tests {
             let middle = segments[0].len() / 2;
             segments[0][middle..].fill(0xA5);
         };
-        refused(|frame| frame, damage, "part 0 of rendition 540p does not decode: Invalid data");
+        refused(|frame| frame, damage, "part 0 of rendition 540p does not decode");
     }
 }

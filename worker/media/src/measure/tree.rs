@@ -9,6 +9,7 @@ use reel_cmaf::ReadAt;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::mov::{Movie, Sample, TrackKind};
 use reel_common::{Digest, DigestWriter, Rational};
+use reel_profiles::VideoCodec;
 use reel_store::seek_target;
 
 use crate::MediaError;
@@ -199,8 +200,10 @@ pub(super) struct CodedTrack {
     bytes: Joined,
     pub(super) label: String,
     pub(super) timescale: u32,
-    /// AVCDecoderConfigurationRecord or AudioSpecificConfig.
+    /// The decoder's configuration, as the sample entry has it.
     pub(super) config: Vec<u8>,
+    /// Type of its sample entry.
+    fourcc: [u8; 4],
     /// In decode order; presentation times are relative to the presented beginning.
     pub(super) samples: Vec<Sample>,
 }
@@ -223,8 +226,21 @@ impl CodedTrack {
             _ => return Err(carrier.unreadable(&"it has more than one edit")),
         };
         samples.iter_mut().for_each(|sample| sample.pts -= start);
-        let (label, timescale) = (carrier.label.clone(), track.timescale);
-        Ok(CodedTrack { bytes, label, timescale, config, samples })
+        let (label, timescale, fourcc) = (carrier.label.clone(), track.timescale, track.fourcc);
+        Ok(CodedTrack { bytes, label, timescale, config, fourcc, samples })
+    }
+
+    /// The codec of a video track.
+    pub(super) fn video_codec(&self) -> Result<VideoCodec, MediaError> {
+        match &self.fourcc {
+            b"avc1" => Ok(VideoCodec::H264),
+            b"hvc1" => Ok(VideoCodec::Hevc),
+            b"av01" => Ok(VideoCodec::Av1),
+            other => {
+                let (label, name) = (&self.label, other.escape_ascii());
+                Err(MediaError::failed(format!("{label} has pictures of a codec that is not ours: {name}")))
+            }
+        }
     }
 
     /// Refuses a stream whose carriers do not hold the same samples; gives the first of them.

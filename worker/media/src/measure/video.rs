@@ -4,13 +4,14 @@ use std::sync::mpsc;
 
 use ffmpeg_next as ff;
 use reel_cmaf::mov::TrackKind;
+use reel_profiles::VideoCodec;
 use reel_proto::v1;
 
 use super::thumbnail::{Reducer, Thumbnail, difference};
 use super::tree::{CodedTrack, Stream};
 use crate::MediaError;
 use crate::decode::{Speed, open_decoder};
-use crate::h264::REORDER_FRAMES;
+use crate::encoder::REORDER_FRAMES;
 use crate::timeline::Timeline;
 
 /// Two neighbours that differ by less than this many levels of 256 are told apart by their times alone: that
@@ -30,7 +31,7 @@ pub(super) fn prove(
     let track = CodedTrack::of_stream(stream, TrackKind::Video)?;
     check_times(&track, timeline)?;
     let mut comparison = Comparison::new(&track.label, timeline, 0);
-    let mut decoder = OutputDecoder::open(&track.label, &track.config)?;
+    let mut decoder = OutputDecoder::open(&track.label, track.video_codec()?, &track.config)?;
     let mut window = Sliding::default();
     let coded = track.samples.iter().map(Some).chain([None]);
     for sample in coded {
@@ -114,11 +115,12 @@ pub(crate) struct OutputDecoder {
 }
 
 impl OutputDecoder {
-    /// A decoder for what an AVCDecoderConfigurationRecord describes; `label` is for messages.
-    pub(crate) fn open(label: &str, avcc: &[u8]) -> Result<Self, MediaError> {
+    /// A decoder for what a decoder configuration of a codec describes; `label` is for messages.
+    pub(crate) fn open(label: &str, codec: VideoCodec, config: &[u8]) -> Result<Self, MediaError> {
         let setup = v1::DecoderSetup {
-            codec: "h264".to_owned(),
-            extradata: avcc.to_vec(),
+            // Profiles and libav have the same names for these.
+            codec: codec.name().to_owned(),
+            extradata: config.to_vec(),
             reorder: REORDER_FRAMES as u32,
             profile: ff::ffi::FF_PROFILE_UNKNOWN,
             level: ff::ffi::FF_LEVEL_UNKNOWN,

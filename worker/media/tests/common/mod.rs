@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use reel_cmaf::VideoConfig;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_common::{IndexSummary, PartIndex, PartSpec, Rational, RecipeKey};
@@ -112,7 +113,7 @@ pub(crate) fn join(recorder: &Recorder, lane: usize) -> Vec<u8> {
         width: first.width as u16,
         height: first.height as u16,
         sample_aspect: Rational::whole(1),
-        avcc: &first.codec_config,
+        codec: VideoConfig::Avc(&first.codec_config),
         colour: None,
         bitrate: Bitrate { peak: 0, average: 0 },
     };

@@ -1,0 +1,2 @@
+#include <x265.h>
+#include <EbSvtAv1Enc.h>
