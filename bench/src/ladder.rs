@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use reel_common::{Colour, Rational, VideoFacts};
+use reel_common::{Colour, Hdr10, Rational, VideoFacts};
 use reel_profiles::{Coding, Profile, ResolvedRendition, catalog};
 
 /// Scaler settings of `worker/media`: what its recipe key names.
@@ -117,5 +117,6 @@ fn video_facts(clip: &Path) -> Result<VideoFacts> {
         pixel_format: "yuv420p".to_owned(),
         interlaced: false,
         colour: Colour::default(),
+        hdr10: Hdr10::default(),
     })
 }

@@ -1,6 +1,6 @@
 //! A film as tests and benches that touch no media speak of it.
 
-use crate::{Artifact, AudioFacts, Colour, IndexSummary, Rational, Timing, VideoFacts};
+use crate::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Timing, VideoFacts};
 
 /// The index of a ProRes film of so many frames, at 24 a second, with stereo sound; each frame is a random access point.
 pub fn film(frames: u64, (width, height): (u32, u32)) -> IndexSummary {
@@ -18,6 +18,7 @@ pub fn film(frames: u64, (width, height): (u32, u32)) -> IndexSummary {
             pixel_format: "yuv422p10le".to_owned(),
             interlaced: false,
             colour: Colour::default(),
+            hdr10: Hdr10::default(),
         },
         audio: vec![AudioFacts {
             stream: 1,

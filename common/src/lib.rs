@@ -27,7 +27,9 @@ pub use job::{JobReason, JobState, JobView, RunningView, StageView, Trouble};
 pub use labels::{Label, LabelError, Labels};
 pub use location::{redacted, secret_problem};
 pub use project::{ProjectView, Share};
-pub use source::{AudioFacts, Colour, IndexSummary, SourceIdentity, Timing, VideoFacts};
+pub use source::{
+    AudioFacts, Colour, Hdr10, IndexSummary, LightLevel, Mastering, SourceIdentity, Timing, VideoFacts,
+};
 pub use task::{TaskState, TaskView};
 pub use time::{LAST_TIME_MS, Rational, Rounding, rescale};
 pub use worker::{Hold, Pool, WorkerFacts, WorkerState, WorkerView};

@@ -89,6 +89,8 @@ pub struct VideoFacts {
     pub interlaced: bool,
     /// Colour description.
     pub colour: Colour,
+    /// What HDR10 adds to it.
+    pub hdr10: Hdr10,
 }
 
 /// Colour code points of ITU-T H.273; 2 means unspecified.
@@ -110,6 +112,41 @@ impl Default for Colour {
     fn default() -> Self {
         Colour { primaries: 2, transfer: 2, matrix: 2, full_range: false, chroma_location: None }
     }
+}
+
+/// Static metadata of HDR10, where a source has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hdr10 {
+    /// The display on which the title was mastered.
+    pub mastering: Option<Mastering>,
+    /// How bright the title gets.
+    pub light_level: Option<LightLevel>,
+}
+
+/// A mastering display (SMPTE ST 2086).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mastering {
+    /// Chromaticity coordinates x and y of red, green, blue and white, in steps of 0.00002 up to 1.
+    pub red: [u16; 2],
+    /// Green.
+    pub green: [u16; 2],
+    /// Blue.
+    pub blue: [u16; 2],
+    /// White.
+    pub white: [u16; 2],
+    /// Largest luminance in steps of 0.0001 cd/m2.
+    pub max_luminance: u32,
+    /// Smallest luminance, likewise.
+    pub min_luminance: u32,
+}
+
+/// Content light level (CTA-861.3), in cd/m2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LightLevel {
+    /// Of the brightest pixel of the title (MaxCLL).
+    pub max_content: u16,
+    /// Of the brightest frame in its mean (MaxFALL).
+    pub max_frame_average: u16,
 }
 
 /// One audio stream of a mezzanine.

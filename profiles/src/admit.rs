@@ -4,7 +4,7 @@ use reel_common::{AudioFacts, IndexSummary};
 
 use crate::ladder::Display;
 use crate::text::decimal;
-use crate::types::{Action, Profile};
+use crate::types::{Action, BitDepth, Profile, Rendition};
 
 /// TransferCharacteristics of H.273 that make a source HDR: 16 is PQ (SMPTE ST 2084), 18 is HLG (ARIB STD-B67).
 const HDR_TRANSFERS: [u8; 2] = [16, 18];
@@ -84,8 +84,12 @@ impl Profile {
         if index.video.interlaced {
             verdict.add(rules.interlaced, "its video is interlaced, and fields are kept woven".to_owned());
         }
-        if HDR_TRANSFERS.contains(&index.video.colour.transfer) {
-            verdict.add(rules.hdr, "its video is HDR, and 8-bit H.264 would show it with banding".to_owned());
+        let eight = |rendition: &Rendition| rendition.coding.bit_depth() == BitDepth::Eight;
+        if HDR_TRANSFERS.contains(&index.video.colour.transfer) && self.video.iter().any(eight) {
+            verdict.add(
+                rules.hdr,
+                "its video is HDR, and renditions of 8 bit would show it with banding".to_owned(),
+            );
         }
         let made = self.tracks(&index.audio);
         for (number, track) in self.audio.iter().enumerate() {
@@ -101,15 +105,23 @@ impl Profile {
 
     fn warn_of_heights(&self, index: &IndexSummary, verdict: &mut Verdict) {
         let height = Display::of(&index.video).map_or(0, |display| display.height);
-        let taller = self.video.iter().filter(|entry| !entry.upscale && i64::from(entry.height) > height);
-        let names: Vec<&str> = taller.map(|entry| entry.name.as_str()).collect();
-        if names.len() == self.video.len() {
-            let name = names[names.len() - 1];
-            let even = height & !1;
+        // A ladder that cannot be made is refused elsewhere.
+        let Ok(ladder) = self.ladder(&index.video) else { return };
+        let shrunk = ladder.iter().filter(|made| made.height < made.rendition.height);
+        let shrunk: Vec<_> = shrunk.map(|made| (made.rendition.coding.codec(), made)).collect();
+        for (codec, made) in &shrunk {
+            let (name, even) = (&made.rendition.name, made.height);
             verdict.warn(format!(
-                "it is {height} high, less than every rendition: `{name}` is made {even} high"
+                "it is {height} high, less than every rendition of {codec}: `{name}` is made {even} high"
             ));
-        } else if !names.is_empty() {
+        }
+        let left_out = self.video.iter().filter(|entry| {
+            let codec = entry.coding.codec();
+            let made = ladder.iter().any(|made| made.rendition.name == entry.name);
+            !made && shrunk.iter().all(|(other, _)| *other != codec)
+        });
+        let names: Vec<&str> = left_out.map(|entry| entry.name.as_str()).collect();
+        if !names.is_empty() {
             verdict.warn(format!(
                 "it is {height} high: {} left out, since nothing is scaled up",
                 names.join(", ")

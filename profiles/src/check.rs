@@ -7,7 +7,7 @@ use reel_common::Rational;
 
 use crate::parse::{Parsed, RenditionPlaces, TrackPlaces};
 use crate::read::ProfileError;
-use crate::types::{AudioTrack, Coding, Profile, Rendition};
+use crate::types::{AudioTrack, Coding, Profile, Rendition, VideoCodec};
 
 /// Longest name, so that a staging folder's path stays short.
 const MAX_NAME_BYTES: usize = 40;
@@ -75,6 +75,7 @@ fn ladder(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
         plain_name(parsed, places.name, &rendition.name)?;
         unique(parsed, &mut names, places.name, &rendition.name, "rendition")?;
         one_rendition(parsed, rendition, places)?;
+        av1_preset(parsed, rendition, places)?;
         let same_codec = |above: &&Rendition| above.coding.codec() == rendition.coding.codec();
         if let Some(above) = video[..number].iter().rev().find(same_codec) {
             beside(parsed, above, rendition, places)?;
@@ -94,6 +95,7 @@ fn one_rendition(
     let (maxrate, bufsize) = match (rendition.rate.maxrate_kbps, rendition.rate.bufsize_kbps) {
         (None, None) => return Ok(()),
         (Some(maxrate), Some(bufsize)) => (maxrate, bufsize),
+        (Some(_), None) if rendition.coding.codec() == VideoCodec::Av1 => return Ok(()),
         (Some(maxrate), None) => {
             let reason = format!("`maxrate_kbps` needs a buffer: add `bufsize_kbps = {}`", maxrate * 2);
             return Err(parsed.source.error(places.rate, reason));
@@ -111,6 +113,23 @@ fn one_rendition(
     let most = level.max_kbps(profile);
     ensure(parsed, maxrate <= most, places.level, || {
         format!("level {level} allows at most {most} kbit/s in profile {profile}")
+    })
+}
+
+/// Encoders of SVT-AV1 that are in one process share tables, which those of slow presets do not all fill alike.
+fn av1_preset(
+    parsed: &Parsed<'_>,
+    rendition: &Rendition,
+    places: &RenditionPlaces,
+) -> Result<(), ProfileError> {
+    let video = &parsed.profile.video;
+    let of_av1 = video.iter().filter(|other| other.coding.codec() == VideoCodec::Av1).count();
+    let Coding::Av1 { preset, .. } = rendition.coding else { return Ok(()) };
+    let (least, most) = (Coding::LEAST_SHARED_AV1_PRESET, Coding::MAX_AV1_PRESET);
+    ensure(parsed, of_av1 == 1 || preset >= least, places.preset, || {
+        format!(
+            "`preset` of AV1 is {least} to {most} where a ladder has several renditions of it, not {preset}"
+        )
     })
 }
 

@@ -4,7 +4,7 @@ use reel_common::{GridError, IndexSummary, Rational, SegmentGrid, Timing, VideoF
 
 use crate::types::{Coding, Profile, Rendition, VideoCodec};
 
-/// Widest picture that the encoders take.
+/// The longest side of a picture that the encoders take.
 const MAX_SIDE: i64 = 16_384;
 
 /// The smallest side of a picture that a codec's encoder takes.

@@ -47,6 +47,7 @@ pub(crate) struct Parsed<'a> {
 pub(crate) struct RenditionPlaces {
     pub(crate) name: usize,
     pub(crate) height: usize,
+    pub(crate) preset: usize,
     pub(crate) level: usize,
     pub(crate) rate: usize,
 }
@@ -184,6 +185,7 @@ fn rendition(section: &Section<'_>) -> Result<(Rendition, RenditionPlaces), Prof
     let places = RenditionPlaces {
         name: name.position,
         height: height.position,
+        preset: section.position_of("preset"),
         level: section.position_of("level"),
         rate: rate_place,
     };
@@ -274,6 +276,10 @@ fn rate(section: &Section<'_>, codec: VideoCodec) -> Result<(Rate, usize), Profi
     };
     if codec == VideoCodec::Av1 && !crf_milli.is_multiple_of(1_000) {
         return Err(table.error(crf.position, "`crf` of AV1 is a whole number"));
+    }
+    if codec == VideoCodec::Av1 && table.get("bufsize_kbps").is_some() {
+        let reason = "SVT-AV1 bounds the rate by itself and knows no buffer: leave `bufsize_kbps` out";
+        return Err(table.error(table.position_of("bufsize_kbps"), reason));
     }
     let kbps = |key| -> Result<Option<u32>, ProfileError> {
         Ok(table.whole(key, 1..=1_000_000)?.map(|at| at.value))

@@ -74,7 +74,8 @@ fn rendition(text: &mut String, rendition: &Rendition) {
         (Some(maxrate), Some(bufsize)) => {
             format!("{{ crf = {crf}, maxrate_kbps = {maxrate}, bufsize_kbps = {bufsize} }}")
         }
-        _ => format!("{{ crf = {crf} }}"),
+        (Some(maxrate), None) => format!("{{ crf = {crf}, maxrate_kbps = {maxrate} }}"),
+        (None, _) => format!("{{ crf = {crf} }}"),
     };
     line(text, "rate", rate);
     line(text, "upscale", rendition.upscale);

@@ -74,7 +74,7 @@ pub struct Admission {
     pub missing_audio: Action,
     /// What to do with a field-coded or interlaced source, whose fields are kept woven.
     pub interlaced: Action,
-    /// What to do with a source in PQ or HLG, which 8-bit H.264 shows with banding.
+    /// What to do with a source in PQ or HLG where a rendition has 8 bit, which shows it with banding.
     pub hdr: Action,
     /// What to do with packets that do not decode.
     pub damage: DamageRule,
@@ -251,6 +251,8 @@ pub enum Coding {
 impl Coding {
     /// The fastest preset of SVT-AV1.
     pub const MAX_AV1_PRESET: u8 = 13;
+    /// The slowest preset of SVT-AV1 with which several renditions are encoded in one process.
+    pub const LEAST_SHARED_AV1_PRESET: u8 = 6;
 
     /// The codec.
     pub fn codec(self) -> VideoCodec {
@@ -290,9 +292,9 @@ pub struct Rendition {
 pub struct Rate {
     /// The encoder's rate factor in thousandths, 1000 to [`VideoCodec::max_crf`]; whole for AV1.
     pub crf_milli: u32,
-    /// VBV rate in kbit/s.
+    /// VBV rate in kbit/s; of AV1 a ceiling that it may overshoot by a half for a while.
     pub maxrate_kbps: Option<u32>,
-    /// VBV size in kbit; given if and only if the rate is.
+    /// VBV size in kbit; given if and only if the rate is, and never for AV1.
     pub bufsize_kbps: Option<u32>,
 }
 

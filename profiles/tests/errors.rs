@@ -189,6 +189,14 @@ fn settings_that_a_codec_has_not_are_refused() {
     ];
     let edits: Vec<_> = edits.iter().map(|edit| ("\"h264\"", edit.as_str())).collect();
     insta::assert_snapshot!(messages(&edits));
+    let two =
+        GOOD.replace("codec = \"h264\"", "codec = \"av1\"\npreset = 5").replace("preset = \"veryfast\"", "");
+    let two = two.replace(", bufsize_kbps = 6000", "").replace(", bufsize_kbps = 1800", "");
+    let error = Profile::parse(&two, "demo.toml").unwrap_err();
+    assert!(error.reason.contains("is 6 to 13 where a ladder has several"), "{error}");
+    let buffer = GOOD.replacen("\"h264\"", "\"av1\"", 1);
+    let error = Profile::parse(&buffer, "demo.toml").unwrap_err();
+    assert!(error.reason.contains("leave `bufsize_kbps` out"), "{error}");
     for (crf, reason) in [("21.5", "whole number"), ("63.5", "goes from 1 (best) to 63")] {
         let text = GOOD.replacen("\"h264\"", "\"av1\"", 1).replacen("crf = 21", &format!("crf = {crf}"), 1);
         let error = Profile::parse(&text, "demo.toml").unwrap_err();

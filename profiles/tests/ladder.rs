@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use reel_common::{Artifact, AudioFacts, Colour, IndexSummary, Rational, Timing, VideoFacts};
+use reel_common::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Timing, VideoFacts};
 use reel_profiles::{LadderError, Profile, ResolvedRendition, catalog};
 
 fn profile(name: &str) -> Profile {
@@ -31,6 +31,7 @@ fn picture(width: u32, height: u32) -> VideoFacts {
         pixel_format: "yuv420p".to_owned(),
         interlaced: false,
         colour: Colour::default(),
+        hdr10: Hdr10::default(),
     }
 }
 

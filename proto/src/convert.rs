@@ -310,7 +310,51 @@ impl From<common::VideoFacts> for v1::VideoFacts {
             pixel_format: value.pixel_format,
             interlaced: value.interlaced,
             colour: Some(value.colour.into()),
+            mastering: value.hdr10.mastering.map(Into::into),
+            light_level: value.hdr10.light_level.map(Into::into),
         }
+    }
+}
+
+impl From<common::Mastering> for v1::Mastering {
+    fn from(value: common::Mastering) -> Self {
+        let common::Mastering { red, green, blue, white, max_luminance, min_luminance } = value;
+        let chromaticities = [red, green, blue, white].concat().into_iter().map(u32::from).collect();
+        v1::Mastering { chromaticities, max_luminance, min_luminance }
+    }
+}
+
+impl TryFrom<v1::Mastering> for common::Mastering {
+    type Error = Malformed;
+
+    fn try_from(value: v1::Mastering) -> Result<Self, Malformed> {
+        let v1::Mastering { chromaticities, max_luminance, min_luminance } = value;
+        let narrow = |number: u32| u16::try_from(number).map_err(|_| Malformed("chromaticity"));
+        let values = chromaticities.into_iter().map(narrow).collect::<Result<Vec<_>, _>>()?;
+        let [rx, ry, gx, gy, bx, by, wx, wy] = *values else { return Err(Malformed("chromaticities")) };
+        let (red, green, blue, white) = ([rx, ry], [gx, gy], [bx, by], [wx, wy]);
+        Ok(common::Mastering { red, green, blue, white, max_luminance, min_luminance })
+    }
+}
+
+impl From<common::LightLevel> for v1::LightLevel {
+    fn from(value: common::LightLevel) -> Self {
+        v1::LightLevel {
+            max_content: value.max_content.into(),
+            max_frame_average: value.max_frame_average.into(),
+        }
+    }
+}
+
+impl TryFrom<v1::LightLevel> for common::LightLevel {
+    type Error = Malformed;
+
+    fn try_from(value: v1::LightLevel) -> Result<Self, Malformed> {
+        let narrow = |number: u32| u16::try_from(number).map_err(|_| Malformed("light level"));
+        Ok(common::LightLevel {
+            max_content: narrow(value.max_content)?,
+            max_frame_average: narrow(value.max_frame_average)?,
+        })
     }
 }
 
@@ -329,6 +373,10 @@ impl TryFrom<v1::VideoFacts> for common::VideoFacts {
             pixel_format: value.pixel_format,
             interlaced: value.interlaced,
             colour: required(value.colour, "colour")?,
+            hdr10: common::Hdr10 {
+                mastering: value.mastering.map(TryInto::try_into).transpose()?,
+                light_level: value.light_level.map(TryInto::try_into).transpose()?,
+            },
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The distribution's `ffmpeg` and `ffprobe` as an independent decoder and judge.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -89,6 +90,25 @@ pub fn stream_entry(path: &Path, selector: &str, entry: &str) -> Option<String> 
         Value::Null => None,
         other => Some(other.to_string()),
     }
+}
+
+/// Mastering display and light level, each number by its name: of the first video stream's container, or of its first
+/// picture.
+pub fn hdr10(path: &Path, of_picture: bool) -> BTreeMap<String, Rational> {
+    let (args, section): (&[&str], _) = match of_picture {
+        true => (&["-select_streams", "v:0", "-read_intervals", "%+#1", "-show_frames"], "frames"),
+        false => (&["-select_streams", "v:0", "-show_streams"], "streams"),
+    };
+    let json = probe(path, args);
+    let data = json[section][0]["side_data_list"].as_array().cloned().unwrap_or_default();
+    let numbers =
+        data.iter().flat_map(|entry| entry.as_object().expect("an object")).filter_map(|(name, value)| {
+            let whole = || Some(Rational::whole(value.as_i64()?));
+            let fraction = || value.as_str().filter(|text| text.contains('/')).map(rational);
+            let known = ["_x", "_y", "_luminance", "max_"].iter().any(|part| name.contains(part));
+            Some((name.clone(), fraction().or_else(whole).filter(|_| known)?))
+        });
+    numbers.collect()
 }
 
 /// Decodes the first video stream: every presented frame once, with its time.

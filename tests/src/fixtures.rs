@@ -258,6 +258,28 @@ pub fn hevc_cra_mp4() -> Fixture {
     simple("hevc-cra", "mp4", &Content::new(SIZE, "24", 200, Some("stereo")), &codecs)
 }
 
+/// HDR10 in a transport stream: HEVC Main 10 in PQ, BT.2020, its mastering display and light level in the bitstream alone.
+pub fn hdr10_ts() -> Fixture {
+    let metadata = "transfer=16:hdr10=1:max-cll=1000,400:\
+                    master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)";
+    wide_colours("hdr10", metadata)
+}
+
+/// HLG likewise, which has no metadata.
+pub fn hlg_ts() -> Fixture {
+    wide_colours("hlg", "transfer=18")
+}
+
+fn wide_colours(name: &'static str, metadata: &str) -> Fixture {
+    let x265 = format!(
+        "keyint=24:log-level=error:pools=1:frame-threads=1:repeat-headers=1:colorprim=9:colormatrix=9:range=limited:\
+         chromaloc=2:{metadata}"
+    );
+    let codecs =
+        ["-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-preset", "ultrafast", "-x265-params", &x265];
+    simple(name, "ts", &Content::new(SIZE, "24", 72, None), &codecs)
+}
+
 /// H.264 in Matroska with frames of uneven length (every seventh and eighth of each dozen is left out).
 pub fn variable_rate_mkv() -> Fixture {
     let mut content = Content::new(SIZE, "25", 200, Some("stereo"));

@@ -60,6 +60,35 @@ fn workers_and_chunks_change_no_byte_of_other_codecs() {
 }
 
 #[test]
+fn a_rendition_is_the_same_whatever_is_encoded_beside_it() {
+    let mezzanine = fixtures::hevc_cra_mp4();
+    let text = fs::read_to_string(profile("codecs")).unwrap();
+    let (head, rest) = text.split_once("[[video]]").unwrap();
+    let (ladder, tail) = rest.split_once("[[audio]]").unwrap();
+    // Several encoders of SVT-AV1 in one process, of the presets that are furthest apart.
+    let ladder = ladder.replace("preset = 12", "preset = 13").replace("preset = 10", "preset = 6");
+    let dir = scratch();
+    let make = |name: &str, ladder: &str| {
+        let path = dir.path().join(format!("{name}.toml"));
+        fs::write(&path, format!("{head}[[video]]{ladder}[[audio]]{tail}")).unwrap();
+        let fresh = scratch();
+        transcode(fresh.path(), &mezzanine, "title", &path, "--workers 1 --slots 2 --chunk-parts 1");
+        digests(&fresh.path().join("title"))
+    };
+    let together = make("together", &ladder);
+    for rendition in ladder.split("[[video]]") {
+        let name = rendition.split('"').nth(1).unwrap();
+        let alone = make(name, rendition);
+        let single = Path::new("video").join(name);
+        let segments: Vec<_> = alone.iter().filter(|(path, _)| path.starts_with(&single)).collect();
+        assert!(segments.len() > 3, "{name}: {segments:?}");
+        for (path, digest) in segments {
+            assert_eq!(together.get(path), Some(digest), "{}", path.display());
+        }
+    }
+}
+
+#[test]
 fn the_same_job_again_encodes_nothing() {
     let (dir, mezzanine) = (scratch(), fixtures::intra_avc());
     let title = dir.path().join("title");

@@ -53,8 +53,10 @@ fn a_job_that_waits_says_for_what_until_it_runs() {
     assert_eq!((&done["state"], &done["labels"]["title"]), (&"done".into(), &"a-113".into()));
     assert!(done["deadline_ms"].as_u64() > done["submitted_ms"].as_u64(), "{done}");
     let shown = farm.reel("worker show here --json").run().success().json();
-    let facts = (&shown["pool"], &shown["labels"]["site"], &shown["codecs"]);
-    assert_eq!(facts, (&"spot".into(), &"berlin".into(), &serde_json::json!(["aac", "h264"])));
+    assert_eq!((&shown["pool"], &shown["labels"]["site"]), (&"spot".into(), &"berlin".into()));
+    // HEVC depends on the host.
+    let codecs = shown["codecs"].as_array().unwrap();
+    assert!(["aac", "av1", "h264"].iter().all(|codec| codecs.contains(&(*codec).into())), "{shown}");
     let by_label = |line: &str| farm.reel(line).run().success().json()["jobs"].as_array().unwrap().len();
     assert_eq!(by_label("job list --json --label title=a-113"), 1);
     assert_eq!(by_label("job list --json --label title=b-7"), 0);

@@ -124,7 +124,8 @@ const DECODED_PIXEL_BYTES: u64 = 4;
 /// Pictures that x264 and x265 hold beside their lookahead: references, reordering, reconstruction.
 const X264_PICTURES: u64 = 32;
 const X265_PICTURES: u64 = 40;
-/// Pictures that SVT-AV1 holds, up to preset 6 and above: groups of 32, their references, and what is filtered over time.
+/// Pictures that SVT-AV1 holds at presets up to [`LAST_SLOW_PRESET`], and at faster ones: groups of 32, their references,
+/// and what is filtered over time.
 const SVT_SLOW_PICTURES: u64 = 176;
 const SVT_PICTURES: u64 = 128;
 const LAST_SLOW_PRESET: u8 = 6;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use reel_common::{
-    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Hold, Hook,
+    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Hdr10, Hold, Hook,
     IndexSummary, JobId, Labels, PartIndex, Pool, Rational, SegmentGrid, Share, SourceIdentity, Stage,
     TaskId, Timing, VideoFacts, WorkerFacts, WorkerId,
 };
@@ -77,6 +77,7 @@ fn index(timing: Timing) -> IndexSummary {
                 full_range: true,
                 chroma_location: Some(0),
             },
+            hdr10: Hdr10::default(),
         },
         audio: vec![AudioFacts {
             stream: 2,

@@ -103,11 +103,12 @@ pub(crate) fn codec_string(record: &[u8]) -> Option<String> {
     let depth = 8 + 2 * u32::from(sequence.high_depth) + 2 * u32::from(sequence.twelve);
     let short = format!("av01.{}.{:02}{tier}.{depth:02}", sequence.profile, sequence.level);
     let Colour { primaries, transfer, matrix, full_range, .. } = sequence.colour;
-    if matches!((primaries, transfer, matrix, full_range), (1, 1, 1, false) | (2, 2, 2, false)) {
-        return Some(short);
-    }
     let [x, y] = sequence.subsampling;
     let position = if x + y == 2 { sequence.sample_position } else { 0 };
+    let told = (primaries, transfer, matrix, full_range);
+    if told == (2, 2, 2, false) || (told == (1, 1, 1, false) && position == 0) {
+        return Some(short);
+    }
     let (mono, range) = (u8::from(sequence.mono), u8::from(full_range));
     Some(format!("{short}.{mono}.{x}{y}{position}.{primaries:02}.{transfer:02}.{matrix:02}.{range}"))
 }

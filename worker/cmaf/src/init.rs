@@ -1,7 +1,7 @@
 //! Init segments: the header of a CMAF track (ISO/IEC 23000-19, section 7.3.1), and the boxes that a single-file
 //! MP4 shares with it.
 
-use reel_common::{Colour, Rational};
+use reel_common::{Colour, Hdr10, Rational};
 
 use crate::VideoConfig;
 use crate::writer::Writer;
@@ -30,6 +30,8 @@ pub struct VideoInit<'a> {
     pub codec: VideoConfig<'a>,
     /// Written as `colr`; `None` leaves it to the bitstream.
     pub colour: Option<Colour>,
+    /// Written as `mdcv` and `clli` (ISO/IEC 14496-12, sections 12.1.5 and 12.1.6).
+    pub hdr10: Hdr10,
     /// Written as `btrt`.
     pub bitrate: Bitrate,
 }
@@ -69,8 +71,15 @@ pub struct Span {
 /// The init segment of a video rendition.
 pub fn video_init(init: &VideoInit<'_>, span: Span) -> Vec<u8> {
     // The second brand's tracks have no edit list (ISO/IEC 23000-19, section 7.7.3).
-    let brands: &[u8] = if span.start == 0 { b"iso6cmfccmf2" } else { b"iso6cmfc" };
-    fragmented(Config::Video(init), brands, span)
+    let mut brands = b"iso6cmfc".to_vec();
+    if span.start == 0 {
+        brands.extend(b"cmf2");
+    }
+    // AV1 asks for it (AV1 Codec ISO Media File Format Binding, section 2.1).
+    if let VideoConfig::Av1(_) = init.codec {
+        brands.extend(init.codec.brand());
+    }
+    fragmented(Config::Video(init), &brands, span)
 }
 
 /// The init segment of an audio track.
@@ -275,6 +284,20 @@ fn visual_entry(w: &mut Writer, init: &VideoInit<'_>) {
                 w.u16(colour.transfer.into());
                 w.u16(colour.matrix.into());
                 w.u8(u8::from(colour.full_range) << 7);
+            });
+        }
+        if let Some(mastering) = init.hdr10.mastering {
+            w.boxed(b"mdcv", |w| {
+                let points = [mastering.green, mastering.blue, mastering.red, mastering.white];
+                points.into_iter().flatten().for_each(|coordinate| w.u16(coordinate));
+                w.u32(mastering.max_luminance);
+                w.u32(mastering.min_luminance);
+            });
+        }
+        if let Some(level) = init.hdr10.light_level {
+            w.boxed(b"clli", |w| {
+                w.u16(level.max_content);
+                w.u16(level.max_frame_average);
             });
         }
         w.boxed(b"btrt", |w| {

@@ -307,7 +307,13 @@ fn head(
     w.boxed(b"ftyp", |w| {
         w.bytes(b"iso4");
         w.u32(0);
-        w.bytes(b"iso4isomavc1mp41");
+        w.bytes(b"iso4isom");
+        for track in tracks {
+            if let TrackConfig::Video(init) = &track.input.config {
+                w.bytes(init.codec.brand());
+            }
+        }
+        w.bytes(b"mp41");
     });
     w.boxed(b"moov", |w| {
         let presented = tracks.iter().map(|track| track.presented_for(movie_timescale));

@@ -32,6 +32,11 @@ impl<'a> VideoConfig<'a> {
         }
     }
 
+    /// Type of the sample entry that is a brand of its files as well.
+    pub(crate) fn brand(self) -> &'static [u8; 4] {
+        self.boxes().0
+    }
+
     /// The colour description of the bitstream; `None` where it leaves it open.
     pub fn colour(self) -> Option<Colour> {
         match self {

@@ -10,7 +10,7 @@ use reel_cmaf::progressive::{
     Progressive, ProgressiveError, SampleSpec, SourceRun, TrackConfig, TrackInput, plan,
 };
 use reel_cmaf::segment::{Sample, media_segment};
-use reel_common::Rational;
+use reel_common::{Hdr10, Rational};
 
 const AVCC: &[u8] = &[1, 100, 0, 40, 0xff, 0xe1, 0, 4, 0x67, 100, 0, 40, 1, 0, 2, 0x68, 0xee];
 
@@ -22,6 +22,7 @@ fn video(timescale: u32) -> VideoInit<'static> {
         sample_aspect: Rational::whole(1),
         codec: VideoConfig::Avc(AVCC),
         colour: None,
+        hdr10: Hdr10::default(),
         bitrate: Bitrate { peak: 2, average: 1 },
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn video_key(
     key.text("scaling", FILTER_NAME);
     let size = &recipe.settings.rendition;
     key.number("width", size.width.into()).number("height", size.height.into());
-    key.text("colour", &format!("{:?}", recipe.settings.colour));
+    key.text("colour", &format!("{:?} {:?}", recipe.settings.colour, recipe.settings.hdr10));
     key.text("encoder", &recipe.headers.identification);
     // A rendition's name changes nothing, and what encoders say of their settings is rounded.
     key.text("profile settings", &format!("{:?} {:?}", size.rendition.coding, size.rendition.rate));

@@ -9,7 +9,7 @@ use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{self, Movie, TrackKind};
 use reel_cmaf::segment::{Sample, media_segment};
-use reel_common::Rational;
+use reel_common::{Hdr10, Rational};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{SegmentSize, Stream, layout, target_duration};
 
@@ -110,6 +110,7 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
         sample_aspect: Rational::whole(1),
         codec: VideoConfig::Avc(&avcc),
         colour: None,
+        hdr10: Hdr10::default(),
         bitrate,
     };
     let audio_header = AudioInit {

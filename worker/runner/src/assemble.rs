@@ -16,7 +16,7 @@ use prost::Message;
 use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
-use reel_common::{Failure, FailureClass, Rational};
+use reel_common::{Failure, FailureClass, Hdr10, Rational};
 use reel_media::{Timeline, audio_init};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{Stream, layout, target_duration};
@@ -53,6 +53,12 @@ pub(crate) fn assemble(
 ) -> Result<v1::Assembly, Failure> {
     let index = read_index(work)?;
     let timeline = Timeline::new(&index).map_err(|error| Failure::new(error.class, &error.message, ""))?;
+    let facts = index.video.and_then(|video| video.facts).unwrap_or_default();
+    let malformed = |error: reel_proto::Malformed| fault(&format!("the index: {error}"));
+    let hdr10 = Hdr10 {
+        mastering: facts.mastering.map(TryInto::try_into).transpose().map_err(malformed)?,
+        light_level: facts.light_level.map(TryInto::try_into).transpose().map_err(malformed)?,
+    };
     let records = Records::load(work, timeline.frames())?;
     let staging = Staging::create(work.output, work.job, records.space(&work.profile.package))?;
     let total = records.bytes_to_copy(&work.profile.package);
@@ -61,7 +67,8 @@ pub(crate) fn assemble(
         done += bytes;
         progress(done, total);
     };
-    let mut tree = Tree { work, records: &records, timeline: &timeline, staging, advance: &mut advance };
+    let mut tree =
+        Tree { work, records: &records, timeline: &timeline, hdr10, staging, advance: &mut advance };
     tree.fill()?;
     let staging = tree.staging;
     let (folder, files) = staging.finish()?;
@@ -90,6 +97,7 @@ struct Tree<'a> {
     work: &'a Assemble<'a>,
     records: &'a Records,
     timeline: &'a Timeline,
+    hdr10: Hdr10,
     staging: Staging,
     advance: &'a mut dyn FnMut(u64),
 }
@@ -268,6 +276,7 @@ impl Tree<'_> {
             sample_aspect: Rational::whole(1),
             codec,
             colour: codec.colour(),
+            hdr10: self.hdr10,
             bitrate: bitrate(&samples.stream),
         })
     }

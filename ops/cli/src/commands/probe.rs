@@ -1,6 +1,6 @@
 //! `reel probe`: the index of a mezzanine, as a table or JSON.
 
-use reel_common::{AudioFacts, Colour, IndexSummary, Rational, Timing, VideoFacts};
+use reel_common::{AudioFacts, Colour, IndexSummary, Mastering, Rational, Timing, VideoFacts};
 use reel_profiles::Profile;
 use serde_json::{Value, json};
 
@@ -84,6 +84,12 @@ fn video_line(video: &VideoFacts) -> String {
         let range = if full_range { "full" } else { "limited" };
         words.push(format!("colour {primaries}/{transfer}/{matrix} {range} range"));
     }
+    if let Some(mastering) = video.hdr10.mastering {
+        words.push(format!("mastered up to {} cd/m2", mastering.max_luminance / 10_000));
+    }
+    if let Some(level) = video.hdr10.light_level {
+        words.push(format!("MaxCLL {}, MaxFALL {}", level.max_content, level.max_frame_average));
+    }
     words.join(", ")
 }
 
@@ -142,6 +148,22 @@ fn video_json(video: &VideoFacts) -> Value {
             "full_range": video.colour.full_range,
             "chroma_location": video.colour.chroma_location,
         },
+        "mastering": video.hdr10.mastering.map(mastering_json),
+        "light_level": video.hdr10.light_level.map(|level| {
+            json!({"max_content": level.max_content, "max_frame_average": level.max_frame_average})
+        }),
+    })
+}
+
+/// Chromaticities in steps of 0.00002, luminances of 0.0001 cd/m2.
+fn mastering_json(mastering: Mastering) -> Value {
+    json!({
+        "red": mastering.red,
+        "green": mastering.green,
+        "blue": mastering.blue,
+        "white": mastering.white,
+        "max_luminance": mastering.max_luminance,
+        "min_luminance": mastering.min_luminance,
     })
 }
 
@@ -161,6 +183,8 @@ fn audio_json(stream: &AudioFacts) -> Value {
 #[cfg(test)]
 pub(crate) mod tests {
     use reel_common::{Artifact, SourceIdentity};
+
+    use reel_common::Hdr10;
 
     use super::*;
 
@@ -197,6 +221,7 @@ pub(crate) mod tests {
             pixel_format: "yuv422p10le".to_owned(),
             interlaced: false,
             colour: Colour { primaries: 1, transfer: 1, matrix: 1, ..Colour::default() },
+            hdr10: Hdr10::default(),
         };
         let index = IndexSummary {
             artifact: Artifact::of(b""),

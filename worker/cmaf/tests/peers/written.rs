@@ -7,7 +7,7 @@ use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_ini
 use reel_cmaf::mov::{Movie, TrackKind};
 use reel_cmaf::progressive::{Progressive, SampleSpec, SourceRun, TrackConfig, TrackInput, plan};
 use reel_cmaf::segment::{Sample, media_segment};
-use reel_common::{Colour, Rational};
+use reel_common::{Colour, Hdr10, Rational};
 
 use crate::clip::{Clip, PICTURES, packets, pictures, run, sound};
 
@@ -81,6 +81,7 @@ impl Coded {
                 full_range: false,
                 chroma_location: None,
             }),
+            hdr10: Hdr10::default(),
             bitrate: Bitrate { peak: 900_000, average: 600_000 },
         }
     }

@@ -133,7 +133,8 @@ fn renditions(
     let variable_timescale = timeline.constant_rate().is_none().then(|| timeline.timescale());
     let setup = |rendition| {
         let rate = timeline.average_rate();
-        let settings = Settings { rendition, colour: facts.colour, rate, variable_timescale };
+        let settings =
+            Settings { rendition, colour: facts.colour, hdr10: facts.hdr10, rate, variable_timescale };
         let headers = settings.open()?.headers()?;
         let surroundings = settings.surroundings()?;
         Ok(RenditionSetup { settings, headers, surroundings, turn: facts.rotation })

@@ -5,9 +5,11 @@ mod svt;
 mod x264;
 mod x265;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use ff::format::Pixel;
 use ffmpeg_next as ff;
-use reel_common::{Colour, Rational};
+use reel_common::{Colour, Hdr10, Rational};
 use reel_profiles::{BitDepth, Coding, ResolvedRendition, VideoCodec};
 
 use crate::MediaError;
@@ -27,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) rendition: ResolvedRendition,
     /// Colour description to signal.
     pub(crate) colour: Colour,
+    /// What HDR10 adds to it. H.264 of 8 bits has it in its container alone.
+    pub(crate) hdr10: Hdr10,
     /// Frames per second, the average where it varies.
     pub(crate) rate: Rational,
     /// Ticks per second of the times given with the frames, where the rate varies.
@@ -108,6 +112,12 @@ pub(crate) trait Encoder: Send {
     fn set_effort(&mut self, _effort: Effort) -> Result<(), MediaError> {
         Ok(())
     }
+}
+
+/// Encoders of x265 and SVT-AV1 are set up, and closed, one at a time: the libraries fill tables that all share.
+fn alone() -> MutexGuard<'static, ()> {
+    static LIBRARIES: Mutex<()> = Mutex::new(());
+    LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Settings {
@@ -195,7 +205,8 @@ pub(crate) mod tests {
         rendition.coding = coding;
         rendition.rate.crf_milli = 30_000;
         let rendition = ResolvedRendition { rendition, width: 320, height: 180 };
-        Settings { rendition, colour: Colour::default(), rate: Rational::whole(24), variable_timescale: None }
+        let (colour, hdr10, rate) = (Colour::default(), Hdr10::default(), Rational::whole(24));
+        Settings { rendition, colour, hdr10, rate, variable_timescale: None }
     }
 
     /// 8 bit of a codec.
@@ -253,6 +264,33 @@ pub(crate) mod tests {
             }
             times.sort_unstable();
             assert_eq!(times, (0..60).collect::<Vec<_>>(), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_inside_a_segment_gets_a_key_frame() {
+        for codec in [VideoCodec::H264, VideoCodec::Hevc] {
+            let settings = settings(codec);
+            let mut encoder = settings.open().unwrap();
+            let mut keys = Vec::new();
+            let mut note = |units: Vec<AccessUnit>| {
+                keys.extend(units.into_iter().filter(|unit| unit.key).map(|unit| unit.time));
+            };
+            for frame in 0..40 {
+                let mut picture = ff::frame::Video::new(Pixel::YUV420P, 320, 180);
+                (1..3).for_each(|plane| picture.data_mut(plane).fill(128));
+                let stride = picture.stride(0);
+                for (at, sample) in picture.data_mut(0).iter_mut().enumerate() {
+                    let (x, y) = (at % stride, at / stride);
+                    let tiles = (x / 40 + y / 30) % 2 * 150 + x / 8;
+                    *sample = if frame < 20 { x / 2 + y / 4 } else { 40 + tiles } as u8;
+                }
+                note(encoder.encode(&picture, frame, FrameType::Auto).unwrap());
+            }
+            while let Some(unit) = encoder.flush().unwrap() {
+                note(vec![unit]);
+            }
+            assert_eq!(keys, [0, 20], "{codec}");
         }
     }
 

@@ -6,14 +6,14 @@
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ffmpeg_next as ff;
 use reel_cmaf::av1;
+use reel_common::{FailureClass, Hdr10, LightLevel};
 use reel_profiles::{BitDepth, Coding};
 
 use super::libraries as lib;
-use super::{AccessUnit, Encoder, FrameType, Headers, Settings, Surroundings};
+use super::{AccessUnit, Encoder, FrameType, Headers, Settings, Surroundings, alone};
 use crate::MediaError;
 
 /// A part is encoded by itself.
@@ -25,20 +25,25 @@ const LOGICAL_PROCESSORS: &str = "1";
 /// The encoders of one GOP after the other.
 pub(super) struct Svt {
     settings: Settings,
-    gop: Gop,
+    /// None only while one is closed and the next is not open: each takes hundreds of megabytes.
+    gop: Option<Gop>,
 }
 
 impl Svt {
     /// Opens the encoder of the first GOP.
     pub(super) fn open(settings: &Settings) -> Result<Self, MediaError> {
-        Ok(Svt { settings: settings.clone(), gop: Gop::open(settings)? })
+        Ok(Svt { settings: settings.clone(), gop: Some(Gop::open(settings)?) })
+    }
+
+    fn gop(&mut self) -> Result<&mut Gop, MediaError> {
+        self.gop.as_mut().ok_or_else(|| MediaError::failed("SVT-AV1 has no encoder open"))
     }
 }
 
 impl Encoder for Svt {
     fn headers(&mut self) -> Result<Headers, MediaError> {
-        let config = self.gop.configuration()?;
-        Ok(Headers { config, identification: format!("SVT-AV1 {}", version()) })
+        let config = self.gop()?.configuration()?;
+        Ok(Headers { config, identification: format!("SVT-AV1 {} lp={LOGICAL_PROCESSORS}", version()) })
     }
 
     fn encode(
@@ -48,22 +53,25 @@ impl Encoder for Svt {
         kind: FrameType,
     ) -> Result<Vec<AccessUnit>, MediaError> {
         let mut units = Vec::new();
-        if kind == FrameType::Key && self.gop.begun {
+        if kind == FrameType::Key && self.gop()?.begun {
             while let Some(unit) = self.flush()? {
                 units.push(unit);
             }
-            self.gop = Gop::open(&self.settings)?;
+            self.gop = None;
+            self.gop = Some(Gop::open(&self.settings)?);
         }
-        self.gop.encode(picture, time)?;
-        while let Some(unit) = self.gop.receive()? {
+        let gop = self.gop()?;
+        gop.encode(picture, time)?;
+        while let Some(unit) = gop.receive()? {
             units.push(unit);
         }
         Ok(units)
     }
 
     fn flush(&mut self) -> Result<Option<AccessUnit>, MediaError> {
-        self.gop.end()?;
-        self.gop.receive()
+        let gop = self.gop()?;
+        gop.end()?;
+        gop.receive()
     }
 }
 
@@ -77,6 +85,8 @@ struct Gop {
     ended: bool,
     /// All frames came out.
     drained: bool,
+    /// It was not set up, or has failed: what it would do when it is closed nobody knows, so it is not.
+    broken: bool,
 }
 
 // SAFETY: an encoder is used by one thread at a time through `&mut self`; SVT-AV1 ties nothing to a thread.
@@ -89,12 +99,17 @@ impl Gop {
             settings: settings.clone(),
             begun: false,
             ended: false,
-            drained: true,
+            drained: false,
+            broken: true,
         };
         match gop.set_up()? {
             lib::EbErrorType_EB_ErrorNone => {
-                gop.drained = false;
+                gop.broken = false;
                 Ok(gop)
+            }
+            lib::EbErrorType_EB_ErrorInsufficientResources => {
+                let message = "SVT-AV1 got no memory or threads for an encoder".to_owned();
+                Err(MediaError { class: FailureClass::Shortage, message })
             }
             _ => Err(settings.refused()),
         }
@@ -103,6 +118,13 @@ impl Gop {
     /// What the library says of the settings.
     fn set_up(&mut self) -> Result<lib::EbErrorType, MediaError> {
         let _alone = alone();
+        let built = format!("v{}.{}.", lib::SVT_AV1_VERSION_MAJOR, lib::SVT_AV1_VERSION_MINOR);
+        if !version().starts_with(&built) {
+            return Err(MediaError::invalid(format!(
+                "libSvtAv1Enc is {} here, and reel-runner was built for {built}x: build it again",
+                version()
+            )));
+        }
         let mut config = MaybeUninit::<lib::EbSvtAv1EncConfiguration>::zeroed();
         // SAFETY: the function makes a handle and fills the configuration with its defaults, all of them numbers.
         let mut config = unsafe {
@@ -122,17 +144,28 @@ impl Gop {
         })
     }
 
-    /// Takes the frames that are finished; where all pictures were given in, waits for the next one.
+    /// The next frame that is finished; where all pictures were given in, waits for it, and there is none after the last.
     fn receive(&mut self) -> Result<Option<AccessUnit>, MediaError> {
-        if self.drained {
-            return Ok(None);
+        while !self.drained {
+            match self.packet()? {
+                None => return Ok(None),
+                Some(unit) if unit.data.is_empty() => {}
+                Some(unit) => return Ok(Some(unit)),
+            }
         }
+        Ok(None)
+    }
+
+    fn packet(&mut self) -> Result<Option<AccessUnit>, MediaError> {
         let mut packet = ptr::null_mut();
         // SAFETY: the handle is valid.
         match unsafe { lib::svt_av1_enc_get_packet(self.handle, &mut packet, self.ended.into()) } {
             lib::EbErrorType_EB_ErrorNone => {}
             lib::EbErrorType_EB_NoErrorEmptyQueue => return Ok(None),
-            _ => return Err(MediaError::failed("SVT-AV1 failed to encode a frame")),
+            _ => {
+                self.broken = true;
+                return Err(MediaError::failed("SVT-AV1 failed to encode a frame"));
+            }
         }
         // SAFETY: the packet is valid until it is released.
         let (unit, last) = unsafe {
@@ -152,8 +185,7 @@ impl Gop {
             (unit, last)
         };
         self.drained |= last;
-        let unit = unit.ok_or_else(|| MediaError::failed("SVT-AV1 gave a malformed frame"))?;
-        Ok(Some(unit).filter(|unit| !unit.data.is_empty()))
+        unit.ok_or_else(|| MediaError::failed("SVT-AV1 gave a malformed frame")).map(Some)
     }
 
     /// Luma PSNR of a sum of squared errors; 100 dB where there is none.
@@ -206,6 +238,20 @@ impl Gop {
         self.send(&mut header)
     }
 
+    /// Takes all that it holds, after a picture if it has seen none.
+    fn empty(&mut self) -> Result<(), MediaError> {
+        if !self.begun {
+            let rendition = &self.settings.rendition;
+            let format = self.settings.pixel_format();
+            let mut picture = ff::frame::Video::new(format, rendition.width, rendition.height);
+            (0..3).for_each(|plane| picture.data_mut(plane).fill(0));
+            self.encode(&picture, 0)?;
+        }
+        self.end()?;
+        while self.receive()?.is_some() {}
+        Ok(())
+    }
+
     /// Says that no more pictures come.
     fn end(&mut self) -> Result<(), MediaError> {
         if std::mem::replace(&mut self.ended, true) {
@@ -223,15 +269,12 @@ impl Gop {
         // SAFETY: the handle is valid; the library copies what the header points to.
         match unsafe { lib::svt_av1_enc_send_picture(self.handle, header) } {
             lib::EbErrorType_EB_ErrorNone => Ok(()),
-            _ => Err(MediaError::failed("SVT-AV1 takes no picture")),
+            _ => {
+                self.broken = true;
+                Err(MediaError::failed("SVT-AV1 takes no picture"))
+            }
         }
     }
-}
-
-/// Encoders are set up and taken down one at a time: the library's tables of functions are filled by each of them.
-fn alone() -> MutexGuard<'static, ()> {
-    static LIBRARY: Mutex<()> = Mutex::new(());
-    LIBRARY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn configure(settings: &Settings, config: &mut lib::EbSvtAv1EncConfiguration) -> Result<(), MediaError> {
@@ -254,6 +297,7 @@ fn configure(settings: &Settings, config: &mut lib::EbSvtAv1EncConfiguration) ->
         Some(2) => lib::EbChromaSamplePosition_EB_CSP_COLOCATED,
         _ => lib::EbChromaSamplePosition_EB_CSP_UNKNOWN,
     };
+    set_hdr10(settings.hdr10, config);
     let rate = settings.rendition.rendition.rate;
     if let Some(maxrate) = rate.maxrate_kbps {
         config.max_bit_rate = maxrate.saturating_mul(1000);
@@ -271,21 +315,40 @@ fn configure(settings: &Settings, config: &mut lib::EbSvtAv1EncConfiguration) ->
     Ok(())
 }
 
+/// Chromaticities in steps of 1 / 65536, luminances of 1 / 256 and 1 / 16384 cd/m2 (AV1 specification, section 6.7.4); the
+/// library copies them into the stream as they lie in memory, so they are big-endian.
+fn set_hdr10(hdr10: Hdr10, config: &mut lib::EbSvtAv1EncConfiguration) {
+    config.high_dynamic_range_input = (hdr10 != Hdr10::default()).into();
+    if let Some(mastering) = hdr10.mastering {
+        let nearest =
+            |value: u32, one: u64, steps: u64| ((u64::from(value) * one + steps / 2) / steps) as u32;
+        let point = |[x, y]: [u16; 2]| {
+            let coordinate = |value: u16| nearest(value.into(), 1 << 16, 50_000).min(u16::MAX.into()) as u16;
+            lib::EbSvtAv1ChromaPoints { x: coordinate(x).to_be(), y: coordinate(y).to_be() }
+        };
+        config.mastering_display = lib::EbSvtAv1MasteringDisplayInfo {
+            r: point(mastering.red),
+            g: point(mastering.green),
+            b: point(mastering.blue),
+            white_point: point(mastering.white),
+            max_luma: nearest(mastering.max_luminance, 1 << 8, 10_000).to_be(),
+            min_luma: nearest(mastering.min_luminance, 1 << 14, 10_000).to_be(),
+        };
+    }
+    if let Some(LightLevel { max_content, max_frame_average }) = hdr10.light_level {
+        let (max_cll, max_fall) = (max_content.to_be(), max_frame_average.to_be());
+        config.content_light_level = lib::EbContentLightLevel { max_cll, max_fall };
+    }
+}
+
 impl Drop for Gop {
     fn drop(&mut self) {
         // It would wait for its threads for ever if it had not seen a picture, or not given all that it holds.
-        if !self.begun && !self.drained {
-            let rendition = &self.settings.rendition;
-            let picture =
-                ff::frame::Video::new(self.settings.pixel_format(), rendition.width, rendition.height);
-            self.drained |= self.encode(&picture, 0).is_err();
-        }
-        self.drained |= !self.drained && self.end().is_err();
-        while !self.drained {
-            self.drained |= self.receive().is_err();
+        if self.broken || self.empty().is_err() {
+            return;
         }
         let _alone = alone();
-        // SAFETY: the handle is null, which is refused, or valid and not used afterwards.
+        // SAFETY: the handle is valid and not used afterwards.
         unsafe {
             lib::svt_av1_enc_deinit(self.handle);
             lib::svt_av1_enc_deinit_handle(self.handle);

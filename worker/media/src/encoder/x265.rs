@@ -7,21 +7,24 @@ use std::ptr;
 
 use ffmpeg_next as ff;
 use reel_cmaf::hevc;
+use reel_common::{LightLevel, Mastering};
 use reel_profiles::{BitDepth, Coding};
 
 use super::libraries as lib;
-use super::{AccessUnit, Encoder, FrameType, Headers, Settings, Surroundings};
+use super::{AccessUnit, Encoder, FrameType, Headers, Settings, Surroundings, alone};
 use crate::MediaError;
 
 /// With fewer frames before a part its first picture is visibly coarser than that of an encoder that has been running.
-/// What comes after its end changes nothing: the lookahead of x265 stops at a key frame.
+/// What comes after its end changes no quality: the lookahead of x265 stops at a key frame.
 pub(super) const SURROUNDINGS: Surroundings = Surroundings { preroll: 12, tail: 0 };
 
 /// The same arithmetic on every host: other levels of SIMD give other bits. Hosts without it do not offer HEVC.
-#[cfg(target_arch = "x86_64")]
 const SIMD: &str = "avx2";
-#[cfg(not(target_arch = "x86_64"))]
-const SIMD: &str = "auto";
+
+/// Bytes of the length before a NAL unit.
+const LENGTH_BYTES: usize = 4;
+/// Type of a unit with supplemental information that goes before a picture (ITU-T H.265, table 7-1).
+const PREFIX_SEI: u8 = 39;
 
 /// What is the same for all renditions: one thread, nothing of the host in the stream, key frames where they are asked
 /// for and at cuts.
@@ -38,7 +41,8 @@ const SETTINGS: [(&CStr, &CStr); 17] = [
     (c"annexb", c"0"),
     (c"repeat-headers", c"0"),
     (c"open-gop", c"0"),
-    (c"keyint", c"-1"),
+    // Without a bound; by -1 x265 would look for no cuts either.
+    (c"keyint", c"2147483647"),
     (c"min-keyint", c"1"),
     (c"psnr", c"1"),
     (c"sar", c"1:1"),
@@ -51,6 +55,8 @@ pub(super) struct X265 {
     api: &'static lib::x265_api,
     raw: *mut lib::x265_encoder,
     parameters: Parameters,
+    /// What goes before each key frame: metadata of the whole title.
+    messages: Vec<u8>,
     input: Picture,
     output: Picture,
 }
@@ -152,6 +158,16 @@ fn own(settings: &Settings) -> Result<Vec<(&'static str, String)>, MediaError> {
     if let Some(location) = colour.chroma_location {
         own.push(("chromaloc", location.to_string()));
     }
+    if let Some(mastering) = settings.hdr10.mastering {
+        let Mastering { red, green, blue, white, max_luminance, min_luminance } = mastering;
+        let point = |[x, y]: [u16; 2]| format!("({x},{y})");
+        let (red, green, blue, white) = (point(red), point(green), point(blue), point(white));
+        let display = format!("G{green}B{blue}R{red}WP{white}L({max_luminance},{min_luminance})");
+        own.push(("master-display", display));
+    }
+    if let Some(LightLevel { max_content, max_frame_average }) = settings.hdr10.light_level {
+        own.push(("max-cll", format!("{max_content},{max_frame_average}")));
+    }
     if let (Some(maxrate), Some(bufsize)) = (rate.maxrate_kbps, rate.bufsize_kbps) {
         own.extend([("vbv-maxrate", maxrate.to_string()), ("vbv-bufsize", bufsize.to_string())]);
     }
@@ -190,11 +206,29 @@ impl X265 {
         let parameters = Parameters::of(settings)?;
         let api = parameters.api;
         let (input, output) = (Picture::new(&parameters)?, Picture::new(&parameters)?);
+        let _alone = alone();
         // SAFETY: the parameters are complete; x265 copies what it keeps.
         let raw = unsafe { call!(api, encoder_open(parameters.raw.as_ptr()))? };
-        match raw.is_null() {
-            true => Err(settings.refused()),
-            false => Ok(X265 { api, raw, parameters, input, output }),
+        if raw.is_null() {
+            // Its settings were taken one by one: it may have got no memory.
+            return Err(MediaError::failed(settings.refused().message));
+        }
+        let mut encoder = X265 { api, raw, parameters, messages: Vec::new(), input, output };
+        let units = encoder.header_units()?;
+        encoder.messages =
+            units.into_iter().filter(|unit| unit_type(unit) == Some(PREFIX_SEI)).flatten().collect();
+        Ok(encoder)
+    }
+
+    /// The parameter sets and messages that begin the stream, each with its length in four bytes.
+    fn header_units(&mut self) -> Result<Vec<Vec<u8>>, MediaError> {
+        let (mut nals, mut count) = (ptr::null_mut(), 0);
+        // SAFETY: x265 points `nals` at `count` units of its own, valid until the next call.
+        unsafe {
+            match call!(self.api, encoder_headers(self.raw, &mut nals, &mut count))? {
+                0.. => Ok(units(nals, count).into_iter().map(<[u8]>::to_vec).collect()),
+                _ => Err(MediaError::failed("x265 gave no headers")),
+            }
         }
     }
 
@@ -202,10 +236,7 @@ impl X265 {
     ///
     /// # Safety
     /// The planes of `input` are valid during the call.
-    unsafe fn run(
-        &mut self,
-        input: *mut lib::x265_picture,
-    ) -> Result<(c_int, Option<AccessUnit>), MediaError> {
+    unsafe fn run(&mut self, input: *mut lib::x265_picture) -> Result<Option<AccessUnit>, MediaError> {
         let (mut nals, mut count) = (ptr::null_mut(), 0);
         let output = self.output.raw.as_ptr();
         // SAFETY: the caller vouches for the input; x265 points `nals` at `count` units of its own, valid until the next
@@ -213,18 +244,24 @@ impl X265 {
         unsafe {
             let given = call!(self.api, encoder_encode(self.raw, &mut nals, &mut count, input, output))?;
             match given {
-                0 => Ok((0, None)),
+                0 => Ok(None),
                 1.. => {
-                    let data = units(nals, count).concat();
+                    let coded = units(nals, count).concat();
                     let output = &*output;
                     let (time, psnr) = (output.pts, output.frameData.psnrY);
                     let key = output.sliceType == lib::X265_TYPE_IDR as c_int;
-                    Ok((given, Some(AccessUnit { time, data, key, psnr })))
+                    let data = if key { [self.messages.as_slice(), &coded].concat() } else { coded };
+                    Ok(Some(AccessUnit { time, data, key, psnr }))
                 }
                 _ => Err(MediaError::failed("x265 failed to encode a frame")),
             }
         }
     }
+}
+
+/// The type of a NAL unit behind its length (ITU-T H.265, section 7.3.1.2).
+fn unit_type(unit: &[u8]) -> Option<u8> {
+    unit.get(LENGTH_BYTES).map(|header| header >> 1 & 0x3f)
 }
 
 /// # Safety
@@ -242,19 +279,13 @@ unsafe fn units<'a>(nals: *const lib::x265_nal, count: u32) -> Vec<&'a [u8]> {
 
 impl Encoder for X265 {
     fn headers(&mut self) -> Result<Headers, MediaError> {
-        let (mut nals, mut count) = (ptr::null_mut(), 0);
         let malformed = || MediaError::failed("x265 gave malformed parameter sets");
-        // SAFETY: x265 points `nals` at `count` units of its own, valid until the next call, and its version is static.
-        let (config, version) = unsafe {
-            if call!(self.api, encoder_headers(self.raw, &mut nals, &mut count))? < 0 {
-                return Err(malformed());
-            }
-            // Each unit begins with its length in four bytes.
-            let units: Vec<&[u8]> = units(nals, count).into_iter().filter_map(|unit| unit.get(4..)).collect();
-            let [video, sequence, picture, ..] = *units else { return Err(malformed()) };
-            (hevc::configuration(&[video, sequence, picture]), CStr::from_ptr(self.api.version_str))
-        };
-        let config = config.ok_or_else(malformed)?;
+        let units = self.header_units()?;
+        let units: Vec<&[u8]> = units.iter().filter_map(|unit| unit.get(LENGTH_BYTES..)).collect();
+        let [video, sequence, picture, ..] = *units else { return Err(malformed()) };
+        let config = hevc::configuration(&[video, sequence, picture]).ok_or_else(malformed)?;
+        // SAFETY: the text is static and ends in zero.
+        let version = unsafe { CStr::from_ptr(self.api.version_str) };
         let identification = format!("x265 {} {SIMD} {SETTINGS:?}", version.to_string_lossy());
         Ok(Headers { config, identification })
     }
@@ -280,14 +311,14 @@ impl Encoder for X265 {
                 FrameType::Key => lib::X265_TYPE_IDR,
                 FrameType::Predicted => lib::X265_TYPE_P,
             } as c_int;
-            self.run(input)?.1
+            self.run(input)?
         };
         Ok(unit.into_iter().collect())
     }
 
     fn flush(&mut self) -> Result<Option<AccessUnit>, MediaError> {
         // SAFETY: a null picture asks for frames that are held back.
-        Ok(unsafe { self.run(ptr::null_mut()) }?.1)
+        unsafe { self.run(ptr::null_mut()) }
     }
 }
 
@@ -298,13 +329,20 @@ impl Drop for X265 {
     }
 }
 
-/// The version of x265 that is installed; `None` where it does not run on this host.
+/// The version of x265 that is installed; `None` where it does not give the bytes here that it gives elsewhere, or has not
+/// both bit depths.
 pub fn version() -> Option<String> {
-    #[cfg(target_arch = "x86_64")]
-    if !std::arch::is_x86_feature_detected!("avx2") {
-        return None;
-    }
-    let api = api(BitDepth::Eight).ok()?;
+    let api = has_simd().then(|| api(BitDepth::Ten).and_then(|_| api(BitDepth::Eight)))?.ok()?;
     // SAFETY: the text is static and ends in zero.
     Some(unsafe { CStr::from_ptr(api.version_str) }.to_string_lossy().into_owned())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_simd() -> bool {
+    std::arch::is_x86_feature_detected!("avx2")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_simd() -> bool {
+    false
 }

@@ -2,6 +2,7 @@
 
 mod frames;
 mod gather;
+mod hdr10;
 mod rap;
 
 use ffmpeg_next as ff;
@@ -30,7 +31,7 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
         .ok_or_else(|| MediaError::invalid(format!("{} has times out of range", source.location())))?;
     let audio = describe_audio(&demuxer, origin);
     let decoder = v1::DecoderSetup { reorder: reorder(&gathered), ..video.decoder.clone() };
-    let index = v1::Index {
+    let mut index = v1::Index {
         container: demuxer.container.clone(),
         identity: Some(source.identity().clone().into()),
         video: Some(v1::VideoStream {
@@ -47,6 +48,7 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
         audio: audio.into_iter().map(Into::into).collect(),
         addressable: gathered.addressable,
     };
+    hdr10::complete(source, &mut index)?;
     let summary = summarise(source, profile, &index, gathered.random_access.len())?;
     Ok((index, summary))
 }
@@ -84,6 +86,7 @@ fn describe_video(
         pixel_format: video.pixel_format.clone(),
         interlaced: video.interlaced,
         colour: video.colour,
+        hdr10: hdr10::of_stream(&stream),
     };
     let rates = [stream.avg_frame_rate(), stream.rate()].into_iter().filter_map(rational).collect();
     Ok((video, Claims { facts, rates }))

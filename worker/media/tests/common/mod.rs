@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use reel_cmaf::VideoConfig;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{Bitrate, Span, VideoInit, audio_init, video_init};
-use reel_common::{IndexSummary, PartIndex, PartSpec, Rational, RecipeKey};
+use reel_common::{Hdr10, IndexSummary, PartIndex, PartSpec, Rational, RecipeKey};
 use reel_media::{AudioJob, EncodeEvents, EncodeJob, audio, encode, index};
 use reel_profiles::Profile;
 use reel_proto::v1;
@@ -115,6 +115,7 @@ pub(crate) fn join(recorder: &Recorder, lane: usize) -> Vec<u8> {
         sample_aspect: Rational::whole(1),
         codec: VideoConfig::Avc(&first.codec_config),
         colour: None,
+        hdr10: Hdr10::default(),
         bitrate: Bitrate { peak: 0, average: 0 },
     };
     let media = recorder.files.iter().map(|files| std::fs::read(files[lane].as_ref().unwrap()).unwrap());

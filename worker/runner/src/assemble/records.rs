@@ -198,7 +198,7 @@ fn check_alike(part: u32, record: &v1::RenditionPart, first: &v1::RenditionPart)
         return differs("a name");
     }
     if record.codec_config != first.codec_config {
-        return differs("parameter sets (SPS, PPS)");
+        return differs("parameter sets");
     }
     if record.timescale != first.timescale || record.timescale == 0 {
         return differs("a time scale");
