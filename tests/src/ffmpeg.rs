@@ -92,6 +92,14 @@ pub fn stream_entry(path: &Path, selector: &str, entry: &str) -> Option<String> 
     }
 }
 
+/// Bytes of each coded frame of the first video stream, in decode order.
+pub fn packet_sizes(path: &Path) -> Vec<u64> {
+    let json = probe(path, &["-select_streams", "v:0", "-show_entries", "packet=size"]);
+    let packets = json["packets"].as_array().expect("a list of packets");
+    let size = |packet: &Value| packet["size"].as_str().and_then(|size| size.parse().ok());
+    packets.iter().map(|packet| size(packet).expect("a packet has a size")).collect()
+}
+
 /// Mastering display and light level, each number by its name: of the first video stream's container, or of its first
 /// picture.
 pub fn hdr10(path: &Path, of_picture: bool) -> BTreeMap<String, Rational> {

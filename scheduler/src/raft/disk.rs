@@ -578,7 +578,7 @@ fn sync_files(dir: &Path, path: &Path) -> io::Result<File> {
 
 /// Waits until sled's own threads, which end a moment after the last handle, have let go of the lock on its file. Taking
 /// `file` lets go of the lock that shows it.
-fn wait_until_free(file: File) {
+pub(super) fn wait_until_free(file: File) {
     let deadline = Instant::now() + RELEASE_TIMEOUT;
     while file.try_lock().is_err() && Instant::now() < deadline {
         thread::sleep(RELEASE_INTERVAL);

@@ -1,5 +1,7 @@
 //! The storage against openraft's own suite, against reopening, against damage, and a whole node across restarts.
 
+use std::fs::File;
+
 use openraft::StorageError;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::testing::log::{StoreBuilder, Suite};
@@ -134,13 +136,21 @@ async fn a_log_that_failed_to_write_stays_failed() {
 }
 
 /// Changes one stored value behind the store's back.
-fn damage(dir: &Path, tree: &str, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
+/// Changes a closed database, and closes it again.
+fn tamper(dir: &Path, tree: &str, change: impl FnOnce(&sled::Tree)) {
     let db = sled::open(dir.join("db")).unwrap();
-    let tree = db.open_tree(tree).unwrap();
-    let mut value = tree.get(key).unwrap().unwrap().to_vec();
-    change(&mut value);
-    tree.insert(key, value).unwrap();
+    change(&db.open_tree(tree).unwrap());
     db.flush().unwrap();
+    drop(db);
+    disk::wait_until_free(File::open(dir.join("db/db")).unwrap());
+}
+
+fn damage(dir: &Path, tree: &str, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
+    tamper(dir, tree, |tree| {
+        let mut value = tree.get(key).unwrap().unwrap().to_vec();
+        change(&mut value);
+        tree.insert(key, value).unwrap();
+    });
 }
 
 #[tokio::test]
@@ -175,10 +185,8 @@ async fn a_missing_entry_or_piece_is_refused() {
         append(&mut store, (0..6).map(|index| entry(index, 5000)).collect()).await.unwrap();
         drop(store);
         closed.await.unwrap();
-        let db = sled::open(dir.path().join("db")).unwrap();
         let key = [3_u64.to_be_bytes().as_slice(), &piece.to_be_bytes()].concat();
-        db.open_tree("log").unwrap().remove(key).unwrap();
-        drop(db);
+        tamper(dir.path(), "log", |log| drop(log.remove(key).unwrap()));
         let message = LogStore::open(dir.path(), 1).await.err().unwrap().to_string();
         assert!(message.contains(expected), "{message}");
     }
