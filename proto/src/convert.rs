@@ -316,6 +316,17 @@ impl From<common::VideoFacts> for v1::VideoFacts {
     }
 }
 
+impl TryFrom<&v1::VideoFacts> for common::Hdr10 {
+    type Error = Malformed;
+
+    fn try_from(value: &v1::VideoFacts) -> Result<Self, Malformed> {
+        Ok(common::Hdr10 {
+            mastering: value.mastering.clone().map(TryInto::try_into).transpose()?,
+            light_level: value.light_level.map(TryInto::try_into).transpose()?,
+        })
+    }
+}
+
 impl From<common::Mastering> for v1::Mastering {
     fn from(value: common::Mastering) -> Self {
         let common::Mastering { red, green, blue, white, max_luminance, min_luminance } = value;
@@ -362,6 +373,7 @@ impl TryFrom<v1::VideoFacts> for common::VideoFacts {
     type Error = Malformed;
 
     fn try_from(value: v1::VideoFacts) -> Result<Self, Malformed> {
+        let hdr10 = (&value).try_into()?;
         Ok(common::VideoFacts {
             stream: value.stream,
             codec: value.codec,
@@ -373,10 +385,7 @@ impl TryFrom<v1::VideoFacts> for common::VideoFacts {
             pixel_format: value.pixel_format,
             interlaced: value.interlaced,
             colour: required(value.colour, "colour")?,
-            hdr10: common::Hdr10 {
-                mastering: value.mastering.map(TryInto::try_into).transpose()?,
-                light_level: value.light_level.map(TryInto::try_into).transpose()?,
-            },
+            hdr10,
         })
     }
 }

@@ -23,9 +23,20 @@ fn count(report: &Value, what: &str) -> u64 {
     report["job"][what].as_u64().unwrap_or_else(|| panic!("no {what} in {report:#}"))
 }
 
+/// The title has the same bytes with each of the settings.
+fn assert_settings_change_no_byte(profile: &Path, settings: &[&str]) {
+    let mezzanine = fixtures::open_gop_h264_mkv();
+    let mut first = None;
+    for options in settings {
+        let dir = scratch();
+        transcode(dir.path(), &mezzanine, "title", profile, options);
+        let made = digests(&dir.path().join("title"));
+        assert_same(first.get_or_insert_with(|| made.clone()), &made, options);
+    }
+}
+
 #[test]
 fn workers_chunks_and_order_change_no_byte() {
-    let mezzanine = fixtures::open_gop_h264_mkv();
     let settings = [
         "--workers 1 --slots 1 --chunk-parts 100",
         "--workers 1 --slots 3 --chunk-parts 1",
@@ -33,30 +44,17 @@ fn workers_chunks_and_order_change_no_byte() {
         "--workers 4 --slots 1 --chunk-parts 1",
         "--workers 4 --slots 2 --chunk-parts 100",
     ];
-    let mut first = None;
-    for options in settings {
-        let dir = scratch();
-        transcode(dir.path(), &mezzanine, "title", &profile("quick"), options);
-        let made = digests(&dir.path().join("title"));
-        assert_same(first.get_or_insert_with(|| made.clone()), &made, options);
-    }
+    assert_settings_change_no_byte(&profile("quick"), &settings);
 }
 
 #[test]
 fn workers_and_chunks_change_no_byte_of_other_codecs() {
-    let mezzanine = fixtures::open_gop_h264_mkv();
     let settings = [
         "--workers 1 --slots 1 --chunk-parts 100",
         "--workers 1 --slots 3 --chunk-parts 1",
         "--workers 2 --slots 2 --chunk-parts 2",
     ];
-    let mut first = None;
-    for options in settings {
-        let dir = scratch();
-        transcode(dir.path(), &mezzanine, "title", &profile("codecs"), options);
-        let made = digests(&dir.path().join("title"));
-        assert_same(first.get_or_insert_with(|| made.clone()), &made, options);
-    }
+    assert_settings_change_no_byte(&profile("codecs"), &settings);
 }
 
 #[test]

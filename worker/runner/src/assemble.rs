@@ -54,11 +54,7 @@ pub(crate) fn assemble(
     let index = read_index(work)?;
     let timeline = Timeline::new(&index).map_err(|error| Failure::new(error.class, &error.message, ""))?;
     let facts = index.video.and_then(|video| video.facts).unwrap_or_default();
-    let malformed = |error: reel_proto::Malformed| fault(&format!("the index: {error}"));
-    let hdr10 = Hdr10 {
-        mastering: facts.mastering.map(TryInto::try_into).transpose().map_err(malformed)?,
-        light_level: facts.light_level.map(TryInto::try_into).transpose().map_err(malformed)?,
-    };
+    let hdr10 = Hdr10::try_from(&facts).map_err(|error| fault(&format!("the index: {error}")))?;
     let records = Records::load(work, timeline.frames())?;
     let staging = Staging::create(work.output, work.job, records.space(&work.profile.package))?;
     let total = records.bytes_to_copy(&work.profile.package);

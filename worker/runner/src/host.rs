@@ -50,7 +50,7 @@ impl Arguments {
 /// Says on stdout what this runner can encode to, as profiles name it, one a line.
 #[expect(clippy::print_stdout, reason = "it is asked for")]
 pub(crate) fn tell_codecs() -> ExitCode {
-    // x265 does without SIMD that an old host lacks, but not with the same bytes.
+    // x265 gives the same bytes with one level of SIMD alone, which a host may lack.
     let runs = |codec: &&VideoCodec| **codec != VideoCodec::Hevc || reel_media::x265_version().is_some();
     let video = VideoCodec::ALL.iter().filter(runs).map(|codec| codec.name());
     let audio = AudioCodec::ALL.iter().map(|codec| codec.name());

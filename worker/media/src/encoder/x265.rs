@@ -15,7 +15,7 @@ use super::{AccessUnit, Encoder, FrameType, Headers, Settings, Surroundings, alo
 use crate::MediaError;
 
 /// With fewer frames before a part its first picture is visibly coarser than that of an encoder that has been running.
-/// What comes after its end changes no quality: the lookahead of x265 stops at a key frame.
+/// With constant quality, what comes after its end changes nothing: the lookahead of x265 stops at a key frame.
 pub(super) const SURROUNDINGS: Surroundings = Surroundings { preroll: 12, tail: 0 };
 
 /// The same arithmetic on every host: other levels of SIMD give other bits. Hosts without it do not offer HEVC.
