@@ -1,9 +1,9 @@
 # Set-up, tests and benchmarks. `make demo` and `make test` install what the machine lacks (Debian 12, Ubuntu 24.04).
 
 APT_PACKAGES := gcc libc6-dev clang libclang-dev mold pkg-config \
-	libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
+	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
 	libx264-dev libx265-dev libsvtav1enc-dev \
-	ffmpeg e2fsprogs rclone util-linux
+	ffmpeg mediainfo e2fsprogs rclone util-linux
 DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0

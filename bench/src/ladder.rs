@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use reel_common::{Colour, Hdr10, Rational, VideoFacts};
+use reel_common::{Colour, Hdr10, Rational, Scan, VideoFacts};
 use reel_profiles::{Coding, Profile, ResolvedRendition, catalog};
 
 /// Scaler settings of `worker/media`: what its recipe key names.
@@ -115,7 +115,10 @@ fn video_facts(clip: &Path) -> Result<VideoFacts> {
         sample_aspect: aspect.unwrap_or(Rational::whole(1)),
         rotation: 0,
         pixel_format: "yuv420p".to_owned(),
-        interlaced: false,
+        scan: Scan::Progressive,
+        telecine: false,
+        timecode: String::new(),
+        streams: 1,
         colour: Colour::default(),
         hdr10: Hdr10::default(),
     })

@@ -1,6 +1,6 @@
 //! A film as tests and benches that touch no media speak of it.
 
-use crate::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Timing, VideoFacts};
+use crate::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Scan, Timing, VideoFacts};
 
 /// The index of a ProRes film of so many frames, at 24 a second, with stereo sound; each frame is a random access point.
 pub fn film(frames: u64, (width, height): (u32, u32)) -> IndexSummary {
@@ -16,7 +16,10 @@ pub fn film(frames: u64, (width, height): (u32, u32)) -> IndexSummary {
             sample_aspect: Rational::whole(1),
             rotation: 0,
             pixel_format: "yuv422p10le".to_owned(),
-            interlaced: false,
+            scan: Scan::Progressive,
+            telecine: false,
+            timecode: String::new(),
+            streams: 1,
             colour: Colour::default(),
             hdr10: Hdr10::default(),
         },

@@ -28,7 +28,7 @@ pub use labels::{Label, LabelError, Labels};
 pub use location::{redacted, secret_problem};
 pub use project::{ProjectView, Share};
 pub use source::{
-    AudioFacts, Colour, Hdr10, IndexSummary, LightLevel, Mastering, SourceIdentity, Timing, VideoFacts,
+    AudioFacts, Colour, Hdr10, IndexSummary, LightLevel, Mastering, Scan, SourceIdentity, Timing, VideoFacts,
 };
 pub use task::{TaskState, TaskView};
 pub use time::{LAST_TIME_MS, Rational, Rounding, rescale};

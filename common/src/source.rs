@@ -85,12 +85,42 @@ pub struct VideoFacts {
     pub rotation: u16,
     /// Pixel format, in libav's name, for example `yuv422p10le`.
     pub pixel_format: String,
-    /// Whether pictures are field coded or flagged as interlaced.
-    pub interlaced: bool,
+    /// Whether its frames are made of two fields.
+    pub scan: Scan,
+    /// Whether fields are shown again to fill a higher rate, as film is for television.
+    pub telecine: bool,
+    /// Timecode of the first frame as the container gives it, `HH:MM:SS:FF` or `HH:MM:SS;FF`; empty where it gives none.
+    pub timecode: String,
+    /// Video streams in the container, without attached pictures.
+    pub streams: u32,
     /// Colour description.
     pub colour: Colour,
     /// What HDR10 adds to it.
     pub hdr10: Hdr10,
+}
+
+/// How the lines of a frame were taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scan {
+    /// All at once.
+    #[default]
+    Progressive,
+    /// As two fields, first that of the upper lines.
+    TopFieldFirst,
+    /// As two fields, first that of the lower lines.
+    BottomFieldFirst,
+}
+
+impl Scan {
+    /// As people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scan::Progressive => "progressive",
+            Scan::TopFieldFirst => "interlaced, top field first",
+            Scan::BottomFieldFirst => "interlaced, bottom field first",
+        }
+    }
 }
 
 /// Colour code points of ITU-T H.273; 2 means unspecified.

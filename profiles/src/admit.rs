@@ -1,10 +1,10 @@
 //! Whether a mezzanine is taken, by the admission rules of the profile; and which source stream each track takes.
 
-use reel_common::{AudioFacts, IndexSummary};
+use reel_common::{AudioFacts, IndexSummary, Scan};
 
 use crate::ladder::Display;
 use crate::text::decimal;
-use crate::types::{Action, BitDepth, Profile, Rendition};
+use crate::types::{Action, BitDepth, Fields, Profile, Rendition};
 
 /// TransferCharacteristics of H.273 that make a source HDR: 16 is PQ (SMPTE ST 2084), 18 is HLG (ARIB STD-B67).
 const HDR_TRANSFERS: [u8; 2] = [16, 18];
@@ -77,12 +77,29 @@ impl Profile {
             let (found, limit) = (decimal(index.duration), decimal(rule.limit));
             verdict.add(rule.action, format!("it lasts {found} s, and `min_duration_s` is {limit}"));
         }
-        let height = Display::of(&index.video).map_or(0, |display| display.height);
+        let height = Display::of(&index.video, self.picture.crop).map_or(0, |display| display.height);
         if let Some(rule) = rules.min_height.filter(|rule| height < i64::from(rule.limit)) {
             verdict.add(rule.action, format!("it is {height} high, and `min_height` is {}", rule.limit));
         }
-        if index.video.interlaced {
-            verdict.add(rules.interlaced, "its video is interlaced, and fields are kept woven".to_owned());
+        if index.video.scan != Scan::Progressive {
+            let fields = match self.picture.fields {
+                Fields::Bwdif => "one frame is made of every two fields",
+                Fields::Keep => "its fields are kept",
+                Fields::Weave => "its fields are taken for halves of progressive frames",
+            };
+            verdict.add(rules.interlaced, format!("its video is interlaced: {fields}"));
+        }
+        if index.video.telecine {
+            verdict.warn(match self.picture.frame_rate {
+                Some(_) => "its video repeats fields (telecine)".to_owned(),
+                None => "its video repeats fields (telecine), so that its frames last unequally long; \
+                         `frame_rate = \"24000/1001\"` in [picture] makes them even"
+                    .to_owned(),
+            });
+        }
+        if index.video.streams > 1 {
+            let (streams, taken) = (index.video.streams, index.video.stream);
+            verdict.warn(format!("it has {streams} video streams: number {taken} of its streams is taken"));
         }
         let eight = |rendition: &Rendition| rendition.coding.bit_depth() == BitDepth::Eight;
         if HDR_TRANSFERS.contains(&index.video.colour.transfer) && self.video.iter().any(eight) {
@@ -104,7 +121,7 @@ impl Profile {
     }
 
     fn warn_of_heights(&self, index: &IndexSummary, verdict: &mut Verdict) {
-        let height = Display::of(&index.video).map_or(0, |display| display.height);
+        let height = Display::of(&index.video, self.picture.crop).map_or(0, |display| display.height);
         // A ladder that cannot be made is refused elsewhere.
         let Ok(ladder) = self.ladder(&index.video) else { return };
         let shrunk = ladder.iter().filter(|made| made.height < made.rendition.height);

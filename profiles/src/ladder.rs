@@ -1,8 +1,8 @@
 //! The ladder of a profile for one source: which renditions are made, and in which size; and where the title is cut.
 
-use reel_common::{GridError, IndexSummary, Rational, SegmentGrid, Timing, VideoFacts};
+use reel_common::{GridError, IndexSummary, Rational, Scan, SegmentGrid, Timing, VideoFacts};
 
-use crate::types::{Coding, Profile, Rendition, VideoCodec};
+use crate::types::{Coding, Crop, Fields, Profile, Rendition, VideoCodec};
 
 /// The longest side of a picture that the encoders take.
 const MAX_SIDE: i64 = 16_384;
@@ -26,6 +26,8 @@ pub struct ResolvedRendition {
     /// Height in square pixels, even; below the profile's height only where the source is less tall than every
     /// rendition.
     pub height: u32,
+    /// The order of its fields, where it is coded as fields.
+    pub scan: Scan,
 }
 
 /// A source for which the profile has no ladder.
@@ -60,6 +62,24 @@ pub enum LadderError {
         /// Its codec.
         codec: VideoCodec,
     },
+    /// Nothing would be left of it.
+    #[error("`crop` leaves nothing of a picture of {width}x{height}")]
+    Crop {
+        /// Coded width.
+        width: u32,
+        /// Coded height.
+        height: u32,
+    },
+    /// Its fields cannot be kept.
+    #[error(
+        "rendition `{name}` cannot keep the fields of the source: only H.264 can, in the height of an upright source, \
+         which divides by 4, with a `crop` at the top that does; \
+         use `fields = \"bwdif\"`"
+    )]
+    Fields {
+        /// The rendition.
+        name: String,
+    },
     /// The level that the profile asks for is too low.
     #[error(
         "rendition `{name}` would be {width}x{height}, more than level {level} allows: raise `level` or use \"auto\""
@@ -85,10 +105,15 @@ pub(crate) struct Display {
 
 impl Display {
     /// Display aspect = (coded width * sample aspect) / coded height, swapped by a rotation of 90 or 270 degrees.
-    /// The height is the coded one, or (coded width * sample aspect) rounded down where the picture lies on its side.
-    pub(crate) fn of(facts: &VideoFacts) -> Result<Self, LadderError> {
+    /// The height is the coded one, or (coded width * sample aspect) rounded down where the picture lies on its side. All
+    /// of them are those of what `crop` leaves.
+    pub(crate) fn of(facts: &VideoFacts, crop: Crop) -> Result<Self, LadderError> {
         let VideoFacts { width, height, sample_aspect, rotation, .. } = *facts;
         let refused = LadderError::NoPicture { width, height, sample_aspect, rotation };
+        let (all, (width, height)) = ((width, height), crop.rest(width, height));
+        if crop != Crop::default() && (width == 0 || height == 0) {
+            return Err(LadderError::Crop { width: all.0, height: all.1 });
+        }
         if width == 0 || height == 0 || sample_aspect <= Rational::ZERO || !rotation.is_multiple_of(90) {
             return Err(refused);
         }
@@ -120,7 +145,8 @@ impl Profile {
     /// # Errors
     /// [`LadderError`] where the source is no picture, or a size is beyond the encoder or the level asked for.
     pub fn ladder(&self, facts: &VideoFacts) -> Result<Vec<ResolvedRendition>, LadderError> {
-        let display = Display::of(facts)?;
+        let display = Display::of(facts, self.picture.crop)?;
+        let scan = if self.picture.fields == Fields::Keep { facts.scan } else { Scan::Progressive };
         let fits = |rendition: &Rendition| rendition.upscale || i64::from(rendition.height) <= display.height;
         let of_codec = |codec| self.video.iter().filter(move |other| other.coding.codec() == codec);
         let height = |rendition: &Rendition| {
@@ -133,7 +159,13 @@ impl Profile {
             }
         };
         let made = self.video.iter().filter_map(|rendition| Some((rendition, height(rendition)?)));
-        made.map(|(rendition, height)| resolve(rendition, display, height)).collect()
+        let made = made.map(|(rendition, height)| resolve(rendition, display, height));
+        let keeps = facts.rotation == 0 && self.picture.crop.top.is_multiple_of(4);
+        let with_fields = |made: ResolvedRendition| match scan {
+            Scan::Progressive => Ok(made),
+            _ => keep_fields(made, scan, display, keeps),
+        };
+        made.map(|made| made.and_then(with_fields)).collect()
     }
 
     /// Where the title is cut into segments and parts.
@@ -173,6 +205,21 @@ fn resolve(rendition: &Rendition, display: Display, height: i64) -> Result<Resol
         Coding::H264 { level: Some(level), .. } if !level.fits_picture(width, height) => {
             Err(LadderError::Level { name: name(), width, height, level })
         }
-        _ => Ok(ResolvedRendition { rendition: rendition.clone(), width, height }),
+        _ => Ok(ResolvedRendition { rendition: rendition.clone(), width, height, scan: Scan::Progressive }),
+    }
+}
+
+/// A rendition that keeps the fields of the source. Those of 4:2:0 take four lines of the frame.
+fn keep_fields(
+    made: ResolvedRendition,
+    scan: Scan,
+    display: Display,
+    in_place: bool,
+) -> Result<ResolvedRendition, LadderError> {
+    let codec = made.rendition.coding.codec();
+    let fits = i64::from(made.height) == display.height && made.height.is_multiple_of(4);
+    match codec == VideoCodec::H264 && fits && in_place {
+        true => Ok(ResolvedRendition { scan, ..made }),
+        false => Err(LadderError::Fields { name: made.rendition.name }),
     }
 }

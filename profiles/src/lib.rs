@@ -18,6 +18,6 @@ pub use ladder::{LadderError, ResolvedRendition};
 pub use level::Level;
 pub use read::ProfileError;
 pub use types::{
-    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, DamageRule, H264Profile, Package, Preset,
-    Profile, Rate, Rendition, Rule, Tune, VideoCodec,
+    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile,
+    Package, Picture, Preset, Profile, Rate, Rendition, Rule, Tune, VideoCodec,
 };

@@ -7,14 +7,25 @@ use crate::Level;
 use crate::check::check;
 use crate::read::{At, ProfileError, Section, Source};
 use crate::types::{
-    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, DamageRule, H264Profile, Package, Preset,
-    Profile, Rate, Rendition, Rule, Tune, VideoCodec,
+    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile,
+    Package, Picture, Preset, Profile, Rate, Rendition, Rule, Tune, VideoCodec,
 };
 
-const PROFILE_KEYS: &[&str] =
-    &["name", "version", "segment_seconds", "part_seconds", "admission", "video", "audio", "package"];
+const PROFILE_KEYS: &[&str] = &[
+    "name",
+    "version",
+    "segment_seconds",
+    "part_seconds",
+    "admission",
+    "picture",
+    "video",
+    "audio",
+    "package",
+];
 const ADMISSION_KEYS: &[&str] =
     &["min_duration_s", "min_height", "missing_audio", "interlaced", "hdr", "damage"];
+const PICTURE_KEYS: &[&str] = &["fields", "frame_rate", "crop"];
+const CROP_KEYS: &[&str] = &["top", "bottom", "left", "right"];
 const RULE_KEYS: &[&str] = &["limit", "action"];
 const VIDEO_KEYS: &[&str] =
     &["name", "codec", "height", "preset", "tune", "bit_depth", "h264_profile", "level", "rate", "upscale"];
@@ -104,6 +115,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
         segment_seconds: segment.value,
         part_seconds: part.value,
         admission: admission(root)?,
+        picture: picture(root)?,
         video,
         audio,
         package,
@@ -144,6 +156,55 @@ fn admission(root: &Section<'_>) -> Result<Admission, ProfileError> {
         hdr: action("hdr", defaults.hdr)?,
         damage: damage(&section)?,
     })
+}
+
+fn picture(root: &Section<'_>) -> Result<Picture, ProfileError> {
+    let Some(section) = root.table("picture", "[picture]", PICTURE_KEYS)? else {
+        return Ok(Picture::default());
+    };
+    let fields = section.word("fields", &words(Fields::ALL, Fields::name))?;
+    Ok(Picture {
+        fields: fields.map_or(Fields::default(), |at| at.value),
+        frame_rate: frame_rate(&section)?,
+        crop: crop(&section)?,
+    })
+}
+
+/// `"source"`, or a rate such as `"25"` or `"30000/1001"`.
+fn frame_rate(section: &Section<'_>) -> Result<Option<Rational>, ProfileError> {
+    let Some(text) = section.text("frame_rate")?.filter(|text| text.value != "source") else {
+        return Ok(None);
+    };
+    let (num, den) = text.value.split_once('/').unwrap_or((text.value, "1"));
+    let terms = num.parse::<u32>().ok().zip(den.parse::<u32>().ok());
+    let rate = terms.and_then(|(num, den)| Rational::new(num.into(), den.into()));
+    match rate.filter(|rate| (Rational::whole(1)..=Rational::whole(Profile::MAX_FRAME_RATE)).contains(rate)) {
+        Some(rate) => Ok(Some(rate)),
+        None => Err(section.error(
+            text.position,
+            format!(
+                "`frame_rate` is \"source\", or a rate from 1 to {} such as \"25\" or \"30000/1001\", not \"{}\"",
+                Profile::MAX_FRAME_RATE,
+                text.value.escape_debug().take(40).collect::<String>()
+            ),
+        )),
+    }
+}
+
+fn crop(section: &Section<'_>) -> Result<Crop, ProfileError> {
+    let Some(table) = section.table("crop", "crop = { .. }", CROP_KEYS)? else { return Ok(Crop::default()) };
+    let side = |key| -> Result<u32, ProfileError> {
+        let side = table.whole(key, 0..=16_384)?;
+        refuse_if(
+            &table,
+            &side,
+            |samples| !samples.is_multiple_of(2),
+            key,
+            "an even number, since 4:2:0 halves it",
+        )?;
+        Ok(side.map_or(0, |at| at.value))
+    };
+    Ok(Crop { top: side("top")?, bottom: side("bottom")?, left: side("left")?, right: side("right")? })
 }
 
 /// `key = 1.5` rejects; `key = { limit = 1.5, action = "warn" }` says what it does.

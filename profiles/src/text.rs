@@ -5,7 +5,9 @@ use std::fmt::{Display, Write as _};
 
 use reel_common::Rational;
 
-use crate::types::{Admission, AudioTrack, BitDepth, Coding, DamageRule, Profile, Rendition, Rule, Tune};
+use crate::types::{
+    Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Picture, Profile, Rendition, Rule, Tune,
+};
 
 impl Profile {
     /// The profile as TOML that reads back as the same profile.
@@ -16,6 +18,7 @@ impl Profile {
         line(&mut text, "segment_seconds", decimal(self.segment_seconds));
         line(&mut text, "part_seconds", decimal(self.part_seconds));
         admission(&mut text, &self.admission);
+        picture(&mut text, &self.picture);
         self.video.iter().for_each(|entry| rendition(&mut text, entry));
         self.audio.iter().for_each(|entry| track(&mut text, entry));
         text.push_str("\n[package]\n");
@@ -41,6 +44,18 @@ fn admission(text: &mut String, admission: &Admission) {
         DamageRule::Repeat => line(text, "damage", quoted("repeat")),
         DamageRule::Allow(frames) => line(text, "damage", format!("{{ allow = {frames} }}")),
     }
+}
+
+fn picture(text: &mut String, picture: &Picture) {
+    text.push_str("\n[picture]\n");
+    line(text, "fields", quoted(picture.fields.name()));
+    line(
+        text,
+        "frame_rate",
+        quoted(&picture.frame_rate.map_or("source".to_owned(), |rate| rate.to_string())),
+    );
+    let Crop { top, bottom, left, right } = picture.crop;
+    line(text, "crop", format!("{{ top = {top}, bottom = {bottom}, left = {left}, right = {right} }}"));
 }
 
 fn rendition(text: &mut String, rendition: &Rendition) {

@@ -1,6 +1,6 @@
 //! What a profile says, with every default filled in.
 
-use reel_common::Rational;
+use reel_common::{Rational, Scan};
 
 use crate::Level;
 
@@ -46,6 +46,8 @@ pub struct Profile {
     pub part_seconds: Rational,
     /// What a mezzanine must be like.
     pub admission: Admission,
+    /// What is done to its pictures before they are scaled.
+    pub picture: Picture,
     /// The ladder, of each codec tallest first; at least one rendition, at most [`Profile::MAX_RENDITIONS`].
     pub video: Vec<Rendition>,
     /// Audio tracks; may be empty, at most [`Profile::MAX_AUDIO_TRACKS`].
@@ -59,6 +61,8 @@ impl Profile {
     pub const MAX_TEXT_BYTES: usize = 64 * 1024;
     /// Most renditions of a ladder: each takes an encoder thread and its memory in every attempt.
     pub const MAX_RENDITIONS: usize = 16;
+    /// Most frames per second that a source is conformed to.
+    pub const MAX_FRAME_RATE: i64 = 300;
     /// Most audio tracks, each of which is a task.
     pub const MAX_AUDIO_TRACKS: usize = 16;
 }
@@ -72,7 +76,7 @@ pub struct Admission {
     pub min_height: Option<Rule<u32>>,
     /// What to do with a source that lacks the sound that a track of the profile asks for.
     pub missing_audio: Action,
-    /// What to do with a field-coded or interlaced source, whose fields are kept woven.
+    /// What to do with a field-coded or interlaced source.
     pub interlaced: Action,
     /// What to do with a source in PQ or HLG where a rendition has 8 bit, which shows it with banding.
     pub hdr: Action,
@@ -111,6 +115,60 @@ words! {
         Warn = "warn",
         /// The job goes on.
         Allow = "allow",
+    }
+}
+
+/// What is done to the pictures of a mezzanine before they are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Picture {
+    /// What becomes of the fields of an interlaced source.
+    pub fields: Fields,
+    /// Frames per second to which a source of another rate, or of a variable one, is conformed; `None` keeps its times.
+    pub frame_rate: Option<Rational>,
+    /// What is cut off.
+    pub crop: Crop,
+}
+
+impl Picture {
+    /// Whether frames are made of the fields of a source.
+    pub fn deinterlaces(&self, scan: Scan) -> bool {
+        scan != Scan::Progressive && self.fields == Fields::Bwdif
+    }
+}
+
+words! {
+    /// What becomes of the fields of an interlaced source.
+    #[derive(Default)]
+    Fields {
+        /// One progressive frame of every two fields, by the filter bwdif (Bob Weaver): the first field stays, the lines of
+        /// the second are interpolated in space and time.
+        #[default]
+        Bwdif = "bwdif",
+        /// They stay, and are coded as fields: by H.264 alone, in the height of the source.
+        Keep = "keep",
+        /// They are the halves of progressive frames: the source's flag is wrong.
+        Weave = "weave",
+    }
+}
+
+/// Samples that are cut off the sides of the coded picture, before it is turned; all even.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Crop {
+    /// Lines at the top.
+    pub top: u32,
+    /// Lines at the bottom.
+    pub bottom: u32,
+    /// Columns on the left.
+    pub left: u32,
+    /// Columns on the right.
+    pub right: u32,
+}
+
+impl Crop {
+    /// Width and height of what is left of a picture; 0 where nothing is.
+    pub fn rest(self, width: u32, height: u32) -> (u32, u32) {
+        let across = self.left.saturating_add(self.right);
+        (width.saturating_sub(across), height.saturating_sub(self.top.saturating_add(self.bottom)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use reel_common::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Timing, VideoFacts};
+use reel_common::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Scan, Timing, VideoFacts};
 use reel_profiles::{LadderError, Profile, ResolvedRendition, catalog};
 
 fn profile(name: &str) -> Profile {
@@ -29,7 +29,10 @@ fn picture(width: u32, height: u32) -> VideoFacts {
         sample_aspect: Rational::whole(1),
         rotation: 0,
         pixel_format: "yuv420p".to_owned(),
-        interlaced: false,
+        scan: Scan::Progressive,
+        telecine: false,
+        timecode: String::new(),
+        streams: 1,
         colour: Colour::default(),
         hdr10: Hdr10::default(),
     }
@@ -215,7 +218,7 @@ fn admission_warns_and_rejects_as_the_profile_says() {
     let odd = IndexSummary {
         audio: Vec::new(),
         duration: Rational::new(1, 3).unwrap(),
-        video: VideoFacts { interlaced: true, ..picture(720, 576) },
+        video: VideoFacts { scan: Scan::TopFieldFirst, telecine: true, streams: 2, ..picture(720, 576) },
         ..index(picture(1, 1))
     };
     let text = [

@@ -297,6 +297,26 @@ impl TryFrom<v1::Colour> for common::Colour {
     }
 }
 
+impl From<common::Scan> for v1::Scan {
+    fn from(value: common::Scan) -> Self {
+        match value {
+            common::Scan::Progressive => v1::Scan::Progressive,
+            common::Scan::TopFieldFirst => v1::Scan::TopFieldFirst,
+            common::Scan::BottomFieldFirst => v1::Scan::BottomFieldFirst,
+        }
+    }
+}
+
+impl From<v1::Scan> for common::Scan {
+    fn from(value: v1::Scan) -> Self {
+        match value {
+            v1::Scan::Progressive => common::Scan::Progressive,
+            v1::Scan::TopFieldFirst => common::Scan::TopFieldFirst,
+            v1::Scan::BottomFieldFirst => common::Scan::BottomFieldFirst,
+        }
+    }
+}
+
 impl From<common::VideoFacts> for v1::VideoFacts {
     fn from(value: common::VideoFacts) -> Self {
         v1::VideoFacts {
@@ -308,7 +328,10 @@ impl From<common::VideoFacts> for v1::VideoFacts {
             sample_aspect: Some(value.sample_aspect.into()),
             rotation: value.rotation.into(),
             pixel_format: value.pixel_format,
-            interlaced: value.interlaced,
+            scan: v1::Scan::from(value.scan).into(),
+            telecine: value.telecine,
+            timecode: value.timecode,
+            streams: value.streams,
             colour: Some(value.colour.into()),
             mastering: value.hdr10.mastering.map(Into::into),
             light_level: value.hdr10.light_level.map(Into::into),
@@ -374,6 +397,7 @@ impl TryFrom<v1::VideoFacts> for common::VideoFacts {
 
     fn try_from(value: v1::VideoFacts) -> Result<Self, Malformed> {
         let hdr10 = (&value).try_into()?;
+        let scan = value.scan().into();
         Ok(common::VideoFacts {
             stream: value.stream,
             codec: value.codec,
@@ -383,7 +407,10 @@ impl TryFrom<v1::VideoFacts> for common::VideoFacts {
             sample_aspect: required(value.sample_aspect, "sample aspect ratio")?,
             rotation: u16::try_from(value.rotation).map_err(|_| Malformed("rotation"))?,
             pixel_format: value.pixel_format,
-            interlaced: value.interlaced,
+            scan,
+            telecine: value.telecine,
+            timecode: value.timecode,
+            streams: value.streams,
             colour: required(value.colour, "colour")?,
             hdr10,
         })

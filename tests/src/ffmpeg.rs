@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use reel_common::Rational;
 use serde_json::Value;
 
+use crate::sources::Scan;
+
 /// Side of the square pictures of [`decode`], in pixels.
 pub const THUMB: usize = 64;
 
@@ -92,6 +94,25 @@ pub fn stream_entry(path: &Path, selector: &str, entry: &str) -> Option<String> 
     }
 }
 
+/// How the lines of the first video stream lie in time, by its first picture or else by its container.
+pub fn scan(path: &Path) -> Scan {
+    let entries = "stream=field_order:frame=interlaced_frame,top_field_first";
+    let json = probe(path, &["-select_streams", "v:0", "-read_intervals", "%+#1", "-show_entries", entries]);
+    let flag = |name: &str| json["frames"][0][name].as_i64() == Some(1);
+    match json["streams"][0]["field_order"].as_str() {
+        _ if flag("interlaced_frame") => {
+            if flag("top_field_first") {
+                Scan::Tff
+            } else {
+                Scan::Bff
+            }
+        }
+        Some("tt" | "tb") => Scan::Tff,
+        Some("bb" | "bt") => Scan::Bff,
+        _ => Scan::Progressive,
+    }
+}
+
 /// Bytes of each coded frame of the first video stream, in decode order.
 pub fn packet_sizes(path: &Path) -> Vec<u64> {
     let json = probe(path, &["-select_streams", "v:0", "-show_entries", "packet=size"]);
@@ -121,7 +142,12 @@ pub fn hdr10(path: &Path, of_picture: bool) -> BTreeMap<String, Rational> {
 
 /// Decodes the first video stream: every presented frame once, with its time.
 pub fn decode(path: &Path) -> Frames {
-    let filter = format!("scale={THUMB}:{THUMB}:flags=area,format=yuv444p");
+    Frames { times: times(path, "v:0"), thumbs: filtered(path, "null") }
+}
+
+/// The pictures of the first video stream behind a filter of ffmpeg.
+pub fn filtered(path: &Path, filter: &str) -> Vec<Thumb> {
+    let filter = format!("{filter},scale={THUMB}:{THUMB}:flags=area,format=yuv444p");
     let map = ["-map", "0:v:0", "-vf", &filter, "-fps_mode", "passthrough", "-f", "rawvideo", "-"];
     let bytes = run(["-i".as_ref(), path.as_os_str()].into_iter().chain(map.map(AsRef::as_ref)));
     let thumb = |frame: &[u8]| {
@@ -129,8 +155,7 @@ pub fn decode(path: &Path) -> Frames {
         let mut plane = || planes.next().expect("three planes");
         Thumb { luma: plane(), chroma: [plane(), plane()] }
     };
-    let thumbs = bytes.chunks_exact(3 * THUMB * THUMB).map(thumb).collect();
-    Frames { times: times(path, "v:0"), thumbs }
+    bytes.chunks_exact(3 * THUMB * THUMB).map(thumb).collect()
 }
 
 /// Decodes the left (0) or right (1) side of the first audio stream; `None` when there is none.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use reel_common::Digest;
 
 use crate::signal::CODE_BITS;
+use crate::sources::{Scan, Source};
 use crate::{ffmpeg, target_dir, workspace};
 
 /// A mezzanine.
@@ -63,6 +64,8 @@ struct Content {
     layout: Option<&'static str>,
     /// Seconds by which the sound outlasts the picture.
     more_sound: f64,
+    /// Fields are a filmed picture each; the number is that of the frame.
+    scan: Scan,
     /// Filter that runs before the number is drawn.
     first: String,
     /// Filter that runs after it.
@@ -77,6 +80,7 @@ impl Content {
             frames,
             layout,
             more_sound: 0.0,
+            scan: Scan::Progressive,
             first: "null".to_owned(),
             last: "null".to_owned(),
         }
@@ -93,7 +97,11 @@ impl Content {
         let clip = bundled("big-buck-bunny-1080p.mp4").to_string_lossy().into_owned();
         let mut args = strings(&["-stream_loop", "-1", "-i", &clip]);
         if let Some(layout) = self.layout {
-            let channels = if layout == "5.1" { 6 } else { 2 };
+            let channels = match layout {
+                "mono" => 1,
+                "5.1" => 6,
+                _ => 2,
+            };
             let sound = format!(
                 "aevalsrc='{}':s=48000:c={layout}:d={}",
                 (0..channels).map(chirps).collect::<Vec<_>>().join("|"),
@@ -110,15 +118,21 @@ impl Content {
     fn filter(&self) -> String {
         let Content { size: (width, height), rate, frames, first, last, .. } = self;
         let (num, den) = rate.split_once('/').unwrap_or((rate, "1"));
+        let num: u32 = num.parse().expect("a number");
+        let (pictures, weave) = match self.scan {
+            Scan::Progressive => (1, ""),
+            Scan::Tff => (2, "interlace=scan=tff:lowpass=off"),
+            Scan::Bff => (2, "interlace=scan=bff:lowpass=off"),
+        };
         let mut filters = vec![
             format!("scale={width}:{height}:flags=area,setsar=1"),
-            format!("settb={den}/{num}"),
+            format!("settb={den}/{}", num * pictures),
             "setpts=N".to_owned(),
-            format!("fps={rate}"),
-            format!("trim=end_frame={frames}"),
-            first.clone(),
-            "drawbox=x=0:y=0:w=iw:h=ih/8:color=black:t=fill".to_owned(),
+            format!("fps={}/{den}", num * pictures),
+            format!("trim=end_frame={}", frames * pictures),
         ];
+        filters.extend((!weave.is_empty()).then(|| weave.to_owned()));
+        filters.extend([first.clone(), "drawbox=x=0:y=0:w=iw:h=ih/8:color=black:t=fill".to_owned()]);
         filters.extend((0..CODE_BITS).map(|bit| {
             let place = format!("x=iw*{bit}/{CODE_BITS}:y=0:w=iw/{CODE_BITS}:h=ih/8");
             let bit_value = 1 << bit;
@@ -182,6 +196,32 @@ pub fn bbb_720p() -> Fixture {
 /// A town, 720x405, 25 fps: an MPEG-2 program stream without sound that starts at 0.54 s.
 pub fn city() -> Fixture {
     real("city.mpg")
+}
+
+/// The mezzanine of a line of the matrix.
+pub fn generated(source: &Source) -> Fixture {
+    let (width, height, (num, den)) = source.size();
+    let layout = source.sound.map(|(layout, _)| layout);
+    let mut content = Content::new((width, height), source.rate, source.frames(), layout);
+    content.scan = source.scan;
+    let mut marks = vec![format!("setsar={num}/{den}")];
+    let (extension, container) = source.container.split_once(' ').unwrap_or((source.container, ""));
+    let mut options: Vec<&str> = source.video.iter().flat_map(|options| options.split(' ')).collect();
+    if let Some(colours) = &source.colours {
+        let [primaries, transfer, matrix] = colours.names;
+        marks.push(format!("scale=out_range={}:flags=bicubic", colours.range));
+        marks.push(format!(
+            "setparams=color_primaries={primaries}:color_trc={transfer}:colorspace={matrix}:range={}",
+            colours.range
+        ));
+        let tags = ["-color_primaries", "-color_trc", "-colorspace"].into_iter().zip(colours.names);
+        options.extend(tags.flat_map(|(option, name)| [option, name]));
+        options.extend(["-color_range", colours.range]);
+    }
+    content.last = marks.join(",");
+    options.extend(source.sound.iter().flat_map(|(_, options)| options.split(' ')));
+    options.extend(container.split(' ').filter(|option| !option.is_empty()));
+    simple(source.name, extension, &content, &options)
 }
 
 const SIZE: (u32, u32) = (640, 360);

@@ -5,11 +5,13 @@ pub mod disk;
 pub mod farm;
 pub mod ffmpeg;
 pub mod fixtures;
+pub mod mediainfo;
 pub mod metadata;
 pub mod reel;
 pub mod runner_logs;
 pub mod servers;
 pub mod signal;
+pub mod sources;
 pub mod tree;
 pub mod weather;
 

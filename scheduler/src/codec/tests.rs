@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use reel_common::{
     Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Hdr10, Hold, Hook,
-    IndexSummary, JobId, Labels, PartIndex, Pool, Rational, SegmentGrid, Share, SourceIdentity, Stage,
+    IndexSummary, JobId, Labels, PartIndex, Pool, Rational, Scan, SegmentGrid, Share, SourceIdentity, Stage,
     TaskId, Timing, VideoFacts, WorkerFacts, WorkerId,
 };
 use reel_scheduler_core::state::{
@@ -69,7 +69,10 @@ fn index(timing: Timing) -> IndexSummary {
             sample_aspect: Rational::new(4, 3).unwrap(),
             rotation: 90,
             pixel_format: "yuv422p10le".into(),
-            interlaced: true,
+            scan: Scan::BottomFieldFirst,
+            telecine: true,
+            timecode: "10:00:00;00".into(),
+            streams: 2,
             colour: Colour {
                 primaries: 1,
                 transfer: 1,

@@ -63,6 +63,7 @@ pub(crate) fn open_decoder(
         raw.level = setup.level;
         raw.bits_per_coded_sample = setup.bits_per_coded_sample as i32;
         raw.has_b_frames = setup.reorder as i32;
+        raw.field_order = crate::demux::field_order(setup.field_order);
         if let Some(facts) = facts {
             raw.width = facts.width as i32;
             raw.height = facts.height as i32;
@@ -91,17 +92,17 @@ pub(crate) fn open_decoder(
     })
 }
 
-/// A frame of a mezzanine.
-pub(crate) struct Decoded {
-    /// Its number in the title.
-    pub(crate) frame: u64,
+/// A picture of a mezzanine.
+pub(crate) struct DecodedPicture {
+    /// Its number, in the order in which they are shown.
+    pub(crate) number: u64,
     pub(crate) picture: ff::frame::Video,
     /// Whether it did not decode, and another stands for it.
     pub(crate) mended: bool,
 }
 
-/// Decodes frames `[next, end)` of a mezzanine, each once and in order.
-pub(crate) struct FrameReader<'a> {
+/// Decodes pictures `[next, end)` of a mezzanine, each once and in order.
+pub(crate) struct PictureReader<'a> {
     source: &'a Source,
     timeline: &'a Timeline,
     packets: PacketReader<'a>,
@@ -111,13 +112,13 @@ pub(crate) struct FrameReader<'a> {
     drained: bool,
     damage: DamageRule,
     last_good: Option<ff::frame::Video>,
-    /// A frame that came out while frames before it were missing.
+    /// A picture that came out while pictures before it were missing.
     ahead: Option<(u64, ff::frame::Video)>,
     repeated: u64,
 }
 
-impl<'a> FrameReader<'a> {
-    /// A reader of frames `[start, end)`, which must not be empty.
+impl<'a> PictureReader<'a> {
+    /// A reader of pictures `[start, end)`, which must not be empty.
     pub(crate) fn new(
         source: &'a Source,
         index: &v1::Index,
@@ -131,10 +132,10 @@ impl<'a> FrameReader<'a> {
         let setup =
             video.decoder.as_ref().ok_or_else(|| MediaError::failed("the index has no decoder setup"))?;
         let decoder = open_decoder(setup, video.facts.as_ref(), speed)?;
-        let packets = PacketReader::new(source, index, timeline, timeline.packets_for(start, end))?;
+        let packets = PacketReader::new(source, index, timeline, timeline.packets_of(start, end))?;
         // What stands in for a damaged frame must not depend on where else decoding might have begun.
         let start = if damage == DamageRule::Refuse { start } else { timeline.decodable_before(start) };
-        Ok(FrameReader {
+        Ok(PictureReader {
             source,
             timeline,
             packets,
@@ -149,50 +150,50 @@ impl<'a> FrameReader<'a> {
         })
     }
 
-    /// Lets the reader go on to frame `end`. Must be called before the last frame was asked for.
+    /// Lets the reader go on to picture `end`. Must be called before the last picture was asked for.
     pub(crate) fn extend(&mut self, end: u64) {
         if end > self.end && !self.drained {
             self.end = end;
-            self.packets.extend(self.timeline.packets_for(end - 1, end).end);
+            self.packets.extend(self.timeline.packets_of(end - 1, end).end);
         }
     }
 
-    /// Whether frame `frame` is among those that this reader gives.
-    pub(crate) fn reaches(&self, frame: u64) -> bool {
-        frame < self.end
+    /// The number of the next picture.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next
     }
 
-    /// The next frame, or `None` after the last.
-    pub(crate) fn next(&mut self) -> Result<Option<Decoded>, MediaError> {
+    /// The next picture, or `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<DecodedPicture>, MediaError> {
         if self.next >= self.end {
             return Ok(None);
         }
-        let frame = self.next;
+        let wanted = self.next;
         if self.ahead.is_none() {
             self.ahead = self.receive()?;
         }
         let (picture, mended) = match self.ahead.take() {
-            Some((number, picture)) if number == frame => (picture, false),
+            Some((number, picture)) if number == wanted => (picture, false),
             other => {
                 self.ahead = other;
-                (self.mend(frame)?, true)
+                (self.mend(wanted)?, true)
             }
         };
         if self.damage != DamageRule::Refuse {
             self.last_good = Some(picture.clone());
         }
         self.next += 1;
-        Ok(Some(Decoded { frame, picture, mended }))
+        Ok(Some(DecodedPicture { number: wanted, picture, mended }))
     }
 
-    /// The next good frame of the range that the decoder gives, at or after `self.next`.
+    /// The next good picture of the range that the decoder gives, at or after `self.next`.
     fn receive(&mut self) -> Result<Option<(u64, ff::frame::Video)>, MediaError> {
         loop {
             let mut picture = ff::frame::Video::empty();
             match self.decoder.receive_frame(&mut picture) {
                 Ok(()) => {
                     // Never libav's best guess, which may turn to decode times.
-                    let number = picture.pts().and_then(|pts| self.timeline.frame_at(pts));
+                    let number = picture.pts().and_then(|pts| self.timeline.picture_at(pts));
                     let wanted = number.filter(|number| (self.next..self.end).contains(number));
                     if let Some(number) = wanted.filter(|_| !is_damaged(&picture)) {
                         return Ok(Some((number, picture)));
@@ -208,7 +209,7 @@ impl<'a> FrameReader<'a> {
     }
 
     fn feed(&mut self) -> Result<(), MediaError> {
-        // A packet that the decoder refuses leaves a gap, which is found when its frame is due.
+        // A packet that the decoder refuses leaves a gap, which is found when its picture is due.
         match self.packets.next()? {
             Some((_, packet)) => self.decoder.send_packet(&packet).unwrap_or(()),
             None => {
@@ -219,8 +220,8 @@ impl<'a> FrameReader<'a> {
         Ok(())
     }
 
-    /// Stands in for a frame that did not decode, as far as the profile allows.
-    fn mend(&mut self, frame: u64) -> Result<ff::frame::Video, MediaError> {
+    /// Stands in for a picture that did not decode, as far as the profile allows.
+    fn mend(&mut self, number: u64) -> Result<ff::frame::Video, MediaError> {
         let allowed = match self.damage {
             DamageRule::Refuse => 0,
             DamageRule::Allow(frames) => u64::from(frames),
@@ -231,9 +232,9 @@ impl<'a> FrameReader<'a> {
         match good.filter(|_| self.repeated <= allowed) {
             Some(picture) => Ok(picture),
             None => Err(MediaError::invalid(format!(
-                "{} is damaged: frame {frame} at {:.3} s does not decode; deliver it again, or allow damage in the profile",
+                "{} is damaged: frame {number} at {:.3} s does not decode; deliver it again, or allow damage in the profile",
                 self.source.location(),
-                self.timeline.seconds(frame)
+                self.timeline.picture_seconds(number)
             ))),
         }
     }

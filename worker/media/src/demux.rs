@@ -7,7 +7,7 @@ use std::sync::Once;
 
 use ffmpeg_next as ff;
 use ffmpeg_next::ffi;
-use reel_common::{Colour, Rational};
+use reel_common::{Colour, Rational, Scan};
 use reel_proto::v1;
 use reel_store::Source;
 
@@ -89,16 +89,34 @@ impl Demuxer {
         }
     }
 
-    /// The video stream to transcode: libav's best one, never a cover picture.
-    pub(crate) fn video_stream(&self, source: &Source) -> Result<usize, MediaError> {
+    /// The video streams, without cover pictures.
+    pub(crate) fn video_streams(&self) -> impl Iterator<Item = usize> {
         let pictures = ff::format::stream::Disposition::ATTACHED_PIC;
-        let best = self.input.streams().best(ff::media::Type::Video);
-        best.filter(|stream| !stream.disposition().contains(pictures))
-            .map(|stream| stream.index())
-            .ok_or_else(|| {
-                let place = source.location();
-                MediaError::invalid(format!("{place} has no video stream: a mezzanine must have pictures"))
-            })
+        let video = |stream: &ff::Stream| stream.parameters().medium() == ff::media::Type::Video;
+        let moving = move |stream: &ff::Stream| video(stream) && !stream.disposition().contains(pictures);
+        self.input.streams().filter(moving).map(|stream| stream.index())
+    }
+
+    /// The video stream to transcode: libav's best one, or the first.
+    pub(crate) fn video_stream(&self, source: &Source) -> Result<usize, MediaError> {
+        let best = self.input.streams().best(ff::media::Type::Video).map(|stream| stream.index());
+        let best = best.filter(|best| self.video_streams().any(|stream| stream == *best));
+        best.or_else(|| self.video_streams().next()).ok_or_else(|| {
+            let place = source.location();
+            MediaError::invalid(format!("{place} has no video stream: a mezzanine must have pictures"))
+        })
+    }
+
+    /// Timecode of a video stream's first frame, or of the container's: `HH:MM:SS:FF` or `HH:MM:SS;FF`.
+    pub(crate) fn timecode(&self, stream: usize) -> Option<String> {
+        let of_stream = |stream: ff::Stream| stream.metadata().get("timecode").map(str::to_owned);
+        let own = self.input.stream(stream).and_then(of_stream);
+        let container = || self.input.metadata().get("timecode").map(str::to_owned);
+        let told = own.or_else(container).or_else(|| self.input.streams().find_map(of_stream));
+        let digits = |pair: &str| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_digit());
+        told.filter(|text| {
+            text.len() == 11 && text.split([':', ';', '.']).filter(|pair| digits(pair)).count() == 4
+        })
     }
 }
 
@@ -133,7 +151,7 @@ pub(crate) struct StreamParameters {
     pub(crate) height: u32,
     pub(crate) sample_aspect: Rational,
     pub(crate) pixel_format: String,
-    pub(crate) interlaced: bool,
+    pub(crate) scan: Scan,
     pub(crate) colour: Colour,
     pub(crate) decoder: v1::DecoderSetup,
     pub(crate) sample_rate: u32,
@@ -167,10 +185,7 @@ pub(crate) fn parameters(stream: &ff::Stream) -> StreamParameters {
             pixel_format: text(ffi::av_get_pix_fmt_name(std::mem::transmute::<i32, ffi::AVPixelFormat>(
                 known_pixel_format(raw.format),
             ))),
-            interlaced: !matches!(
-                raw.field_order,
-                ffi::AVFieldOrder::AV_FIELD_UNKNOWN | ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE
-            ),
+            scan: scan(raw.field_order),
             colour: colour(raw),
             decoder: v1::DecoderSetup {
                 codec: codec.clone(),
@@ -200,6 +215,32 @@ fn known_pixel_format(format: i32) -> i32 {
 fn aspect(ratio: ffi::AVRational) -> Option<Rational> {
     let ratio = Rational::new(ratio.num.into(), ratio.den.into())?;
     (ratio > Rational::ZERO).then_some(ratio)
+}
+
+/// Whether libav found that pictures are shown in the order in which they are decoded.
+pub(crate) fn is_undelayed(stream: &ff::Stream) -> bool {
+    let parameters = stream.parameters();
+    // SAFETY: the parameters live as long as their owner above and are only read.
+    unsafe { (*parameters.as_ptr()).video_delay == 0 }
+}
+
+/// How lines were taken: whether the field that is stored first is that of the upper lines. libav and what writes MOV files
+/// agree that the field of that name comes first in time, whatever else has been written about the second letter.
+pub(crate) fn scan(order: ffi::AVFieldOrder) -> Scan {
+    match order {
+        ffi::AVFieldOrder::AV_FIELD_UNKNOWN | ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE => Scan::Progressive,
+        ffi::AVFieldOrder::AV_FIELD_TT | ffi::AVFieldOrder::AV_FIELD_TB => Scan::TopFieldFirst,
+        ffi::AVFieldOrder::AV_FIELD_BB | ffi::AVFieldOrder::AV_FIELD_BT => Scan::BottomFieldFirst,
+    }
+}
+
+/// The order of fields that an index tells; an enum may not hold another number than its own.
+pub(crate) fn field_order(number: i32) -> ffi::AVFieldOrder {
+    use ffi::AVFieldOrder::{
+        AV_FIELD_BB, AV_FIELD_BT, AV_FIELD_PROGRESSIVE, AV_FIELD_TB, AV_FIELD_TT, AV_FIELD_UNKNOWN,
+    };
+    let known = [AV_FIELD_PROGRESSIVE, AV_FIELD_TT, AV_FIELD_BB, AV_FIELD_TB, AV_FIELD_BT];
+    known.into_iter().find(|order| *order as i32 == number).unwrap_or(AV_FIELD_UNKNOWN)
 }
 
 /// H.273 code points; libav uses the standard's own numbers, and passes on whatever number a stream holds.

@@ -3,11 +3,13 @@
 mod audio;
 mod batch;
 mod decode;
+mod deinterlace;
 mod demux;
 mod encode;
 mod encoder;
 mod error;
 mod facts;
+mod frames;
 mod index;
 mod measure;
 mod packets;

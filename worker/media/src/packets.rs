@@ -70,6 +70,10 @@ impl<'a> PacketReader<'a> {
             None => self.read_at_position(&listed)?,
             Some(_) => self.read_from_demuxer(number)?,
         };
+        // Some decoders take a packet without it for one that depends on the picture before (libavcodec's PNG does).
+        if self.timeline.random_access_before(number) == number {
+            packet.set_flags(packet.flags() | ff::packet::Flags::KEY);
+        }
         packet.set_pts(Some(listed.pts));
         packet.set_dts(Some(listed.dts));
         self.range.first += 1;

@@ -23,6 +23,8 @@ pub(crate) struct Scaler {
     turn: u16,
     filter: scaling::Flags,
     format: Pixel,
+    /// Whether the two fields of a picture are scaled each by itself.
+    by_fields: bool,
     context: Option<scaling::Context>,
     /// A picture that is still to be turned.
     scaled: ff::frame::Video,
@@ -36,6 +38,11 @@ impl Scaler {
         Self::new(width, height, turn, FILTER, format)
     }
 
+    /// Lets it scale the two fields of a picture each by itself.
+    pub(crate) fn by_fields(self) -> Self {
+        Scaler { by_fields: true, ..self }
+    }
+
     /// A scaler to `width` by `height` luma samples after turning, each the mean of its area.
     pub(crate) fn for_comparison(width: u32, height: u32, turn: u16) -> Self {
         Self::new(width, height, turn, scaling::Flags::AREA, Pixel::GRAY8)
@@ -47,7 +54,8 @@ impl Scaler {
         let (width, height) = if on_its_side { (height, width) } else { (width, height) };
         let filter = filter | exact;
         let (scaled, finished) = (ff::frame::Video::empty(), Vec::new());
-        Scaler { width, height, turn, filter, format, context: None, scaled, finished }
+        let (by_fields, context) = (false, None);
+        Scaler { width, height, turn, filter, format, by_fields, context, scaled, finished }
     }
 
     /// The finished picture; `None` for one that fits as it is.
@@ -89,6 +97,9 @@ impl Scaler {
         picture: &ff::frame::Video,
         scaled: &mut ff::frame::Video,
     ) -> Result<(), MediaError> {
+        if self.by_fields {
+            return self.resize_fields(picture, scaled);
+        }
         let definition = (picture.width(), picture.height(), picture.format());
         let fits = |context: &scaling::Context| {
             let input = context.input();
@@ -100,6 +111,25 @@ impl Scaler {
         let context = self.context.as_mut().ok_or_else(|| MediaError::failed("no scaler"))?;
         let scaled = context.run(picture, scaled);
         scaled.map(|_| ()).map_err(|error| MediaError::library("scaling a picture", error))
+    }
+
+    /// Scales the upper lines of both fields of a picture to those of another, and likewise the lower ones.
+    fn resize_fields(
+        &mut self,
+        picture: &ff::frame::Video,
+        scaled: &mut ff::frame::Video,
+    ) -> Result<(), MediaError> {
+        if (scaled.width(), scaled.height()) != (self.width, self.height) {
+            *scaled = ff::frame::Video::new(self.format, self.width, self.height);
+        }
+        let (height, by_fields) = (self.height, self.by_fields);
+        (self.height, self.by_fields) = (height / 2, false);
+        let fields = [0, 1].into_iter().try_for_each(|field| {
+            let (from, mut to) = (Field::of(picture, field)?, Field::of(scaled, field)?);
+            self.resize(&from.0, &mut to.0)
+        });
+        (self.height, self.by_fields) = (height, by_fields);
+        fields
     }
 
     fn open(&self, picture: &ff::frame::Video) -> Result<scaling::Context, MediaError> {
@@ -140,6 +170,32 @@ impl Scaler {
             );
         }
         Ok(context)
+    }
+}
+
+/// Every second line of a picture: a picture of half the height that refers to the same samples.
+struct Field(ff::frame::Video);
+
+impl Field {
+    /// The field that begins with line 0 or 1.
+    fn of(picture: &ff::frame::Video, first_line: usize) -> Result<Self, MediaError> {
+        let mut field = ff::frame::Video::empty();
+        // SAFETY: both frames are valid; the new one refers to the same buffers and keeps them. Every plane has as many
+        // lines as before or more than half of them, so that all lines of the field lie in it.
+        unsafe {
+            let raw = field.as_mut_ptr();
+            if ffi::av_frame_ref(raw, picture.as_ptr()) < 0 {
+                return Err(MediaError::failed("no memory for a picture"));
+            }
+            (*raw).height /= 2;
+            for (data, stride) in (*raw).data.iter_mut().zip(&mut (*raw).linesize) {
+                if !data.is_null() {
+                    *data = data.offset(*stride as isize * first_line as isize);
+                    *stride *= 2;
+                }
+            }
+        }
+        Ok(Field(field))
     }
 }
 

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use reel_common::{Digest, PartSpec, RecipeHasher, RecipeKey};
-use reel_profiles::DamageRule;
+use reel_common::{Digest, PartSpec, RecipeHasher, RecipeKey, Scan};
+use reel_profiles::{DamageRule, Picture};
 use reel_proto::v1;
 use reel_store::Source;
 
-use crate::MediaError;
 use crate::decode::decoder_name;
 use crate::demux::ffmpeg_version;
 use crate::encoder::{Headers, Settings, Surroundings};
 use crate::packets::PacketReader;
 use crate::picture::FILTER_NAME;
 use crate::timeline::{PacketRange, Timeline};
+use crate::{MediaError, deinterlace};
 
 /// The digests of the mezzanine's packets, each read and hashed once.
 pub(crate) struct PacketDigests<'a> {
@@ -37,7 +37,7 @@ impl<'a> PacketDigests<'a> {
             if !self.known.contains_key(&number) {
                 self.read(PacketRange { first: number, end: range.end })?;
             }
-            let shown = self.timeline.frame_at(self.timeline.packets()[number].pts);
+            let shown = self.timeline.picture_at(self.timeline.packets()[number].pts);
             key.number("frame", shown.map_or(-1, |frame| frame as i64));
             key.bytes("packet", &self.known[&number].0);
         }
@@ -93,6 +93,10 @@ impl Window {
 pub(crate) struct VideoRecipe<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) headers: &'a Headers,
+    /// What is done to pictures.
+    pub(crate) rules: &'a Picture,
+    /// How the mezzanine's lines were taken.
+    pub(crate) scan: Scan,
     pub(crate) damage: DamageRule,
 }
 
@@ -103,9 +107,16 @@ pub(crate) fn video_key(
     part: &PartSpec,
     window: Window,
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("video part 7");
+    let mut key = RecipeHasher::new("video part 8");
     add_decoder(&mut key, digests.index)?;
     key.text("damage", &format!("{:?}", recipe.damage));
+    let rules = recipe.rules;
+    let fields = if rules.deinterlaces(recipe.scan) { deinterlace::FILTER_NAME } else { "woven" };
+    key.text("fields", fields).text("coded fields", recipe.settings.rendition.scan.name());
+    key.text("container's fields", recipe.scan.name());
+    for side in [rules.crop.top, rules.crop.bottom, rules.crop.left, rules.crop.right] {
+        key.number("crop", side.into());
+    }
     key.text("scaling", FILTER_NAME);
     let size = &recipe.settings.rendition;
     key.number("width", size.width.into()).number("height", size.height.into());
@@ -147,12 +158,13 @@ pub(crate) fn add_libraries(key: &mut RecipeHasher) {
 }
 
 /// The versions of the libraries that may change a pixel or a sample, as their own numbers.
-pub fn library_versions() -> [(&'static str, u32); 5] {
+pub fn library_versions() -> [(&'static str, u32); 6] {
     // SAFETY: these functions return constants.
     unsafe {
         use ffmpeg_next::ffi;
         [
             ("libavcodec", ffi::avcodec_version()),
+            ("libavfilter", ffi::avfilter_version()),
             ("libavformat", ffi::avformat_version()),
             ("libavutil", ffi::avutil_version()),
             ("libswscale", ffi::swscale_version()),
@@ -165,6 +177,13 @@ pub fn library_versions() -> [(&'static str, u32); 5] {
 fn add_place(key: &mut RecipeHasher, timeline: &Timeline, part: &PartSpec, window: Window) {
     key.number("timescale", timeline.timescale().into());
     key.number("first segment", part.first_segment as i64);
+    for frame in window.start..window.end {
+        // Where the rate is conformed, frames and pictures have numbers of their own.
+        let picture = timeline.picture_of(frame);
+        if picture != frame {
+            key.number("frame", frame as i64).number("picture", picture as i64);
+        }
+    }
     for start in &part.segment_starts {
         key.number("segment", *start as i64);
     }

@@ -1,10 +1,11 @@
 //! The index, unfolded: when each frame is shown, and which packets it takes to decode a run of frames.
 
 use reel_common::{Rational, Rounding, rescale};
+use reel_profiles::Picture;
 use reel_proto::v1;
 
-use crate::MediaError;
 use crate::encoder::REORDER_FRAMES;
+use crate::{MediaError, deinterlace};
 
 /// Ticks per second of a title with a variable frame rate, where the source's own do not fit.
 const VARIABLE_TIMESCALE: i64 = 90_000;
@@ -28,23 +29,29 @@ pub(crate) struct PacketRange {
     pub(crate) end: usize,
 }
 
-/// The frames and packets of a mezzanine's video stream.
+/// The packets and pictures of a mezzanine's video stream, and the frames of the title that is made of them. Frame n shows
+/// picture n unless the rate is conformed.
 pub struct Timeline {
-    /// PTS of each presented frame in ticks of `time_base`, ascending.
-    frames: Vec<i64>,
+    /// PTS of each presented picture in ticks of `time_base`, ascending.
+    pictures: Vec<i64>,
     end_pts: i64,
     time_base: Rational,
+    /// Frames of the title per second.
     rate: Option<Rational>,
+    /// The picture that each frame shows, where the rate is conformed.
+    conformed: Option<Vec<u64>>,
+    /// Pictures before and after those that frames show which their filter looks at.
+    context: u64,
     packets: Vec<Packet>,
     random_access: Vec<usize>,
-    /// `needed[n]`: the largest packet number among the packets of frames 0..=n.
+    /// `needed[n]`: the largest packet number among the packets of pictures 0..=n.
     needed: Vec<usize>,
     composition_delay: i64,
 }
 
 impl Timeline {
-    /// Unfolds an index.
-    pub fn new(index: &v1::Index) -> Result<Self, MediaError> {
+    /// Unfolds an index, for a title whose pictures follow `rules`.
+    pub fn new(index: &v1::Index, rules: &Picture) -> Result<Self, MediaError> {
         let damaged =
             || MediaError::failed("the index artifact is malformed: remove it from the store and run again");
         let video = index.video.as_ref().ok_or_else(damaged)?;
@@ -55,21 +62,74 @@ impl Timeline {
         let random_access: Vec<usize> = sums(folded.random_access_deltas.iter().map(|delta| *delta as i64))
             .map(|packet| packet as usize)
             .collect();
-        let frames = unfold_runs(video.first_pts, &video.pts).ok_or_else(damaged)?;
-        let needed = needed_packets(&frames, &packets).ok_or_else(damaged)?;
+        let pictures = unfold_runs(video.first_pts, &video.pts).ok_or_else(damaged)?;
+        let needed = needed_packets(&pictures, &packets).ok_or_else(damaged)?;
         if random_access.iter().any(|packet| *packet >= packets.len()) {
             return Err(damaged());
         }
-        let end_pts = frames[frames.len() - 1].saturating_add_unsigned(video.last_duration);
-        let composition_delay = 0;
-        let timeline =
-            Timeline { frames, end_pts, time_base, rate, packets, random_access, needed, composition_delay };
+        let end_pts = pictures[pictures.len() - 1].saturating_add_unsigned(video.last_duration);
+        let scan = video.facts.as_ref().map_or(v1::Scan::Progressive, v1::VideoFacts::scan);
+        let timeline = Timeline {
+            pictures,
+            end_pts,
+            time_base,
+            rate,
+            conformed: None,
+            context: if rules.deinterlaces(scan.into()) { deinterlace::CONTEXT } else { 0 },
+            packets,
+            random_access,
+            needed,
+            composition_delay: 0,
+        };
+        let timeline = match rules.frame_rate.filter(|wanted| rate != Some(*wanted)) {
+            Some(wanted) => timeline.conform(wanted)?,
+            None => timeline,
+        };
         Ok(Timeline { composition_delay: timeline.longest_reorder(), ..timeline })
     }
 
-    /// How many frames are presented.
+    /// Shows the pictures at a constant rate. A picture belongs to the frame that is nearest to its time; each frame shows
+    /// the last picture that belongs to it or to a frame before it. This follows from the whole title's times alone, so
+    /// that no part can show a picture twice or leave one out where another part would not.
+    fn conform(self, rate: Rational) -> Result<Self, MediaError> {
+        let too_many = || MediaError::invalid(format!("the title is too long for {rate} frames a second"));
+        let frame = rate.recip().ok_or_else(too_many)?;
+        let first = self.pictures[0];
+        let nearest = |pts: i64| rescale(pts - first, self.time_base, frame, Rounding::Nearest);
+        let frames = nearest(self.end_pts).max(1);
+        if frames as u64 > MAX_FRAMES {
+            return Err(too_many());
+        }
+        let mut shown = Vec::with_capacity(frames as usize);
+        let mut next = 1;
+        for frame in 0..frames {
+            while self.pictures.get(next).is_some_and(|pts| nearest(*pts) <= frame) {
+                next += 1;
+            }
+            shown.push(next as u64 - 1);
+        }
+        Ok(Timeline { rate: Some(rate), conformed: Some(shown), ..self })
+    }
+
+    /// How many frames the title has.
     pub fn frames(&self) -> u64 {
-        self.frames.len() as u64
+        self.conformed.as_ref().map_or(self.pictures(), |shown| shown.len() as u64)
+    }
+
+    /// How many pictures the mezzanine presents.
+    pub(crate) fn pictures(&self) -> u64 {
+        self.pictures.len() as u64
+    }
+
+    /// The picture that a frame shows.
+    pub(crate) fn picture_of(&self, frame: u64) -> u64 {
+        self.conformed.as_ref().map_or(frame, |shown| shown[frame as usize])
+    }
+
+    /// The pictures `[first, last)` that frames `[start, end)` are made of.
+    pub(crate) fn pictures_for(&self, start: u64, end: u64) -> (u64, u64) {
+        let first = self.picture_of(start).saturating_sub(self.context);
+        (first, (self.picture_of(end - 1) + 1 + self.context).min(self.pictures()))
     }
 
     /// Frames per second, where it is constant.
@@ -79,8 +139,8 @@ impl Timeline {
 
     /// Frames per second over the whole title; where it varies, in thousandths.
     pub fn average_rate(&self) -> Rational {
-        let ticks = Rational::whole((self.end_pts - self.frames[0]).max(1));
-        let frames = Rational::whole(self.frames.len() as i64);
+        let ticks = Rational::whole((self.end_pts - self.pictures[0]).max(1));
+        let frames = Rational::whole(self.pictures.len() as i64);
         let seconds = ticks.checked_mul(self.time_base);
         let thousandths = |rate: Rational| Some(rate.checked_mul(Rational::whole(1000))?.round().max(1));
         let average = || Some(Rational::from_millis(thousandths(frames.checked_div(seconds?)?)?));
@@ -116,9 +176,9 @@ impl Timeline {
         if let Some(rate) = self.rate {
             return frame as i64 * rate.den() * rate_factor(rate);
         }
-        let pts = self.frames.get(frame as usize).copied().unwrap_or(self.end_pts);
+        let pts = self.pictures.get(frame as usize).copied().unwrap_or(self.end_pts);
         let tick = Rational::new(1, i64::from(self.timescale())).unwrap_or(Rational::whole(1));
-        rescale(pts - self.frames[0], self.time_base, tick, Rounding::Nearest)
+        rescale(pts - self.pictures[0], self.time_base, tick, Rounding::Nearest)
     }
 
     /// When frame `frame` is shown, in samples of sound at `rate` a second.
@@ -149,15 +209,21 @@ impl Timeline {
         }
     }
 
-    /// The number of the frame that is shown at `pts`, in ticks of the source.
-    pub(crate) fn frame_at(&self, pts: i64) -> Option<u64> {
-        self.frames.binary_search(&pts).ok().map(|frame| frame as u64)
+    /// The number of the picture that is shown at `pts`, in ticks of the source.
+    pub(crate) fn picture_at(&self, pts: i64) -> Option<u64> {
+        self.pictures.binary_search(&pts).ok().map(|picture| picture as u64)
     }
 
-    /// The packets that decode frames `[start, end)`: from the last random access point at or before `start` to the
-    /// last packet that one of the frames consists of.
+    /// The packets that frames `[start, end)` are made of.
     pub(crate) fn packets_for(&self, start: u64, end: u64) -> PacketRange {
-        let pts = self.frames[start as usize];
+        let (first, last) = self.pictures_for(start, end);
+        self.packets_of(first, last)
+    }
+
+    /// The packets that decode pictures `[start, end)`: from the last random access point at or before `start` to the
+    /// last packet that one of the pictures consists of.
+    pub(crate) fn packets_of(&self, start: u64, end: u64) -> PacketRange {
+        let pts = self.pictures[start as usize];
         // Random access points ascend in decode order, and each restarts presentation, so the last one that is not
         // past `start` is the nearest.
         let mut points = self.random_access.iter().rev().copied();
@@ -165,10 +231,10 @@ impl Timeline {
         PacketRange { first, end: self.needed[end as usize - 1] + 1 }
     }
 
-    /// The first frame that comes right when `frame` is decoded from the random access point before it.
-    pub(crate) fn decodable_before(&self, frame: u64) -> u64 {
-        let access = self.packets[self.packets_for(frame, frame + 1).first].pts;
-        self.frames.partition_point(|pts| *pts < access) as u64
+    /// The first picture that comes right when `picture` is decoded from the random access point before it.
+    pub(crate) fn decodable_before(&self, picture: u64) -> u64 {
+        let access = self.packets[self.packets_of(picture, picture + 1).first].pts;
+        self.pictures.partition_point(|pts| *pts < access) as u64
     }
 
     /// All packets, in decode order.
@@ -185,6 +251,11 @@ impl Timeline {
     /// Seconds from the start of the title at which frame `frame` is shown, for messages.
     pub(crate) fn seconds(&self, frame: u64) -> f64 {
         self.title_ticks(frame) as f64 / f64::from(self.timescale())
+    }
+
+    /// Seconds from the start of the title at which the mezzanine shows a picture, for messages.
+    pub(crate) fn picture_seconds(&self, picture: u64) -> f64 {
+        (self.pictures[picture as usize] - self.pictures[0]) as f64 * self.time_base.to_f64()
     }
 }
 
@@ -321,7 +392,7 @@ pub(crate) mod tests {
             }),
             ..Default::default()
         };
-        Timeline::new(&index).unwrap()
+        Timeline::new(&index, &Picture::default()).unwrap()
     }
 
     #[test]
@@ -341,7 +412,7 @@ pub(crate) mod tests {
         let timeline = timeline(&frames, &packets, &access, None);
         assert_eq!(timeline.packets, packets);
         assert_eq!(timeline.random_access, access);
-        assert_eq!(timeline.frames, frames);
+        assert_eq!(timeline.pictures, frames);
     }
 
     #[test]
@@ -355,8 +426,29 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_conformed_title_shows_the_picture_that_is_nearest() {
+        let (frames, packets, access) = open_gops(4);
+        let conformed = |rate| timeline(&frames, &packets, &access, None).conform(rate).unwrap();
+        let shown = |timeline: &Timeline| -> Vec<u64> {
+            (0..timeline.frames()).map(|frame| timeline.picture_of(frame)).collect()
+        };
+        // 22 pictures at 24 a second.
+        let same = conformed(Rational::whole(24));
+        assert_eq!(shown(&same), (0..22).collect::<Vec<_>>());
+        let twice = conformed(Rational::whole(48));
+        assert_eq!(shown(&twice), (0..44).map(|frame| frame / 2).collect::<Vec<_>>());
+        let half = conformed(Rational::whole(12));
+        assert_eq!(shown(&half), (0..11).map(|frame| frame * 2).collect::<Vec<_>>());
+        let film = conformed(Rational::whole(30));
+        assert_eq!((film.frames(), film.timescale(), film.title_ticks(3)), (28, 30_000, 3000));
+        assert_eq!(shown(&film)[..11], [0, 1, 1, 2, 3, 4, 5, 5, 6, 7, 8]);
+        assert_eq!(film.pictures_for(1, 3), (1, 2));
+        assert_eq!(film.packets_for(0, 6), film.packets_of(0, 5));
+    }
+
+    #[test]
     fn a_malformed_index_is_refused() {
-        assert!(Timeline::new(&v1::Index::default()).is_err());
+        assert!(Timeline::new(&v1::Index::default(), &Picture::default()).is_err());
         assert_eq!(unfold_runs(0, &[v1::Run { delta: 0, count: 3 }]), None);
         assert_eq!(unfold_runs(0, &[v1::Run { delta: 1, count: u64::MAX }]), None);
         assert_eq!(unfold_packets(&v1::Packets { sizes: vec![1], ..Default::default() }), None);

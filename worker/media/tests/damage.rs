@@ -55,7 +55,7 @@ fn mended_parts_are_the_same_however_they_are_grouped() {
         run(&title, std::slice::from_ref(part), scratch[1].path(), &mut single);
     }
     let frames: u64 = whole.records.iter().map(|record| record.renditions[0].frames).sum();
-    assert_eq!(frames, Timeline::new(&title.index).unwrap().frames());
+    assert_eq!(frames, Timeline::new(&title.index, &title.profile.picture).unwrap().frames());
     assert_eq!(whole.records, single.records);
 }
 

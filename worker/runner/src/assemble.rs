@@ -52,7 +52,8 @@ pub(crate) fn assemble(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<v1::Assembly, Failure> {
     let index = read_index(work)?;
-    let timeline = Timeline::new(&index).map_err(|error| Failure::new(error.class, &error.message, ""))?;
+    let timeline = Timeline::new(&index, &work.profile.picture)
+        .map_err(|error| Failure::new(error.class, &error.message, ""))?;
     let facts = index.video.and_then(|video| video.facts).unwrap_or_default();
     let hdr10 = Hdr10::try_from(&facts).map_err(|error| fault(&format!("the index: {error}")))?;
     let records = Records::load(work, timeline.frames())?;

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use reel_common::{Digest, Failure, TaskId};
+use reel_common::{Digest, Failure, Scan, TaskId};
 use reel_package::layout;
 use reel_profiles::Profile;
 use reel_proto::v1;
@@ -123,6 +123,11 @@ struct Mezzanine<'a> {
     /// Frames a second as a fraction; `null` where the rate varies.
     frame_rate: Option<String>,
     frames: u64,
+    /// `progressive`, `top_field_first` or `bottom_field_first`.
+    scan: Scan,
+    telecine: bool,
+    /// Of the first frame; `null` where the container has none.
+    timecode: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -311,6 +316,9 @@ fn mezzanine<'a>(sources: &Sources<'a>) -> Mezzanine<'a> {
         frame_rate: rate.map(|rate| rate.to_string()),
         // The first frame has no difference.
         frames: differences + 1,
+        scan: facts.map_or(Scan::Progressive, |facts| facts.scan().into()),
+        telecine: facts.is_some_and(|facts| facts.telecine),
+        timecode: facts.map(|facts| facts.timecode.as_str()).filter(|timecode| !timecode.is_empty()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `reel probe`: the index of a mezzanine, as a table or JSON.
 
-use reel_common::{AudioFacts, Colour, IndexSummary, Mastering, Rational, Timing, VideoFacts};
+use reel_common::{AudioFacts, Colour, IndexSummary, Mastering, Rational, Scan, Timing, VideoFacts};
 use reel_profiles::Profile;
 use serde_json::{Value, json};
 
@@ -76,8 +76,14 @@ fn video_line(video: &VideoFacts) -> String {
     if video.rotation != 0 {
         words.push(format!("turned {} degrees", video.rotation));
     }
-    if video.interlaced {
-        words.push("interlaced".to_owned());
+    if video.scan != Scan::Progressive {
+        words.push(video.scan.name().to_owned());
+    }
+    if video.telecine {
+        words.push("telecine".to_owned());
+    }
+    if !video.timecode.is_empty() {
+        words.push(format!("timecode {}", video.timecode));
     }
     let Colour { primaries, transfer, matrix, full_range, .. } = video.colour;
     if (primaries, transfer, matrix, full_range) != (2, 2, 2, false) {
@@ -89,6 +95,9 @@ fn video_line(video: &VideoFacts) -> String {
     }
     if let Some(level) = video.hdr10.light_level {
         words.push(format!("MaxCLL {}, MaxFALL {}", level.max_content, level.max_frame_average));
+    }
+    if video.streams > 1 {
+        words.push(format!("one of {} video streams", video.streams));
     }
     words.join(", ")
 }
@@ -140,7 +149,10 @@ fn video_json(video: &VideoFacts) -> Value {
         "sample_aspect": video.sample_aspect.to_string(),
         "rotation": video.rotation,
         "pixel_format": video.pixel_format,
-        "interlaced": video.interlaced,
+        "scan": video.scan,
+        "telecine": video.telecine,
+        "timecode": video.timecode,
+        "video_streams": video.streams,
         "colour": {
             "primaries": video.colour.primaries,
             "transfer": video.colour.transfer,
@@ -219,7 +231,10 @@ pub(crate) mod tests {
             sample_aspect: Rational::new(4, 3).unwrap(),
             rotation: 0,
             pixel_format: "yuv422p10le".to_owned(),
-            interlaced: false,
+            scan: Scan::Progressive,
+            telecine: false,
+            timecode: "01:00:00:00".to_owned(),
+            streams: 1,
             colour: Colour { primaries: 1, transfer: 1, matrix: 1, ..Colour::default() },
             hdr10: Hdr10::default(),
         };
@@ -248,7 +263,8 @@ pub(crate) mod tests {
         let (input, mut index) = sample();
         let average_rate = Rational::new(19_900, 1001).unwrap();
         index.timing = Timing::Variable { average_rate, segment_starts: vec![0, 70] };
-        index.video = VideoFacts { rotation: 90, interlaced: true, ..index.video };
+        index.video =
+            VideoFacts { rotation: 90, scan: Scan::TopFieldFirst, telecine: true, streams: 2, ..index.video };
         index.random_access_points = 12;
         index.audio.clear();
         insta::assert_snapshot!(as_table(&input, &index));

@@ -147,7 +147,7 @@ fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
             job.track
         )));
     };
-    let timeline = Timeline::new(job.index)?;
+    let timeline = Timeline::new(job.index, &job.profile.picture)?;
     let grid = grid(job.index, &timeline, job.profile)?;
     let sample_at = |frame| timeline.sample_at(frame, track.sample_rate);
     Ok(TrackPlan {

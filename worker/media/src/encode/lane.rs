@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
 use ffmpeg_next as ff;
-use reel_common::{PartIndex, PartSpec};
+use reel_common::{PartIndex, PartSpec, Scan};
 
 use super::part::PartEncoder;
 use super::prover::Claim;
@@ -75,6 +75,9 @@ impl Lane<'_> {
             self.rendition.turn,
             self.rendition.settings.pixel_format(),
         );
+        if size.scan != Scan::Progressive {
+            scaler = scaler.by_fields();
+        }
         let mut parts = Parts::default();
         inbox.iter().try_for_each(|order| self.follow(order, &mut parts, &mut scaler))
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use reel_common::{FailureClass, PartIndex, PartSpec, RecipeKey, VideoFacts};
+use reel_common::{FailureClass, PartIndex, PartSpec, RecipeKey, Scan, VideoFacts};
 use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 use reel_store::Source;
@@ -25,9 +25,10 @@ use self::overlap::Overlap;
 use self::part::scratch_path;
 use self::prover::{Claim, Prover};
 use crate::MediaError;
-use crate::decode::{Decoded, FrameReader, Speed};
+use crate::decode::Speed;
 use crate::encoder::{Headers, Settings, Surroundings};
 use crate::facts;
+use crate::frames::{Decoded, FrameReader, Reading};
 use crate::measure::Reducer;
 use crate::recipe::{PacketDigests, VideoRecipe, Window, video_key};
 use crate::timeline::Timeline;
@@ -66,7 +67,7 @@ pub trait EncodeEvents {
 
 /// Encodes the parts of a chunk that are not in the store, in order.
 pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
-    let timeline = Timeline::new(job.index)?;
+    let timeline = Timeline::new(job.index, &job.profile.picture)?;
     let facts = facts::video(job.index)?;
     let renditions = renditions(job, &facts, &timeline)?;
     if job.parts.iter().any(|part| part.end > timeline.frames()) {
@@ -103,6 +104,7 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
             prover: claims,
             finished,
             reducer: Reducer::new(facts.rotation),
+            scan: facts.scan,
             digests,
             queue,
             prepared: None,
@@ -219,6 +221,8 @@ struct Director<'a> {
     prover: mpsc::SyncSender<Claim>,
     finished: mpsc::Receiver<Outcome>,
     reducer: Reducer,
+    /// How the mezzanine's lines were taken.
+    scan: Scan,
     digests: PacketDigests<'a>,
     queue: VecDeque<PartSpec>,
     /// The part after the last open one, looked up early so that the decoder knows how far to go.
@@ -256,6 +260,8 @@ impl Director<'_> {
             let recipe = VideoRecipe {
                 settings: &setup.settings,
                 headers: &setup.headers,
+                rules: &self.job.profile.picture,
+                scan: self.scan,
                 damage: self.job.profile.admission.damage,
             };
             let key = video_key(&mut self.digests, &recipe, &spec, window)?;
@@ -300,13 +306,18 @@ impl Director<'_> {
 
     /// Decodes on from the start of the prepared part for as long as one part's window runs into the next's.
     fn decode_from(&mut self, window: Window, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
-        let damage = self.job.profile.admission.damage;
-        let range = (window.start, window.end);
-        let (source, index) = (self.job.source, self.job.index);
-        let mut reader = FrameReader::new(source, index, self.timeline, range, damage, Speed::Exact)?;
-        self.lacking = false;
+        let reading = Reading {
+            source: self.job.source,
+            index: self.job.index,
+            timeline: self.timeline,
+            rules: &self.job.profile.picture,
+            damage: self.job.profile.admission.damage,
+            speed: Speed::Exact,
+        };
+        let mut reader = FrameReader::new(reading, (window.start, window.end))?;
         while let Some(decoded) = reader.next()? {
             let frame = decoded.frame;
+            self.lacking = reader.is_lacking();
             self.join_in(frame, &mut reader, events)?;
             self.feed(decoded, events)?;
             if self.open.is_empty() && frame >= window.start {
@@ -357,8 +368,6 @@ impl Director<'_> {
 
     fn feed(&mut self, decoded: Decoded, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
         let Decoded { frame, picture, mended } = decoded;
-        let picture = Arc::new(picture);
-        self.lacking |= mended;
         let own = self.open.iter_mut().find(|part| (part.spec.start()..part.spec.end).contains(&frame));
         if let Some(part) = own.filter(|_| mended) {
             part.mended.push(frame);

@@ -187,6 +187,7 @@ impl Settings {
 #[cfg(test)]
 pub(crate) mod tests {
     use reel_cmaf::VideoConfig;
+    use reel_common::Scan;
     use reel_profiles::{H264Profile, Preset, Profile, catalog};
 
     use super::*;
@@ -204,7 +205,7 @@ pub(crate) mod tests {
         let mut rendition = profile.video[0].clone();
         rendition.coding = coding;
         rendition.rate.crf_milli = 30_000;
-        let rendition = ResolvedRendition { rendition, width: 320, height: 180 };
+        let rendition = ResolvedRendition { rendition, width: 320, height: 180, scan: Scan::Progressive };
         let (colour, hdr10, rate) = (Colour::default(), Hdr10::default(), Rational::whole(24));
         Settings { rendition, colour, hdr10, rate, variable_timescale: None }
     }

@@ -6,6 +6,7 @@ use std::ptr;
 
 use ffmpeg_next as ff;
 use reel_cmaf::avc;
+use reel_common::Scan;
 use reel_profiles::Coding;
 use x264_sys as x264;
 
@@ -97,6 +98,11 @@ impl Settings {
         raw.vui.i_colmatrix = colour.matrix.into();
         raw.vui.b_fullrange = colour.full_range.into();
         raw.vui.i_chroma_loc = colour.chroma_location.unwrap_or(0).into();
+        if self.rendition.scan != Scan::Progressive {
+            raw.b_interlaced = 1;
+            raw.b_tff = i32::from(self.rendition.scan == Scan::TopFieldFirst);
+            raw.b_pic_struct = 1;
+        }
         (raw.i_fps_num, raw.i_fps_den) = self.rate_terms()?;
         raw.b_vfr_input = self.variable_timescale.is_some().into();
         raw.i_timebase_num = if self.variable_timescale.is_some() { 1 } else { raw.i_fps_den };

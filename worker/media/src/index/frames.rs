@@ -29,9 +29,10 @@ pub(super) fn present(
     // Pictures that come before the first random access point, or lead it, cannot be decoded by anybody.
     let access_pts = gathered.packets[first_access].pts;
     let shown = gathered.presented.clone().unwrap_or(i64::MIN..i64::MAX);
-    let mut pts: Vec<i64> = gathered.packets[first_access..]
-        .iter()
-        .map(|packet| packet.pts)
+    let is_first = |number: &usize| gathered.fields.seconds.binary_search(number).is_err();
+    let mut pts: Vec<i64> = (first_access..gathered.packets.len())
+        .filter(is_first)
+        .map(|number| gathered.packets[number].pts)
         .filter(|pts| *pts >= access_pts && shown.contains(pts))
         .collect();
     pts.sort_unstable();

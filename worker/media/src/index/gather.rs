@@ -6,9 +6,10 @@ use std::ops::Range;
 use ffmpeg_next as ff;
 use reel_cmaf::ReadAt;
 use reel_cmaf::mov::{Edit, Movie, Track, TrackKind};
-use reel_common::{Rational, Rounding, rescale};
+use reel_common::{Rational, Rounding, Scan, rescale};
 use reel_store::Source;
 
+use super::header::{HeaderParser, Parity, PictureHeader};
 use super::rap::{EXAMINED_BYTES, Syntax};
 use crate::MediaError;
 use crate::demux::{Demuxer, rational};
@@ -51,6 +52,45 @@ pub(super) struct Gathered {
     pub(super) last_duration: i64,
     /// Whether packets can be read by position and size alone.
     pub(super) addressable: bool,
+    /// What the headers of pictures say of fields, where they were read.
+    pub(super) fields: Fields,
+}
+
+/// What the headers of pictures say of fields.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    /// Numbers of the packets that hold the second field of the frame in the packet before, ascending.
+    pub(super) seconds: Vec<usize>,
+    /// The order of the fields of the first picture.
+    pub(super) scan: Scan,
+    /// Pictures that are shown for three fields.
+    repeating: usize,
+    /// The field at the end of the packets that waits for its other half.
+    open: Option<Parity>,
+}
+
+impl Fields {
+    /// One picture in so many that is shown for three fields makes a telecine; every second is usual.
+    const TELECINE: usize = 8;
+
+    /// Takes the header of packet `number`; whether it is the second field of a frame.
+    fn take(&mut self, number: usize, header: PictureHeader) -> bool {
+        if number == 0 {
+            self.scan = header.scan;
+        }
+        self.repeating += usize::from(header.repeats);
+        let second = self.open.is_some_and(|open| header.field.is_some_and(|field| field != open));
+        if second {
+            self.seconds.push(number);
+        }
+        self.open = header.field.filter(|_| !second);
+        second
+    }
+
+    /// Whether so many pictures are those of a telecine.
+    pub(super) fn is_telecine(&self, pictures: usize) -> bool {
+        self.repeating > 0 && self.repeating * Self::TELECINE >= pictures
+    }
 }
 
 struct SourceBytes<'a>(&'a Source);
@@ -133,6 +173,7 @@ fn gather_track(
         shift,
         last_duration: last.1,
         addressable: true,
+        fields: Fields::default(),
     })
 }
 
@@ -216,7 +257,12 @@ pub(super) fn by_scan(
     let time_base =
         time_base.ok_or_else(|| MediaError::invalid(format!("{} has no time base", source.location())))?;
     // Program and transport streams carry a clock; other containers may leave decode times to be guessed.
-    let mut scan = Scan { has_clock: demuxer.container.starts_with("mpeg"), ..Scan::default() };
+    let mut scan = Sweep {
+        has_clock: demuxer.container.starts_with("mpeg"),
+        undelayed: demuxer.input.stream(stream).is_some_and(|stream| crate::demux::is_undelayed(&stream)),
+        headers: demuxer.input.stream(stream).as_ref().and_then(HeaderParser::new),
+        ..Sweep::default()
+    };
     while let Some(packet) = demuxer.read()? {
         scan.see(demuxer, &packet);
         if packet.stream() == stream {
@@ -232,20 +278,27 @@ pub(super) fn by_scan(
         shift: Rational::ZERO,
         last_duration: scan.last.1,
         addressable: false,
+        fields: scan.fields,
     })
 }
 
+/// One reading through a container.
 #[derive(Default)]
-struct Scan {
+struct Sweep {
     packets: Vec<Packet>,
     random_access: Vec<usize>,
     last: (i64, i64),
     has_clock: bool,
+    /// Whether pictures are shown in the order in which they are decoded, so that decode times do for a container that has
+    /// no others (AVI).
+    undelayed: bool,
+    headers: Option<HeaderParser>,
+    fields: Fields,
     /// When the last packet of any stream ends on the container's timeline, in seconds.
     end: f64,
 }
 
-impl Scan {
+impl Sweep {
     fn see(&mut self, demuxer: &Demuxer, packet: &ff::Packet) {
         let stream = demuxer.input.stream(packet.stream());
         let base = stream.and_then(|stream| rational(stream.time_base())).map_or(0.0, Rational::to_f64);
@@ -269,19 +322,25 @@ impl Scan {
                 "{place} is damaged near {seconds:.3} s: the container lost data; deliver it again"
             )));
         }
-        let Some(pts) = packet.pts() else {
-            let (place, number) = (source.location(), self.packets.len());
+        let number = self.packets.len();
+        let header = self.headers.as_mut().map(|headers| headers.read(packet));
+        let second = header.is_some_and(|header| self.fields.take(number, header));
+        let first_field = self.packets.last().filter(|_| second).map(|first| first.pts);
+        let undelayed = packet.dts().filter(|_| self.undelayed);
+        let Some(pts) = first_field.or(packet.pts()).or(undelayed) else {
+            let place = source.location();
             return Err(MediaError::invalid(format!(
                 "{place} gives no presentation time for packet {number}: rewrap it, for example as MOV or MKV"
             )));
         };
         // Where there is no exact one, all is decoded from the first key picture.
         let begins = syntax.begins(&data[..data.len().min(EXAMINED_BYTES)], packet.is_key());
-        if begins || (packet.is_key() && self.random_access.is_empty()) {
-            self.random_access.push(self.packets.len());
+        if !second && (begins || (packet.is_key() && self.random_access.is_empty())) {
+            self.random_access.push(number);
         }
         self.last = self.last.max((pts, packet.duration()));
-        let dts = packet.dts().unwrap_or(pts);
+        let before = self.packets.last().filter(|_| second).map(|first| first.dts);
+        let dts = packet.dts().or(before).unwrap_or(pts);
         if self.has_clock {
             self.check_clock(source, dts, time_base)?;
         }

@@ -1,12 +1,13 @@
 //! Measuring a mezzanine: its streams, and the time and place of every frame, without decoding it.
 
+mod first_picture;
 mod frames;
 mod gather;
-mod hdr10;
+mod header;
 mod rap;
 
 use ffmpeg_next as ff;
-use reel_common::{Artifact, AudioFacts, IndexSummary, Rational, SegmentGrid, Timing, VideoFacts};
+use reel_common::{Artifact, AudioFacts, IndexSummary, Rational, Scan, SegmentGrid, Timing, VideoFacts};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_store::Source;
@@ -31,11 +32,16 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
         .ok_or_else(|| MediaError::invalid(format!("{} has times out of range", source.location())))?;
     let audio = describe_audio(&demuxer, origin);
     let decoder = v1::DecoderSetup { reorder: reorder(&gathered), ..video.decoder.clone() };
+    let facts = VideoFacts {
+        scan: if claims.facts.scan == Scan::Progressive { gathered.fields.scan } else { claims.facts.scan },
+        telecine: gathered.fields.is_telecine(frames.pts.len()),
+        ..claims.facts
+    };
     let mut index = v1::Index {
         container: demuxer.container.clone(),
         identity: Some(source.identity().clone().into()),
         video: Some(v1::VideoStream {
-            facts: Some(claims.facts.into()),
+            facts: Some(facts.into()),
             decoder: Some(decoder),
             time_base: Some(gathered.time_base.into()),
             origin: Some(origin.into()),
@@ -48,7 +54,7 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
         audio: audio.into_iter().map(Into::into).collect(),
         addressable: gathered.addressable,
     };
-    hdr10::complete(source, &mut index)?;
+    first_picture::complete(source, &mut index)?;
     let summary = summarise(source, profile, &index, gathered.random_access.len())?;
     Ok((index, summary))
 }
@@ -84,9 +90,12 @@ fn describe_video(
         sample_aspect: video.sample_aspect,
         rotation: rotation(&stream),
         pixel_format: video.pixel_format.clone(),
-        interlaced: video.interlaced,
+        scan: video.scan,
+        telecine: false,
+        timecode: demuxer.timecode(stream.index()).unwrap_or_default(),
+        streams: demuxer.video_streams().count() as u32,
         colour: video.colour,
-        hdr10: hdr10::of_stream(&stream),
+        hdr10: first_picture::hdr10_of_stream(&stream),
     };
     let rates = [stream.avg_frame_rate(), stream.rate()].into_iter().filter_map(rational).collect();
     Ok((video, Claims { facts, rates }))
@@ -148,7 +157,7 @@ fn summarise(
     index: &v1::Index,
     random_access_points: usize,
 ) -> Result<v1::IndexSummary, MediaError> {
-    let timeline = Timeline::new(index)?;
+    let timeline = Timeline::new(index, &profile.picture)?;
     Ok(v1::IndexSummary {
         artifact: None,
         container: index.container.clone(),

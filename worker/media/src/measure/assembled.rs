@@ -31,7 +31,7 @@ pub struct MeasureJob<'a> {
 /// parts whose decodes of the mezzanine agree where they meet. The error names the first thing that does not hold.
 /// `progress` is told frames found, in all files of all renditions.
 pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
-    let timeline = Timeline::new(job.index)?;
+    let timeline = Timeline::new(job.index, &job.profile.picture)?;
     let ladder = facts::ladder(job.index, job.profile)?;
     let tree = expected_tree(job.tree, ladder, &facts::tracks(job.index, job.profile)?)?;
     let total = tree.video.iter().map(|stream| stream.carriers.len() as u64).sum::<u64>() * timeline.frames();

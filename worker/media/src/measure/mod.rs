@@ -26,8 +26,9 @@ use self::tree::{Stream, Tree};
 pub(crate) use self::video::{Around, Compared, Comparison, OutputDecoder};
 use crate::MediaError;
 use crate::audio::SoundReader;
-use crate::decode::{Decoded, FrameReader, Speed};
+use crate::decode::Speed;
 use crate::facts::{self, MadeTrack};
+use crate::frames::{Decoded, FrameReader, Reading};
 use crate::timeline::Timeline;
 
 /// Thumbnails of the mezzanine that wait for one rendition; 2.3 kB each.
@@ -48,7 +49,7 @@ pub struct VerifyJob<'a> {
 /// Proves a tree: every rendition shows every frame of the mezzanine once, in order, at its time, and every audio
 /// track sounds when the mezzanine does. The error names the first thing that does not hold.
 pub fn verify(job: &VerifyJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
-    let timeline = Timeline::new(job.index)?;
+    let timeline = Timeline::new(job.index, &job.profile.picture)?;
     let tracks = facts::tracks(job.index, job.profile)?;
     let tree = expected_tree(job.tree, facts::ladder(job.index, job.profile)?, &tracks)?;
     let (renditions, mended) = prove_video(job, &timeline, &tree.video, progress)?;
@@ -134,7 +135,9 @@ fn send_thumbnails(
         _ => DamageRule::Repeat,
     };
     let frames = timeline.frames();
-    let mut reader = FrameReader::new(job.source, job.index, timeline, (0, frames), damage, Speed::Rough)?;
+    let (source, index, rules) = (job.source, job.index, &job.profile.picture);
+    let reading = Reading { source, index, timeline, rules, damage, speed: Speed::Rough };
+    let mut reader = FrameReader::new(reading, (0, frames))?;
     let mut reducer = Reducer::new(facts::video(job.index)?.rotation);
     let mut lacking = Vec::new();
     while let Some(Decoded { frame, picture, mended }) = reader.next()? {

@@ -1,15 +1,15 @@
-//! Static metadata of HDR10: from the container, or else from the first picture.
+//! What the container, or else the first picture, says of the title's pictures: static metadata of HDR10, and fields.
 
 use ff::frame::side_data::Type as OfFrame;
 use ff::packet::side_data::Type as OfStream;
 use ffmpeg_next as ff;
-use reel_common::{Hdr10, LightLevel, Mastering};
-use reel_profiles::DamageRule;
+use reel_common::{Hdr10, LightLevel, Mastering, Scan};
+use reel_profiles::{DamageRule, Picture};
 use reel_proto::v1;
 use reel_store::Source;
 
 use crate::MediaError;
-use crate::decode::{FrameReader, Speed};
+use crate::decode::{PictureReader, Speed};
 use crate::facts;
 use crate::timeline::Timeline;
 
@@ -19,8 +19,8 @@ const PQ: u8 = 16;
 const CHROMATICITY: f64 = 50_000.0;
 const LUMINANCE: f64 = 10_000.0;
 
-/// What the container says.
-pub(super) fn of_stream(stream: &ff::Stream) -> Hdr10 {
+/// What the container says of HDR10.
+pub(super) fn hdr10_of_stream(stream: &ff::Stream) -> Hdr10 {
     let mut found = Hdr10::default();
     for data in stream.side_data() {
         match data.kind() {
@@ -32,24 +32,33 @@ pub(super) fn of_stream(stream: &ff::Stream) -> Hdr10 {
     found
 }
 
-/// Adds what the first picture of a title in PQ says, where the container says less. A picture that does not decode says
-/// nothing here: the encode will tell.
+/// Adds what the first picture says where the container says less: HDR10's metadata in a title of PQ, and the order of its
+/// fields in a container that was read through anyway. A picture that does not decode says nothing here: the encode will
+/// tell.
 pub(super) fn complete(source: &Source, index: &mut v1::Index) -> Result<(), MediaError> {
     let known = facts::video(index)?;
     let Hdr10 { mastering: told, light_level: level } = known.hdr10;
-    if known.colour.transfer != PQ || (told.is_some() && level.is_some()) {
+    let lacks_hdr10 = known.colour.transfer == PQ && (told.is_none() || level.is_none());
+    let lacks_scan = known.scan == Scan::Progressive && !index.addressable;
+    if !lacks_hdr10 && !lacks_scan {
         return Ok(());
     }
-    let timeline = Timeline::new(index)?;
-    let mut reader = FrameReader::new(source, index, &timeline, (0, 1), DamageRule::Refuse, Speed::Exact)?;
+    let timeline = Timeline::new(index, &Picture::default())?;
+    let mut reader = PictureReader::new(source, index, &timeline, (0, 1), DamageRule::Refuse, Speed::Exact)?;
     let Ok(Some(first)) = reader.next() else { return Ok(()) };
     let data = |kind| first.picture.side_data(kind);
     let found = Hdr10 {
         mastering: told.or_else(|| mastering(data(OfFrame::MasteringDisplayMetadata)?.data())),
         light_level: level.or_else(|| light_level(data(OfFrame::ContentLightLevel)?.data())),
     };
+    let scan = match (first.picture.is_interlaced(), first.picture.is_top_first()) {
+        (false, _) => known.scan,
+        (true, true) => Scan::TopFieldFirst,
+        (true, false) => Scan::BottomFieldFirst,
+    };
+    let hdr10 = if lacks_hdr10 { found } else { known.hdr10 };
     if let Some(video) = &mut index.video {
-        video.facts = Some(reel_common::VideoFacts { hdr10: found, ..known }.into());
+        video.facts = Some(reel_common::VideoFacts { hdr10, scan, ..known }.into());
     }
     Ok(())
 }

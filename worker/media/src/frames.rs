@@ -1,0 +1,190 @@
+//! The frames of a title: the pictures of its mezzanine as its profile wants them, deinterlaced, cropped, and repeated or
+//! left out where the rate is conformed.
+
+use std::sync::Arc;
+
+use ffmpeg_next as ff;
+use ffmpeg_next::ffi;
+use reel_profiles::{Crop, DamageRule, Picture};
+use reel_proto::v1;
+use reel_store::Source;
+
+use crate::decode::{DecodedPicture, PictureReader, Speed};
+use crate::deinterlace::Deinterlacer;
+use crate::timeline::Timeline;
+use crate::{MediaError, facts};
+
+/// What frames are read from, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) index: &'a v1::Index,
+    /// Made for the same index and rules.
+    pub(crate) timeline: &'a Timeline,
+    pub(crate) rules: &'a Picture,
+    pub(crate) damage: DamageRule,
+    pub(crate) speed: Speed,
+}
+
+/// A frame of a title.
+pub(crate) struct Decoded {
+    /// Its number in the title.
+    pub(crate) frame: u64,
+    pub(crate) picture: Arc<ff::frame::Video>,
+    /// Whether its picture did not decode, and another stands for it.
+    pub(crate) mended: bool,
+}
+
+/// Gives frames `[next, end)` of a title, each once and in order.
+pub(crate) struct FrameReader<'a> {
+    timeline: &'a Timeline,
+    pictures: Pictures<'a>,
+    deinterlacer: Option<Deinterlacer>,
+    crop: Crop,
+    next: u64,
+    end: u64,
+    /// The picture that was finished last, with its number.
+    finished: Option<(u64, Arc<ff::frame::Video>)>,
+    /// The number of the picture that is finished next.
+    due: u64,
+}
+
+/// Decoded pictures, and which of them are not their own.
+struct Pictures<'a> {
+    reader: PictureReader<'a>,
+    /// Those for which others stand, as far as their frames have not been given.
+    mended: Vec<u64>,
+    lacking: bool,
+}
+
+impl Pictures<'_> {
+    fn next(&mut self) -> Result<Option<DecodedPicture>, MediaError> {
+        let decoded = self.reader.next()?;
+        if let Some(decoded) = decoded.as_ref().filter(|decoded| decoded.mended) {
+            self.lacking = true;
+            self.mended.push(decoded.number);
+        }
+        Ok(decoded)
+    }
+}
+
+impl<'a> FrameReader<'a> {
+    /// A reader of frames `[start, end)`, which must not be empty.
+    pub(crate) fn new(reading: Reading<'a>, (start, end): (u64, u64)) -> Result<Self, MediaError> {
+        let Reading { source, index, timeline, rules, damage, speed } = reading;
+        let facts = facts::video(index)?;
+        let deinterlacer =
+            rules.deinterlaces(facts.scan).then(|| Deinterlacer::new(&facts.codec, facts.scan));
+        let range = Self::pictures_for(timeline, start, end);
+        let reader = PictureReader::new(source, index, timeline, range, damage, speed)?;
+        Ok(FrameReader {
+            timeline,
+            due: reader.next_number(),
+            pictures: Pictures { reader, mended: Vec::new(), lacking: false },
+            deinterlacer,
+            crop: rules.crop,
+            next: start,
+            end,
+            finished: None,
+        })
+    }
+
+    /// One picture more than frames `[start, end)` need, so that the last but one frame never takes the last of them: the
+    /// reader can still be told to go on.
+    fn pictures_for(timeline: &Timeline, start: u64, end: u64) -> (u64, u64) {
+        let (first, last) = timeline.pictures_for(start, end);
+        (first, (last + 1).min(timeline.pictures()))
+    }
+
+    /// Lets the reader go on to frame `end`. Must be called before the last frame was asked for.
+    pub(crate) fn extend(&mut self, end: u64) {
+        if end > self.end {
+            self.end = end;
+            self.pictures.reader.extend(Self::pictures_for(self.timeline, end - 1, end).1);
+        }
+    }
+
+    /// Whether frame `frame` is among those that this reader gives.
+    pub(crate) fn reaches(&self, frame: u64) -> bool {
+        frame < self.end
+    }
+
+    /// Whether a picture that was decoded so far had to be mended.
+    pub(crate) fn is_lacking(&self) -> bool {
+        self.pictures.lacking
+    }
+
+    /// The next frame, or `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<Decoded>, MediaError> {
+        if self.next >= self.end {
+            return Ok(None);
+        }
+        let (frame, wanted) = (self.next, self.timeline.picture_of(self.next));
+        let picture = loop {
+            match &self.finished {
+                Some((number, picture)) if *number >= wanted => break Arc::clone(picture),
+                _ => self.finish_picture()?,
+            }
+        };
+        self.next += 1;
+        let mended = &mut self.pictures.mended;
+        mended.retain(|number| *number >= wanted);
+        Ok(Some(Decoded { frame, picture, mended: mended.first() == Some(&wanted) }))
+    }
+
+    /// Finishes picture `due`.
+    fn finish_picture(&mut self) -> Result<(), MediaError> {
+        let mut picture = match &mut self.deinterlacer {
+            Some(deinterlacer) => deinterlace(deinterlacer, &mut self.pictures)?,
+            None => self.pictures.next()?.ok_or_else(too_few)?.picture,
+        };
+        cut_off(&mut picture, self.crop)?;
+        self.finished = Some((self.due, Arc::new(picture)));
+        self.due += 1;
+        Ok(())
+    }
+}
+
+fn deinterlace(
+    deinterlacer: &mut Deinterlacer,
+    pictures: &mut Pictures<'_>,
+) -> Result<ff::frame::Video, MediaError> {
+    let mut over = false;
+    loop {
+        if let Some(frame) = deinterlacer.pull()? {
+            return Ok(frame);
+        }
+        match pictures.next()? {
+            Some(decoded) => deinterlacer.push(decoded.number, &decoded.picture)?,
+            None if over => return Err(too_few()),
+            None => {
+                deinterlacer.end()?;
+                over = true;
+            }
+        }
+    }
+}
+
+fn too_few() -> MediaError {
+    MediaError::failed("a title needs more pictures than its mezzanine was asked for")
+}
+
+/// Cuts off the sides of a picture, whose samples stay where they are.
+fn cut_off(picture: &mut ff::frame::Video, crop: Crop) -> Result<(), MediaError> {
+    if crop == Crop::default() {
+        return Ok(());
+    }
+    let (width, height) = (picture.width(), picture.height());
+    // SAFETY: the frame is valid and ours alone; the function checks that something is left, and changes where its lines
+    // begin and how many samples they have.
+    let result = unsafe {
+        let raw = &mut *picture.as_mut_ptr();
+        (raw.crop_top, raw.crop_bottom) = (crop.top as usize, crop.bottom as usize);
+        (raw.crop_left, raw.crop_right) = (crop.left as usize, crop.right as usize);
+        ffi::av_frame_apply_cropping(raw, ffi::AV_FRAME_CROP_UNALIGNED as i32)
+    };
+    if result < 0 {
+        return Err(MediaError::invalid(format!("`crop` leaves nothing of a picture of {width}x{height}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What the headers of coded pictures say of their fields, by libav's parsers.
+
+use std::ptr;
+
+use ffmpeg_next as ff;
+use ffmpeg_next::ffi;
+use reel_common::Scan;
+
+/// `repeat_pict` of a picture that is shown for three fields.
+const THREE_FIELDS: i32 = 2;
+
+/// What a packet holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PictureHeader {
+    /// The order of its fields, where it has any.
+    pub(super) scan: Scan,
+    /// Which field it begins with; `None` for a frame.
+    pub(super) field: Option<Parity>,
+    /// Whether its first field is shown again after the second.
+    pub(super) repeats: bool,
+}
+
+/// Which lines of a frame a field has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parity {
+    Top,
+    Bottom,
+}
+
+/// Reads packet after packet of one stream.
+pub(super) struct HeaderParser {
+    parser: ptr::NonNull<ffi::AVCodecParserContext>,
+    codec: ff::codec::Context,
+}
+
+impl HeaderParser {
+    /// A parser for a stream; `None` where libav has none for its codec.
+    pub(super) fn new(stream: &ff::Stream) -> Option<Self> {
+        let codec = ff::codec::Context::from_parameters(stream.parameters()).ok()?;
+        // SAFETY: the function returns a parser of its own, or null.
+        let parser = unsafe { ffi::av_parser_init(ffi::AVCodecID::from(stream.parameters().id()) as i32) };
+        let parser = ptr::NonNull::new(parser)?;
+        // SAFETY: the parser was just made.
+        unsafe { (*parser.as_ptr()).flags |= ffi::PARSER_FLAG_COMPLETE_FRAMES as i32 };
+        Some(HeaderParser { parser, codec })
+    }
+
+    /// Reads the header of the next packet.
+    pub(super) fn read(&mut self, packet: &ff::Packet) -> PictureHeader {
+        let data = packet.data().unwrap_or_default();
+        let (mut out, mut size) = (ptr::null_mut(), 0);
+        // SAFETY: parser and context are open; libav reads at most the bytes of the packet and the padding that every
+        // packet has, and the pointer that it gives is not used.
+        unsafe {
+            let (parser, none) = (self.parser.as_ptr(), ffi::AV_NOPTS_VALUE);
+            ffi::av_parser_parse2(
+                parser,
+                self.codec.as_mut_ptr(),
+                &mut out,
+                &mut size,
+                data.as_ptr(),
+                data.len() as i32,
+                none,
+                none,
+                -1,
+            );
+            let parser = &*parser;
+            PictureHeader {
+                scan: crate::demux::scan(parser.field_order),
+                field: match parser.picture_structure {
+                    ffi::AVPictureStructure::AV_PICTURE_STRUCTURE_TOP_FIELD => Some(Parity::Top),
+                    ffi::AVPictureStructure::AV_PICTURE_STRUCTURE_BOTTOM_FIELD => Some(Parity::Bottom),
+                    _ => None,
+                },
+                repeats: parser.repeat_pict == THREE_FIELDS,
+            }
+        }
+    }
+}
+
+impl Drop for HeaderParser {
+    fn drop(&mut self) {
+        // SAFETY: the parser is ours and is not used any more.
+        unsafe { ffi::av_parser_close(self.parser.as_ptr()) };
+    }
+}
