@@ -11,7 +11,7 @@ use reel_common::Digest;
 
 use crate::signal::CODE_BITS;
 use crate::sources::{Scan, Source};
-use crate::{ffmpeg, target_dir, workspace};
+use crate::{ffmpeg, paff, target_dir, telecine, workspace};
 
 /// A mezzanine.
 #[derive(Clone, Debug)]
@@ -383,6 +383,61 @@ pub fn late_sound_mov() -> Fixture {
         "{out}",
     ];
     numbered("late-sound", "mov", vec![whole, strings(&shift)])
+}
+
+/// H.264 field pictures in a transport stream, whose two fields of a frame are packets of their own.
+pub fn avc_field_pictures_ts() -> Fixture {
+    let size = (320, 192);
+    let mut content = Content::new(size, "25", 80, None);
+    content.scan = Scan::Tff;
+    let mut raw = content.input();
+    raw.extend(strings(&["-f", "rawvideo", "-pix_fmt", "yuv420p", "{out}"]));
+    let raw = Recipe { name: "field-pictures", extension: "yuv", commands: vec![raw] }.make();
+    let stream = derived(&raw, "h264", |frames| paff::encode(frames, (size.0 as usize, size.1 as usize)));
+    let stream = stream.to_string_lossy();
+    let wrap = strings(&["-f", "h264", "-i", &stream, "-map", "0:v", "-c", "copy", "{out}"]);
+    numbered("field-pictures", "ts", vec![wrap])
+}
+
+/// A film of 24000/1001 as MPEG-2 of which every second picture is shown for three fields of 60000/1001, in Matroska.
+pub fn soft_telecine_mkv() -> Fixture {
+    let mut content = Content::new((640, 480), "24000/1001", 80, None);
+    content.last = "settb=1001/60000,setpts=floor(N*5/2)".to_owned();
+    let codecs = "-fps_mode passthrough -enc_time_base 1001:60000 -c:v mpeg2video -b:v 6M -g 12 -bf 2 -write_crc32 0";
+    let film = simple("film", "mkv", &content, &codecs.split(' ').collect::<Vec<_>>());
+    Fixture { path: derived(&film.path, "telecine.mkv", telecine::repeat_fields), numbered: true }
+}
+
+/// H.264 in MOV with a smaller second picture beside it, and a timecode.
+pub fn two_video_streams_mov() -> Fixture {
+    let content = Content::new(SIZE, "25", 80, Some("stereo"));
+    let mut command = encoded(&content, &["-c:v", "libx264", "-preset", "veryfast", "-c:a", "pcm_s16le"]);
+    command.push("{tmp}/one.mov".to_owned());
+    let both = "-i {tmp}/one.mov -f lavfi -i testsrc2=size=320x180:rate=25:duration=3.2 -map 0 -map 1 -c copy -c:v:1 libx264 \
+                -preset veryfast -threads 1 -timecode 01:02:03:04 {out}";
+    numbered("two-video-streams", "mov", vec![command, strings(&both.split_whitespace().collect::<Vec<_>>())])
+}
+
+/// H.264 in MP4 with a cover picture that is larger than its frames, and listed first.
+pub fn covered_mp4() -> Fixture {
+    let content = Content::new(SIZE, "25", 80, Some("stereo"));
+    let mut command = encoded(&content, &["-c:v", "libx264", "-preset", "veryfast", "-c:a", "aac"]);
+    command.push("{tmp}/one.mp4".to_owned());
+    let cover = "-f lavfi -i testsrc2=size=1280x720:duration=0.04 -frames:v 1 {tmp}/cover.png";
+    let both = "-i {tmp}/cover.png -i {tmp}/one.mp4 -map 0 -map 1 -c copy -disposition:v:0 attached_pic {out}";
+    let words = |line: &str| strings(&line.split_whitespace().collect::<Vec<_>>());
+    numbered("covered", "mp4", vec![command, words(cover), words(both)])
+}
+
+/// The file that `make` makes of the bytes of a file, beside it.
+fn derived(from: &Path, extension: &str, make: impl FnOnce(&[u8]) -> Vec<u8>) -> PathBuf {
+    let path = from.with_extension(extension);
+    let made = make(&fs::read(from).expect("the file is there"));
+    // Tests side by side may make it at the same time; each leaves the whole of it.
+    let own = tempfile::NamedTempFile::new_in(from.parent().expect("it lies in a folder")).expect("writable");
+    fs::write(own.path(), made).expect("the folder is writable");
+    own.persist(&path).expect("both lie in one folder");
+    path
 }
 
 /// Two ProRes masters of `3 * seconds` at 24 fps without sound that differ in their middle third alone.

@@ -7,11 +7,13 @@ pub mod ffmpeg;
 pub mod fixtures;
 pub mod mediainfo;
 pub mod metadata;
+pub mod paff;
 pub mod reel;
 pub mod runner_logs;
 pub mod servers;
 pub mod signal;
 pub mod sources;
+pub mod telecine;
 pub mod tree;
 pub mod weather;
 

@@ -68,6 +68,28 @@ pub fn delay(source: (&Sound, Rational), output: (&Sound, Rational), at: Rationa
     (score > 300).then_some(lag)
 }
 
+/// Greatest mean difference of a frame's colours, in thousandths of a step.
+const MOST_COLOUR: u64 = 4000;
+
+/// As many pictures, each with the colours of its own and like no neighbour's more than like its own. Panics with `place`.
+pub fn assert_shows(made: &[Thumb], source: &[Thumb], place: &str) {
+    assert_eq!(made.len(), source.len(), "{place}");
+    for (at, thumb) in made.iter().enumerate() {
+        let own = &source[at];
+        let (distance, colours) = (thumb.difference(own), thumb.colour_difference(own));
+        assert!(colours < MOST_COLOUR, "{place}: the colours of frame {at} are off by {colours}");
+        for neighbour in [at.wrapping_sub(1), at + 1] {
+            let Some(other) = source.get(neighbour) else { continue };
+            let wrong = thumb.difference(other);
+            let alike = own.difference(other) < 1000;
+            assert!(
+                alike || distance < wrong,
+                "{place}: frame {at} looks like frame {neighbour}: {distance} {wrong}"
+            );
+        }
+    }
+}
+
 const WINDOW: i64 = RATE / 2;
 const REACH: i64 = RATE / 20;
 

@@ -41,7 +41,7 @@ impl HeaderParser {
         let parser = unsafe { ffi::av_parser_init(ffi::AVCodecID::from(stream.parameters().id()) as i32) };
         let parser = ptr::NonNull::new(parser)?;
         // SAFETY: the parser was just made.
-        unsafe { (*parser.as_ptr()).flags |= ffi::PARSER_FLAG_COMPLETE_FRAMES as i32 };
+        unsafe { (*parser.as_ptr()).flags |= ffi::PARSER_FLAG_COMPLETE_FRAMES };
         Some(HeaderParser { parser, codec })
     }
 

@@ -1,0 +1,233 @@
+//! What `[picture]` asks for: fields, frame rate and crop, held against ffmpeg's own filters; and what a mezzanine holds
+//! beside its pictures.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use reel_common::Rational;
+use reel_tests::ffmpeg::{self, Thumb};
+use reel_tests::fixtures::{self, Fixture};
+use reel_tests::reel::{Ended, Reel, report};
+use reel_tests::signal::assert_shows;
+use reel_tests::sources::{Scan, Source};
+use reel_tests::tree::{assert_same, digests};
+use reel_tests::{mediainfo, profile, scratch};
+
+/// Top field first; its first field is shown by 720 x 576 pixels that are wider than high.
+const PAL: Source = Source {
+    name: "pal_fields",
+    shape: "720x576 64:45",
+    rate: "25",
+    scan: Scan::Tff,
+    video: &["-c:v mpeg2video -b:v 8M -g 12 -bf 2 -flags +ildct+ilme"],
+    colours: None,
+    sound: None,
+    container: "ts",
+};
+/// Bottom field first.
+const NTSC: Source = Source {
+    name: "ntsc_fields",
+    shape: "720x480 8:9",
+    rate: "30000/1001",
+    scan: Scan::Bff,
+    video: &["-c:v prores_ks -pix_fmt yuv422p10le -profile:v lt -flags +ildct+ilme"],
+    colours: None,
+    sound: None,
+    container: "mov",
+};
+
+/// The profile `quick` with a `[picture]`, and with its first rendition in another height, alone.
+fn edited(dir: &Path, picture: &str, height: Option<u32>) -> PathBuf {
+    let text = fs::read_to_string(profile("quick")).unwrap();
+    let (head, rest) = text.split_once("[[video]]").unwrap();
+    let (first, second) = rest.split_once("[[video]]").unwrap();
+    let (second, tail) = second.split_once("[[audio]]").unwrap();
+    let ladder = match height {
+        None => format!("{first}[[video]]{second}"),
+        Some(height) => first.replace("height = 360", &format!("height = {height}")),
+    };
+    let path = dir.join("edited.toml");
+    fs::write(&path, format!("{head}[picture]\n{picture}\n[[video]]{ladder}[[audio]]{tail}")).unwrap();
+    path
+}
+
+struct Title {
+    dir: tempfile::TempDir,
+    ended: Ended,
+}
+
+impl Title {
+    /// Makes and verifies a title.
+    fn make(mezzanine: &Fixture, picture: &str, height: Option<u32>) -> Title {
+        let dir = scratch();
+        let output = dir.path().join("title");
+        let profile = edited(dir.path(), picture, height);
+        let ended = Reel::transcode(dir.path(), &mezzanine.path, &output, &profile).run().success();
+        let verify =
+            ["verify".as_ref(), output.as_os_str(), "--against".as_ref(), mezzanine.path.as_os_str()];
+        Reel::new(dir.path(), verify).run().success();
+        Title { dir, ended }
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join("title").join(below)
+    }
+}
+
+fn numbers(thumbs: &[Thumb]) -> Vec<Option<u32>> {
+    thumbs.iter().map(Thumb::frame_number).collect()
+}
+
+/// Times from the first on.
+fn assert_even(times: &[Rational], (num, den): (i64, i64)) {
+    for (frame, time) in (0..).zip(times) {
+        assert_eq!(time.checked_sub(times[0]), Rational::new(frame * den, num), "frame {frame}");
+    }
+}
+
+#[test]
+fn a_variable_rate_is_conformed_as_ffmpeg_does() {
+    let mezzanine = fixtures::variable_rate_mkv();
+    for (rate, terms) in [("25", (25, 1)), ("30000/1001", (30_000, 1001)), ("12", (12, 1)), ("60", (60, 1))] {
+        let title = Title::make(&mezzanine, &format!("frame_rate = \"{rate}\""), None);
+        let expected = ffmpeg::filtered(&mezzanine.path, &format!("setpts=PTS-STARTPTS,fps={rate}"));
+        for path in ["360p.mp4", "video/180p/playlist.m3u8"] {
+            let made = ffmpeg::decode(&title.path(path));
+            assert_eq!(numbers(&made.thumbs), numbers(&expected), "{rate}: {path}");
+            assert_even(&made.times, terms);
+        }
+        assert_eq!(mediainfo::video(&title.path("360p.mp4"))["FrameRate_Mode"], "CFR");
+    }
+}
+
+#[test]
+fn a_conformed_title_has_the_same_bytes_however_it_is_cut_into_chunks() {
+    let mezzanine = fixtures::variable_rate_mkv();
+    assert_chunks_change_no_byte(&mezzanine, "frame_rate = \"30000/1001\"");
+}
+
+#[test]
+fn deinterlaced_frames_have_the_same_bytes_however_they_are_cut_into_chunks() {
+    assert_chunks_change_no_byte(&PAL.make(), "fields = \"bwdif\"");
+}
+
+fn assert_chunks_change_no_byte(mezzanine: &Fixture, picture: &str) {
+    let make = |options: &str| {
+        let dir = scratch();
+        let output = dir.path().join("title");
+        let profile = edited(dir.path(), picture, None);
+        Reel::transcode(dir.path(), &mezzanine.path, &output, &profile).args(options).run().success();
+        digests(&output)
+    };
+    let whole = make("--workers 1 --slots 1 --chunk-parts 100");
+    assert_same(&whole, &make("--workers 2 --slots 1 --chunk-parts 1"), picture);
+}
+
+#[test]
+fn a_telecine_is_told_kept_or_made_film_again() {
+    let mezzanine = fixtures::soft_telecine_mkv();
+    let film = Title::make(&mezzanine, "frame_rate = \"24000/1001\"", None);
+    let warned = &film.ended.stderr;
+    assert!(warned.contains("its video repeats fields (telecine)"), "{warned}");
+    let made = ffmpeg::decode(&film.path("360p.mp4"));
+    assert_eq!(numbers(&made.thumbs), (0..80).map(Some).collect::<Vec<_>>());
+    assert_even(&made.times, (24_000, 1001));
+    assert_eq!(report(&film.path(""))["mezzanine"]["telecine"], true);
+
+    let kept = Title::make(&mezzanine, "", None);
+    let source = ffmpeg::times(&mezzanine.path, "v:0");
+    assert_eq!(ffmpeg::times(&kept.path("360p.mp4"), "v:0"), source);
+}
+
+#[test]
+fn fields_stay_fields() {
+    for (source, height) in [(PAL, 576), (NTSC, 480)] {
+        let mezzanine = source.make();
+        let title = Title::make(&mezzanine, "fields = \"keep\"", Some(height));
+        let path = title.path("360p.mp4");
+        assert_eq!(ffmpeg::scan(&path), source.scan);
+        let info = mediainfo::video(&path);
+        let order = if source.scan == Scan::Tff { "TFF" } else { "BFF" };
+        assert_eq!((info["ScanType"].as_str(), info["ScanOrder"].as_str()), ("MBAFF", order), "{info:?}");
+        let (width, height) = source.rendition(height);
+        assert_eq!((&info["Width"], &info["Height"]), (&width.to_string(), &height.to_string()));
+        let fields = |path: &Path| ffmpeg::filtered(path, "separatefields");
+        assert_shows(&fields(&path), &fields(&mezzanine.path), "the fields of 360p.mp4");
+        assert_eq!(ffmpeg::times(&path, "v:0").len(), source.frames() as usize);
+    }
+}
+
+#[test]
+fn fields_that_cannot_stay_are_refused_with_what_to_do() {
+    let dir = scratch();
+    let profile = edited(dir.path(), "fields = \"keep\"", None);
+    let output = dir.path().join("title");
+    let ended = Reel::transcode(dir.path(), &PAL.make().path, &output, &profile).run();
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("rendition `360p` cannot keep the fields of the source"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains("use `fields = \"bwdif\"`") && !output.exists(), "{}", ended.stderr);
+}
+
+#[test]
+fn woven_fields_are_frames_as_they_are() {
+    let mezzanine = PAL.make();
+    let title = Title::make(&mezzanine, "fields = \"weave\"", Some(576));
+    let path = title.path("360p.mp4");
+    assert_eq!(ffmpeg::scan(&path), Scan::Progressive);
+    assert_shows(&ffmpeg::filtered(&path, "null"), &ffmpeg::filtered(&mezzanine.path, "null"), "360p.mp4");
+}
+
+#[test]
+fn what_is_cropped_is_what_ffmpeg_crops() {
+    let mezzanine = fixtures::rotated_mov();
+    // The picture lies on its side; the crop is that of the coded one.
+    let title = Title::make(&mezzanine, "crop = { top = 16, bottom = 20, left = 80, right = 40 }", Some(360));
+    let path = title.path("360p.mp4");
+    let entry = |name| ffmpeg::stream_entry(&path, "v:0", name).unwrap();
+    assert_eq!((entry("width"), entry("height")), ("224".to_owned(), "360".to_owned()));
+    // ffmpeg turns the picture before its filter: right becomes top, and top becomes left.
+    let expected = ffmpeg::filtered(&mezzanine.path, "crop=324:520:16:40");
+    assert_shows(&ffmpeg::filtered(&path, "null"), &expected, "360p.mp4");
+}
+
+#[test]
+fn a_crop_that_leaves_nothing_is_refused() {
+    let dir = scratch();
+    let profile = edited(dir.path(), "crop = { top = 400, bottom = 400 }", None);
+    let output = dir.path().join("title");
+    let ended = Reel::transcode(dir.path(), &PAL.make().path, &output, &profile).run();
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("`crop` leaves nothing of a picture of 720x576"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn of_several_video_streams_one_is_taken_and_told_and_the_timecode_comes_along() {
+    let mezzanine = fixtures::two_video_streams_mov();
+    let title = Title::make(&mezzanine, "", None);
+    let warned = &title.ended.stderr;
+    assert!(warned.contains("it has 2 video streams: number 0 of its streams is taken"), "{warned}");
+    let made = ffmpeg::decode(&title.path("360p.mp4"));
+    assert_eq!(numbers(&made.thumbs), (0..80).map(Some).collect::<Vec<_>>());
+    let report = report(&title.path(""));
+    assert_eq!(report["mezzanine"]["timecode"], "01:02:03:04");
+    assert_eq!(report["mezzanine"]["scan"], "progressive");
+}
+
+#[test]
+fn a_cover_picture_is_no_video() {
+    let mezzanine = fixtures::covered_mp4();
+    let title = Title::make(&mezzanine, "", None);
+    assert!(!title.ended.stderr.contains("video streams"), "{}", title.ended.stderr);
+    let made = ffmpeg::decode(&title.path("360p.mp4"));
+    assert_eq!(numbers(&made.thumbs), (0..80).map(Some).collect::<Vec<_>>());
+}
