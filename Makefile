@@ -9,7 +9,7 @@ DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test bench bench-farm bench-fleet bench-tasks lint fmt packages nextest azurite
+.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-tasks lint fmt packages nextest azurite
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-farm   tasks that a farm commits in a second, and the leader's processor time for each"
 	@echo "make bench-fleet  makespan and wasted work of 1 to 10,000 simulated workers that are preempted"
 	@echo "make bench-tasks  no-op programs side by side with HyperQueue, where Python has its package"
+	@echo "make fuzz    ten minutes for each reader of foreign files, with whatever libFuzzer thinks of"
 	@echo "make lint    formatting and clippy, warnings are errors"
 	@echo "make fmt     format the sources"
 
@@ -47,6 +48,24 @@ bench-farm: packages
 bench-tasks: packages
 	cargo build --release --locked --workspace --bins
 	target/release/reel-bench-tasks
+
+# libFuzzer takes what the compiler counts; a whole of FUZZ_SECONDS for each reader, begun with the tests' own media.
+FUZZ_SECONDS := 600
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions=on -Coverflow-checks=on
+FUZZ_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+
+fuzz: packages
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --locked --package reel-fuzz --target $(FUZZ_TARGET) --target-dir target/fuzz
+	@for reader in cmaf index; do \
+		mkdir -p target/fuzz/corpus-$$reader target/fuzz/seeds; \
+		find target/fixtures worker/cmaf/tests -type f -size -1200k 2>/dev/null | grep -E '\.(mp4|mov|mkv|mxf|ts|mpg|avi|ivf|webm|nut|gxf|h264)$$' | \
+			xargs -r -I{} cp -n {} target/fuzz/seeds/; \
+		target/fuzz/$(FUZZ_TARGET)/release/reel-fuzz-$$reader target/fuzz/corpus-$$reader target/fuzz/seeds \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=1200000 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 \
+			-artifact_prefix=target/fuzz/$$reader- || exit 1; \
+	done
 
 bench-fleet: packages
 	cargo build --release --locked --workspace --bins
