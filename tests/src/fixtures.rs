@@ -403,7 +403,8 @@ pub fn avc_field_pictures_ts() -> Fixture {
 pub fn soft_telecine_mkv() -> Fixture {
     let mut content = Content::new((640, 480), "24000/1001", 80, None);
     content.last = "settb=1001/60000,setpts=floor(N*5/2)".to_owned();
-    let codecs = "-fps_mode passthrough -enc_time_base 1001:60000 -c:v mpeg2video -b:v 6M -g 12 -bf 2 -write_crc32 0";
+    let codecs =
+        "-fps_mode passthrough -enc_time_base 1001:60000 -c:v mpeg2video -b:v 6M -g 12 -bf 2 -write_crc32 0";
     let film = simple("film", "mkv", &content, &codecs.split(' ').collect::<Vec<_>>());
     Fixture { path: derived(&film.path, "telecine.mkv", telecine::repeat_fields), numbered: true }
 }
@@ -424,7 +425,8 @@ pub fn covered_mp4() -> Fixture {
     let mut command = encoded(&content, &["-c:v", "libx264", "-preset", "veryfast", "-c:a", "aac"]);
     command.push("{tmp}/one.mp4".to_owned());
     let cover = "-f lavfi -i testsrc2=size=1280x720:duration=0.04 -frames:v 1 {tmp}/cover.png";
-    let both = "-i {tmp}/cover.png -i {tmp}/one.mp4 -map 0 -map 1 -c copy -disposition:v:0 attached_pic {out}";
+    let both =
+        "-i {tmp}/cover.png -i {tmp}/one.mp4 -map 0 -map 1 -c copy -disposition:v:0 attached_pic {out}";
     let words = |line: &str| strings(&line.split_whitespace().collect::<Vec<_>>());
     numbered("covered", "mp4", vec![command, words(cover), words(both)])
 }

@@ -203,11 +203,7 @@ fn a_crop_that_leaves_nothing_is_refused() {
     let output = dir.path().join("title");
     let ended = Reel::transcode(dir.path(), &PAL.make().path, &output, &profile).run();
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains("`crop` leaves nothing of a picture of 720x576"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("`crop` leaves nothing of a picture of 720x576"), "{}", ended.stderr);
 }
 
 #[test]

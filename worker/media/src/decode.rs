@@ -9,9 +9,9 @@ use reel_profiles::DamageRule;
 use reel_proto::v1;
 use reel_store::Source;
 
-use crate::MediaError;
 use crate::packets::PacketReader;
 use crate::timeline::Timeline;
+use crate::{MediaError, log};
 
 /// Says why a codec, by libav's name, cannot be decoded here.
 pub(crate) fn check_decoder(codec: &str) -> Result<(), String> {
@@ -27,12 +27,18 @@ pub(crate) fn decoder_name(codec: &str) -> String {
 }
 
 fn decoder_id(codec: &str) -> Option<ff::codec::Id> {
+    descriptor(codec).map(|descriptor| descriptor.id.into())
+}
+
+/// Whether every picture of a codec stands by itself.
+fn stands_alone(codec: &str) -> bool {
+    descriptor(codec).is_some_and(|descriptor| descriptor.props & ffi::AV_CODEC_PROP_INTRA_ONLY != 0)
+}
+
+fn descriptor(codec: &str) -> Option<&'static ffi::AVCodecDescriptor> {
     let name = CString::new(codec).ok()?;
     // SAFETY: the name ends in zero; the function returns a static descriptor or null.
-    unsafe {
-        let descriptor = ffi::avcodec_descriptor_get_by_name(name.as_ptr());
-        (!descriptor.is_null()).then(|| (*descriptor).id.into())
-    }
+    unsafe { ffi::avcodec_descriptor_get_by_name(name.as_ptr()).as_ref() }
 }
 
 /// How a decoder uses the machine.
@@ -115,6 +121,42 @@ pub(crate) struct PictureReader<'a> {
     /// A picture that came out while pictures before it were missing.
     ahead: Option<(u64, ff::frame::Video)>,
     repeated: u64,
+    faults: Faults,
+}
+
+/// The packets at which a decoder has told of errors, where it does not mark the picture.
+#[derive(Default)]
+struct Faults {
+    /// Whether an error is taken for damage of the picture. Decoders of pictures that stand by themselves, and that of
+    /// HEVC, conceal damage without a mark; those that predict from picture to picture mark it, and tell of errors that
+    /// show in no picture, as after a random access point that is no IDR.
+    counted: bool,
+    /// PTS of the packet that was sent last.
+    sent: i64,
+    /// PTS of packets that did not decode without an error, as far as their pictures have not come out.
+    packets: Vec<i64>,
+}
+
+impl Faults {
+    fn of_codec(codec: &str) -> Self {
+        Faults { counted: stands_alone(codec) || ["ffv1", "hevc"].contains(&codec), ..Faults::default() }
+    }
+
+    /// Lets the decoder work on the packet that was sent last, and hears what it tells meanwhile.
+    fn watch<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let before = log::errors();
+        let result = work();
+        if self.counted && log::errors() != before && self.packets.last() != Some(&self.sent) {
+            self.packets.push(self.sent);
+        }
+        result
+    }
+
+    /// Whether the picture of a packet has a fault.
+    fn take(&mut self, pts: i64) -> bool {
+        let found = self.packets.iter().position(|packet| *packet == pts);
+        found.map(|at| self.packets.swap_remove(at)).is_some()
+    }
 }
 
 impl<'a> PictureReader<'a> {
@@ -147,6 +189,7 @@ impl<'a> PictureReader<'a> {
             last_good: None,
             ahead: None,
             repeated: 0,
+            faults: Faults::of_codec(&setup.codec),
         })
     }
 
@@ -190,12 +233,15 @@ impl<'a> PictureReader<'a> {
     fn receive(&mut self) -> Result<Option<(u64, ff::frame::Video)>, MediaError> {
         loop {
             let mut picture = ff::frame::Video::empty();
-            match self.decoder.receive_frame(&mut picture) {
+            let received = self.faults.watch(|| self.decoder.receive_frame(&mut picture));
+            match received {
                 Ok(()) => {
                     // Never libav's best guess, which may turn to decode times.
-                    let number = picture.pts().and_then(|pts| self.timeline.picture_at(pts));
+                    let pts = picture.pts();
+                    let faulty = pts.is_some_and(|pts| self.faults.take(pts));
+                    let number = pts.and_then(|pts| self.timeline.picture_at(pts));
                     let wanted = number.filter(|number| (self.next..self.end).contains(number));
-                    if let Some(number) = wanted.filter(|_| !is_damaged(&picture)) {
+                    if let Some(number) = wanted.filter(|_| !faulty && !is_damaged(&picture)) {
                         return Ok(Some((number, picture)));
                     }
                 }
@@ -211,10 +257,13 @@ impl<'a> PictureReader<'a> {
     fn feed(&mut self) -> Result<(), MediaError> {
         // A packet that the decoder refuses leaves a gap, which is found when its picture is due.
         match self.packets.next()? {
-            Some((_, packet)) => self.decoder.send_packet(&packet).unwrap_or(()),
+            Some((_, packet)) => {
+                self.faults.sent = packet.pts().unwrap_or_default();
+                self.faults.watch(|| self.decoder.send_packet(&packet)).unwrap_or(());
+            }
             None => {
                 self.drained = true;
-                self.decoder.send_eof().unwrap_or(());
+                self.faults.watch(|| self.decoder.send_eof()).unwrap_or(());
             }
         }
         Ok(())

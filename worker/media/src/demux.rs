@@ -75,6 +75,10 @@ impl Demuxer {
             (Err(error @ ff::Error::InvalidData), Some(_)) => Err(MediaError::invalid(format!(
                 "{place} is damaged: {error} while reading through it; deliver it again"
             ))),
+            // A packet as large as the number that stands in its place.
+            (Err(ff::Error::Other { errno: ffi::ENOMEM }), Some(_)) => Err(MediaError::invalid(format!(
+                "{place} is damaged: it claims a packet larger than the memory; deliver it again"
+            ))),
             (Err(error), _) => Err(MediaError::failed(format!("reading {place} failed: {error}"))),
         }
     }
@@ -132,7 +136,7 @@ pub(crate) fn start_libav() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         ff::util::error::register_all();
-        ff::log::set_level(ff::log::Level::Error);
+        crate::log::start();
     });
 }
 

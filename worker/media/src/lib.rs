@@ -11,6 +11,7 @@ mod error;
 mod facts;
 mod frames;
 mod index;
+mod log;
 mod measure;
 mod packets;
 mod picture;

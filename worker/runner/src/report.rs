@@ -128,6 +128,15 @@ struct Mezzanine<'a> {
     telecine: bool,
     /// Of the first frame; `null` where the container has none.
     timecode: Option<&'a str>,
+    /// What its container lacks, where the profile allows damage.
+    faults: Vec<Fault<'a>>,
+}
+
+#[derive(Serialize)]
+struct Fault<'a> {
+    /// On the container's own timeline.
+    at_s: f64,
+    what: &'a str,
 }
 
 #[derive(Serialize)]
@@ -318,6 +327,11 @@ fn mezzanine<'a>(sources: &Sources<'a>) -> Mezzanine<'a> {
         frames: differences + 1,
         scan: facts.map_or(Scan::Progressive, |facts| facts.scan().into()),
         telecine: facts.is_some_and(|facts| facts.telecine),
+        faults: index
+            .faults
+            .iter()
+            .map(|fault| Fault { at_s: fault.at_ms as f64 / 1000.0, what: &fault.what })
+            .collect(),
         timecode: facts.map(|facts| facts.timecode.as_str()).filter(|timecode| !timecode.is_empty()),
     }
 }

@@ -1,9 +1,11 @@
 //! From packets to presented frames: which are shown, when, and whether at a constant rate.
 
 use reel_common::{Rational, Rounding, rescale};
+use reel_proto::v1;
 use reel_store::Source;
 
 use super::gather::Gathered;
+use super::sweep::MAX_FAULTS;
 use crate::MediaError;
 
 /// The presented frames of a mezzanine.
@@ -52,6 +54,19 @@ pub(super) fn present(
     let duration = frame_ticks.or(said).or(before).unwrap_or(1).max(1);
     let left = shown.end.saturating_sub(last);
     Ok(Frames { pts, last_duration: duration.min(left).max(1), rate })
+}
+
+/// Where a variable rate is a claimed one with pictures left out: what a damaged container has lost, as faults.
+pub(super) fn gaps(frames: &Frames, gathered: &Gathered, rates: &[Rational]) -> Vec<v1::Fault> {
+    let Some(rate) = rates.first().copied().filter(|_| frames.rate.is_none()) else { return Vec::new() };
+    let frame = ticks_of(rate, gathered.time_base, 1).max(1);
+    let fault = |pair: &[i64]| {
+        let missing = (pair[1] - pair[0] + frame / 2) / frame - 1;
+        let seconds = pair[0] as f64 * gathered.time_base.to_f64() + gathered.shift.to_f64();
+        let what = format!("{missing} frames of {rate} a second are not there");
+        (missing > 0).then_some(v1::Fault { at_ms: (seconds * 1000.0) as i64, what })
+    };
+    frames.pts.windows(2).filter_map(fault).take(MAX_FAULTS).collect()
 }
 
 fn ticks_of(rate: Rational, time_base: Rational, frames: i64) -> i64 {

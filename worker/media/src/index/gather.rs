@@ -1,25 +1,21 @@
-//! Collecting the video packets of a mezzanine: from the sample tables of a MOV or MP4, or by reading through the
-//! container once.
+//! The video packets of a mezzanine, collected from the sample tables of a MOV or MP4.
 
 use std::ops::Range;
 
-use ffmpeg_next as ff;
 use reel_cmaf::ReadAt;
 use reel_cmaf::mov::{Edit, Movie, Track, TrackKind};
-use reel_common::{Rational, Rounding, Scan, rescale};
+use reel_common::{Rational, Rounding, rescale};
+use reel_proto::v1;
 use reel_store::Source;
 
-use super::header::{HeaderParser, Parity, PictureHeader};
 use super::rap::{EXAMINED_BYTES, Syntax};
+use super::sweep::Fields;
 use crate::MediaError;
-use crate::demux::{Demuxer, rational};
 use crate::timeline::Packet;
 
 /// Up to this many key packets of a sample table are examined one by one; of more, this many spread evenly, and all
 /// where one of them is not what its flag says.
 const EXAMINED_KEYS: usize = 1000;
-/// Decode times that are further apart are no pause but a new clock.
-const MAX_STEP_SECONDS: f64 = 3600.0;
 /// Codecs whose packets are stored as they are decoded, so that a sample table is enough to read them.
 const PLAIN_CODECS: [&str; 12] = [
     "prores",
@@ -54,43 +50,8 @@ pub(super) struct Gathered {
     pub(super) addressable: bool,
     /// What the headers of pictures say of fields, where they were read.
     pub(super) fields: Fields,
-}
-
-/// What the headers of pictures say of fields.
-#[derive(Debug, Default)]
-pub(super) struct Fields {
-    /// Numbers of the packets that hold the second field of the frame in the packet before, ascending.
-    pub(super) seconds: Vec<usize>,
-    /// The order of the fields of the first picture.
-    pub(super) scan: Scan,
-    /// Pictures that are shown for three fields.
-    repeating: usize,
-    /// The field at the end of the packets that waits for its other half.
-    open: Option<Parity>,
-}
-
-impl Fields {
-    /// One picture in so many that is shown for three fields makes a telecine; every second is usual.
-    const TELECINE: usize = 8;
-
-    /// Takes the header of packet `number`; whether it is the second field of a frame.
-    fn take(&mut self, number: usize, header: PictureHeader) -> bool {
-        if number == 0 {
-            self.scan = header.scan;
-        }
-        self.repeating += usize::from(header.repeats);
-        let second = self.open.is_some_and(|open| header.field.is_some_and(|field| field != open));
-        if second {
-            self.seconds.push(number);
-        }
-        self.open = header.field.filter(|_| !second);
-        second
-    }
-
-    /// Whether so many pictures are those of a telecine.
-    pub(super) fn is_telecine(&self, pictures: usize) -> bool {
-        self.repeating > 0 && self.repeating * Self::TELECINE >= pictures
-    }
+    /// What the container lacks, where damage is allowed.
+    pub(super) faults: Vec<v1::Fault>,
 }
 
 struct SourceBytes<'a>(&'a Source);
@@ -174,6 +135,7 @@ fn gather_track(
         last_duration: last.1,
         addressable: true,
         fields: Fields::default(),
+        faults: Vec::new(),
     })
 }
 
@@ -243,142 +205,4 @@ fn examine_keys(
         }
     }
     Ok(real)
-}
-
-/// Reads through the container once, keeping what its video packets say of themselves.
-pub(super) fn by_scan(
-    source: &Source,
-    demuxer: &mut Demuxer,
-    stream: usize,
-    syntax: Syntax,
-) -> Result<Gathered, MediaError> {
-    let time_base = demuxer.input.stream(stream).and_then(|stream| rational(stream.time_base()));
-    let time_base = time_base.filter(|base| *base > Rational::ZERO);
-    let time_base =
-        time_base.ok_or_else(|| MediaError::invalid(format!("{} has no time base", source.location())))?;
-    // Program and transport streams carry a clock; other containers may leave decode times to be guessed.
-    let mut scan = Sweep {
-        has_clock: demuxer.container.starts_with("mpeg"),
-        undelayed: demuxer.input.stream(stream).is_some_and(|stream| crate::demux::is_undelayed(&stream)),
-        headers: demuxer.input.stream(stream).as_ref().and_then(HeaderParser::new),
-        ..Sweep::default()
-    };
-    while let Some(packet) = demuxer.read()? {
-        scan.see(demuxer, &packet);
-        if packet.stream() == stream {
-            scan.take(source, &packet, syntax, time_base)?;
-        }
-    }
-    scan.check_end(source, demuxer)?;
-    Ok(Gathered {
-        packets: scan.packets,
-        random_access: scan.random_access,
-        time_base,
-        presented: None,
-        shift: Rational::ZERO,
-        last_duration: scan.last.1,
-        addressable: false,
-        fields: scan.fields,
-    })
-}
-
-/// One reading through a container.
-#[derive(Default)]
-struct Sweep {
-    packets: Vec<Packet>,
-    random_access: Vec<usize>,
-    last: (i64, i64),
-    has_clock: bool,
-    /// Whether pictures are shown in the order in which they are decoded, so that decode times do for a container that has
-    /// no others (AVI).
-    undelayed: bool,
-    headers: Option<HeaderParser>,
-    fields: Fields,
-    /// When the last packet of any stream ends on the container's timeline, in seconds.
-    end: f64,
-}
-
-impl Sweep {
-    fn see(&mut self, demuxer: &Demuxer, packet: &ff::Packet) {
-        let stream = demuxer.input.stream(packet.stream());
-        let base = stream.and_then(|stream| rational(stream.time_base())).map_or(0.0, Rational::to_f64);
-        let end =
-            packet.pts().or(packet.dts()).map_or(0.0, |start| (start + packet.duration()) as f64 * base);
-        self.end = self.end.max(end);
-    }
-
-    fn take(
-        &mut self,
-        source: &Source,
-        packet: &ff::Packet,
-        syntax: Syntax,
-        time_base: Rational,
-    ) -> Result<(), MediaError> {
-        let Some(data) = packet.data().filter(|data| !data.is_empty()) else { return Ok(()) };
-        if packet.is_corrupt() {
-            let seconds = packet.pts().or(packet.dts()).unwrap_or(0) as f64 * time_base.to_f64();
-            let place = source.location();
-            return Err(MediaError::invalid(format!(
-                "{place} is damaged near {seconds:.3} s: the container lost data; deliver it again"
-            )));
-        }
-        let number = self.packets.len();
-        let header = self.headers.as_mut().map(|headers| headers.read(packet));
-        let second = header.is_some_and(|header| self.fields.take(number, header));
-        let first_field = self.packets.last().filter(|_| second).map(|first| first.pts);
-        let undelayed = packet.dts().filter(|_| self.undelayed);
-        let Some(pts) = first_field.or(packet.pts()).or(undelayed) else {
-            let place = source.location();
-            return Err(MediaError::invalid(format!(
-                "{place} gives no presentation time for packet {number}: rewrap it, for example as MOV or MKV"
-            )));
-        };
-        // Where there is no exact one, all is decoded from the first key picture.
-        let begins = syntax.begins(&data[..data.len().min(EXAMINED_BYTES)], packet.is_key());
-        if !second && (begins || (packet.is_key() && self.random_access.is_empty())) {
-            self.random_access.push(number);
-        }
-        self.last = self.last.max((pts, packet.duration()));
-        let before = self.packets.last().filter(|_| second).map(|first| first.dts);
-        let dts = packet.dts().or(before).unwrap_or(pts);
-        if self.has_clock {
-            self.check_clock(source, dts, time_base)?;
-        }
-        // Further pictures of one PES packet have no position of their own.
-        let before = self.packets.last().map_or(-1, |packet| packet.position);
-        let position = Some(packet.position() as i64).filter(|position| *position >= 0).unwrap_or(before);
-        self.packets.push(Packet { position, size: data.len() as u64, pts, dts });
-        Ok(())
-    }
-
-    /// Refuses decode times that go back or leap: the clock of a transport stream may start anew in the middle.
-    fn check_clock(&self, source: &Source, dts: i64, time_base: Rational) -> Result<(), MediaError> {
-        let Some(before) = self.packets.last().map(|packet| packet.dts) else { return Ok(()) };
-        let step = (dts - before) as f64 * time_base.to_f64();
-        if (0.0..=MAX_STEP_SECONDS).contains(&step) {
-            return Ok(());
-        }
-        let (place, seconds) = (source.location(), before as f64 * time_base.to_f64());
-        Err(MediaError::invalid(format!(
-            "the clock of {place} jumps by {step:.3} s at {seconds:.3} s: rewrap it with one clock, for example as MKV"
-        )))
-    }
-
-    /// Refuses a container whose header promises a second more than there is.
-    fn check_end(&self, source: &Source, demuxer: &Demuxer) -> Result<(), MediaError> {
-        // Matroska and MXF write the duration in their header; transport streams have none of their own.
-        let promises = demuxer.container.contains("matroska") || demuxer.container == "mxf";
-        if !promises {
-            return Ok(());
-        }
-        let length = self.end;
-        let promised = demuxer.input.duration() as f64 / f64::from(ff::ffi::AV_TIME_BASE);
-        if promised <= length + 1.0 {
-            return Ok(());
-        }
-        Err(MediaError::invalid(format!(
-            "{} is cut off: its header says {promised:.3} s, but it ends after {length:.3} s; copy it again",
-            source.location()
-        )))
-    }
 }

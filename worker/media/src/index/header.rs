@@ -16,6 +16,8 @@ pub(super) struct PictureHeader {
     pub(super) scan: Scan,
     /// Which field it begins with; `None` for a frame.
     pub(super) field: Option<Parity>,
+    /// Whether other pictures may refer to it: it is no B picture.
+    pub(super) is_reference: bool,
     /// Whether its first field is shown again after the second.
     pub(super) repeats: bool,
 }
@@ -72,6 +74,7 @@ impl HeaderParser {
                     ffi::AVPictureStructure::AV_PICTURE_STRUCTURE_BOTTOM_FIELD => Some(Parity::Bottom),
                     _ => None,
                 },
+                is_reference: parser.pict_type != ffi::AVPictureType::AV_PICTURE_TYPE_B as i32,
                 repeats: parser.repeat_pict == THREE_FIELDS,
             }
         }

@@ -5,15 +5,17 @@ mod frames;
 mod gather;
 mod header;
 mod rap;
+mod sweep;
 
 use ffmpeg_next as ff;
 use reel_common::{Artifact, AudioFacts, IndexSummary, Rational, Scan, SegmentGrid, Timing, VideoFacts};
-use reel_profiles::Profile;
+use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
 use self::gather::Gathered;
 use self::rap::Syntax;
+use self::sweep::MAX_FAULTS;
 use crate::MediaError;
 use crate::demux::{Demuxer, StreamParameters, parameters, rational, rotation};
 use crate::facts;
@@ -24,8 +26,13 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
     let mut demuxer = Demuxer::open(source)?;
     let stream = demuxer.video_stream(source)?;
     let (video, claims) = describe_video(source, &demuxer, stream)?;
-    let gathered = gather(source, &mut demuxer, stream, &video)?;
+    let gathered = gather(source, &mut demuxer, stream, &video, profile.admission.damage)?;
     let frames = frames::present(source, &gathered, &claims.rates)?;
+    let mut faults = gathered.faults.clone();
+    if profile.admission.damage != DamageRule::Refuse {
+        faults.extend(frames::gaps(&frames, &gathered, &claims.rates));
+        faults.truncate(MAX_FAULTS);
+    }
     let origin = Rational::whole(frames.pts[0])
         .checked_mul(gathered.time_base)
         .and_then(|pts| pts.checked_add(gathered.shift))
@@ -53,6 +60,7 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
         }),
         audio: audio.into_iter().map(Into::into).collect(),
         addressable: gathered.addressable,
+        faults,
     };
     first_picture::complete(source, &mut index)?;
     let summary = summarise(source, profile, &index, gathered.random_access.len())?;
@@ -106,6 +114,7 @@ fn gather(
     demuxer: &mut Demuxer,
     stream: usize,
     video: &StreamParameters,
+    damage: DamageRule,
 ) -> Result<Gathered, MediaError> {
     let syntax = Syntax::of(&video.codec, video.intra_only, &video.decoder.extradata);
     if demuxer.container.starts_with("mov,") {
@@ -114,7 +123,7 @@ fn gather(
             return Ok(gathered);
         }
     }
-    gather::by_scan(source, demuxer, stream, syntax)
+    sweep::by_scan(source, demuxer, stream, syntax, damage)
 }
 
 fn describe_audio(demuxer: &Demuxer, origin: Rational) -> Vec<AudioFacts> {

@@ -136,7 +136,7 @@ impl<'a> Parts<'a> {
                 let (rendition, seconds) = (self.rendition, timeline.seconds(end));
                 return Err(MediaError::invalid(format!(
                     "the mezzanine decodes differently around frame {end}, {seconds:.3} s, depending on where decoding \
-                     begins (found in rendition {rendition}): one of its random access points is none; convert it to \
+                     begins (found in rendition {rendition}): it is damaged there, or one of its random access points is none; convert it to \
                      an intra-only codec and submit that"
                 )));
             }

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
+use reel_common::{PartIndex, PartSpec};
 use reel_profiles::{DamageRule, Profile, ResolvedRendition};
 use reel_proto::v1;
 use reel_store::Source;
@@ -24,12 +25,14 @@ pub(crate) use self::thumbnail::{Reduced, Reducer, Thumbnail};
 pub(crate) use self::tree::{CodedDigest, Joined};
 use self::tree::{Stream, Tree};
 pub(crate) use self::video::{Around, Compared, Comparison, OutputDecoder};
-use crate::MediaError;
 use crate::audio::SoundReader;
 use crate::decode::Speed;
+use crate::encoder::Surroundings;
 use crate::facts::{self, MadeTrack};
 use crate::frames::{Decoded, FrameReader, Reading};
+use crate::recipe::Window;
 use crate::timeline::Timeline;
+use crate::{MediaError, index};
 
 /// Thumbnails of the mezzanine that wait for one rendition; 2.3 kB each.
 const QUEUED_THUMBNAILS: usize = 256;
@@ -129,28 +132,42 @@ fn send_thumbnails(
     senders: &[mpsc::SyncSender<Thumbnail>],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<u64>, MediaError> {
-    // Frames that were mended in the encode are mended here alike.
-    let damage = match job.profile.admission.damage {
-        DamageRule::Refuse => DamageRule::Refuse,
-        _ => DamageRule::Repeat,
-    };
     let frames = timeline.frames();
     let (source, index, rules) = (job.source, job.index, &job.profile.picture);
-    let reading = Reading { source, index, timeline, rules, damage, speed: Speed::Rough };
-    let mut reader = FrameReader::new(reading, (0, frames))?;
+    // Frames that were mended in the encode are mended here alike: what stands for them depends on where decoding began.
+    let (damage, spans) = match job.profile.admission.damage {
+        DamageRule::Refuse => (DamageRule::Refuse, vec![(0, 0, frames)]),
+        _ => (DamageRule::Repeat, decoded_spans(job, timeline)?),
+    };
     let mut reducer = Reducer::new(facts::video(job.index)?.rotation);
     let mut lacking = Vec::new();
-    while let Some(Decoded { frame, picture, mended }) = reader.next()? {
-        lacking.extend(mended.then_some(frame));
-        let thumbnail = reducer.reduce(&picture)?.thumbnail;
-        let listening = senders.iter().filter(|sender| sender.send(thumbnail).is_ok()).count();
-        if listening < senders.len() {
-            // A rendition that has failed says so itself.
-            break;
+    for (begin, start, end) in spans {
+        let reading = Reading { source, index, timeline, rules, damage, speed: Speed::Rough };
+        let mut reader = FrameReader::new(reading, (begin, end))?;
+        while let Some(Decoded { frame, picture, mended }) = reader.next()? {
+            if frame < start {
+                continue;
+            }
+            lacking.extend(mended.then_some(frame));
+            let thumbnail = reducer.reduce(&picture)?.thumbnail;
+            let listening = senders.iter().filter(|sender| sender.send(thumbnail).is_ok()).count();
+            if listening < senders.len() {
+                // A rendition that has failed says so itself.
+                return Ok(lacking);
+            }
+            progress(frame + 1, frames);
         }
-        progress(frame + 1, frames);
     }
     Ok(lacking)
+}
+
+/// For each part the frame from which it was decoded, and its own `[start, end)`. All renditions begin to decode together.
+fn decoded_spans(job: &VerifyJob<'_>, timeline: &Timeline) -> Result<Vec<(u64, u64, u64)>, MediaError> {
+    let grid = index::grid(job.index, timeline, job.profile)?;
+    let alone = Surroundings { preroll: 0, tail: 0 };
+    let parts = (0..grid.parts()).filter_map(|part| grid.part(PartIndex(part)));
+    let begin = |part: &PartSpec| Window::of(part, alone, timeline.frames()).start;
+    Ok(parts.map(|part| (begin(&part), part.start(), part.end)).collect())
 }
 
 fn prove_audio(
