@@ -1,13 +1,20 @@
 //! Whether a mezzanine is taken, by the admission rules of the profile; and which source stream each track takes.
 
-use reel_common::{AudioFacts, IndexSummary, Scan};
+use reel_common::{AudioFacts, Colour, IndexSummary, Rational, Scan, Timing};
 
 use crate::ladder::Display;
 use crate::text::decimal;
-use crate::types::{Action, BitDepth, Fields, Profile, Rendition};
+use crate::types::{Action, BitDepth, Fields, Profile, Rendition, Rule};
 
 /// TransferCharacteristics of H.273 that make a source HDR: 16 is PQ (SMPTE ST 2084), 18 is HLG (ARIB STD-B67).
 const HDR_TRANSFERS: [u8; 2] = [16, 18];
+
+/// ColourPrimaries of BT.2020, and MatrixCoefficients that go with it in BT.2100: 9 is not constant luminance, 10 is, 14
+/// is ICtCp; RGB has none.
+const BT2020: u8 = 9;
+const HDR_MATRICES: [u8; 4] = [0, 9, 10, 14];
+/// The code point of a value that is not known.
+const UNSPECIFIED: u8 = 2;
 
 /// Something that the user should know about a job that goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,22 +79,47 @@ impl Profile {
     }
 
     fn apply_rules(&self, index: &IndexSummary, verdict: &mut Verdict) {
+        self.apply_limits(index, verdict);
+        self.apply_to_fields(index, verdict);
+        self.apply_to_colours(index, verdict);
+        self.apply_to_sound(index, verdict);
+    }
+
+    /// Duration, height and frame rate.
+    fn apply_limits(&self, index: &IndexSummary, verdict: &mut Verdict) {
         let rules = &self.admission;
-        if let Some(rule) = rules.min_duration_s.filter(|rule| index.duration < rule.limit) {
-            let (found, limit) = (decimal(index.duration), decimal(rule.limit));
-            verdict.add(rule.action, format!("it lasts {found} s, and `min_duration_s` is {limit}"));
-        }
+        let (duration, rate) = (index.duration, index.timing.rate());
         let height = Display::of(&index.video, self.picture.crop).map_or(0, |display| display.height);
-        if let Some(rule) = rules.min_height.filter(|rule| height < i64::from(rule.limit)) {
-            verdict.add(rule.action, format!("it is {height} high, and `min_height` is {}", rule.limit));
+        let tall = |rule: Option<Rule<u32>>| {
+            rule.map(|Rule { limit, action }| Rule { limit: Rational::whole(limit.into()), action })
+        };
+        for (key, rule, found, too_small, unit) in [
+            ("min_duration_s", rules.min_duration_s, duration, true, " s long"),
+            ("max_duration_s", rules.max_duration_s, duration, false, " s long"),
+            ("min_height", tall(rules.min_height), Rational::whole(height), true, " high"),
+            ("max_height", tall(rules.max_height), Rational::whole(height), false, " high"),
+            ("min_frame_rate", rules.min_frame_rate, rate, true, " frames a second"),
+            ("max_frame_rate", rules.max_frame_rate, rate, false, " frames a second"),
+        ] {
+            let broken = |limit| if too_small { found < limit } else { found > limit };
+            if let Some(Rule { limit, action }) = rule.filter(|rule| broken(rule.limit)) {
+                verdict.add(action, format!("it is {}{unit}, and `{key}` is {}", plain(found), plain(limit)));
+            }
         }
+        if let Timing::Variable { average_rate, .. } = &index.timing {
+            let rate = plain(*average_rate);
+            verdict.add(rules.variable_frame_rate, format!("its frame rate varies, around {rate} a second"));
+        }
+    }
+
+    fn apply_to_fields(&self, index: &IndexSummary, verdict: &mut Verdict) {
         if index.video.scan != Scan::Progressive {
             let fields = match self.picture.fields {
                 Fields::Bwdif => "one frame is made of every two fields",
                 Fields::Keep => "its fields are kept",
                 Fields::Weave => "its fields are taken for halves of progressive frames",
             };
-            verdict.add(rules.interlaced, format!("its video is interlaced: {fields}"));
+            verdict.add(self.admission.interlaced, format!("its video is interlaced: {fields}"));
         }
         if index.video.telecine {
             verdict.warn(match self.picture.frame_rate {
@@ -101,6 +133,10 @@ impl Profile {
             let (streams, taken) = (index.video.streams, index.video.stream);
             verdict.warn(format!("it has {streams} video streams: number {taken} of its streams is taken"));
         }
+    }
+
+    fn apply_to_colours(&self, index: &IndexSummary, verdict: &mut Verdict) {
+        let rules = &self.admission;
         let eight = |rendition: &Rendition| rendition.coding.bit_depth() == BitDepth::Eight;
         if HDR_TRANSFERS.contains(&index.video.colour.transfer) && self.video.iter().any(eight) {
             verdict.add(
@@ -108,6 +144,25 @@ impl Profile {
                 "its video is HDR, and renditions of 8 bit would show it with banding".to_owned(),
             );
         }
+        let Colour { primaries, transfer, matrix, .. } = index.video.colour;
+        if HDR_TRANSFERS.contains(&transfer) && !(primaries == BT2020 && HDR_MATRICES.contains(&matrix)) {
+            verdict.add(
+                rules.hdr_colour,
+                format!("its video is HDR with colours that are not BT.2020's: primaries {primaries}, matrix {matrix}"),
+            );
+        }
+        let named = [("primaries", primaries), ("transfer", transfer), ("matrix", matrix)];
+        let unspecified: Vec<&str> =
+            named.iter().filter(|(_, code)| *code == UNSPECIFIED).map(|(name, _)| *name).collect();
+        if !unspecified.is_empty() {
+            verdict.add(
+                rules.unspecified_colour,
+                format!("its video does not say its colour {}", unspecified.join(", ")),
+            );
+        }
+    }
+
+    fn apply_to_sound(&self, index: &IndexSummary, verdict: &mut Verdict) {
         let made = self.tracks(&index.audio);
         for (number, track) in self.audio.iter().enumerate() {
             if made.iter().all(|source| source.track != number as u32) {
@@ -115,7 +170,8 @@ impl Profile {
                     Some(language) => format!("no audio in `{language}`"),
                     None => "no audio".to_owned(),
                 };
-                verdict.add(rules.missing_audio, format!("it has {lacks} for track `{}`", track.name));
+                verdict
+                    .add(self.admission.missing_audio, format!("it has {lacks} for track `{}`", track.name));
             }
         }
     }
@@ -152,6 +208,11 @@ fn same_language(found: &str, wanted: &str) -> bool {
     let primary = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
     found.eq_ignore_ascii_case(wanted)
         || ((!found.contains('-') || !wanted.contains('-')) && primary(found) == primary(wanted))
+}
+
+/// A whole number as such, another with up to three digits after the point.
+fn plain(value: Rational) -> String {
+    if value.den() == 1 { value.num().to_string() } else { decimal(value) }
 }
 
 #[derive(Default)]

@@ -22,8 +22,21 @@ const PROFILE_KEYS: &[&str] = &[
     "audio",
     "package",
 ];
-const ADMISSION_KEYS: &[&str] =
-    &["min_duration_s", "min_height", "missing_audio", "interlaced", "hdr", "damage"];
+const ADMISSION_KEYS: &[&str] = &[
+    "min_duration_s",
+    "max_duration_s",
+    "min_height",
+    "max_height",
+    "min_frame_rate",
+    "max_frame_rate",
+    "variable_frame_rate",
+    "missing_audio",
+    "interlaced",
+    "hdr",
+    "hdr_colour",
+    "unspecified_colour",
+    "damage",
+];
 const PICTURE_KEYS: &[&str] = &["fields", "frame_rate", "crop"];
 const CROP_KEYS: &[&str] = &["top", "bottom", "left", "right"];
 const RULE_KEYS: &[&str] = &["limit", "action"];
@@ -144,16 +157,32 @@ fn admission(root: &Section<'_>) -> Result<Admission, ProfileError> {
     let action = |key, default| -> Result<Action, ProfileError> {
         Ok(section.word(key, &words(Action::ALL, Action::name))?.map_or(default, |at| at.value))
     };
-    Ok(Admission {
-        min_duration_s: rule(&section, "min_duration_s", |section, key| {
+    let duration = |key| {
+        rule(&section, key, |section, key| {
             let seconds = section.seconds(key)?;
             refuse_if(section, &seconds, |seconds| *seconds <= Rational::ZERO, key, "more than 0 seconds")?;
             Ok(seconds)
-        })?,
-        min_height: rule(&section, "min_height", |section, key| section.whole(key, 1..=16_384))?,
+        })
+    };
+    let height = |key| rule(&section, key, |section, key| section.whole(key, 1..=16_384));
+    let rate = |key| {
+        rule(&section, key, |section, key| {
+            section.text(key)?.map(|text| frames_per_second(section, key, text)).transpose()
+        })
+    };
+    Ok(Admission {
+        min_duration_s: duration("min_duration_s")?,
+        max_duration_s: duration("max_duration_s")?,
+        min_height: height("min_height")?,
+        max_height: height("max_height")?,
+        min_frame_rate: rate("min_frame_rate")?,
+        max_frame_rate: rate("max_frame_rate")?,
+        variable_frame_rate: action("variable_frame_rate", defaults.variable_frame_rate)?,
         missing_audio: action("missing_audio", defaults.missing_audio)?,
         interlaced: action("interlaced", defaults.interlaced)?,
         hdr: action("hdr", defaults.hdr)?,
+        hdr_colour: action("hdr_colour", defaults.hdr_colour)?,
+        unspecified_colour: action("unspecified_colour", defaults.unspecified_colour)?,
         damage: damage(&section)?,
     })
 }
@@ -170,21 +199,26 @@ fn picture(root: &Section<'_>) -> Result<Picture, ProfileError> {
     })
 }
 
-/// `"source"`, or a rate such as `"25"` or `"30000/1001"`.
+/// `"source"`, or a rate.
 fn frame_rate(section: &Section<'_>) -> Result<Option<Rational>, ProfileError> {
     let Some(text) = section.text("frame_rate")?.filter(|text| text.value != "source") else {
         return Ok(None);
     };
+    Ok(Some(frames_per_second(section, "frame_rate", text)?.value))
+}
+
+/// A rate such as `"25"` or `"30000/1001"`.
+fn frames_per_second(section: &Section<'_>, key: &str, text: At<&str>) -> Result<At<Rational>, ProfileError> {
     let (num, den) = text.value.split_once('/').unwrap_or((text.value, "1"));
     let terms = num.parse::<u32>().ok().zip(den.parse::<u32>().ok());
     let rate = terms.and_then(|(num, den)| Rational::new(num.into(), den.into()));
-    match rate.filter(|rate| (Rational::whole(1)..=Rational::whole(Profile::MAX_FRAME_RATE)).contains(rate)) {
-        Some(rate) => Ok(Some(rate)),
+    let most = Profile::MAX_FRAME_RATE;
+    match rate.filter(|rate| (Rational::whole(1)..=Rational::whole(most)).contains(rate)) {
+        Some(rate) => Ok(text.map(|_| rate)),
         None => Err(section.error(
             text.position,
             format!(
-                "`frame_rate` is \"source\", or a rate from 1 to {} such as \"25\" or \"30000/1001\", not \"{}\"",
-                Profile::MAX_FRAME_RATE,
+                "`{key}` takes frames per second from 1 to {most}, such as \"25\" or \"30000/1001\", not \"{}\"",
                 text.value.escape_debug().take(40).collect::<String>()
             ),
         )),

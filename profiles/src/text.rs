@@ -30,15 +30,25 @@ impl Profile {
 
 fn admission(text: &mut String, admission: &Admission) {
     text.push_str("\n[admission]\n");
-    if let Some(limit) = admission.min_duration_s {
-        line(text, "min_duration_s", rule(&limit, decimal(limit.limit)));
+    for (key, limit) in
+        [("min_duration_s", admission.min_duration_s), ("max_duration_s", admission.max_duration_s)]
+    {
+        rule(text, key, limit, decimal);
     }
-    if let Some(limit) = admission.min_height {
-        line(text, "min_height", rule(&limit, limit.limit));
+    for (key, limit) in [("min_height", admission.min_height), ("max_height", admission.max_height)] {
+        rule(text, key, limit, |height| height.to_string());
     }
+    for (key, limit) in
+        [("min_frame_rate", admission.min_frame_rate), ("max_frame_rate", admission.max_frame_rate)]
+    {
+        rule(text, key, limit, |rate| quoted(&rate.to_string()));
+    }
+    line(text, "variable_frame_rate", quoted(admission.variable_frame_rate.name()));
     line(text, "missing_audio", quoted(admission.missing_audio.name()));
     line(text, "interlaced", quoted(admission.interlaced.name()));
     line(text, "hdr", quoted(admission.hdr.name()));
+    line(text, "hdr_colour", quoted(admission.hdr_colour.name()));
+    line(text, "unspecified_colour", quoted(admission.unspecified_colour.name()));
     match admission.damage {
         DamageRule::Refuse => line(text, "damage", quoted("refuse")),
         DamageRule::Repeat => line(text, "damage", quoted("repeat")),
@@ -108,8 +118,10 @@ fn track(text: &mut String, track: &AudioTrack) {
     }
 }
 
-fn rule<T>(rule: &Rule<T>, limit: impl Display) -> String {
-    format!("{{ limit = {limit}, action = {} }}", quoted(rule.action.name()))
+fn rule<T>(text: &mut String, key: &str, rule: Option<Rule<T>>, write: impl Fn(T) -> String) {
+    if let Some(Rule { limit, action }) = rule {
+        line(text, key, format!("{{ limit = {}, action = {} }}", write(limit), quoted(action.name())));
+    }
 }
 
 fn line(text: &mut String, key: &str, value: impl Display) {

@@ -70,16 +70,30 @@ impl Profile {
 /// What a mezzanine must be like to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// Shortest title.
+    /// Shortest mezzanine.
     pub min_duration_s: Option<Rule<Rational>>,
+    /// Longest mezzanine.
+    pub max_duration_s: Option<Rule<Rational>>,
     /// Smallest displayed height in pixels.
     pub min_height: Option<Rule<u32>>,
+    /// Largest displayed height in pixels.
+    pub max_height: Option<Rule<u32>>,
+    /// Fewest frames per second of the title, on average where its rate varies.
+    pub min_frame_rate: Option<Rule<Rational>>,
+    /// Most frames per second of the title, likewise.
+    pub max_frame_rate: Option<Rule<Rational>>,
+    /// What to do with a title whose frame rate varies.
+    pub variable_frame_rate: Action,
     /// What to do with a source that lacks the sound that a track of the profile asks for.
     pub missing_audio: Action,
     /// What to do with a field-coded or interlaced source.
     pub interlaced: Action,
     /// What to do with a source in PQ or HLG where a rendition has 8 bit, which shows it with banding.
     pub hdr: Action,
+    /// What to do with a source in PQ or HLG whose primaries or matrix are not those of BT.2020 (ITU-R BT.2100).
+    pub hdr_colour: Action,
+    /// What to do with a source that does not say its primaries, transfer or matrix.
+    pub unspecified_colour: Action,
     /// What to do with packets that do not decode.
     pub damage: DamageRule,
 }
@@ -88,10 +102,17 @@ impl Default for Admission {
     fn default() -> Self {
         Admission {
             min_duration_s: None,
+            max_duration_s: None,
             min_height: None,
+            max_height: None,
+            min_frame_rate: None,
+            max_frame_rate: None,
+            variable_frame_rate: Action::Allow,
             missing_audio: Action::Warn,
             interlaced: Action::Warn,
             hdr: Action::Reject,
+            hdr_colour: Action::Warn,
+            unspecified_colour: Action::Allow,
             damage: DamageRule::Refuse,
         }
     }

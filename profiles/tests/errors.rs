@@ -213,6 +213,8 @@ fn admission_rules_are_checked() {
         "min_duration_s = { action = \"warn\" }",
         "min_height = { limit = 2, act = \"warn\" }",
         "min_height = true",
+        "max_frame_rate = 29.97",
+        "max_frame_rate = { limit = \"29.97\", action = \"warn\" }",
         "hdr = \"maybe\"",
         "damage = \"ignore\"",
         "damage = { allow = 0 }",
@@ -220,6 +222,26 @@ fn admission_rules_are_checked() {
         "damage = {}",
     ];
     let edits: Vec<(&str, String)> = rules.iter().map(|text| ("[[audio]]", rule(text))).collect();
+    let edits: Vec<(&str, &str)> = edits.iter().map(|(from, to)| (*from, to.as_str())).collect();
+    insta::assert_snapshot!(messages(&edits));
+}
+
+#[test]
+fn what_is_done_to_pictures_is_checked() {
+    let rules = [
+        "fields = \"yadif\"",
+        "frame_rate = 25",
+        "frame_rate = \"29.97\"",
+        "frame_rate = \"0/1\"",
+        "frame_rate = \"25/0\"",
+        "frame_rate = \"301\"",
+        "crop = 16",
+        "crop = { top = 3 }",
+        "crop = { height = 16 }",
+        "scale = 2",
+    ];
+    let edits: Vec<(&str, String)> =
+        rules.iter().map(|text| ("[[audio]]", format!("[picture]\n{text}\n[[audio]]"))).collect();
     let edits: Vec<(&str, &str)> = edits.iter().map(|(from, to)| (*from, to.as_str())).collect();
     insta::assert_snapshot!(messages(&edits));
 }

@@ -240,6 +240,37 @@ fn a_rejection_holds_every_reason() {
 }
 
 #[test]
+fn every_rule_names_what_was_measured() {
+    let limits = "[admission]\nmax_duration_s = 5\nmax_height = 576\nmin_frame_rate = \"25\"\nmax_frame_rate = \"25\"\n\
+                  variable_frame_rate = \"reject\"\nunspecified_colour = \"reject\"\nhdr_colour = \"reject\"";
+    let strict = edited(&[("[admission]", limits)]);
+    let breaks = |change: fn(&mut IndexSummary)| {
+        let colour = Colour { primaries: 1, transfer: 1, matrix: 1, ..Colour::default() };
+        let mut summary = index(VideoFacts { colour, ..picture(1024, 576) });
+        summary.timing = Timing::Constant { rate: Rational::whole(25) };
+        summary.duration = Rational::whole(5);
+        assert_eq!(strict.admit(&summary), Ok(Vec::new()));
+        change(&mut summary);
+        strict.admit(&summary).unwrap_err().reasons.join("; ")
+    };
+    let broken = [
+        breaks(|summary| summary.duration = Rational::new(5001, 1000).unwrap()),
+        breaks(|summary| summary.video.height = 578),
+        breaks(|summary| summary.timing = Timing::Constant { rate: Rational::new(24_000, 1001).unwrap() }),
+        breaks(|summary| summary.timing = Timing::Constant { rate: Rational::new(26, 1).unwrap() }),
+        breaks(|summary| {
+            let average_rate = Rational::new(249, 10).unwrap();
+            summary.timing = Timing::Variable { average_rate, segment_starts: vec![0] };
+        }),
+        breaks(|summary| summary.video.colour = Colour { primaries: 1, ..Colour::default() }),
+        breaks(|summary| {
+            summary.video.colour = Colour { transfer: 18, primaries: 1, matrix: 9, ..Colour::default() }
+        }),
+    ];
+    insta::assert_snapshot!(broken.join("\n"));
+}
+
+#[test]
 fn tracks_find_their_language() {
     let streams = [sound(""), sound("deu"), sound("pt-BR")];
     let sources = |language: &str| {

@@ -297,22 +297,12 @@ impl TryFrom<v1::Colour> for common::Colour {
     }
 }
 
-impl From<common::Scan> for v1::Scan {
-    fn from(value: common::Scan) -> Self {
-        match value {
-            common::Scan::Progressive => v1::Scan::Progressive,
-            common::Scan::TopFieldFirst => v1::Scan::TopFieldFirst,
-            common::Scan::BottomFieldFirst => v1::Scan::BottomFieldFirst,
-        }
-    }
-}
-
-impl From<v1::Scan> for common::Scan {
-    fn from(value: v1::Scan) -> Self {
-        match value {
-            v1::Scan::Progressive => common::Scan::Progressive,
-            v1::Scan::TopFieldFirst => common::Scan::TopFieldFirst,
-            v1::Scan::BottomFieldFirst => common::Scan::BottomFieldFirst,
+impl From<&v1::VideoFacts> for common::Scan {
+    fn from(value: &v1::VideoFacts) -> Self {
+        match (value.interlaced, value.bottom_field_first) {
+            (false, _) => common::Scan::Progressive,
+            (true, false) => common::Scan::TopFieldFirst,
+            (true, true) => common::Scan::BottomFieldFirst,
         }
     }
 }
@@ -328,7 +318,8 @@ impl From<common::VideoFacts> for v1::VideoFacts {
             sample_aspect: Some(value.sample_aspect.into()),
             rotation: value.rotation.into(),
             pixel_format: value.pixel_format,
-            scan: v1::Scan::from(value.scan).into(),
+            interlaced: value.scan != common::Scan::Progressive,
+            bottom_field_first: value.scan == common::Scan::BottomFieldFirst,
             telecine: value.telecine,
             timecode: value.timecode,
             streams: value.streams,
@@ -397,7 +388,7 @@ impl TryFrom<v1::VideoFacts> for common::VideoFacts {
 
     fn try_from(value: v1::VideoFacts) -> Result<Self, Malformed> {
         let hdr10 = (&value).try_into()?;
-        let scan = value.scan().into();
+        let scan = (&value).into();
         Ok(common::VideoFacts {
             stream: value.stream,
             codec: value.codec,

@@ -248,7 +248,7 @@ matrix! {
     dnxhr_hqx_in_mxf:              "640x360"       "24000/1001" Progressive ["-c:v dnxhd -profile:v dnxhr_hqx -pix_fmt yuv422p10le"] UNTAGGED PCM, "mxf -shortest";
     dnxhr_444_in_mov:              "640x360"       "24"         Progressive ["-c:v dnxhd -profile:v dnxhr_444 -pix_fmt yuv444p10le"] UNTAGGED PCM, "mov";
     cineform_in_mov:               "640x360"       "24"         Progressive ["-c:v cfhd -pix_fmt yuv422p10le"]              UNTAGGED PCM,    "mov";
-    jpeg_2000_in_mxf:              "640x360"       "25"         Progressive ["-c:v jpeg2000 -pix_fmt yuv422p10le"]          UNTAGGED PCM,    "mxf -shortest";
+    jpeg_2000_in_mxf:              "320x180"       "25"         Progressive ["-c:v jpeg2000 -pix_fmt yuv422p10le"]          UNTAGGED PCM,    "mxf -shortest";
     v210_in_mov:                   "640x360"       "25"         Progressive ["-c:v v210"]                                  HD       PCM,     "mov";
     uyvy_fields_in_mov:            "720x576 64:45" "25"         Tff         ["-c:v rawvideo -pix_fmt uyvy422"]              PAL      PCM,     "mov";
     ffv1_in_matroska:              "640x360"       "25"         Progressive ["-c:v ffv1 -level 3 -g 1 -pix_fmt yuv422p10le"] WIDE    Some(("stereo", "-c:a flac")), "mkv";

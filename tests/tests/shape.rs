@@ -134,7 +134,9 @@ fn a_telecine_is_told_kept_or_made_film_again() {
     let made = ffmpeg::decode(&film.path("360p.mp4"));
     assert_eq!(numbers(&made.thumbs), (0..80).map(Some).collect::<Vec<_>>());
     assert_even(&made.times, (24_000, 1001));
-    assert_eq!(report(&film.path(""))["mezzanine"]["telecine"], true);
+    let told = report(&film.path(""));
+    assert_eq!(told["mezzanine"]["telecine"], true);
+    assert_eq!(told["job"]["warnings"][0], "its video repeats fields (telecine)");
 
     let kept = Title::make(&mezzanine, "", None);
     let source = ffmpeg::times(&mezzanine.path, "v:0");

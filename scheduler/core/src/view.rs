@@ -241,6 +241,8 @@ pub struct JobHistory {
     pub renditions_reused: u64,
     /// Bytes of the mezzanine that were read, over all attempts that ended with their result.
     pub source_bytes_read: u64,
+    /// What admission had to say.
+    pub warnings: Vec<String>,
 }
 
 /// An attempt that ended.
@@ -309,6 +311,7 @@ pub fn job_history(id: JobId, job: &Job) -> JobHistory {
         renditions_encoded: job.renditions_encoded,
         renditions_reused: job.renditions_reused,
         source_bytes_read: job.source_bytes_read,
+        warnings: job.plan.as_ref().map(|plan| plan.warnings.clone()).unwrap_or_default(),
     }
 }
 

@@ -78,6 +78,7 @@ pub(super) fn wire_history(history: JobHistory) -> v1::JobHistory {
         renditions_encoded: history.renditions_encoded,
         renditions_reused: history.renditions_reused,
         source_bytes_read: history.source_bytes_read,
+        warnings: history.warnings,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The index, unfolded: when each frame is shown, and which packets it takes to decode a run of frames.
 
-use reel_common::{Rational, Rounding, rescale};
+use reel_common::{Rational, Rounding, Scan, rescale};
 use reel_profiles::Picture;
 use reel_proto::v1;
 
@@ -68,14 +68,14 @@ impl Timeline {
             return Err(damaged());
         }
         let end_pts = pictures[pictures.len() - 1].saturating_add_unsigned(video.last_duration);
-        let scan = video.facts.as_ref().map_or(v1::Scan::Progressive, v1::VideoFacts::scan);
+        let scan = video.facts.as_ref().map_or(Scan::Progressive, Scan::from);
         let timeline = Timeline {
             pictures,
             end_pts,
             time_base,
             rate,
             conformed: None,
-            context: if rules.deinterlaces(scan.into()) { deinterlace::CONTEXT } else { 0 },
+            context: if rules.deinterlaces(scan) { deinterlace::CONTEXT } else { 0 },
             packets,
             random_access,
             needed,

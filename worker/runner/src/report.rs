@@ -78,6 +78,8 @@ struct Job<'a> {
     renditions_encoded: u64,
     renditions_reused: u64,
     parts_encoded_twice: u64,
+    /// What admission had to say of the mezzanine.
+    warnings: &'a [String],
     /// Of the mezzanine, by all attempts that ended with their result.
     source_bytes_read: u64,
     /// All that there were; of many only the newest are listed.
@@ -297,6 +299,7 @@ fn job<'a>(sources: &Sources<'a>) -> Job<'a> {
         renditions_encoded: history.renditions_encoded,
         renditions_reused: history.renditions_reused,
         parts_encoded_twice: history.parts_encoded_twice,
+        warnings: &history.warnings,
         source_bytes_read: history.source_bytes_read,
         attempts_total: history.attempts_total,
         attempts: attempts.collect(),
@@ -325,7 +328,7 @@ fn mezzanine<'a>(sources: &Sources<'a>) -> Mezzanine<'a> {
         frame_rate: rate.map(|rate| rate.to_string()),
         // The first frame has no difference.
         frames: differences + 1,
-        scan: facts.map_or(Scan::Progressive, |facts| facts.scan().into()),
+        scan: facts.map_or(Scan::Progressive, Scan::from),
         telecine: facts.is_some_and(|facts| facts.telecine),
         faults: index
             .faults
