@@ -4,10 +4,7 @@ use reel_common::{AudioFacts, Colour, IndexSummary, Rational, Scan, Timing};
 
 use crate::ladder::Display;
 use crate::text::decimal;
-use crate::types::{Action, BitDepth, Fields, Profile, Rendition, Rule};
-
-/// TransferCharacteristics of H.273 that make a source HDR: 16 is PQ (SMPTE ST 2084), 18 is HLG (ARIB STD-B67).
-const HDR_TRANSFERS: [u8; 2] = [16, 18];
+use crate::types::{Action, BitDepth, Fields, HDR_TRANSFERS, Profile, Rendition, Rule};
 
 /// ColourPrimaries of BT.2020, and MatrixCoefficients that go with it in BT.2100: 9 is not constant luminance, 10 is, 14
 /// is ICtCp; RGB has none.
@@ -138,7 +135,8 @@ impl Profile {
     fn apply_to_colours(&self, index: &IndexSummary, verdict: &mut Verdict) {
         let rules = &self.admission;
         let eight = |rendition: &Rendition| rendition.coding.bit_depth() == BitDepth::Eight;
-        if HDR_TRANSFERS.contains(&index.video.colour.transfer) && self.video.iter().any(eight) {
+        let (coded, _) = self.picture.coded_colours(index.video.colour, index.video.hdr10);
+        if HDR_TRANSFERS.contains(&coded.transfer) && self.video.iter().any(eight) {
             verdict.add(
                 rules.hdr,
                 "its video is HDR, and renditions of 8 bit would show it with banding".to_owned(),

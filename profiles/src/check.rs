@@ -7,7 +7,7 @@ use reel_common::Rational;
 
 use crate::parse::{Parsed, RenditionPlaces, TrackPlaces};
 use crate::read::ProfileError;
-use crate::types::{AudioTrack, Coding, Profile, Rendition, VideoCodec};
+use crate::types::{AudioTrack, Coding, Fields, H264Profile, Profile, Rendition, VideoCodec};
 
 /// Longest name, so that a staging folder's path stays short.
 const MAX_NAME_BYTES: usize = 40;
@@ -19,6 +19,7 @@ pub(crate) fn check(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
     plain_name(parsed, parsed.name, &parsed.profile.name)?;
     lengths(parsed)?;
     ladder(parsed)?;
+    fields(parsed)?;
     tracks(parsed)?;
     let package = parsed.profile.package;
     ensure(parsed, package.hls || package.mp4, parsed.package, || {
@@ -114,6 +115,28 @@ fn one_rendition(
     ensure(parsed, maxrate <= most, places.level, || {
         format!("level {level} allows at most {most} kbit/s in profile {profile}")
     })
+}
+
+/// What is coded as fields: ISO/IEC 14496-10, A.2.1 and table A-4, frame_mbs_only_flag.
+fn fields(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
+    let picture = parsed.profile.picture;
+    if picture.fields != Fields::Keep {
+        return Ok(());
+    }
+    ensure(parsed, picture.frame_rate.is_none(), parsed.frame_rate, || {
+        "fields that are kept cannot be conformed to another rate: use `fields = \"bwdif\"`".to_owned()
+    })?;
+    for (rendition, places) in parsed.profile.video.iter().zip(&parsed.video) {
+        let Coding::H264 { profile, level, .. } = rendition.coding else { continue };
+        ensure(parsed, profile != H264Profile::Baseline, places.name, || {
+            format!("`{}` is of profile baseline, which has no fields to keep: use \"main\"", rendition.name)
+        })?;
+        let has_fields = level.is_none_or(|level| (21..=41).contains(&level.idc()));
+        ensure(parsed, has_fields, places.level, || {
+            format!("`{}` cannot keep fields: H.264 has them in levels 2.1 to 4.1", rendition.name)
+        })?;
+    }
+    Ok(())
 }
 
 /// Encoders of SVT-AV1 that are in one process share tables, which those of slow presets do not all fill alike.

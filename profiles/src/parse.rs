@@ -8,7 +8,7 @@ use crate::check::check;
 use crate::read::{At, ProfileError, Section, Source};
 use crate::types::{
     Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile,
-    Package, Picture, Preset, Profile, Rate, Rendition, Rule, Tune, VideoCodec,
+    Package, Picture, Preset, Profile, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
 };
 
 const PROFILE_KEYS: &[&str] = &[
@@ -37,7 +37,7 @@ const ADMISSION_KEYS: &[&str] = &[
     "unspecified_colour",
     "damage",
 ];
-const PICTURE_KEYS: &[&str] = &["fields", "frame_rate", "crop"];
+const PICTURE_KEYS: &[&str] = &["fields", "frame_rate", "crop", "tone_map"];
 const CROP_KEYS: &[&str] = &["top", "bottom", "left", "right"];
 const RULE_KEYS: &[&str] = &["limit", "action"];
 const VIDEO_KEYS: &[&str] =
@@ -52,6 +52,8 @@ const CODEC_KEYS: [(&str, &[VideoCodec]); 4] = [
 const RATE_KEYS: &[&str] = &["crf", "maxrate_kbps", "bufsize_kbps"];
 const AUDIO_KEYS: &[&str] = &["name", "codec", "channels", "bitrate_kbps", "sample_rate", "language"];
 const PACKAGE_KEYS: &[&str] = &["hls", "mp4"];
+/// The largest numerator or denominator of a frame rate, which becomes the timescale of a title.
+const MAX_RATE_TERM: u32 = 10_000_000;
 /// SVT-AV1's choice between speed and size for video on demand.
 const DEFAULT_AV1_PRESET: u8 = 8;
 
@@ -62,6 +64,7 @@ pub(crate) struct Parsed<'a> {
     pub(crate) name: usize,
     pub(crate) segment: usize,
     pub(crate) part: usize,
+    pub(crate) frame_rate: usize,
     pub(crate) video: Vec<RenditionPlaces>,
     pub(crate) audio: Vec<TrackPlaces>,
     pub(crate) package: usize,
@@ -139,6 +142,9 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
         name: name.position,
         segment: segment.position,
         part: part.position,
+        frame_rate: root
+            .table("picture", "[picture]", PICTURE_KEYS)?
+            .map_or(0, |picture| picture.position_of("frame_rate")),
         video: video_places,
         audio: audio_places,
         package: package_place,
@@ -192,10 +198,12 @@ fn picture(root: &Section<'_>) -> Result<Picture, ProfileError> {
         return Ok(Picture::default());
     };
     let fields = section.word("fields", &words(Fields::ALL, Fields::name))?;
+    let tone_map = section.word("tone_map", &words(ToneMap::ALL, ToneMap::name))?;
     Ok(Picture {
         fields: fields.map_or(Fields::default(), |at| at.value),
         frame_rate: frame_rate(&section)?,
         crop: crop(&section)?,
+        tone_map: tone_map.map_or(ToneMap::default(), |at| at.value),
     })
 }
 
@@ -210,7 +218,8 @@ fn frame_rate(section: &Section<'_>) -> Result<Option<Rational>, ProfileError> {
 /// A rate such as `"25"` or `"30000/1001"`.
 fn frames_per_second(section: &Section<'_>, key: &str, text: At<&str>) -> Result<At<Rational>, ProfileError> {
     let (num, den) = text.value.split_once('/').unwrap_or((text.value, "1"));
-    let terms = num.parse::<u32>().ok().zip(den.parse::<u32>().ok());
+    let term = |text: &str| text.parse::<u32>().ok().filter(|term| *term <= MAX_RATE_TERM);
+    let terms = term(num).zip(term(den));
     let rate = terms.and_then(|(num, den)| Rational::new(num.into(), den.into()));
     let most = Profile::MAX_FRAME_RATE;
     match rate.filter(|rate| (Rational::whole(1)..=Rational::whole(most)).contains(rate)) {

@@ -65,6 +65,7 @@ fn picture(text: &mut String, picture: &Picture) {
         quoted(&picture.frame_rate.map_or("source".to_owned(), |rate| rate.to_string())),
     );
     let Crop { top, bottom, left, right } = picture.crop;
+    line(text, "tone_map", quoted(picture.tone_map.name()));
     line(text, "crop", format!("{{ top = {top}, bottom = {bottom}, left = {left}, right = {right} }}"));
 }
 

@@ -1,6 +1,6 @@
 //! What a profile says, with every default filled in.
 
-use reel_common::{Rational, Scan};
+use reel_common::{Colour, Hdr10, Rational, Scan};
 
 use crate::Level;
 
@@ -32,6 +32,9 @@ macro_rules! words {
         }
     };
 }
+
+/// TransferCharacteristics of H.273 that make a source HDR: 16 is PQ (SMPTE ST 2084), 18 is HLG (ARIB STD-B67).
+pub(crate) const HDR_TRANSFERS: [u8; 2] = [16, 18];
 
 /// A named, versioned recipe: segments and parts, admission, ladder, audio, packaging.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,12 +151,37 @@ pub struct Picture {
     pub frame_rate: Option<Rational>,
     /// What is cut off.
     pub crop: Crop,
+    /// How HDR becomes SDR.
+    pub tone_map: ToneMap,
 }
 
 impl Picture {
     /// Whether frames are made of the fields of a source.
     pub fn deinterlaces(&self, scan: Scan) -> bool {
         scan != Scan::Progressive && self.fields == Fields::Bwdif
+    }
+
+    /// Whether pictures of such colours are made SDR.
+    pub fn maps_tones(&self, colour: Colour) -> bool {
+        self.tone_map != ToneMap::None && HDR_TRANSFERS.contains(&colour.transfer)
+    }
+
+    /// Colours and HDR10's metadata with which the pictures of a source are coded.
+    pub fn coded_colours(&self, colour: Colour, hdr10: Hdr10) -> (Colour, Hdr10) {
+        let bt709 = Colour { primaries: 1, transfer: 1, matrix: 1, full_range: false, chroma_location: None };
+        if self.maps_tones(colour) { (bt709, Hdr10::default()) } else { (colour, hdr10) }
+    }
+}
+
+words! {
+    /// How a source in PQ or HLG becomes SDR in the colours of BT.709.
+    #[derive(Default)]
+    ToneMap {
+        /// Not at all: HDR stays HDR.
+        #[default]
+        None = "none",
+        /// By the curve of ITU-R BT.2390 (5.4.1), to 100 cd/m2.
+        Bt2390 = "bt2390",
     }
 }
 

@@ -235,14 +235,27 @@ fn what_is_done_to_pictures_is_checked() {
         "frame_rate = \"0/1\"",
         "frame_rate = \"25/0\"",
         "frame_rate = \"301\"",
+        "frame_rate = \"3000000000/100000001\"",
+        "fields = \"keep\"\nframe_rate = \"25\"",
         "crop = 16",
         "crop = { top = 3 }",
         "crop = { height = 16 }",
         "scale = 2",
+        "tone_map = \"hable\"",
     ];
     let edits: Vec<(&str, String)> =
         rules.iter().map(|text| ("[[audio]]", format!("[picture]\n{text}\n[[audio]]"))).collect();
     let edits: Vec<(&str, &str)> = edits.iter().map(|(from, to)| (*from, to.as_str())).collect();
+    insta::assert_snapshot!(messages(&edits));
+}
+
+#[test]
+fn renditions_without_fields_keep_none() {
+    let keep = "[picture]\nfields = \"keep\"\n[[video]]\nname = \"720p\"";
+    let edits = ["h264_profile = \"baseline\"", "level = \"4.2\"", "level = \"2.0\""];
+    let edits = edits.map(|setting| format!("{keep}\n{setting}"));
+    let edits: Vec<(&str, &str)> =
+        edits.iter().map(|edit| ("[[video]]\nname = \"720p\"", edit.as_str())).collect();
     insta::assert_snapshot!(messages(&edits));
 }
 

@@ -409,6 +409,56 @@ pub fn soft_telecine_mkv() -> Fixture {
     Fixture { path: derived(&film.path, "telecine.mkv", telecine::repeat_fields), numbered: true }
 }
 
+/// MPEG-2 in Matroska of which some stretches are fields, and others not: each `true` is 1.4 s of fields.
+pub fn mixed_fields_mkv(stretches: &[bool]) -> Fixture {
+    let mut commands = Vec::new();
+    let mut pieces = Vec::new();
+    for (number, fields) in stretches.iter().enumerate() {
+        let mut content = Content::new((320, 180), "25", 35, None);
+        content.scan = if *fields { Scan::Tff } else { Scan::Progressive };
+        let flags = if *fields { "+ildct+ilme+bitexact" } else { "+bitexact" };
+        let codec = ["-c:v", "mpeg2video", "-b:v", "4M", "-g", "12", "-bf", "0", "-flags", flags];
+        let mut command = encoded(&content, &codec);
+        let piece = format!("{{tmp}}/{number}.m2v");
+        command.push(piece.clone());
+        commands.push(command);
+        pieces.push(piece);
+    }
+    let joined = format!("concat:{}", pieces.join("|"));
+    let join =
+        ["-fflags", "+genpts", "-f", "mpegvideo", "-framerate", "25", "-i", &joined, "-c", "copy", "{out}"];
+    commands.push(strings(&join));
+    numbered("mixed-fields", "mkv", commands)
+}
+
+/// H.264 with B-frames in MP4 that pauses for nearly four seconds.
+pub fn pause_mp4() -> Fixture {
+    let mut content = Content::new((320, 180), "25", 200, None);
+    content.last = "select='lt(n,60)+gt(n,155)'".to_owned();
+    let codec = ["-fps_mode", "vfr", "-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-g", "50"];
+    simple("pause", "mp4", &content, &codec)
+}
+
+/// Motion JPEG in MOV of which every picture has EXIF data that cannot be read.
+pub fn broken_exif_mov() -> Fixture {
+    let content = Content::new((320, 180), "25", 60, None);
+    let whole = simple("jpeg", "mov", &content, &["-c:v", "mjpeg", "-q:v", "2", "-pix_fmt", "yuvj420p"]);
+    let broken = |movie: &[u8]| {
+        let (jfif, exif) = (b"\xFF\xE0\x00\x10JFIF\0", b"\xFF\xE1\x00\x10Exif\0\0II*\0\xF0\xFF\xFF\xFF");
+        let mut movie = movie.to_vec();
+        let places: Vec<usize> = movie
+            .windows(jfif.len())
+            .enumerate()
+            .filter(|(_, bytes)| bytes == jfif)
+            .map(|(at, _)| at)
+            .collect();
+        assert_eq!(places.len(), 60, "each picture begins with JFIF");
+        places.into_iter().for_each(|at| movie[at..at + exif.len()].copy_from_slice(exif));
+        movie
+    };
+    Fixture { path: derived(&whole.path, "exif.mov", broken), numbered: true }
+}
+
 /// H.264 in MOV with a smaller second picture beside it, and a timecode.
 pub fn two_video_streams_mov() -> Fixture {
     let content = Content::new(SIZE, "25", 80, Some("stereo"));

@@ -172,3 +172,10 @@ fn check(line: &Source, damage: Damage, outcome: Outcome) {
         Unseen => assert_eq!(job.assert_made("refuse", &what), 0, "{what}"),
     }
 }
+
+#[test]
+fn what_harms_no_picture_is_no_damage() {
+    let dir = scratch();
+    let job = Job { mezzanine: reel_tests::fixtures::broken_exif_mov().path, dir };
+    assert_eq!(job.assert_made("refuse", "EXIF"), 0);
+}

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use reel_common::Rational;
 use reel_tests::reel::Reel;
-use reel_tests::{ffmpeg, fixtures, profile, scratch};
+use reel_tests::{ffmpeg, fixtures, mediainfo, profile, scratch};
 use serde_json::json;
 
 /// The bitstream by itself, without what a container says of it.
@@ -95,4 +97,50 @@ fn hlg_stays_hlg_and_is_refused_where_eight_bits_would_show_it() {
         Reel::transcode(dir.path(), &mezzanine, &dir.path().join("other"), &profile("codecs")).run();
     assert_eq!(refused.code, Some(3), "{}", refused.stderr);
     assert!(refused.stderr.contains("its video is HDR, and renditions of 8 bit"), "{}", refused.stderr);
+}
+
+#[test]
+fn hdr_becomes_sdr_where_the_profile_says_so() {
+    let text = fs::read_to_string(profile("quick")).unwrap();
+    for mezzanine in [fixtures::hdr10_ts(), fixtures::hlg_ts()] {
+        let dir = scratch();
+        let output = dir.path().join("title");
+        let refused = Reel::transcode(dir.path(), &mezzanine.path, &output, &profile("quick")).run();
+        assert!(
+            refused.stderr.contains("renditions of 8 bit would show it with banding"),
+            "{}",
+            refused.stderr
+        );
+
+        let mapped = dir.path().join("mapped.toml");
+        fs::write(&mapped, text.replacen("[[video]]", "[picture]\ntone_map = \"bt2390\"\n\n[[video]]", 1))
+            .unwrap();
+        Reel::transcode(dir.path(), &mezzanine.path, &output, &mapped).args("--quiet").run().success();
+        let verify =
+            ["verify".as_ref(), output.as_os_str(), "--against".as_ref(), mezzanine.path.as_os_str()];
+        Reel::new(dir.path(), verify).run().success();
+        for path in ["360p.mp4", "180p.mp4"].map(|name| output.join(name)) {
+            let entry = |name: &str| ffmpeg::stream_entry(&path, "v:0", name).unwrap_or_default();
+            let tags =
+                ["pix_fmt", "color_range", "color_space", "color_transfer", "color_primaries"].map(entry);
+            assert_eq!(tags, ["yuv420p", "tv", "bt709", "bt709", "bt709"]);
+            assert_eq!(ffmpeg::hdr10(&path, false), BTreeMap::new());
+            assert_eq!(ffmpeg::hdr10(&path, true), BTreeMap::new());
+            let info = mediainfo::video(&path);
+            assert_eq!((info.get("HDR_Format"), info["transfer_characteristics"].as_str()), (None, "BT.709"));
+            // Brighter areas stay brighter: the order is that of the source's signal.
+            let (source, made) = (ffmpeg::filtered(&mezzanine.path, "null"), ffmpeg::filtered(&path, "null"));
+            assert_eq!(source.len(), made.len());
+            for (source, made) in source.iter().zip(&made) {
+                assert_eq!(made.frame_number(), source.frame_number());
+                let mut areas: Vec<_> = source.luma.iter().zip(&made.luma).collect();
+                areas.sort();
+                let (dark, bright) = (&areas[..areas.len() / 4], &areas[areas.len() * 3 / 4..]);
+                let mean = |areas: &[(&u8, &u8)]| {
+                    areas.iter().map(|(_, made)| f64::from(**made)).sum::<f64>() / areas.len() as f64
+                };
+                assert!(mean(dark) + 30.0 < mean(bright), "{} {}", mean(dark), mean(bright));
+            }
+        }
+    }
 }

@@ -284,6 +284,7 @@ matrix! {
     hevc_10_in_ts:                 "640x360"       "60"         Progressive [X265_10]                                       HD       Some(("mono", "-c:a aac -b:a 96k")), "ts";
     vp8_in_webm:                   "640x360"       "25"         Progressive ["-c:v libvpx -deadline realtime -cpu-used 8 -b:v 2M -auto-alt-ref 0"] UNTAGGED Some(("stereo", "-c:a libvorbis")), "webm";
     vp9_in_webm:                   "640x360"       "24"         Progressive ["-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 2M"] HD Some(("stereo", "-c:a libopus")), "webm";
+    vp9_with_alpha_in_webm:        "640x360"       "24"         Progressive ["-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 2M -pix_fmt yuva420p"] UNTAGGED SILENT, "webm";
     av1_in_mp4:                    "640x360"       "24"         Progressive ["-c:v libsvtav1 -preset 12 -crf 30"]           HD       AAC,     "mp4";
     av1_10_in_matroska:            "640x360"       "30"         Progressive ["-c:v libsvtav1 -preset 12 -crf 30 -pix_fmt yuv420p10le"] WIDE Some(("stereo", "-c:a libopus")), "mkv";
     av1_in_ivf:                    "640x360"       "25"         Progressive ["-c:v libsvtav1 -preset 12 -crf 30"]           UNTAGGED SILENT,  "ivf";

@@ -113,6 +113,27 @@ fn deinterlaced_frames_have_the_same_bytes_however_they_are_cut_into_chunks() {
     assert_chunks_change_no_byte(&PAL.make(), "fields = \"bwdif\"");
 }
 
+#[test]
+fn a_pause_that_is_conformed_has_the_same_bytes_however_it_is_cut_into_chunks() {
+    let mezzanine = fixtures::pause_mp4();
+    assert_chunks_change_no_byte(&mezzanine, "frame_rate = \"30\"");
+    let title = Title::make(&mezzanine, "frame_rate = \"30\"", Some(180));
+    let expected = ffmpeg::filtered(&mezzanine.path, "fps=30");
+    assert_eq!(numbers(&ffmpeg::filtered(&title.path("360p.mp4"), "null")), numbers(&expected));
+}
+
+#[test]
+fn fields_between_progressive_frames_are_deinterlaced_as_ffmpeg_does() {
+    for stretches in [&[true, false, true][..], &[false, true, false]] {
+        let mezzanine = fixtures::mixed_fields_mkv(stretches);
+        assert_chunks_change_no_byte(&mezzanine, "");
+        let title = Title::make(&mezzanine, "", Some(180));
+        assert!(title.ended.stderr.contains("its video is interlaced"), "{}", title.ended.stderr);
+        let expected = ffmpeg::filtered(&mezzanine.path, "bwdif=mode=send_frame:deint=interlaced");
+        assert_shows(&ffmpeg::filtered(&title.path("360p.mp4"), "null"), &expected, "360p.mp4");
+    }
+}
+
 fn assert_chunks_change_no_byte(mezzanine: &Fixture, picture: &str) {
     let make = |options: &str| {
         let dir = scratch();

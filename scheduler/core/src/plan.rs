@@ -98,7 +98,8 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
     Ok(Plan {
         chunk_parts,
         renditions: ladder.len() as u32,
-        encode_memory: encode_memory(&index.video, &ladder),
+        encode_memory: encode_memory(&index.video, &ladder)
+            .saturating_add(tone_memory(&index.video, profile.picture.maps_tones(index.video.colour))),
         encode_scratch: encode_scratch(&grid, &ladder),
         video_codecs: ladder
             .iter()
@@ -158,6 +159,15 @@ fn encode_memory(video: &VideoFacts, ladder: &[ResolvedRendition]) -> u64 {
         ENCODER_BASE + if coding.bit_depth() == BitDepth::Ten { held.saturating_mul(3) / 2 } else { held }
     });
     encoders.fold(RUNNER_BASE.saturating_add(decoder_memory(video)), u64::saturating_add)
+}
+
+/// Pictures in RGB with 16 bits that wait for the encoders and are turned into theirs, where HDR is made SDR.
+const TONE_MAPPED_PICTURES: u64 = 12;
+const RGB_PIXEL_BYTES: u64 = 6;
+
+fn tone_memory(video: &VideoFacts, maps_tones: bool) -> u64 {
+    let pictures = pixels(video.width, video.height).saturating_mul(RGB_PIXEL_BYTES * TONE_MAPPED_PICTURES);
+    if maps_tones { pictures } else { 0 }
 }
 
 /// Finished parts that an attempt may hold on disk: four that wait, one that is published, one that is encoded.

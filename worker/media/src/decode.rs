@@ -11,7 +11,7 @@ use reel_store::Source;
 
 use crate::packets::PacketReader;
 use crate::timeline::Timeline;
-use crate::{MediaError, log};
+use crate::{MediaError, facts, log};
 
 /// Says why a codec, by libav's name, cannot be decoded here.
 pub(crate) fn check_decoder(codec: &str) -> Result<(), String> {
@@ -28,11 +28,6 @@ pub(crate) fn decoder_name(codec: &str) -> String {
 
 fn decoder_id(codec: &str) -> Option<ff::codec::Id> {
     descriptor(codec).map(|descriptor| descriptor.id.into())
-}
-
-/// Whether every picture of a codec stands by itself.
-fn stands_alone(codec: &str) -> bool {
-    descriptor(codec).is_some_and(|descriptor| descriptor.props & ffi::AV_CODEC_PROP_INTRA_ONLY != 0)
 }
 
 fn descriptor(codec: &str) -> Option<&'static ffi::AVCodecDescriptor> {
@@ -98,6 +93,14 @@ pub(crate) fn open_decoder(
     })
 }
 
+/// A decoder for the pictures of a mezzanine.
+fn open_decoder_of(index: &v1::Index, speed: Speed) -> Result<ff::decoder::Video, MediaError> {
+    let lacks = |what: &str| MediaError::failed(format!("the index has no {what}"));
+    let video = index.video.as_ref().ok_or_else(|| lacks("video stream"))?;
+    let setup = video.decoder.as_ref().ok_or_else(|| lacks("decoder setup"))?;
+    open_decoder(setup, video.facts.as_ref(), speed)
+}
+
 /// A picture of a mezzanine.
 pub(crate) struct DecodedPicture {
     /// Its number, in the order in which they are shown.
@@ -110,6 +113,8 @@ pub(crate) struct DecodedPicture {
 /// Decodes pictures `[next, end)` of a mezzanine, each once and in order.
 pub(crate) struct PictureReader<'a> {
     source: &'a Source,
+    index: &'a v1::Index,
+    speed: Speed,
     timeline: &'a Timeline,
     packets: PacketReader<'a>,
     decoder: ff::decoder::Video,
@@ -124,12 +129,10 @@ pub(crate) struct PictureReader<'a> {
     faults: Faults,
 }
 
-/// The packets at which a decoder has told of errors, where it does not mark the picture.
+/// The packets at which a decoder has told of damage, where it does not mark the picture.
 #[derive(Default)]
 struct Faults {
-    /// Whether an error is taken for damage of the picture. Decoders of pictures that stand by themselves, and that of
-    /// HEVC, conceal damage without a mark; those that predict from picture to picture mark it, and tell of errors that
-    /// show in no picture, as after a random access point that is no IDR.
+    /// Whether signs of damage are taken for damage of the picture: of decoders that conceal it without a mark.
     counted: bool,
     /// PTS of the packet that was sent last.
     sent: i64,
@@ -139,14 +142,14 @@ struct Faults {
 
 impl Faults {
     fn of_codec(codec: &str) -> Self {
-        Faults { counted: stands_alone(codec) || ["ffv1", "hevc"].contains(&codec), ..Faults::default() }
+        Faults { counted: ["ffv1", "mjpeg"].contains(&codec), ..Faults::default() }
     }
 
     /// Lets the decoder work on the packet that was sent last, and hears what it tells meanwhile.
     fn watch<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let before = log::errors();
+        let before = log::signs_of_damage();
         let result = work();
-        if self.counted && log::errors() != before && self.packets.last() != Some(&self.sent) {
+        if self.counted && log::signs_of_damage() != before && self.packets.last() != Some(&self.sent) {
             self.packets.push(self.sent);
         }
         result
@@ -163,22 +166,20 @@ impl<'a> PictureReader<'a> {
     /// A reader of pictures `[start, end)`, which must not be empty.
     pub(crate) fn new(
         source: &'a Source,
-        index: &v1::Index,
+        index: &'a v1::Index,
         timeline: &'a Timeline,
         (start, end): (u64, u64),
         damage: DamageRule,
         speed: Speed,
     ) -> Result<Self, MediaError> {
-        let video =
-            index.video.as_ref().ok_or_else(|| MediaError::failed("the index has no video stream"))?;
-        let setup =
-            video.decoder.as_ref().ok_or_else(|| MediaError::failed("the index has no decoder setup"))?;
-        let decoder = open_decoder(setup, video.facts.as_ref(), speed)?;
+        let decoder = open_decoder_of(index, speed)?;
         let packets = PacketReader::new(source, index, timeline, timeline.packets_of(start, end))?;
         // What stands in for a damaged frame must not depend on where else decoding might have begun.
         let start = if damage == DamageRule::Refuse { start } else { timeline.decodable_before(start) };
         Ok(PictureReader {
             source,
+            index,
+            speed,
             timeline,
             packets,
             decoder,
@@ -189,16 +190,25 @@ impl<'a> PictureReader<'a> {
             last_good: None,
             ahead: None,
             repeated: 0,
-            faults: Faults::of_codec(&setup.codec),
+            faults: Faults::of_codec(&facts::video(index)?.codec),
         })
     }
 
     /// Lets the reader go on to picture `end`. Must be called before the last picture was asked for.
-    pub(crate) fn extend(&mut self, end: u64) {
-        if end > self.end && !self.drained {
-            self.end = end;
+    pub(crate) fn extend(&mut self, end: u64) -> Result<(), MediaError> {
+        if end <= self.end {
+            return Ok(());
+        }
+        self.end = end;
+        if self.drained {
+            // Its decoder was told that no more comes: another begins at the random access point.
+            self.decoder = open_decoder_of(self.index, self.speed)?;
+            self.packets.set_range(self.timeline.packets_of(self.next, end));
+            (self.drained, self.ahead) = (false, None);
+        } else {
             self.packets.extend(self.timeline.packets_of(end - 1, end).end);
         }
+        Ok(())
     }
 
     /// The number of the next picture.

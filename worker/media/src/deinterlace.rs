@@ -1,5 +1,6 @@
 //! One progressive frame of every two fields, by libavfilter's bwdif.
 
+use std::collections::VecDeque;
 use std::ffi::CString;
 
 use ff::format::Pixel;
@@ -10,7 +11,7 @@ use reel_common::Scan;
 use crate::MediaError;
 
 /// What is said of it in a recipe key.
-pub(crate) const FILTER_NAME: &str = "bwdif send_frame interlaced";
+pub(crate) const FILTER_NAME: &str = "bwdif send_frame, interlaced pictures";
 /// Pictures on either side that a frame depends on.
 pub(crate) const CONTEXT: u64 = 1;
 /// Codecs whose decoders say of each picture whether it is interlaced. Pictures of others are what their container says.
@@ -24,6 +25,9 @@ pub(crate) struct Deinterlacer {
     /// The order of fields that pictures have without saying so.
     assumed: Option<Scan>,
     graph: Option<OpenGraph>,
+    /// Of the pictures whose frames are still to come, in order: those that are progressive, which stay as they are. The
+    /// filter takes them all the same: its state would else depend on where it was opened.
+    untouched: VecDeque<Option<ff::frame::Video>>,
 }
 
 struct OpenGraph {
@@ -35,7 +39,11 @@ struct OpenGraph {
 impl Deinterlacer {
     /// For pictures of a codec, by libav's name, in a container that says that they are interlaced so.
     pub(crate) fn new(codec: &str, scan: Scan) -> Self {
-        Deinterlacer { assumed: (!FLAGGED.contains(&codec)).then_some(scan), graph: None }
+        Deinterlacer {
+            assumed: (!FLAGGED.contains(&codec)).then_some(scan),
+            graph: None,
+            untouched: VecDeque::new(),
+        }
     }
 
     /// Takes the next picture, which is number `number`.
@@ -51,20 +59,16 @@ impl Deinterlacer {
             }
             None => self.graph.insert(OpenGraph::open(definition)?),
         };
-        // SAFETY: the new frame refers to the same samples, which nobody writes; it is freed with the filter's.
-        let mut input = unsafe {
-            let mut input = ff::frame::Video::empty();
-            if ffi::av_frame_ref(input.as_mut_ptr(), picture.as_ptr()) < 0 {
-                return Err(MediaError::failed("no memory for a picture"));
-            }
-            let raw = &mut *input.as_mut_ptr();
-            if let Some(scan) = self.assumed {
-                raw.interlaced_frame = 1;
-                raw.top_field_first = i32::from(scan == Scan::TopFieldFirst);
-            }
-            input
-        };
+        let mut input = reference(picture)?;
+        if let Some(scan) = self.assumed {
+            // SAFETY: the frame is valid and ours alone.
+            let raw = unsafe { &mut *input.as_mut_ptr() };
+            raw.interlaced_frame = 1;
+            raw.top_field_first = i32::from(scan == Scan::TopFieldFirst);
+        }
         input.set_pts(Some(number as i64));
+        let untouched = (!input.is_interlaced()).then(|| reference(picture)).transpose()?;
+        self.untouched.push_back(untouched);
         open.source()?.source().add(&input).map_err(failed)
     }
 
@@ -82,7 +86,7 @@ impl Deinterlacer {
         let mut frame = ff::frame::Video::empty();
         let mut sink = open.graph.get("out").ok_or_else(no_filter)?;
         match sink.sink().frame(&mut frame) {
-            Ok(()) => Ok(Some(frame)),
+            Ok(()) => Ok(Some(self.untouched.pop_front().flatten().unwrap_or(frame))),
             Err(ff::Error::Eof) => Ok(None),
             Err(ff::Error::Other { errno }) if errno == ffi::EAGAIN => Ok(None),
             Err(error) => Err(failed(error)),
@@ -107,13 +111,23 @@ impl OpenGraph {
         graph.add(&find("buffer")?, "in", &input).map_err(failed)?;
         graph.add(&find("buffersink")?, "out", "").map_err(failed)?;
         let parser = graph.output("in", 0).and_then(|parser| parser.input("out", 0)).map_err(failed)?;
-        parser.parse("bwdif=mode=send_frame:parity=auto:deint=interlaced").map_err(failed)?;
+        parser.parse("bwdif=mode=send_frame:parity=auto:deint=all").map_err(failed)?;
         graph.validate().map_err(failed)?;
         Ok(OpenGraph { graph, definition })
     }
 
     fn source(&mut self) -> Result<ff::filter::Context, MediaError> {
         self.graph.get("in").ok_or_else(no_filter)
+    }
+}
+
+/// Another frame of the same samples, which nobody writes.
+fn reference(picture: &ff::frame::Video) -> Result<ff::frame::Video, MediaError> {
+    let mut other = ff::frame::Video::empty();
+    // SAFETY: both frames are valid.
+    match unsafe { ffi::av_frame_ref(other.as_mut_ptr(), picture.as_ptr()) } {
+        0.. => Ok(other),
+        _ => Err(MediaError::failed("no memory for a picture")),
     }
 }
 
@@ -180,6 +194,26 @@ mod tests {
         let context = CONTEXT as usize;
         let piece = frames(3..8);
         assert_eq!(piece[context..piece.len() - context], whole[3 + context..8 - context]);
+    }
+
+    #[test]
+    fn a_piece_that_begins_with_progressive_pictures_is_that_of_the_whole() {
+        let frames = |range: std::ops::Range<u64>| {
+            let mut deinterlacer = Deinterlacer::new("h264", Scan::TopFieldFirst);
+            let mut made = Vec::new();
+            for number in range {
+                let mut picture = woven(number);
+                // SAFETY: the frame is valid and ours alone.
+                unsafe { (*picture.as_mut_ptr()).interlaced_frame = i32::from(!(3..6).contains(&number)) };
+                deinterlacer.push(number, &picture).unwrap();
+                made.extend(deinterlacer.pull().unwrap());
+            }
+            made.iter().map(|frame| frame.data(0).to_vec()).collect::<Vec<_>>()
+        };
+        let whole = frames(0..12);
+        let piece = frames(4..12);
+        assert_eq!(whole[4], woven(4).data(0));
+        assert_eq!(piece[1..], whole[5..]);
     }
 
     #[test]

@@ -111,6 +111,15 @@ impl Demuxer {
         })
     }
 
+    /// Seconds that the container's header says it lasts; `None` where libav has guessed them from the bit rate.
+    pub(crate) fn told_duration(&self) -> Option<f64> {
+        // SAFETY: the context is open and only read; the field is a C enum of the size of an int.
+        let method =
+            unsafe { ptr::addr_of!((*self.input.as_ptr()).duration_estimation_method).cast::<i32>().read() };
+        let guessed = ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_BITRATE as i32;
+        (method != guessed).then(|| self.input.duration() as f64 / f64::from(ffi::AV_TIME_BASE))
+    }
+
     /// Timecode of a video stream's first frame, or of the container's: `HH:MM:SS:FF` or `HH:MM:SS;FF`.
     pub(crate) fn timecode(&self, stream: usize) -> Option<String> {
         let of_stream = |stream: ff::Stream| stream.metadata().get("timecode").map(str::to_owned);
@@ -189,7 +198,7 @@ pub(crate) fn parameters(stream: &ff::Stream) -> StreamParameters {
             pixel_format: text(ffi::av_get_pix_fmt_name(std::mem::transmute::<i32, ffi::AVPixelFormat>(
                 known_pixel_format(raw.format),
             ))),
-            scan: scan(raw.field_order),
+            scan: scan(ptr::addr_of!(raw.field_order).cast::<i32>().read()),
             colour: colour(raw),
             decoder: v1::DecoderSetup {
                 codec: codec.clone(),
@@ -198,7 +207,7 @@ pub(crate) fn parameters(stream: &ff::Stream) -> StreamParameters {
                 profile: raw.profile,
                 level: raw.level,
                 bits_per_coded_sample: raw.bits_per_coded_sample.max(0) as u32,
-                field_order: raw.field_order as i32,
+                field_order: ptr::addr_of!(raw.field_order).cast::<i32>().read(),
                 reorder: 0,
             },
             codec,
@@ -230,15 +239,16 @@ pub(crate) fn is_undelayed(stream: &ff::Stream) -> bool {
 
 /// How lines were taken: whether the field that is stored first is that of the upper lines. libav and what writes MOV files
 /// agree that the field of that name comes first in time, whatever else has been written about the second letter.
-pub(crate) fn scan(order: ffi::AVFieldOrder) -> Scan {
-    match order {
-        ffi::AVFieldOrder::AV_FIELD_UNKNOWN | ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE => Scan::Progressive,
-        ffi::AVFieldOrder::AV_FIELD_TT | ffi::AVFieldOrder::AV_FIELD_TB => Scan::TopFieldFirst,
-        ffi::AVFieldOrder::AV_FIELD_BB | ffi::AVFieldOrder::AV_FIELD_BT => Scan::BottomFieldFirst,
+pub(crate) fn scan(order: i32) -> Scan {
+    use ffi::AVFieldOrder::{AV_FIELD_BB, AV_FIELD_BT, AV_FIELD_TB, AV_FIELD_TT};
+    match field_order(order) {
+        AV_FIELD_TT | AV_FIELD_TB => Scan::TopFieldFirst,
+        AV_FIELD_BB | AV_FIELD_BT => Scan::BottomFieldFirst,
+        _ => Scan::Progressive,
     }
 }
 
-/// The order of fields that an index tells; an enum may not hold another number than its own.
+/// The order of fields of a number, which may be any: an enum may not hold another than its own.
 pub(crate) fn field_order(number: i32) -> ffi::AVFieldOrder {
     use ffi::AVFieldOrder::{
         AV_FIELD_BB, AV_FIELD_BT, AV_FIELD_PROGRESSIVE, AV_FIELD_TB, AV_FIELD_TT, AV_FIELD_UNKNOWN,

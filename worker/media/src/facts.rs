@@ -1,10 +1,13 @@
 //! What an index says of its streams, and what a profile makes of them.
 
+use std::sync::Arc;
+
 use reel_common::{AudioFacts, Rational, VideoFacts};
 use reel_profiles::{AudioTrack, Profile, ResolvedRendition, TrackSource};
 use reel_proto::v1;
 
 use crate::MediaError;
+use crate::tone::ToneTable;
 
 /// The video stream.
 pub(crate) fn video(index: &v1::Index) -> Result<VideoFacts, MediaError> {
@@ -16,6 +19,13 @@ pub(crate) fn video(index: &v1::Index) -> Result<VideoFacts, MediaError> {
 pub(crate) fn origin(index: &v1::Index) -> Result<Rational, MediaError> {
     let origin = index.video.as_ref().and_then(|video| video.origin);
     Ok(origin.unwrap_or_default().try_into()?)
+}
+
+/// The table by which a profile makes the pictures SDR, if it does.
+pub(crate) fn tones(index: &v1::Index, profile: &Profile) -> Result<Option<Arc<ToneTable>>, MediaError> {
+    let facts = video(index)?;
+    let maps = profile.picture.maps_tones(facts.colour);
+    maps.then(|| ToneTable::new(&facts).map(Arc::new)).transpose()
 }
 
 /// The renditions that a profile makes of a mezzanine.

@@ -12,16 +12,18 @@ use reel_store::Source;
 use crate::decode::{DecodedPicture, PictureReader, Speed};
 use crate::deinterlace::Deinterlacer;
 use crate::timeline::Timeline;
+use crate::tone::{ToneMapper, ToneTable};
 use crate::{MediaError, facts};
 
 /// What frames are read from, and how.
-#[derive(Clone, Copy)]
 pub(crate) struct Reading<'a> {
     pub(crate) source: &'a Source,
     pub(crate) index: &'a v1::Index,
     /// Made for the same index and rules.
     pub(crate) timeline: &'a Timeline,
     pub(crate) rules: &'a Picture,
+    /// How HDR is made SDR; of the same index and rules.
+    pub(crate) tones: Option<Arc<ToneTable>>,
     pub(crate) damage: DamageRule,
     pub(crate) speed: Speed,
 }
@@ -41,6 +43,7 @@ pub(crate) struct FrameReader<'a> {
     pictures: Pictures<'a>,
     deinterlacer: Option<Deinterlacer>,
     crop: Crop,
+    tones: Option<ToneMapper>,
     next: u64,
     end: u64,
     /// The picture that was finished last, with its number.
@@ -71,7 +74,7 @@ impl Pictures<'_> {
 impl<'a> FrameReader<'a> {
     /// A reader of frames `[start, end)`, which must not be empty.
     pub(crate) fn new(reading: Reading<'a>, (start, end): (u64, u64)) -> Result<Self, MediaError> {
-        let Reading { source, index, timeline, rules, damage, speed } = reading;
+        let Reading { source, index, timeline, rules, tones, damage, speed } = reading;
         let facts = facts::video(index)?;
         let deinterlacer =
             rules.deinterlaces(facts.scan).then(|| Deinterlacer::new(&facts.codec, facts.scan));
@@ -83,25 +86,26 @@ impl<'a> FrameReader<'a> {
             pictures: Pictures { reader, mended: Vec::new(), lacking: false },
             deinterlacer,
             crop: rules.crop,
+            tones: tones.map(ToneMapper::new),
             next: start,
             end,
             finished: None,
         })
     }
 
-    /// One picture more than frames `[start, end)` need, so that the last but one frame never takes the last of them: the
-    /// reader can still be told to go on.
+    /// One picture more than frames `[start, end)` need, so that the last but one frame never takes the last of them.
     fn pictures_for(timeline: &Timeline, start: u64, end: u64) -> (u64, u64) {
         let (first, last) = timeline.pictures_for(start, end);
         (first, (last + 1).min(timeline.pictures()))
     }
 
     /// Lets the reader go on to frame `end`. Must be called before the last frame was asked for.
-    pub(crate) fn extend(&mut self, end: u64) {
+    pub(crate) fn extend(&mut self, end: u64) -> Result<(), MediaError> {
         if end > self.end {
+            self.pictures.reader.extend(Self::pictures_for(self.timeline, end - 1, end).1)?;
             self.end = end;
-            self.pictures.reader.extend(Self::pictures_for(self.timeline, end - 1, end).1);
         }
+        Ok(())
     }
 
     /// Whether frame `frame` is among those that this reader gives.
@@ -139,6 +143,9 @@ impl<'a> FrameReader<'a> {
             None => self.pictures.next()?.ok_or_else(too_few)?.picture,
         };
         cut_off(&mut picture, self.crop)?;
+        if let Some(tones) = &mut self.tones {
+            picture = tones.map(&picture)?;
+        }
         self.finished = Some((self.due, Arc::new(picture)));
         self.due += 1;
         Ok(())
@@ -186,5 +193,13 @@ fn cut_off(picture: &mut ff::frame::Video, crop: Crop) -> Result<(), MediaError>
     if result < 0 {
         return Err(MediaError::invalid(format!("`crop` leaves nothing of a picture of {width}x{height}")));
     }
-    Ok(())
+    // SAFETY: the frame is valid; the function has set to 0 what it has cut off.
+    let rest = unsafe { ((*picture.as_ptr()).crop_top, (*picture.as_ptr()).crop_left) };
+    match rest {
+        (0, 0) => Ok(()),
+        _ => Err(MediaError::invalid(format!(
+            "pictures of {:?} can be cropped at the bottom and on the right alone",
+            picture.format()
+        ))),
+    }
 }

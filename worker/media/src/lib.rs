@@ -17,6 +17,7 @@ mod packets;
 mod picture;
 mod recipe;
 mod timeline;
+mod tone;
 
 pub use audio::{AudioJob, audio, audio_init};
 pub use batch::run_as_batch;

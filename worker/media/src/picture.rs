@@ -38,6 +38,16 @@ impl Scaler {
         Self::new(width, height, turn, FILTER, format)
     }
 
+    /// A converter to RGB with 16 bits a sample, in the picture's own size.
+    pub(crate) fn to_rgb(width: u32, height: u32) -> Self {
+        Self::new(width, height, 0, FILTER, Pixel::GBRP16LE)
+    }
+
+    /// Width and height, before turning.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
     /// Lets it scale the two fields of a picture each by itself.
     pub(crate) fn by_fields(self) -> Self {
         Scaler { by_fields: true, ..self }

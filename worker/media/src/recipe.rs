@@ -97,6 +97,8 @@ pub(crate) struct VideoRecipe<'a> {
     pub(crate) rules: &'a Picture,
     /// How the mezzanine's lines were taken.
     pub(crate) scan: Scan,
+    /// The table by which HDR is made SDR.
+    pub(crate) tones: Option<Digest>,
     pub(crate) damage: DamageRule,
 }
 
@@ -107,7 +109,7 @@ pub(crate) fn video_key(
     part: &PartSpec,
     window: Window,
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("video part 8");
+    let mut key = RecipeHasher::new("video part 9");
     add_decoder(&mut key, digests.index)?;
     key.text("damage", &format!("{:?}", recipe.damage));
     let rules = recipe.rules;
@@ -117,6 +119,7 @@ pub(crate) fn video_key(
     for side in [rules.crop.top, rules.crop.bottom, rules.crop.left, rules.crop.right] {
         key.number("crop", side.into());
     }
+    key.bytes("tones", recipe.tones.as_ref().map_or(&[], |tones| &tones.0[..]));
     key.text("scaling", FILTER_NAME);
     let size = &recipe.settings.rendition;
     key.number("width", size.width.into()).number("height", size.height.into());
@@ -140,7 +143,7 @@ fn add_decoder(key: &mut RecipeHasher, index: &v1::Index) -> Result<(), MediaErr
     key.text("decoder", &decoder_name(&setup.codec));
     key.number("codec tag", setup.codec_tag.into()).number("reorder", setup.reorder.into());
     key.number("profile", setup.profile.into()).number("level", setup.level.into());
-    key.number("bits", setup.bits_per_coded_sample.into());
+    key.number("bits", setup.bits_per_coded_sample.into()).number("field order", setup.field_order.into());
     let facts = video.facts.clone().unwrap_or_default();
     key.text("pixel format", &facts.pixel_format);
     key.number("coded width", facts.width.into()).number("coded height", facts.height.into());

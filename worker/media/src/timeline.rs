@@ -96,7 +96,11 @@ impl Timeline {
         let frame = rate.recip().ok_or_else(too_many)?;
         let first = self.pictures[0];
         let nearest = |pts: i64| rescale(pts - first, self.time_base, frame, Rounding::Nearest);
-        let frames = nearest(self.end_pts).max(1);
+        // The end is no earlier than the mezzanine's, but for what its container rounds.
+        let rounded = self.end_pts
+            - (Rational::from_millis(2).checked_div(self.time_base)).map_or(1, |ticks| ticks.round().max(1));
+        let frames =
+            rescale(rounded - first, self.time_base, frame, Rounding::Ceil).max(nearest(self.end_pts)).max(1);
         if frames as u64 > MAX_FRAMES {
             return Err(too_many());
         }
@@ -442,6 +446,8 @@ pub(crate) mod tests {
         let film = conformed(Rational::whole(30));
         assert_eq!((film.frames(), film.timescale(), film.title_ticks(3)), (28, 30_000, 3000));
         assert_eq!(shown(&film)[..11], [0, 1, 1, 2, 3, 4, 5, 5, 6, 7, 8]);
+        // The end is not cut off: 6.4 frames.
+        assert_eq!(conformed(Rational::whole(7)).frames(), 7);
         assert_eq!(film.pictures_for(1, 3), (1, 2));
         assert_eq!(film.packets_for(0, 6), film.packets_of(0, 5));
     }

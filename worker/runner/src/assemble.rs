@@ -16,12 +16,12 @@ use prost::Message;
 use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
-use reel_common::{Failure, FailureClass, Hdr10, Rational};
+use reel_common::{Colour, Failure, FailureClass, Hdr10, Rational};
 use reel_media::{Timeline, audio_init};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{Stream, layout, target_duration};
 use reel_profiles::{Profile, VideoCodec};
-use reel_proto::v1;
+use reel_proto::{Malformed, v1};
 use reel_store::BlockingStore;
 
 use collect::{Collected, Collector, Stored};
@@ -55,7 +55,10 @@ pub(crate) fn assemble(
     let timeline = Timeline::new(&index, &work.profile.picture)
         .map_err(|error| Failure::new(error.class, &error.message, ""))?;
     let facts = index.video.and_then(|video| video.facts).unwrap_or_default();
-    let hdr10 = Hdr10::try_from(&facts).map_err(|error| fault(&format!("the index: {error}")))?;
+    let malformed = |error: Malformed| fault(&format!("the index: {error}"));
+    let colour = Colour::try_from(facts.colour.unwrap_or_default()).map_err(malformed)?;
+    let hdr10 = Hdr10::try_from(&facts).map_err(malformed)?;
+    let (_, hdr10) = work.profile.picture.coded_colours(colour, hdr10);
     let records = Records::load(work, timeline.frames())?;
     let staging = Staging::create(work.output, work.job, records.space(&work.profile.package))?;
     let total = records.bytes_to_copy(&work.profile.package);

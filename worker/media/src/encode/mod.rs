@@ -32,6 +32,7 @@ use crate::frames::{Decoded, FrameReader, Reading};
 use crate::measure::Reducer;
 use crate::recipe::{PacketDigests, VideoRecipe, Window, video_key};
 use crate::timeline::Timeline;
+use crate::tone::ToneTable;
 
 /// Decoded frames that wait for one encoder.
 const QUEUED_FRAMES: usize = 4;
@@ -70,6 +71,7 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
     let timeline = Timeline::new(job.index, &job.profile.picture)?;
     let facts = facts::video(job.index)?;
     let renditions = renditions(job, &facts, &timeline)?;
+    let tones = facts::tones(job.index, job.profile)?;
     if job.parts.iter().any(|part| part.end > timeline.frames()) {
         return Err(MediaError::failed(
             "a part lies beyond the end of the mezzanine: the plan is not of this index",
@@ -105,6 +107,7 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
             finished,
             reducer: Reducer::new(facts.rotation),
             scan: facts.scan,
+            tones,
             digests,
             queue,
             prepared: None,
@@ -135,8 +138,8 @@ fn renditions(
     let variable_timescale = timeline.constant_rate().is_none().then(|| timeline.timescale());
     let setup = |rendition| {
         let rate = timeline.average_rate();
-        let settings =
-            Settings { rendition, colour: facts.colour, hdr10: facts.hdr10, rate, variable_timescale };
+        let (colour, hdr10) = job.profile.picture.coded_colours(facts.colour, facts.hdr10);
+        let settings = Settings { rendition, colour, hdr10, rate, variable_timescale };
         let headers = settings.open()?.headers()?;
         let surroundings = settings.surroundings()?;
         Ok(RenditionSetup { settings, headers, surroundings, turn: facts.rotation })
@@ -223,6 +226,7 @@ struct Director<'a> {
     reducer: Reducer,
     /// How the mezzanine's lines were taken.
     scan: Scan,
+    tones: Option<Arc<ToneTable>>,
     digests: PacketDigests<'a>,
     queue: VecDeque<PartSpec>,
     /// The part after the last open one, looked up early so that the decoder knows how far to go.
@@ -262,6 +266,7 @@ impl Director<'_> {
                 headers: &setup.headers,
                 rules: &self.job.profile.picture,
                 scan: self.scan,
+                tones: self.tones.as_ref().map(|tones| tones.digest()),
                 damage: self.job.profile.admission.damage,
             };
             let key = video_key(&mut self.digests, &recipe, &spec, window)?;
@@ -311,6 +316,7 @@ impl Director<'_> {
             index: self.job.index,
             timeline: self.timeline,
             rules: &self.job.profile.picture,
+            tones: self.tones.clone(),
             damage: self.job.profile.admission.damage,
             speed: Speed::Exact,
         };
@@ -354,7 +360,7 @@ impl Director<'_> {
                 let next = self.prepared.as_ref().and_then(Prepared::frames);
                 // Only a part that follows without a gap shares the decoder.
                 if let Some(next) = next.filter(|next| self.shares_decoder() && reader.reaches(next.start)) {
-                    reader.extend(next.end);
+                    reader.extend(next.end)?;
                 }
             }
         }

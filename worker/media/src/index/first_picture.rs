@@ -3,7 +3,7 @@
 use ff::frame::side_data::Type as OfFrame;
 use ff::packet::side_data::Type as OfStream;
 use ffmpeg_next as ff;
-use reel_common::{Hdr10, LightLevel, Mastering, Scan};
+use reel_common::{FailureClass, Hdr10, LightLevel, Mastering, Scan};
 use reel_profiles::{DamageRule, Picture};
 use reel_proto::v1;
 use reel_store::Source;
@@ -45,7 +45,12 @@ pub(super) fn complete(source: &Source, index: &mut v1::Index) -> Result<(), Med
     }
     let timeline = Timeline::new(index, &Picture::default())?;
     let mut reader = PictureReader::new(source, index, &timeline, (0, 1), DamageRule::Refuse, Speed::Exact)?;
-    let Ok(Some(first)) = reader.next() else { return Ok(()) };
+    let first = match reader.next() {
+        Ok(Some(first)) => first,
+        Ok(None) => return Ok(()),
+        Err(error) if error.class == FailureClass::Invalid => return Ok(()),
+        Err(error) => return Err(error),
+    };
     let data = |kind| first.picture.side_data(kind);
     let found = Hdr10 {
         mastering: told.or_else(|| mastering(data(OfFrame::MasteringDisplayMetadata)?.data())),

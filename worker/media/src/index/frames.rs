@@ -56,10 +56,14 @@ pub(super) fn present(
     Ok(Frames { pts, last_duration: duration.min(left).max(1), rate })
 }
 
-/// Where a variable rate is a claimed one with pictures left out: what a damaged container has lost, as faults.
+/// Where a variable rate is a claimed one with a few pictures left out: what a damaged container has lost, as faults.
 pub(super) fn gaps(frames: &Frames, gathered: &Gathered, rates: &[Rational]) -> Vec<v1::Fault> {
     let Some(rate) = rates.first().copied().filter(|_| frames.rate.is_none()) else { return Vec::new() };
     let frame = ticks_of(rate, gathered.time_base, 1).max(1);
+    let regular = frames.pts.windows(2).filter(|pair| (pair[1] - pair[0] - frame).abs() <= 1).count();
+    if regular * 10 < frames.pts.len() * 9 {
+        return Vec::new();
+    }
     let fault = |pair: &[i64]| {
         let missing = (pair[1] - pair[0] + frame / 2) / frame - 1;
         let seconds = pair[0] as f64 * gathered.time_base.to_f64() + gathered.shift.to_f64();

@@ -8,6 +8,8 @@ use reel_common::Scan;
 
 /// `repeat_pict` of a picture that is shown for three fields.
 const THREE_FIELDS: i32 = 2;
+const TOP_FIELD: i32 = ffi::AVPictureStructure::AV_PICTURE_STRUCTURE_TOP_FIELD as i32;
+const BOTTOM_FIELD: i32 = ffi::AVPictureStructure::AV_PICTURE_STRUCTURE_BOTTOM_FIELD as i32;
 
 /// What a packet holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +38,13 @@ pub(super) struct HeaderParser {
 }
 
 impl HeaderParser {
-    /// A parser for a stream; `None` where libav has none for its codec.
+    /// A parser for a stream; `None` for codecs of which no fields are known here. Those of HEVC are pictures of their own
+    /// for libav.
     pub(super) fn new(stream: &ff::Stream) -> Option<Self> {
+        use ff::codec::Id::{H264, MPEG1VIDEO, MPEG2VIDEO};
+        if ![H264, MPEG1VIDEO, MPEG2VIDEO].contains(&stream.parameters().id()) {
+            return None;
+        }
         let codec = ff::codec::Context::from_parameters(stream.parameters()).ok()?;
         // SAFETY: the function returns a parser of its own, or null.
         let parser = unsafe { ffi::av_parser_init(ffi::AVCodecID::from(stream.parameters().id()) as i32) };
@@ -66,16 +73,18 @@ impl HeaderParser {
                 none,
                 -1,
             );
-            let parser = &*parser;
+            // C enums of the size of an int, read as such because a parser may hold a value that Rust's do not know.
+            let number = |field: *const i32| field.read();
+            let structure = number(ptr::addr_of!((*parser).picture_structure).cast());
             PictureHeader {
-                scan: crate::demux::scan(parser.field_order),
-                field: match parser.picture_structure {
-                    ffi::AVPictureStructure::AV_PICTURE_STRUCTURE_TOP_FIELD => Some(Parity::Top),
-                    ffi::AVPictureStructure::AV_PICTURE_STRUCTURE_BOTTOM_FIELD => Some(Parity::Bottom),
+                scan: crate::demux::scan(number(ptr::addr_of!((*parser).field_order).cast())),
+                field: match structure {
+                    TOP_FIELD => Some(Parity::Top),
+                    BOTTOM_FIELD => Some(Parity::Bottom),
                     _ => None,
                 },
-                is_reference: parser.pict_type != ffi::AVPictureType::AV_PICTURE_TYPE_B as i32,
-                repeats: parser.repeat_pict == THREE_FIELDS,
+                is_reference: (*parser).pict_type != ffi::AVPictureType::AV_PICTURE_TYPE_B as i32,
+                repeats: (*parser).repeat_pict == THREE_FIELDS,
             }
         }
     }

@@ -19,6 +19,8 @@ const MAX_STEP_SECONDS: f64 = 3600.0;
 const MAX_LACK_SECONDS: f64 = 0.1;
 /// Bytes between two packets of a Matroska file that may be headers.
 const MAX_GAP_BYTES: u64 = 4096;
+/// The id of BlockAdditions (RFC 9559, 5.1.3.5.2).
+const BLOCK_ADDITIONS: [u8; 2] = [0x75, 0xA1];
 /// Faults that are told of.
 pub(super) const MAX_FAULTS: usize = 100;
 
@@ -52,7 +54,7 @@ pub(super) fn by_scan(
         }
     }
     scan.time_reference(scan.next_dts);
-    scan.check_end(source, demuxer)?;
+    scan.check_end(source, demuxer, time_base)?;
     Ok(Gathered {
         packets: scan.packets,
         random_access: scan.random_access,
@@ -85,8 +87,8 @@ struct Sweep {
     damage: DamageRule,
     faults: Vec<v1::Fault>,
     is_matroska: bool,
-    /// The end of the last packet of any stream, in bytes.
-    covered: Option<u64>,
+    /// Where the last packet of any stream begins, and where those until then end, in bytes.
+    covered: Option<(u64, u64)>,
     /// When the last packet of any stream ends on the container's timeline, in seconds.
     end: f64,
 }
@@ -114,6 +116,9 @@ impl Sweep {
         }
         let number = self.packets.len();
         let header = self.headers.as_mut().map(|headers| headers.read(packet));
+        // Other containers than streams have both fields in one packet.
+        let header =
+            header.map(|header| PictureHeader { field: header.field.filter(|_| self.has_clock), ..header });
         let second = header.is_some_and(|header| self.fields.take(number, header));
         let first_field = self.packets.last().filter(|_| second).map(|first| first.pts);
         let undelayed = packet.dts().filter(|_| self.undelayed);
@@ -178,16 +183,25 @@ impl Sweep {
     }
 
     /// Looks for bytes between the packets of a Matroska file that belong to none: data that was lost. Headers of blocks
-    /// and clusters are much shorter.
+    /// and clusters are much shorter; what is added to a block, as transparency is, says so.
     fn check_gap(&mut self, source: &Source, packet: &ff::Packet, seconds: f64) -> Result<(), MediaError> {
         let Some(begin) = u64::try_from(packet.position()).ok().filter(|_| self.is_matroska) else {
             return Ok(());
         };
-        let gap = self.covered.map_or(0, |covered| begin.saturating_sub(covered));
-        self.covered = Some(self.covered.unwrap_or(0).max(begin + packet.size() as u64));
-        match gap > MAX_GAP_BYTES {
-            true => self.fault(source, seconds, &format!("{gap} bytes before it belong to no stream")),
-            false => Ok(()),
+        let size = packet.size() as u64;
+        let (last, covered) = self.covered.unwrap_or((begin, begin));
+        // The frames of a lace share the position of their block.
+        let end = if begin == last { covered + size } else { covered.max(begin + size) };
+        self.covered = Some((begin, end));
+        let gap = begin.saturating_sub(covered);
+        if gap <= MAX_GAP_BYTES {
+            return Ok(());
+        }
+        let mut head = [0; 64];
+        source.read_at(covered, &mut head)?;
+        match head.windows(2).any(|id| id == BLOCK_ADDITIONS) {
+            true => Ok(()),
+            false => self.fault(source, seconds, &format!("{gap} bytes before it belong to no stream")),
         }
     }
 
@@ -204,16 +218,23 @@ impl Sweep {
         )))
     }
 
-    /// Refuses a container whose header promises a second more than there is.
-    fn check_end(&mut self, source: &Source, demuxer: &Demuxer) -> Result<(), MediaError> {
-        // Matroska and MXF write the duration in their header; transport streams have none of their own.
+    /// Refuses a container whose header promises more than there is. Matroska and MXF write the duration in their header;
+    /// transport streams have none of their own.
+    fn check_end(
+        &mut self,
+        source: &Source,
+        demuxer: &Demuxer,
+        time_base: Rational,
+    ) -> Result<(), MediaError> {
         let promises = demuxer.container.contains("matroska") || demuxer.container == "mxf";
-        if !promises {
-            return Ok(());
-        }
+        let Some(promised) = demuxer.told_duration().filter(|_| promises) else { return Ok(()) };
+        // The last picture may be shown for as long as any other.
+        let mut times: Vec<i64> = self.packets.iter().map(|packet| packet.pts).collect();
+        times.sort_unstable();
+        let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+        let lack = MAX_LACK_SECONDS + longest as f64 * time_base.to_f64();
         let length = self.end;
-        let promised = demuxer.input.duration() as f64 / f64::from(ff::ffi::AV_TIME_BASE);
-        if promised <= length + MAX_LACK_SECONDS {
+        if promised <= length + lack {
             return Ok(());
         }
         let what = format!("it is cut off: its header says {promised:.3} s, but it ends after {length:.3} s");
@@ -226,7 +247,7 @@ impl Sweep {
 pub(super) struct Fields {
     /// Numbers of the packets that hold the second field of the frame in the packet before, ascending.
     pub(super) seconds: Vec<usize>,
-    /// The order of the fields of the first picture.
+    /// The order of the fields of the first picture that has any.
     pub(super) scan: Scan,
     /// Pictures that are shown for three fields.
     repeating: usize,
@@ -240,7 +261,7 @@ impl Fields {
 
     /// Takes the header of packet `number`; whether it is the second field of a frame.
     fn take(&mut self, number: usize, header: PictureHeader) -> bool {
-        if number == 0 {
+        if self.scan == Scan::Progressive {
             self.scan = header.scan;
         }
         self.repeating += usize::from(header.repeats);

@@ -139,10 +139,12 @@ fn send_thumbnails(
         DamageRule::Refuse => (DamageRule::Refuse, vec![(0, 0, frames)]),
         _ => (DamageRule::Repeat, decoded_spans(job, timeline)?),
     };
+    let tones = facts::tones(job.index, job.profile)?;
     let mut reducer = Reducer::new(facts::video(job.index)?.rotation);
     let mut lacking = Vec::new();
     for (begin, start, end) in spans {
-        let reading = Reading { source, index, timeline, rules, damage, speed: Speed::Rough };
+        let tones = tones.clone();
+        let reading = Reading { source, index, timeline, rules, tones, damage, speed: Speed::Rough };
         let mut reader = FrameReader::new(reading, (begin, end))?;
         while let Some(Decoded { frame, picture, mended }) = reader.next()? {
             if frame < start {
