@@ -60,7 +60,7 @@ fuzz: packages
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --locked --package reel-fuzz --target $(FUZZ_TARGET) --target-dir target/fuzz
 	@for reader in cmaf index; do \
 		mkdir -p target/fuzz/corpus-$$reader target/fuzz/seeds; \
-		find target/fixtures worker/cmaf/tests -type f -size -1200k 2>/dev/null | grep -E '\.(mp4|mov|mkv|mxf|ts|mpg|avi|ivf|webm|nut|gxf|h264)$$' | \
+		find tests/media target/fixtures -type f -size -1200k 2>/dev/null | grep -E '\.(mp4|mov|mkv|mxf|ts|mpg|avi|ivf|webm|nut|gxf|h264)$$' | \
 			xargs -r -I{} cp -n {} target/fuzz/seeds/; \
 		target/fuzz/$(FUZZ_TARGET)/release/reel-fuzz-$$reader target/fuzz/corpus-$$reader target/fuzz/seeds \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=1200000 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 \

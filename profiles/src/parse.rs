@@ -123,6 +123,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
     let audio = root.tables("audio", "[[audio]]", AUDIO_KEYS)?;
     let audio = audio.iter().map(track).collect::<Result<Vec<_>, _>>()?;
     let (package, package_place) = package(root)?;
+    let (picture, frame_rate) = picture(root)?;
     let (video, video_places) = video.into_iter().unzip();
     let (audio, audio_places) = audio.into_iter().unzip();
     let profile = Profile {
@@ -131,7 +132,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
         segment_seconds: segment.value,
         part_seconds: part.value,
         admission: admission(root)?,
-        picture: picture(root)?,
+        picture,
         video,
         audio,
         package,
@@ -142,9 +143,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
         name: name.position,
         segment: segment.position,
         part: part.position,
-        frame_rate: root
-            .table("picture", "[picture]", PICTURE_KEYS)?
-            .map_or(0, |picture| picture.position_of("frame_rate")),
+        frame_rate,
         video: video_places,
         audio: audio_places,
         package: package_place,
@@ -193,18 +192,20 @@ fn admission(root: &Section<'_>) -> Result<Admission, ProfileError> {
     })
 }
 
-fn picture(root: &Section<'_>) -> Result<Picture, ProfileError> {
+/// What is done to pictures, and where their rate stands.
+fn picture(root: &Section<'_>) -> Result<(Picture, usize), ProfileError> {
     let Some(section) = root.table("picture", "[picture]", PICTURE_KEYS)? else {
-        return Ok(Picture::default());
+        return Ok((Picture::default(), root.position));
     };
     let fields = section.word("fields", &words(Fields::ALL, Fields::name))?;
     let tone_map = section.word("tone_map", &words(ToneMap::ALL, ToneMap::name))?;
-    Ok(Picture {
+    let picture = Picture {
         fields: fields.map_or(Fields::default(), |at| at.value),
         frame_rate: frame_rate(&section)?,
         crop: crop(&section)?,
         tone_map: tone_map.map_or(ToneMap::default(), |at| at.value),
-    })
+    };
+    Ok((picture, section.position_of("frame_rate")))
 }
 
 /// `"source"`, or a rate.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use reel_common::Digest;
 
 use crate::signal::CODE_BITS;
-use crate::sources::{Scan, Source};
+use crate::sources::{Scan, Source, rate_terms};
 use crate::{ffmpeg, paff, target_dir, telecine, workspace};
 
 /// A mezzanine.
@@ -87,9 +87,8 @@ impl Content {
     }
 
     fn seconds(&self) -> f64 {
-        let (num, den) = self.rate.split_once('/').unwrap_or((self.rate, "1"));
-        let parse = |text: &str| text.parse::<f64>().expect("a number");
-        f64::from(self.frames) * parse(den) / parse(num)
+        let (num, den) = rate_terms(self.rate);
+        f64::from(self.frames) * f64::from(den) / f64::from(num)
     }
 
     /// The arguments that give the content as stream 0:v and, with sound, 1:a.
@@ -117,8 +116,7 @@ impl Content {
 
     fn filter(&self) -> String {
         let Content { size: (width, height), rate, frames, first, last, .. } = self;
-        let (num, den) = rate.split_once('/').unwrap_or((rate, "1"));
-        let num: u32 = num.parse().expect("a number");
+        let (num, den) = rate_terms(rate);
         let (pictures, weave) = match self.scan {
             Scan::Progressive => (1, ""),
             Scan::Tff => (2, "interlace=scan=tff:lowpass=off"),
@@ -154,6 +152,10 @@ fn chirps(channel: usize) -> String {
 
 fn strings(args: &[&str]) -> Vec<String> {
     args.iter().map(|arg| (*arg).to_owned()).collect()
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
 }
 
 fn encoded(content: &Content, codecs: &[&str]) -> Vec<String> {
@@ -466,7 +468,7 @@ pub fn two_video_streams_mov() -> Fixture {
     command.push("{tmp}/one.mov".to_owned());
     let both = "-i {tmp}/one.mov -f lavfi -i testsrc2=size=320x180:rate=25:duration=3.2 -map 0 -map 1 -c copy -c:v:1 libx264 \
                 -preset veryfast -threads 1 -timecode 01:02:03:04 {out}";
-    numbered("two-video-streams", "mov", vec![command, strings(&both.split_whitespace().collect::<Vec<_>>())])
+    numbered("two-video-streams", "mov", vec![command, words(both)])
 }
 
 /// H.264 in MP4 with a cover picture that is larger than its frames, and listed first.
@@ -477,7 +479,6 @@ pub fn covered_mp4() -> Fixture {
     let cover = "-f lavfi -i testsrc2=size=1280x720:duration=0.04 -frames:v 1 {tmp}/cover.png";
     let both =
         "-i {tmp}/cover.png -i {tmp}/one.mp4 -map 0 -map 1 -c copy -disposition:v:0 attached_pic {out}";
-    let words = |line: &str| strings(&line.split_whitespace().collect::<Vec<_>>());
     numbered("covered", "mp4", vec![command, words(cover), words(both)])
 }
 

@@ -79,6 +79,11 @@ impl Reel {
         Self::new(work, words).arg(profile)
     }
 
+    /// `reel verify` of a title against the path or URL of its mezzanine.
+    pub fn verify(work: &Path, title: &Path, mezzanine: impl AsRef<OsStr>) -> Self {
+        Self::new(work, ["verify".as_ref(), title.as_os_str(), "--against".as_ref(), mezzanine.as_ref()])
+    }
+
     /// Adds an argument.
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.command.arg(argument.into());

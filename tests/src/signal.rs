@@ -68,6 +68,11 @@ pub fn delay(source: (&Sound, Rational), output: (&Sound, Rational), at: Rationa
     (score > 300).then_some(lag)
 }
 
+/// The frame numbers that pictures carry.
+pub fn numbers(thumbs: &[Thumb]) -> Vec<Option<u32>> {
+    thumbs.iter().map(Thumb::frame_number).collect()
+}
+
 /// Greatest mean difference of a frame's colours, in thousandths of a step.
 const MOST_COLOUR: u64 = 4000;
 

@@ -46,6 +46,12 @@ pub struct Source {
 /// How long a mezzanine is: two parts of the test profiles.
 const SECONDS: f64 = 3.2;
 
+/// Numerator and denominator of a frame rate.
+pub fn rate_terms(rate: &str) -> (u32, u32) {
+    let (num, den) = rate.split_once('/').unwrap_or((rate, "1"));
+    (num.parse().expect("a number"), den.parse().expect("a number"))
+}
+
 impl Source {
     /// Width, height, and the sample aspect ratio.
     pub fn size(&self) -> (u32, u32, (u32, u32)) {
@@ -60,8 +66,7 @@ impl Source {
 
     /// Frames per second as numerator and denominator.
     pub fn rate_terms(&self) -> (u32, u32) {
-        let (num, den) = self.rate.split_once('/').unwrap_or((self.rate, "1"));
-        (num.parse().expect("a number"), den.parse().expect("a number"))
+        rate_terms(self.rate)
     }
 
     /// How many frames it has.

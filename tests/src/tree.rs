@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use reel_common::Digest;
 
+use crate::reel::Reel;
+use crate::scratch;
+
 /// All files below `root`, in order, as paths relative to it.
 pub fn files(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -41,6 +44,18 @@ pub fn assert_same(left: &BTreeMap<PathBuf, Digest>, right: &BTreeMap<PathBuf, D
     different.dedup();
     assert!(different.is_empty(), "{what}: not the same bytes: {different:?}");
     assert!(!left.is_empty(), "{what}: nothing was delivered");
+}
+
+/// The title has the same bytes with each of the settings, which are options of `reel transcode`.
+pub fn assert_settings_change_no_byte(mezzanine: &Path, profile: &Path, settings: &[&str]) {
+    let mut first = None;
+    for options in settings {
+        let dir = scratch();
+        let output = dir.path().join("title");
+        Reel::transcode(dir.path(), mezzanine, &output, profile).args(options).arg("--quiet").run().success();
+        let made = digests(&output);
+        assert_same(first.get_or_insert_with(|| made.clone()), &made, options);
+    }
 }
 
 /// Inode and time of change (in ns) of each finished part in the store of `home`: equal as long as nobody wrote it again.

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use reel_tests::reel::{Ended, Reel, report};
 use reel_tests::sources::{Scan, Source};
@@ -142,8 +142,7 @@ impl Job {
         let ended = self.run(rule);
         assert_eq!(ended.code, Some(0), "{what}, {rule}: {}", ended.stderr);
         let output = self.output();
-        let arguments: [&Path; 4] = ["verify".as_ref(), &output, "--against".as_ref(), &self.mezzanine];
-        Reel::new(self.dir.path(), arguments).run().success();
+        Reel::verify(self.dir.path(), &output, &self.mezzanine).run().success();
         let report = report(&output);
         let count = |list: &serde_json::Value| list.as_array().unwrap().len();
         count(&report["mezzanine"]["faults"]) + count(&report["proof"]["mended_frames"])

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use reel_tests::fixtures::{self, Fixture};
 use reel_tests::reel::{Ended, Reel, report};
-use reel_tests::tree::{assert_same, digests, stored_parts};
+use reel_tests::tree::{assert_same, assert_settings_change_no_byte, digests, stored_parts};
 use reel_tests::{profile, scratch};
 use serde_json::Value;
 
@@ -23,18 +23,6 @@ fn count(report: &Value, what: &str) -> u64 {
     report["job"][what].as_u64().unwrap_or_else(|| panic!("no {what} in {report:#}"))
 }
 
-/// The title has the same bytes with each of the settings.
-fn assert_settings_change_no_byte(profile: &Path, settings: &[&str]) {
-    let mezzanine = fixtures::open_gop_h264_mkv();
-    let mut first = None;
-    for options in settings {
-        let dir = scratch();
-        transcode(dir.path(), &mezzanine, "title", profile, options);
-        let made = digests(&dir.path().join("title"));
-        assert_same(first.get_or_insert_with(|| made.clone()), &made, options);
-    }
-}
-
 #[test]
 fn workers_chunks_and_order_change_no_byte() {
     let settings = [
@@ -44,7 +32,7 @@ fn workers_chunks_and_order_change_no_byte() {
         "--workers 4 --slots 1 --chunk-parts 1",
         "--workers 4 --slots 2 --chunk-parts 100",
     ];
-    assert_settings_change_no_byte(&profile("quick"), &settings);
+    assert_settings_change_no_byte(&fixtures::open_gop_h264_mkv().path, &profile("quick"), &settings);
 }
 
 #[test]
@@ -54,7 +42,7 @@ fn workers_and_chunks_change_no_byte_of_other_codecs() {
         "--workers 1 --slots 3 --chunk-parts 1",
         "--workers 2 --slots 2 --chunk-parts 2",
     ];
-    assert_settings_change_no_byte(&profile("codecs"), &settings);
+    assert_settings_change_no_byte(&fixtures::open_gop_h264_mkv().path, &profile("codecs"), &settings);
 }
 
 #[test]

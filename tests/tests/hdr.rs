@@ -116,9 +116,7 @@ fn hdr_becomes_sdr_where_the_profile_says_so() {
         fs::write(&mapped, text.replacen("[[video]]", "[picture]\ntone_map = \"bt2390\"\n\n[[video]]", 1))
             .unwrap();
         Reel::transcode(dir.path(), &mezzanine.path, &output, &mapped).args("--quiet").run().success();
-        let verify =
-            ["verify".as_ref(), output.as_os_str(), "--against".as_ref(), mezzanine.path.as_os_str()];
-        Reel::new(dir.path(), verify).run().success();
+        Reel::verify(dir.path(), &output, &mezzanine.path).run().success();
         for path in ["360p.mp4", "180p.mp4"].map(|name| output.join(name)) {
             let entry = |name: &str| ffmpeg::stream_entry(&path, "v:0", name).unwrap_or_default();
             let tags =

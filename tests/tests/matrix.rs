@@ -54,9 +54,7 @@ impl Title {
         let dir = scratch();
         let output = dir.path().join("title");
         Reel::transcode(dir.path(), &mezzanine.path, &output, &profile(name)).args("--quiet").run().success();
-        let verify =
-            ["verify".as_ref(), output.as_os_str(), "--against".as_ref(), mezzanine.path.as_os_str()];
-        Reel::new(dir.path(), verify).run().success();
+        Reel::verify(dir.path(), &output, &mezzanine.path).run().success();
         let title = Title { source, dir, mezzanine };
         for rendition in renditions {
             for path in [
@@ -87,9 +85,8 @@ impl Title {
         let made = ffmpeg::decode(path);
         let place = path.display();
         if self.mezzanine.numbered {
-            let numbers =
-                |frames: &Frames| frames.thumbs.iter().map(|t| t.frame_number()).collect::<Vec<_>>();
-            assert_eq!(numbers(&made), numbers(&self.source), "{place}");
+            let numbers = [&made, &self.source].map(|frames| signal::numbers(&frames.thumbs));
+            assert_eq!(numbers[0], numbers[1], "{place}");
         }
         assert_eq!(from_first(&made.times), from_first(&self.source.times), "{place}");
         assert_eq!(made.times[0], Rational::ZERO, "{place}: every track begins where the title begins");

@@ -7,12 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use reel_common::Rational;
-use reel_tests::ffmpeg::{self, Thumb};
+use reel_tests::ffmpeg;
 use reel_tests::fixtures::{self, Fixture};
 use reel_tests::reel::{Ended, Reel, report};
-use reel_tests::signal::assert_shows;
+use reel_tests::signal::{assert_shows, numbers};
 use reel_tests::sources::{Scan, Source};
-use reel_tests::tree::{assert_same, digests};
+use reel_tests::tree::assert_settings_change_no_byte;
 use reel_tests::{mediainfo, profile, scratch};
 
 /// Top field first; its first field is shown by 720 x 576 pixels that are wider than high.
@@ -65,19 +65,13 @@ impl Title {
         let output = dir.path().join("title");
         let profile = edited(dir.path(), picture, height);
         let ended = Reel::transcode(dir.path(), &mezzanine.path, &output, &profile).run().success();
-        let verify =
-            ["verify".as_ref(), output.as_os_str(), "--against".as_ref(), mezzanine.path.as_os_str()];
-        Reel::new(dir.path(), verify).run().success();
+        Reel::verify(dir.path(), &output, &mezzanine.path).run().success();
         Title { dir, ended }
     }
 
     fn path(&self, below: &str) -> PathBuf {
         self.dir.path().join("title").join(below)
     }
-}
-
-fn numbers(thumbs: &[Thumb]) -> Vec<Option<u32>> {
-    thumbs.iter().map(Thumb::frame_number).collect()
 }
 
 /// Times from the first on.
@@ -135,15 +129,10 @@ fn fields_between_progressive_frames_are_deinterlaced_as_ffmpeg_does() {
 }
 
 fn assert_chunks_change_no_byte(mezzanine: &Fixture, picture: &str) {
-    let make = |options: &str| {
-        let dir = scratch();
-        let output = dir.path().join("title");
-        let profile = edited(dir.path(), picture, None);
-        Reel::transcode(dir.path(), &mezzanine.path, &output, &profile).args(options).run().success();
-        digests(&output)
-    };
-    let whole = make("--workers 1 --slots 1 --chunk-parts 100");
-    assert_same(&whole, &make("--workers 2 --slots 1 --chunk-parts 1"), picture);
+    let dir = scratch();
+    let profile = edited(dir.path(), picture, None);
+    let settings = ["--workers 1 --slots 1 --chunk-parts 100", "--workers 2 --slots 1 --chunk-parts 1"];
+    assert_settings_change_no_byte(&mezzanine.path, &profile, &settings);
 }
 
 #[test]
@@ -182,19 +171,22 @@ fn fields_stay_fields() {
     }
 }
 
-#[test]
-fn fields_that_cannot_stay_are_refused_with_what_to_do() {
+/// What is said of a mezzanine that a `[picture]` does not fit.
+fn refused(picture: &str) -> String {
     let dir = scratch();
-    let profile = edited(dir.path(), "fields = \"keep\"", None);
+    let profile = edited(dir.path(), picture, None);
     let output = dir.path().join("title");
     let ended = Reel::transcode(dir.path(), &PAL.make().path, &output, &profile).run();
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains("rendition `360p` cannot keep the fields of the source"),
-        "{}",
-        ended.stderr
-    );
-    assert!(ended.stderr.contains("use `fields = \"bwdif\"`") && !output.exists(), "{}", ended.stderr);
+    assert!(!output.exists(), "{}", ended.stderr);
+    ended.stderr
+}
+
+#[test]
+fn fields_that_cannot_stay_are_refused_with_what_to_do() {
+    let said = refused("fields = \"keep\"");
+    assert!(said.contains("rendition `360p` cannot keep the fields of the source"), "{said}");
+    assert!(said.contains("use `fields = \"bwdif\"`"), "{said}");
 }
 
 #[test]
@@ -221,12 +213,8 @@ fn what_is_cropped_is_what_ffmpeg_crops() {
 
 #[test]
 fn a_crop_that_leaves_nothing_is_refused() {
-    let dir = scratch();
-    let profile = edited(dir.path(), "crop = { top = 400, bottom = 400 }", None);
-    let output = dir.path().join("title");
-    let ended = Reel::transcode(dir.path(), &PAL.make().path, &output, &profile).run();
-    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
-    assert!(ended.stderr.contains("`crop` leaves nothing of a picture of 720x576"), "{}", ended.stderr);
+    let said = refused("crop = { top = 400, bottom = 400 }");
+    assert!(said.contains("`crop` leaves nothing of a picture of 720x576"), "{said}");
 }
 
 #[test]

@@ -45,8 +45,7 @@ fn a_mezzanine_behind_http_gives_the_same_title() {
     let url = server.url(mezzanine.path.file_name().unwrap().to_str().unwrap());
     job(dir.path(), &url).run().success();
     let title = dir.path().join("title");
-    let words = ["verify".as_ref(), title.as_os_str(), "--against".as_ref(), url.as_ref()];
-    Reel::new(dir.path(), words).run().success();
+    Reel::verify(dir.path(), &title, &url).run().success();
     assert_like_local(dir.path(), &mezzanine);
 
     let missing = job(dir.path(), &server.url("nothing.mov")).run();

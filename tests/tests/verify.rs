@@ -19,8 +19,7 @@ fn make(dir: &Path, mezzanine: &Fixture) -> std::path::PathBuf {
 }
 
 fn verify(dir: &Path, title: &Path, mezzanine: &Fixture) -> Ended {
-    let words = ["verify".as_ref(), title.as_os_str(), "--against".as_ref(), mezzanine.path.as_os_str()];
-    Reel::new(dir, words).run()
+    Reel::verify(dir, title, &mezzanine.path).run()
 }
 
 /// Fails with one message that holds every fragment.

@@ -79,7 +79,7 @@ pub fn job_view(state: &FarmState, id: JobId) -> Option<JobView> {
         renditions_reused: job.renditions_reused,
         failure: job.failure.as_ref().map(|failure| failure.failure.clone()),
         failed_task: job.failure.as_ref().and_then(|failure| Some((failure.task?, failure.worker.clone()))),
-        warnings: job.plan.as_ref().map(|plan| plan.warnings.clone()).unwrap_or_default(),
+        warnings: warnings(job),
         submitted_ms: job.submitted_ms,
         ended_ms: job.ended_ms,
     })
@@ -281,6 +281,11 @@ pub struct PartView {
     pub reused: u32,
 }
 
+/// What admission had to say, once there is a plan.
+fn warnings(job: &Job) -> Vec<String> {
+    job.plan.as_ref().map(|plan| plan.warnings.clone()).unwrap_or_default()
+}
+
 /// Who did what for a job; what a report lists.
 pub fn job_history(id: JobId, job: &Job) -> JobHistory {
     let name = |worker| job.workers.get(worker).cloned().unwrap_or_default();
@@ -311,7 +316,7 @@ pub fn job_history(id: JobId, job: &Job) -> JobHistory {
         renditions_encoded: job.renditions_encoded,
         renditions_reused: job.renditions_reused,
         source_bytes_read: job.source_bytes_read,
-        warnings: job.plan.as_ref().map(|plan| plan.warnings.clone()).unwrap_or_default(),
+        warnings: warnings(job),
     }
 }
 

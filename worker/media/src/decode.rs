@@ -27,13 +27,12 @@ pub(crate) fn decoder_name(codec: &str) -> String {
 }
 
 fn decoder_id(codec: &str) -> Option<ff::codec::Id> {
-    descriptor(codec).map(|descriptor| descriptor.id.into())
-}
-
-fn descriptor(codec: &str) -> Option<&'static ffi::AVCodecDescriptor> {
     let name = CString::new(codec).ok()?;
     // SAFETY: the name ends in zero; the function returns a static descriptor or null.
-    unsafe { ffi::avcodec_descriptor_get_by_name(name.as_ptr()).as_ref() }
+    unsafe {
+        let descriptor = ffi::avcodec_descriptor_get_by_name(name.as_ptr());
+        (!descriptor.is_null()).then(|| (*descriptor).id.into())
+    }
 }
 
 /// How a decoder uses the machine.

@@ -9,6 +9,7 @@ use ffmpeg_next::ffi;
 use reel_common::Scan;
 
 use crate::MediaError;
+use crate::picture::reference;
 
 /// What is said of it in a recipe key.
 pub(crate) const FILTER_NAME: &str = "bwdif send_frame, interlaced pictures";
@@ -118,16 +119,6 @@ impl OpenGraph {
 
     fn source(&mut self) -> Result<ff::filter::Context, MediaError> {
         self.graph.get("in").ok_or_else(no_filter)
-    }
-}
-
-/// Another frame of the same samples, which nobody writes.
-fn reference(picture: &ff::frame::Video) -> Result<ff::frame::Video, MediaError> {
-    let mut other = ff::frame::Video::empty();
-    // SAFETY: both frames are valid.
-    match unsafe { ffi::av_frame_ref(other.as_mut_ptr(), picture.as_ptr()) } {
-        0.. => Ok(other),
-        _ => Err(MediaError::failed("no memory for a picture")),
     }
 }
 

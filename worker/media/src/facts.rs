@@ -21,11 +21,10 @@ pub(crate) fn origin(index: &v1::Index) -> Result<Rational, MediaError> {
     Ok(origin.unwrap_or_default().try_into()?)
 }
 
-/// The table by which a profile makes the pictures SDR, if it does.
-pub(crate) fn tones(index: &v1::Index, profile: &Profile) -> Result<Option<Arc<ToneTable>>, MediaError> {
-    let facts = video(index)?;
+/// The table by which a profile makes pictures SDR, if it does.
+pub(crate) fn tones(facts: &VideoFacts, profile: &Profile) -> Result<Option<Arc<ToneTable>>, MediaError> {
     let maps = profile.picture.maps_tones(facts.colour);
-    maps.then(|| ToneTable::new(&facts).map(Arc::new)).transpose()
+    maps.then(|| ToneTable::new(facts).map(Arc::new)).transpose()
 }
 
 /// The renditions that a profile makes of a mezzanine.

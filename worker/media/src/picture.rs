@@ -107,42 +107,38 @@ impl Scaler {
         picture: &ff::frame::Video,
         scaled: &mut ff::frame::Video,
     ) -> Result<(), MediaError> {
-        if self.by_fields {
-            return self.resize_fields(picture, scaled);
+        if !self.by_fields {
+            return self.convert(picture, scaled, self.height);
         }
+        if (scaled.width(), scaled.height()) != (self.width, self.height) {
+            *scaled = ff::frame::Video::new(self.format, self.width, self.height);
+        }
+        [0, 1].into_iter().try_for_each(|line| {
+            self.convert(&field(picture, line)?, &mut field(scaled, line)?, self.height / 2)
+        })
+    }
+
+    /// Scales a frame or a field to so many lines, always as many.
+    fn convert(
+        &mut self,
+        picture: &ff::frame::Video,
+        scaled: &mut ff::frame::Video,
+        height: u32,
+    ) -> Result<(), MediaError> {
         let definition = (picture.width(), picture.height(), picture.format());
         let fits = |context: &scaling::Context| {
             let input = context.input();
             (input.width, input.height, input.format) == definition
         };
         if !self.context.as_ref().is_some_and(fits) {
-            self.context = Some(self.open(picture)?);
+            self.context = Some(self.open(picture, height)?);
         }
         let context = self.context.as_mut().ok_or_else(|| MediaError::failed("no scaler"))?;
         let scaled = context.run(picture, scaled);
         scaled.map(|_| ()).map_err(|error| MediaError::library("scaling a picture", error))
     }
 
-    /// Scales the upper lines of both fields of a picture to those of another, and likewise the lower ones.
-    fn resize_fields(
-        &mut self,
-        picture: &ff::frame::Video,
-        scaled: &mut ff::frame::Video,
-    ) -> Result<(), MediaError> {
-        if (scaled.width(), scaled.height()) != (self.width, self.height) {
-            *scaled = ff::frame::Video::new(self.format, self.width, self.height);
-        }
-        let (height, by_fields) = (self.height, self.by_fields);
-        (self.height, self.by_fields) = (height / 2, false);
-        let fields = [0, 1].into_iter().try_for_each(|field| {
-            let (from, mut to) = (Field::of(picture, field)?, Field::of(scaled, field)?);
-            self.resize(&from.0, &mut to.0)
-        });
-        (self.height, self.by_fields) = (height, by_fields);
-        fields
-    }
-
-    fn open(&self, picture: &ff::frame::Video) -> Result<scaling::Context, MediaError> {
+    fn open(&self, picture: &ff::frame::Video, lines: u32) -> Result<scaling::Context, MediaError> {
         let (width, height) = (picture.width(), picture.height());
         let opened = scaling::Context::get(
             picture.format(),
@@ -150,7 +146,7 @@ impl Scaler {
             height,
             self.format,
             self.width,
-            self.height,
+            lines,
             self.filter,
         );
         let mut context = opened.map_err(|error| {
@@ -183,30 +179,32 @@ impl Scaler {
     }
 }
 
-/// Every second line of a picture: a picture of half the height that refers to the same samples.
-struct Field(ff::frame::Video);
+/// Another picture of the same samples, which nobody may write while both are there.
+pub(crate) fn reference(picture: &ff::frame::Video) -> Result<ff::frame::Video, MediaError> {
+    let mut other = ff::frame::Video::empty();
+    // SAFETY: both frames are valid.
+    match unsafe { ffi::av_frame_ref(other.as_mut_ptr(), picture.as_ptr()) } {
+        0.. => Ok(other),
+        _ => Err(MediaError::failed("no memory for a picture")),
+    }
+}
 
-impl Field {
-    /// The field that begins with line 0 or 1.
-    fn of(picture: &ff::frame::Video, first_line: usize) -> Result<Self, MediaError> {
-        let mut field = ff::frame::Video::empty();
-        // SAFETY: both frames are valid; the new one refers to the same buffers and keeps them. Every plane has as many
-        // lines as before or more than half of them, so that all lines of the field lie in it.
-        unsafe {
-            let raw = field.as_mut_ptr();
-            if ffi::av_frame_ref(raw, picture.as_ptr()) < 0 {
-                return Err(MediaError::failed("no memory for a picture"));
-            }
-            (*raw).height /= 2;
-            for (data, stride) in (*raw).data.iter_mut().zip(&mut (*raw).linesize) {
-                if !data.is_null() {
-                    *data = data.offset(*stride as isize * first_line as isize);
-                    *stride *= 2;
-                }
+/// Every second line of a picture, from line 0 or 1 on: a picture of half the height that refers to the same samples.
+fn field(picture: &ff::frame::Video, first_line: usize) -> Result<ff::frame::Video, MediaError> {
+    let mut field = reference(picture)?;
+    // SAFETY: the frame is valid and ours alone. Every plane has as many lines as before or more than half of them, so that
+    // all lines of the field lie in it.
+    unsafe {
+        let raw = &mut *field.as_mut_ptr();
+        raw.height /= 2;
+        for (data, stride) in raw.data.iter_mut().zip(&mut raw.linesize) {
+            if !data.is_null() {
+                *data = data.offset(*stride as isize * first_line as isize);
+                *stride *= 2;
             }
         }
-        Ok(Field(field))
     }
+    Ok(field)
 }
 
 /// MatrixCoefficients of a picture, and whether it has full range.

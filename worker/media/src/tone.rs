@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ff::format::Pixel;
 use ffmpeg_next as ff;
-use reel_common::{Colour, Digest, DigestWriter, VideoFacts};
+use reel_common::{Colour, Digest, VideoFacts};
 
 use crate::MediaError;
 use crate::picture::Scaler;
@@ -30,6 +30,7 @@ const FULL: f64 = 65_535.0;
 pub(crate) struct ToneTable {
     /// R, G and B for each point, blue fastest.
     points: Vec<[u16; 3]>,
+    digest: Digest,
 }
 
 impl ToneTable {
@@ -48,14 +49,14 @@ impl ToneTable {
         let colours = axis().flat_map(|r| axis().flat_map(move |g| axis().map(move |b| [r, g, b])));
         let points =
             colours.map(|colour| display(compress(light(colour), peak)).map(|v| (v * FULL).round() as u16));
-        Ok(ToneTable { points: points.collect() })
+        let points: Vec<_> = points.collect();
+        let bytes: Vec<u8> = points.iter().flatten().flat_map(|value: &u16| value.to_le_bytes()).collect();
+        Ok(ToneTable { points, digest: Digest::of(&bytes) })
     }
 
     /// What tells it from another: mathematical libraries may round otherwise elsewhere.
     pub(crate) fn digest(&self) -> Digest {
-        let mut digest = DigestWriter::default();
-        self.points.iter().flatten().for_each(|value| digest.add(&value.to_le_bytes()));
-        digest.finish()
+        self.digest
     }
 
     /// The colour for a colour, interpolated in the tetrahedron of the four nearest points.

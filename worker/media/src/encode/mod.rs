@@ -71,7 +71,7 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
     let timeline = Timeline::new(job.index, &job.profile.picture)?;
     let facts = facts::video(job.index)?;
     let renditions = renditions(job, &facts, &timeline)?;
-    let tones = facts::tones(job.index, job.profile)?;
+    let tones = facts::tones(&facts, job.profile)?;
     if job.parts.iter().any(|part| part.end > timeline.frames()) {
         return Err(MediaError::failed(
             "a part lies beyond the end of the mezzanine: the plan is not of this index",

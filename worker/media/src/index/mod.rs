@@ -26,9 +26,9 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
     let mut demuxer = Demuxer::open(source)?;
     let stream = demuxer.video_stream(source)?;
     let (video, claims) = describe_video(source, &demuxer, stream)?;
-    let gathered = gather(source, &mut demuxer, stream, &video, profile.admission.damage)?;
+    let mut gathered = gather(source, &mut demuxer, stream, &video, profile.admission.damage)?;
     let frames = frames::present(source, &gathered, &claims.rates)?;
-    let mut faults = gathered.faults.clone();
+    let mut faults = std::mem::take(&mut gathered.faults);
     if profile.admission.damage != DamageRule::Refuse {
         faults.extend(frames::gaps(&frames, &gathered, &claims.rates));
         faults.truncate(MAX_FAULTS);

@@ -47,8 +47,7 @@ pub(super) fn by_scan(
     };
     while let Some(packet) = demuxer.read()? {
         scan.see(demuxer, &packet);
-        let seconds = scan.end;
-        scan.check_gap(source, &packet, seconds)?;
+        scan.check_gap(source, &packet)?;
         if packet.stream() == stream {
             scan.take(source, &packet, syntax, time_base)?;
         }
@@ -184,7 +183,7 @@ impl Sweep {
 
     /// Looks for bytes between the packets of a Matroska file that belong to none: data that was lost. Headers of blocks
     /// and clusters are much shorter; what is added to a block, as transparency is, says so.
-    fn check_gap(&mut self, source: &Source, packet: &ff::Packet, seconds: f64) -> Result<(), MediaError> {
+    fn check_gap(&mut self, source: &Source, packet: &ff::Packet) -> Result<(), MediaError> {
         let Some(begin) = u64::try_from(packet.position()).ok().filter(|_| self.is_matroska) else {
             return Ok(());
         };
@@ -201,7 +200,7 @@ impl Sweep {
         source.read_at(covered, &mut head)?;
         match head.windows(2).any(|id| id == BLOCK_ADDITIONS) {
             true => Ok(()),
-            false => self.fault(source, seconds, &format!("{gap} bytes before it belong to no stream")),
+            false => self.fault(source, self.end, &format!("{gap} bytes before it belong to no stream")),
         }
     }
 

@@ -139,8 +139,9 @@ fn send_thumbnails(
         DamageRule::Refuse => (DamageRule::Refuse, vec![(0, 0, frames)]),
         _ => (DamageRule::Repeat, decoded_spans(job, timeline)?),
     };
-    let tones = facts::tones(job.index, job.profile)?;
-    let mut reducer = Reducer::new(facts::video(job.index)?.rotation);
+    let facts = facts::video(job.index)?;
+    let tones = facts::tones(&facts, job.profile)?;
+    let mut reducer = Reducer::new(facts.rotation);
     let mut lacking = Vec::new();
     for (begin, start, end) in spans {
         let tones = tones.clone();
