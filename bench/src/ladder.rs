@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use reel_common::{Colour, Hdr10, Rational, Scan, VideoFacts};
-use reel_profiles::{Coding, Profile, ResolvedRendition, catalog};
+use reel_profiles::{Coding, Profile, Quality, ResolvedRendition, catalog};
 
 /// Scaler settings of `worker/media`: what its recipe key names.
 const SCALER: &str = "bicubic+accurate_rnd+full_chroma_int+bitexact";
@@ -69,7 +69,10 @@ impl Ladder {
 
 fn encoder(at: usize, resolved: &ResolvedRendition, coarser_milli: u32) -> Result<Vec<String>> {
     let rendition = &resolved.rendition;
-    let crf = f64::from(rendition.rate.crf_milli + coarser_milli) / 1000.0;
+    let Quality::Crf(crf_milli) = rendition.rate.quality else {
+        bail!("rendition {} has a bit rate, and this bench compares rate factors", rendition.name)
+    };
+    let crf = f64::from(crf_milli + coarser_milli) / 1000.0;
     let mut args = vec![format!("-c:v:{at}"), "libx264".to_owned()];
     let mut set = |name: &str, value: String| args.extend([format!("-{name}:v:{at}"), value]);
     let Coding::H264 { preset, tune, profile, .. } = rendition.coding else {

@@ -47,6 +47,8 @@ number! {
 pub enum Stage {
     /// Measures the mezzanine.
     Index,
+    /// Encodes one part to see how large it becomes, where a rendition has a bit rate.
+    Probe,
     /// Encodes one chunk for the whole ladder.
     Encode,
     /// Encodes one audio track as a whole.
@@ -63,8 +65,9 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in order.
-    pub const ALL: [Stage; 7] = [
+    pub const ALL: [Stage; 8] = [
         Stage::Index,
+        Stage::Probe,
         Stage::Encode,
         Stage::Audio,
         Stage::Assemble,
@@ -77,6 +80,7 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Stage::Index => "index",
+            Stage::Probe => "probe",
             Stage::Encode => "encode",
             Stage::Audio => "audio",
             Stage::Assemble => "assemble",

@@ -7,7 +7,7 @@ use reel_common::Rational;
 
 use crate::parse::{Parsed, RenditionPlaces, TrackPlaces};
 use crate::read::ProfileError;
-use crate::types::{AudioTrack, Coding, Fields, H264Profile, Profile, Rendition, VideoCodec};
+use crate::types::{AudioTrack, Coding, Fields, H264Profile, Profile, Quality, Rendition, VideoCodec};
 
 /// Longest name, so that a staging folder's path stays short.
 const MAX_NAME_BYTES: usize = 40;
@@ -93,6 +93,11 @@ fn one_rendition(
     ensure(parsed, rendition.height.is_multiple_of(2), places.height, || {
         format!("`height` must be even, since 4:2:0 halves it: use {}", rendition.height + 1)
     })?;
+    if let (Quality::Bitrate(mean), Some(most)) = (rendition.rate.quality, rendition.rate.maxrate_kbps) {
+        ensure(parsed, mean <= most, places.rate, || {
+            format!("the mean cannot be above the ceiling: `bitrate_kbps` is {mean}, `maxrate_kbps` {most}")
+        })?;
+    }
     let (maxrate, bufsize) = match (rendition.rate.maxrate_kbps, rendition.rate.bufsize_kbps) {
         (None, None) => return Ok(()),
         (Some(maxrate), Some(bufsize)) => (maxrate, bufsize),
@@ -171,13 +176,18 @@ fn beside(
             below.name, above.name
         )
     })?;
-    let rates = (above.rate.maxrate_kbps, below.rate.maxrate_kbps);
-    let (Some(more), Some(less)) = rates else { return Ok(()) };
-    ensure(parsed, more > less, places.rate, || {
-        format!(
-            "`{}` may use {less} kbit/s, not less than the taller `{}` with {more}",
-            below.name, above.name
-        )
+    let mean = |rendition: &Rendition| match rendition.rate.quality {
+        Quality::Bitrate(kbps) => Some(kbps),
+        Quality::Crf(_) => None,
+    };
+    let rates = [(above.rate.maxrate_kbps, below.rate.maxrate_kbps), (mean(above), mean(below))];
+    rates.into_iter().filter_map(|(more, less)| more.zip(less)).try_for_each(|(more, less)| {
+        ensure(parsed, more > less, places.rate, || {
+            format!(
+                "`{}` may use {less} kbit/s, not less than the taller `{}` with {more}",
+                below.name, above.name
+            )
+        })
     })
 }
 

@@ -8,7 +8,7 @@ use crate::check::check;
 use crate::read::{At, ProfileError, Section, Source};
 use crate::types::{
     Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile,
-    Package, Picture, Preset, Profile, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
+    Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
 };
 
 const PROFILE_KEYS: &[&str] = &[
@@ -49,7 +49,7 @@ const CODEC_KEYS: [(&str, &[VideoCodec]); 4] = [
     ("h264_profile", &[VideoCodec::H264]),
     ("level", &[VideoCodec::H264]),
 ];
-const RATE_KEYS: &[&str] = &["crf", "maxrate_kbps", "bufsize_kbps"];
+const RATE_KEYS: &[&str] = &["crf", "bitrate_kbps", "maxrate_kbps", "bufsize_kbps"];
 const AUDIO_KEYS: &[&str] = &["name", "codec", "channels", "bitrate_kbps", "sample_rate", "language"];
 const PACKAGE_KEYS: &[&str] = &["hls", "mp4"];
 /// The largest numerator or denominator of a frame rate, which becomes the timescale of a title.
@@ -369,8 +369,29 @@ fn level(section: &Section<'_>) -> Result<Option<Level>, ProfileError> {
 fn rate(section: &Section<'_>, codec: VideoCodec) -> Result<(Rate, usize), ProfileError> {
     let example = "such as `rate = { crf = 21 }`";
     let table = section.need("rate", section.table("rate", "rate = { .. }", RATE_KEYS)?, example)?;
+    let kbps = |key| -> Result<Option<u32>, ProfileError> {
+        Ok(table.whole(key, 1..=1_000_000)?.map(|at| at.value))
+    };
+    let quality = match kbps("bitrate_kbps")? {
+        Some(_) if table.get("crf").is_some() => {
+            let reason = "`crf` and `bitrate_kbps` exclude each other: the quality follows from one of them";
+            return Err(table.error(table.position_of("crf"), reason));
+        }
+        Some(bitrate) => Quality::Bitrate(bitrate),
+        None => Quality::Crf(crf(&table, codec)?),
+    };
+    if codec == VideoCodec::Av1 && table.get("bufsize_kbps").is_some() {
+        let reason = "SVT-AV1 bounds the rate by itself and knows no buffer: leave `bufsize_kbps` out";
+        return Err(table.error(table.position_of("bufsize_kbps"), reason));
+    }
+    let rate = Rate { quality, maxrate_kbps: kbps("maxrate_kbps")?, bufsize_kbps: kbps("bufsize_kbps")? };
+    Ok((rate, table.position))
+}
+
+/// A rate factor in thousandths.
+fn crf(table: &Section<'_>, codec: VideoCodec) -> Result<u32, ProfileError> {
     let most = codec.max_crf();
-    let takes = format!("a quality from 1 (best) to {most}");
+    let takes = format!("a quality from 1 (best) to {most}, or `bitrate_kbps`");
     let crf = table.need("crf", table.thousandths("crf")?, &takes)?;
     let crf_milli = u32::try_from(crf.value).ok().filter(|crf| (1_000..=most * 1_000).contains(crf));
     let Some(crf_milli) = crf_milli else {
@@ -382,15 +403,7 @@ fn rate(section: &Section<'_>, codec: VideoCodec) -> Result<(Rate, usize), Profi
     if codec == VideoCodec::Av1 && !crf_milli.is_multiple_of(1_000) {
         return Err(table.error(crf.position, "`crf` of AV1 is a whole number"));
     }
-    if codec == VideoCodec::Av1 && table.get("bufsize_kbps").is_some() {
-        let reason = "SVT-AV1 bounds the rate by itself and knows no buffer: leave `bufsize_kbps` out";
-        return Err(table.error(table.position_of("bufsize_kbps"), reason));
-    }
-    let kbps = |key| -> Result<Option<u32>, ProfileError> {
-        Ok(table.whole(key, 1..=1_000_000)?.map(|at| at.value))
-    };
-    let rate = Rate { crf_milli, maxrate_kbps: kbps("maxrate_kbps")?, bufsize_kbps: kbps("bufsize_kbps")? };
-    Ok((rate, table.position))
+    Ok(crf_milli)
 }
 
 fn track(section: &Section<'_>) -> Result<(AudioTrack, TrackPlaces), ProfileError> {

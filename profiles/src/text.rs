@@ -6,7 +6,8 @@ use std::fmt::{Display, Write as _};
 use reel_common::Rational;
 
 use crate::types::{
-    Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Picture, Profile, Rendition, Rule, Tune,
+    Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Picture, Profile, Quality, Rate, Rendition,
+    Rule, Tune,
 };
 
 impl Profile {
@@ -95,15 +96,14 @@ fn rendition(text: &mut String, rendition: &Rendition) {
             depth(text, bit_depth);
         }
     }
-    let crf = decimal(Rational::from_millis(i64::from(rendition.rate.crf_milli)));
-    let rate = match (rendition.rate.maxrate_kbps, rendition.rate.bufsize_kbps) {
-        (Some(maxrate), Some(bufsize)) => {
-            format!("{{ crf = {crf}, maxrate_kbps = {maxrate}, bufsize_kbps = {bufsize} }}")
-        }
-        (Some(maxrate), None) => format!("{{ crf = {crf}, maxrate_kbps = {maxrate} }}"),
-        (None, _) => format!("{{ crf = {crf} }}"),
+    let Rate { quality, maxrate_kbps, bufsize_kbps } = rendition.rate;
+    let quality = match quality {
+        Quality::Crf(milli) => format!("crf = {}", decimal(Rational::from_millis(i64::from(milli)))),
+        Quality::Bitrate(kbps) => format!("bitrate_kbps = {kbps}"),
     };
-    line(text, "rate", rate);
+    let ceiling = maxrate_kbps.map(|maxrate| format!(", maxrate_kbps = {maxrate}")).unwrap_or_default();
+    let buffer = bufsize_kbps.map(|bufsize| format!(", bufsize_kbps = {bufsize}")).unwrap_or_default();
+    line(text, "rate", format!("{{ {quality}{ceiling}{buffer} }}"));
     line(text, "upscale", rendition.upscale);
 }
 

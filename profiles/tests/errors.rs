@@ -124,6 +124,9 @@ fn impossible_ladders_are_refused() {
         ("crf = 21", "crf = 0.999"),
         ("crf = 21", "crf = 51.1"),
         ("crf = 21", "crf = -3"),
+        ("crf = 21", "crf = 21, bitrate_kbps = 2000"),
+        ("crf = 21", "bitrate_kbps = 0"),
+        ("crf = 21", "bitrate_kbps = 3001"),
         ("height = 720", "height = 720\nlevel = \"1.3\""),
     ]));
 }

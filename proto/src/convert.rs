@@ -124,6 +124,7 @@ impl From<common::Stage> for v1::Stage {
     fn from(value: common::Stage) -> Self {
         match value {
             common::Stage::Index => v1::Stage::Index,
+            common::Stage::Probe => v1::Stage::Probe,
             common::Stage::Encode => v1::Stage::Encode,
             common::Stage::Audio => v1::Stage::Audio,
             common::Stage::Assemble => v1::Stage::Assemble,
@@ -141,6 +142,7 @@ impl TryFrom<v1::Stage> for common::Stage {
         match value {
             v1::Stage::Unspecified => Err(Malformed("stage")),
             v1::Stage::Index => Ok(common::Stage::Index),
+            v1::Stage::Probe => Ok(common::Stage::Probe),
             v1::Stage::Encode => Ok(common::Stage::Encode),
             v1::Stage::Audio => Ok(common::Stage::Audio),
             v1::Stage::Assemble => Ok(common::Stage::Assemble),

@@ -514,6 +514,15 @@ pub fn a_minute_of_1080p() -> Fixture {
     Fixture { path, numbered: false }
 }
 
+/// The same as small pictures, which cost nothing to decode.
+pub fn a_minute_of_180p() -> Fixture {
+    let long = a_minute_of_1080p().path.to_string_lossy().into_owned();
+    let codec = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "12", "-g", "12", "{out}"];
+    let scaled = strings(&[&["-i", &long, "-vf", "scale=320:180"][..], &codec[..]].concat());
+    let path = Recipe { name: "a-small-minute", extension: "mp4", commands: vec![scaled] }.make();
+    Fixture { path, numbered: false }
+}
+
 /// A ProRes file of `minutes` made by repeating two encoded seconds into `path`: as large as a real one, cheap to make.
 pub fn long_prores(minutes: u32, path: &Path) {
     let content = Content::new(SIZE, "24", 48, Some("stereo"));

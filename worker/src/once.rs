@@ -135,7 +135,8 @@ impl Once {
         let output = ending.unwrap_or_else(|| Err(classify(exit, wire::progress(self.heard))))?;
         match publish_output(&self.store, &self.folder, &output).await?.made {
             Made::Index(summary) => Ok(RunnerResult::Index(summary)),
-            Made::Nothing => Ok(RunnerResult::Parts(std::mem::take(&mut self.parts))),
+            // Only a farm looks for bit rates.
+            Made::Sizes(_) | Made::Nothing => Ok(RunnerResult::Parts(std::mem::take(&mut self.parts))),
             Made::Object(artifact) => {
                 let bytes = self.store.object(artifact).await.map_err(failure)?;
                 Ok(RunnerResult::Object { artifact, bytes })

@@ -28,6 +28,8 @@ pub enum Made {
     Index(Box<v1::IndexSummary>),
     /// An object.
     Object(Artifact),
+    /// Sizes of a part that was encoded for them.
+    Sizes(v1::ProbeSizes),
     /// Parts, which were committed one by one.
     Nothing,
 }
@@ -51,7 +53,9 @@ pub(crate) async fn publish_part(
         }
     }
     let artifact = store.publish_object(record.encode_to_vec().into()).await.map_err(failure)?;
-    Ok(PartReceipt { record: artifact, encoded, reused: record.renditions.len() as u32 - encoded })
+    let sample_bytes = record.renditions.iter().map(|rendition| rendition.sample_bytes).collect();
+    let reused = record.renditions.len() as u32 - encoded;
+    Ok(PartReceipt { record: artifact, encoded, reused, sample_bytes })
 }
 
 /// Publishes what a task ended in, data first.
@@ -71,6 +75,7 @@ async fn publish_made(store: &Store, folder: &Path, output: &v1::TaskFinished) -
     }
     match &output.result {
         None => Ok(Made::Nothing),
+        Some(task_finished::Result::Sizes(sizes)) => Ok(Made::Sizes(sizes.clone())),
         Some(task_finished::Result::Index(summary)) => {
             let named = summary.artifact.as_ref().and_then(|artifact| Artifact::try_from(artifact).ok());
             match objects.iter().any(|artifact| Some(*artifact) == named) {

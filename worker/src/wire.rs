@@ -67,6 +67,11 @@ fn grant(grant: v1::Grant) -> Result<Grant<Wire>, Malformed> {
             let consecutive = encode.parts.iter().zip(first..).all(|(part, index)| part.index == index);
             consecutive.then_some(first..end).ok_or(Malformed("parts of a chunk"))?
         }
+        // Nothing of a draft goes to the store.
+        Some(task_spec::Work::Probe(probe)) if !probe.draft => {
+            let part = probe.part.as_ref().ok_or(Malformed("part of a probe"))?.index;
+            part..part.checked_add(1).ok_or(Malformed("part of a probe"))?
+        }
         Some(_) => 0..0,
         None => return Err(Malformed("work of a task")),
     };
@@ -116,6 +121,7 @@ fn request(id: u64, request: Request<Receipt>) -> worker_message::Message {
             record: Some(receipt.record.into()),
             renditions_encoded: receipt.encoded,
             renditions_reused: receipt.reused,
+            sample_bytes: receipt.sample_bytes,
         }),
         Request::CommitTask { task, receipt, .. } => To::CommitTask(v1::CommitTask {
             request: id,
@@ -125,6 +131,7 @@ fn request(id: u64, request: Request<Receipt>) -> worker_message::Message {
             result: match receipt.made {
                 Made::Index(summary) => Some(commit_task::Result::Index(*summary)),
                 Made::Object(artifact) => Some(commit_task::Result::Object(artifact.into())),
+                Made::Sizes(sizes) => Some(commit_task::Result::Sizes(sizes)),
                 Made::Nothing => None,
             },
         }),

@@ -110,6 +110,7 @@ impl Bench {
 fn stage_of(work: &Work) -> v1::Stage {
     match work {
         Work::Index(_) => v1::Stage::Index,
+        Work::Probe(_) => v1::Stage::Probe,
         Work::Encode(_) => v1::Stage::Encode,
         Work::Audio(_) => v1::Stage::Audio,
         Work::Assemble(_) => v1::Stage::Assemble,

@@ -190,7 +190,7 @@ fn line(status: &Status) -> String {
 /// pictures may count bytes, so only their share is shown.
 fn numbers(status: &Status) -> String {
     let mut words = Vec::new();
-    let pictures = matches!(status.stage, Stage::Encode | Stage::Measure);
+    let pictures = matches!(status.stage, Stage::Probe | Stage::Encode | Stage::Measure);
     if status.frames_total > 0 {
         let (done, total) = (status.frames_done, status.frames_total);
         let percent = done.min(total).saturating_mul(100) / total;
@@ -206,7 +206,8 @@ fn numbers(status: &Status) -> String {
     if let Some(left) = status.eta_s {
         words.push(format!("{} left", clock(left)));
     }
-    if status.parts_total > 0 {
+    // None is committed before the rates are found.
+    if status.parts_total > 0 && status.stage != Stage::Probe {
         words.push(format!("{}/{} parts", status.parts_committed, status.parts_total));
     }
     if words.is_empty() { "..".to_owned() } else { words.join(", ") }

@@ -40,6 +40,7 @@ impl FarmState {
             Action::SubmitJob { spec, profile } => jobs::on_submit_job(self, *spec, profile),
             Action::CommitPlan { job, plan } => jobs::on_commit_plan(self, job, plan),
             Action::RejectPlan { job, reason } => jobs::on_reject_plan(self, job, &reason),
+            Action::CommitRate { job, after, step } => jobs::on_commit_rate(self, job, after, &step),
             Action::CancelJob { job } => jobs::on_cancel_job(self, job),
             Action::PauseJob { job } => jobs::on_pause_job(self, job),
             Action::ResumeJob { job } => jobs::on_resume_job(self, job),
@@ -56,8 +57,8 @@ impl FarmState {
                 grants::on_grant(self, epoch, grants::Proposal { task, worker, parts, reserved })
             }
             Action::CutChunk { task, epoch, at_part } => grants::on_cut_chunk(self, task, epoch, at_part),
-            Action::CommitPart { task, epoch, part, record, encoded, reused } => {
-                let offer = commits::Offer { part, record, encoded, reused };
+            Action::CommitPart { task, epoch, part, record, encoded, reused, sample_bytes } => {
+                let offer = commits::Offer { part, record, encoded, reused, sample_bytes };
                 commits::on_commit_part(self, task, epoch, offer)
             }
             Action::CommitTask { task, epoch, result, source_bytes_read } => {

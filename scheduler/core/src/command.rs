@@ -6,6 +6,7 @@ use reel_common::{
 };
 
 use crate::plan::Plan;
+use crate::rate::RateStep;
 use crate::state::{JobState, PartRange};
 
 /// One entry of the log: what is asked and when the leader asked it.
@@ -52,6 +53,15 @@ pub enum Action {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// Says how a job goes on that has bit rates, after its last round of probes or wave of the encode.
+    CommitRate {
+        /// The job.
+        job: JobId,
+        /// Rounds and waves that it has had, so that a step that was decided twice is taken once.
+        after: u32,
+        /// What it does.
+        step: RateStep,
+    },
     /// Makes an agent known. Answer: [`Accepted::Worker`]. An older incarnation of the same name is lost by this.
     RegisterWorker {
         /// What it says of itself.
@@ -82,6 +92,8 @@ pub enum Action {
         encoded: u32,
         /// Renditions that it found in the store.
         reused: u32,
+        /// Bytes of the coded frames of each rendition; none where the plan has no targets.
+        sample_bytes: Vec<u64>,
     },
     /// Ends an attempt with its result.
     CommitTask {
@@ -266,6 +278,8 @@ pub enum TaskResult {
     Index(Box<IndexSummary>),
     /// Of audio, assemble, measure, deliver: `AudioRecord`, `Assembly`, `Proof`, report.
     Object(Artifact),
+    /// Of probe: bytes of the coded frames, one number for each target of the plan.
+    Sizes(Vec<u64>),
     /// Of encode, whose parts were committed one by one, and of hooks.
     Nothing,
 }
@@ -418,6 +432,9 @@ pub enum Refusal {
     /// The job has a plan, or no index to plan by.
     #[error("job {0} does not wait for a plan")]
     NotPlannable(JobId),
+    /// The job does not wait for this step to its bit rates, or it is not one.
+    #[error("job {0} does not wait for such a step to its bit rates")]
+    BadRate(JobId),
     /// The plan has no parts, no chunk size or too many of something.
     #[error("the plan of job {0} is not usable")]
     BadPlan(JobId),

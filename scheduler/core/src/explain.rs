@@ -190,7 +190,10 @@ fn waiting_in(state: &FarmState, id: JobId, stage: Stage) -> u32 {
     match (stage, &job.plan) {
         (Stage::Encode, Some(plan)) if job.is_ready(stage) => {
             let known = job.encode.chunks.len() as u32;
-            (known + plan.chunks().saturating_sub(job.encode.fresh)).saturating_sub(leased())
+            (known + job.chunks_begun(plan).saturating_sub(job.encode.fresh)).saturating_sub(leased())
+        }
+        (Stage::Probe, Some(plan)) if job.is_ready(stage) => {
+            job.rate.probed.count_open_in(0..plan.grid.parts()).saturating_sub(leased())
         }
         (Stage::Hook, _) if job.is_ready(stage) => {
             let open = job.hook_now().map_or(0, |(_, tasks)| job.hooks.count_open_in(tasks));

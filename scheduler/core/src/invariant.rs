@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reel_common::{Epoch, JobId, PartIndex, Stage, TaskId};
 
 use crate::command::Reserved;
-use crate::state::{FarmState, Job, JobState};
+use crate::state::{FarmState, Job, JobState, PartRange};
 
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,24 +76,37 @@ fn parts_of_one_job(id: JobId, job: &Job) -> Result<(), String> {
         let empty = job.encode.committed.is_empty() && job.encode.chunks.is_empty() && job.audio.is_empty();
         return ensure(empty, || format!("job {id} has parts or tracks without a plan"));
     };
-    let fresh_start = plan.chunk(job.encode.fresh).start;
+    let fresh = |part: u32| plan.chunk_of(part) >= job.encode.fresh;
     let total = plan.grid.parts();
     let mut ranges: Vec<_> = job.encode.chunks.values().copied().collect();
     ranges.sort_unstable();
     let apart = ranges.windows(2).all(|pair| pair[0].end <= pair[1].start);
     ensure(apart, || format!("job {id}: two chunks hold the same part: {ranges:?}"))?;
-    let below_fresh = ranges.iter().all(|range| !range.is_empty() && range.end <= fresh_start);
-    ensure(below_fresh, || format!("job {id}: an empty chunk, or one of parts never granted: {ranges:?}"))?;
-    let last = job.encode.committed.keys().next_back();
-    ensure(last.is_none_or(|part| part.0 < fresh_start), || {
-        format!("job {id}: part {last:?} is committed and was never granted")
+    let begun = |range: &PartRange| !range.is_empty() && !fresh(range.start) && !fresh(range.end - 1);
+    ensure(ranges.iter().all(begun), || {
+        format!("job {id}: an empty chunk, or one of parts never granted: {ranges:?}")
     })?;
+    let odd = job.encode.committed.keys().find(|part| fresh(part.0));
+    ensure(odd.is_none(), || format!("job {id}: part {odd:?} is committed and was never granted"))?;
     let held: u32 = ranges.iter().flat_map(|range| job.encode.uncommitted(*range)).map(|run| run.len()).sum();
-    let known = job.parts_committed() + held + (total - fresh_start);
+    let never: u32 = match plan.waves() {
+        1 => total - plan.chunk(job.encode.fresh).start,
+        _ => (job.encode.fresh..plan.chunks()).map(|chunk| plan.chunk(chunk).len()).sum(),
+    };
+    let known = job.parts_committed() + held + never;
     ensure(known == total, || format!("job {id}: {known} of {total} parts are somewhere"))?;
     let numbered = job.encode.fresh <= plan.chunks() && job.encode.next_chunk >= plan.chunks();
     let below_next = job.encode.chunks.keys().all(|index| *index < job.encode.next_chunk);
-    ensure(numbered && below_next, || format!("job {id}: chunk numbers do not ascend"))
+    ensure(numbered && below_next, || format!("job {id}: chunk numbers do not ascend"))?;
+    let opened = job.encode.fresh <= job.chunks_begun(plan);
+    ensure(opened, || format!("job {id}: a chunk was granted before its wave"))?;
+    let steps = job.rate.rounds.iter().chain(&job.rate.waves);
+    let rated =
+        if plan.targets.is_empty() { job.rate.steps() == 0 } else { job.rate.waves.len() <= plan.waves() };
+    let of_targets = steps.clone().all(|round| round.levels.len() == plan.targets.len());
+    ensure(rated && of_targets, || {
+        format!("job {id}: rates without targets, or more waves than the plan has")
+    })
 }
 
 /// A chunk without a lease holds no committed part, so that none is granted again.

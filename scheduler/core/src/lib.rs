@@ -16,6 +16,7 @@ pub mod lease;
 pub mod placement;
 pub mod plan;
 pub mod policy;
+pub mod rate;
 #[cfg(test)]
 mod sequences;
 pub mod state;

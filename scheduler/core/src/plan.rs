@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{GridError, IndexSummary, PartIndex, SegmentGrid, VideoFacts};
-use reel_profiles::{BitDepth, Coding, LadderError, Preset, Profile, Rejection, ResolvedRendition};
+use reel_common::{GridError, IndexSummary, PartIndex, Rational, SegmentGrid, VideoFacts};
+use reel_profiles::{
+    BitDepth, Coding, LadderError, Preset, Profile, Quality, Rejection, ResolvedRendition, VideoCodec,
+};
 
+use crate::rate;
 use crate::state::PartRange;
 
 /// The plan of a job, computed once by the leader from index and profile.
@@ -28,9 +31,67 @@ pub struct Plan {
     pub audio_codecs: BTreeSet<String>,
     /// What admission had to say, for people.
     pub warnings: Vec<String>,
+    /// The renditions that are to have a size.
+    pub targets: Vec<RateTarget>,
+}
+
+/// A rendition that is to have a size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateTarget {
+    /// Its place in the ladder.
+    pub rendition: u32,
+    /// Its codec.
+    pub codec: VideoCodec,
+    /// Bytes of its coded frames.
+    pub bytes: u64,
+    /// The rate factor to begin with, in thousandths.
+    pub crf_milli: u32,
+}
+
+/// Waves in which a title with targets is encoded that has more than [`Plan::SHORT_PARTS`].
+pub const WAVES: usize = 5;
+
+/// Parts that have their turn together: some of every so many.
+#[derive(Clone, Copy)]
+struct Wave {
+    period: u32,
+    start: u32,
+    length: u32,
+}
+
+/// The waves of a long title, of every 16 parts: three to learn by, seven, and six that make good what is left in three steps.
+const LONG: [Wave; WAVES] = {
+    const fn wave(start: u32, length: u32) -> Wave {
+        Wave { period: 16, start, length }
+    }
+    [wave(12, 3), wave(0, 7), wave(7, 3), wave(10, 2), wave(15, 1)]
+};
+
+impl Wave {
+    /// How many of its parts lie before part `end`.
+    fn parts(self, end: u32) -> u32 {
+        end / self.period * self.length + (end % self.period).saturating_sub(self.start).min(self.length)
+    }
+
+    /// How many chunks of at most `size` parts it has in a title of `parts`.
+    fn chunks(self, parts: u32, size: u32) -> u32 {
+        let rest = (parts % self.period).saturating_sub(self.start).min(self.length);
+        parts / self.period * self.length.div_ceil(size) + rest.div_ceil(size)
+    }
+
+    /// The parts of its chunk `index`.
+    fn chunk(self, index: u32, parts: u32, size: u32) -> PartRange {
+        let in_period = self.length.div_ceil(size);
+        let first = index / in_period * self.period + self.start;
+        let start = first + index % in_period * size;
+        let end = start.saturating_add(size).min(first + self.length).min(parts);
+        PartRange::new(start, end)
+    }
 }
 
 impl Plan {
+    /// Parts of the longest title that is encoded as a whole until its size is right: eleven minutes in parts of 10 seconds.
+    pub const SHORT_PARTS: u32 = 64;
     /// Parts to a chunk unless the job says otherwise: about a minute of video, which is work enough to hide the start
     /// of a runner and short enough to spread over a fleet.
     pub const DEFAULT_CHUNK_PARTS: u32 = 5;
@@ -41,16 +102,62 @@ impl Plan {
     /// Memory of an attempt that encodes no pictures, in bytes: index, audio, assemble, measure, deliver.
     pub const LIGHT_MEMORY: u64 = 256 << 20;
 
+    /// In how many waves the parts are encoded: 1 without targets, else 1 or [`WAVES`].
+    pub fn waves(&self) -> usize {
+        self.order().count()
+    }
+
+    /// The wave of a part.
+    pub fn wave_of(&self, part: u32) -> usize {
+        let has = |wave: Wave| (wave.start..wave.start + wave.length).contains(&(part % wave.period));
+        self.order().position(has).unwrap_or(0)
+    }
+
+    /// Parts of the first `waves` waves.
+    pub fn parts_of_waves(&self, waves: usize) -> u32 {
+        let parts = self.grid.parts();
+        self.order().take(waves).map(|wave| wave.parts(parts)).sum()
+    }
+
     /// How many chunks the parts are grouped into at first.
     pub fn chunks(&self) -> u32 {
-        self.grid.parts().div_ceil(self.chunk_parts.max(1))
+        self.chunks_of_waves(WAVES)
+    }
+
+    /// Chunks of the first `waves` waves; they come first.
+    pub fn chunks_of_waves(&self, waves: usize) -> u32 {
+        let (parts, size) = (self.grid.parts(), self.chunk_parts.max(1));
+        self.order().take(waves).map(|wave| wave.chunks(parts, size)).sum()
     }
 
     /// The parts of chunk `index` of the plan; none past the last.
     pub fn chunk(&self, index: u32) -> PartRange {
+        let (parts, size) = (self.grid.parts(), self.chunk_parts.max(1));
+        let mut left = index;
+        for wave in self.order() {
+            match left.checked_sub(wave.chunks(parts, size)) {
+                Some(beyond) => left = beyond,
+                None => return wave.chunk(left, parts, size),
+            }
+        }
+        PartRange::new(parts, parts)
+    }
+
+    /// The chunk of the plan in which a part of the title is.
+    pub(crate) fn chunk_of(&self, part: u32) -> u32 {
+        let size = self.chunk_parts.max(1);
+        let wave = self.wave_of(part);
+        let Wave { period, start, length } = self.order().nth(wave).unwrap_or(LONG[0]);
+        let in_wave = part / period * length.div_ceil(size) + (part % period - start) / size;
+        self.chunks_of_waves(wave) + in_wave
+    }
+
+    fn order(&self) -> impl Iterator<Item = Wave> {
         let parts = self.grid.parts();
-        let start = index.saturating_mul(self.chunk_parts).min(parts);
-        PartRange::new(start, start.saturating_add(self.chunk_parts).min(parts))
+        let long = !self.targets.is_empty() && parts > Self::SHORT_PARTS;
+        let whole = Wave { period: parts.max(1), start: 0, length: parts.max(1) };
+        let waves = if long { &LONG[..] } else { &[] };
+        waves.iter().copied().chain((!long).then_some(whole))
     }
 
     /// Frames that the whole ladder has: what encoding counts its progress by.
@@ -109,10 +216,25 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
             .iter()
             .map(|track| profile.audio[*track as usize].codec.name().to_owned())
             .collect(),
+        targets: targets(index, &ladder),
         tracks,
         grid,
         warnings: warnings.into_iter().map(|warning| warning.0).take(Plan::MAX_WARNINGS).collect(),
     })
+}
+
+/// The renditions of a ladder that have a bit rate, with the bytes that it comes to.
+fn targets(index: &IndexSummary, ladder: &[ResolvedRendition]) -> Vec<RateTarget> {
+    let target = |(rendition, resolved): (u32, &ResolvedRendition)| {
+        let Quality::Bitrate(kbps) = resolved.rendition.rate.quality else { return None };
+        let bits = index.duration.checked_mul(Rational::whole(i64::from(kbps) * 1_000));
+        let bits = bits.and_then(|bits| u64::try_from(bits.round()).ok()).unwrap_or(u64::MAX);
+        let codec = resolved.rendition.coding.codec();
+        let pixels = pixels(resolved.width, resolved.height).saturating_mul(index.frames);
+        let crf_milli = rate::first_guess(codec, bits, pixels);
+        Some(RateTarget { rendition, codec, bytes: (bits / 8).max(1), crf_milli })
+    };
+    (0..).zip(ladder).filter_map(target).collect()
 }
 
 const MIB: u64 = 1 << 20;
@@ -218,11 +340,11 @@ fn x265_lookahead(preset: Preset) -> u64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use reel_common::{AudioFacts, Rational, Timing};
+    use reel_common::{AudioFacts, Timing};
     use reel_profiles::catalog;
 
     use super::*;
-    use crate::testing::index_summary;
+    use crate::testing::{index_summary, plan_of, with_targets};
 
     fn profile(name: &str) -> Profile {
         Profile::parse(catalog::text(name).unwrap(), name).unwrap()
@@ -287,12 +409,47 @@ mod tests {
     }
 
     #[test]
+    fn renditions_with_a_bit_rate_are_to_have_its_bytes() {
+        let text = catalog::text("vod-abr").unwrap();
+        let text = text.replacen("crf = 21", "bitrate_kbps = 4000", 1);
+        let profile = Profile::parse(&text, "vod-abr").unwrap();
+        let made = plan(&index_summary(24 * 60), &profile, None).unwrap();
+        let [target] = made.targets[..] else { panic!("{:?}", made.targets) };
+        assert_eq!((target.rendition, target.codec, target.bytes), (0, VideoCodec::H264, 4_000_000 / 8 * 60));
+        assert!((15_000..30_000).contains(&target.crf_milli), "{target:?}");
+        assert!(plan(&index_summary(24 * 60), &self::profile("vod-abr"), None).unwrap().targets.is_empty());
+    }
+
+    #[test]
     fn hostile_picture_sizes_do_not_overflow() {
         let facts = VideoFacts { width: u32::MAX, height: u32::MAX, ..index_summary(1).video };
         assert_eq!(encode_memory(&facts, &[]), u64::MAX);
     }
 
     proptest! {
+        #[test]
+        fn waves_of_a_long_title_hold_every_part_once(parts in 65u32..2_000, chunk_parts in 1u32..40) {
+            let plan = with_targets(plan_of(parts, chunk_parts, 0), false);
+            prop_assert_eq!((plan.waves(), plan.parts_of_waves(WAVES)), (WAVES, parts));
+            let mut seen = std::collections::BTreeSet::new();
+            for chunk in 0..plan.chunks() {
+                let range = plan.chunk(chunk);
+                prop_assert!(!range.is_empty() && range.len() <= chunk_parts);
+                let wave = plan.wave_of(range.start);
+                prop_assert!((plan.chunks_of_waves(wave)..plan.chunks_of_waves(wave + 1)).contains(&chunk));
+                for part in range.parts() {
+                    prop_assert!(seen.insert(part));
+                    prop_assert_eq!((plan.wave_of(part.0), plan.chunk_of(part.0)), (wave, chunk));
+                }
+            }
+            prop_assert_eq!(seen.len() as u32, parts);
+            for waves in 0..=WAVES {
+                let counted = seen.iter().filter(|part| plan.wave_of(part.0) < waves).count() as u32;
+                prop_assert_eq!(plan.parts_of_waves(waves), counted);
+            }
+            prop_assert!(plan.chunk(plan.chunks()).is_empty());
+        }
+
         #[test]
         fn chunks_of_the_plan_cover_every_frame_once(frames in 1u64..200_000, chunk_parts in 1u32..40, rate in 1i64..120) {
             let mut index = index_summary(frames);

@@ -9,7 +9,9 @@ use reel_common::{
 
 use crate::command::{Action, JobSpec, LossCause, Reply, Reserved, TaskResult};
 use crate::state::{FarmState, JobState};
-use crate::testing::{Farm, FarmBuilder, commit_task, facts, index_summary, job_spec, plan_of, record_of};
+use crate::testing::{
+    Farm, FarmBuilder, commit_task, facts, index_summary, job_spec, plan_of, record_of, with_targets,
+};
 
 /// One thing that happens; numbers choose among what there is.
 #[derive(Clone, Debug)]
@@ -183,7 +185,7 @@ impl Onlooker {
                 assert!(older < Some(epoch), "epochs of {task} go back");
                 self.attempts.push((task, epoch));
             }
-            Action::CommitPart { task, epoch, part, .. } if accepted => {
+            Action::CommitPart { task, epoch, part, .. } if accepted && task.stage == Stage::Encode => {
                 assert_eq!(self.newest.get(&task), Some(&epoch), "a dead epoch has committed");
                 assert!(self.committed.insert((task.job, part)), "{part} of {task} was committed twice");
             }
@@ -299,8 +301,17 @@ impl Onlooker {
         for job in crate::view::jobs_to_plan(&self.farm.state) {
             // A job whose submit came again after its end has no plan of its own here.
             let (parts, chunk_parts, tracks) = self.plans.get(&job).copied().unwrap_or((5, 2, 1));
-            let plan = plan_of(u32::from(parts), u32::from(chunk_parts), u32::from(tracks));
+            let mut plan = plan_of(u32::from(parts), u32::from(chunk_parts), u32::from(tracks));
+            // Of two or more tracks, with bit rates; of many parts, in waves.
+            if tracks > 1 {
+                plan = with_targets(plan, u32::from(parts) % 4 == 0);
+            }
             self.apply(Action::CommitPlan { job, plan: Box::new(plan) });
+        }
+        for action in crate::view::rate_steps(&self.farm.state) {
+            let again = action.clone();
+            assert_eq!(self.apply(action), Reply::DONE);
+            assert!(matches!(self.apply(again), Reply::Refused(_)), "a step was taken twice");
         }
         for action in self.farm.proposals() {
             let reply = self.apply(action);
@@ -318,10 +329,12 @@ impl Onlooker {
             .collect();
         for part in parts {
             let record = record_of(part.0);
-            self.apply(Action::CommitPart { task, epoch, part, record, encoded: 1, reused: 1 });
+            let sample_bytes = vec![900 + u64::from(part.0); 2];
+            self.apply(Action::CommitPart { task, epoch, part, record, encoded: 1, reused: 1, sample_bytes });
         }
         let result = match task.stage {
             Stage::Index => TaskResult::Index(Box::new(index_summary(100))),
+            Stage::Probe => TaskResult::Sizes(vec![1_000; 2]),
             Stage::Encode | Stage::Hook => TaskResult::Nothing,
             _ => TaskResult::Object(Artifact::of(b"object")),
         };
@@ -333,13 +346,15 @@ impl Onlooker {
             Step::CommitPart { attempt, part, encoded } => {
                 let ((task, epoch), part) = (self.attempt(attempt)?, u32::from(part));
                 let (record, encoded) = (record_of(part), u32::from(encoded));
-                Action::CommitPart { task, epoch, part: PartIndex(part), record, encoded, reused: 0 }
+                let (part, sample_bytes) = (PartIndex(part), vec![u64::MAX; 3]);
+                Action::CommitPart { task, epoch, part, record, encoded, reused: 0, sample_bytes }
             }
             Step::CommitNext { attempt } => {
                 let (task, epoch) = self.live(attempt)?;
                 let job = self.farm.state.jobs.get(&task.job)?;
                 let part = job.encode.first_uncommitted(job.chunk(task.index)?)?;
-                Action::CommitPart { task, epoch, part, record: record_of(part.0), encoded: 1, reused: 1 }
+                let (record, sample_bytes) = (record_of(part.0), vec![1_000; 2]);
+                Action::CommitPart { task, epoch, part, record, encoded: 1, reused: 1, sample_bytes }
             }
             Step::CommitTask { attempt, object } => {
                 let (task, epoch) = self.attempt(attempt)?;
@@ -419,6 +434,7 @@ fn nonsense(step: Step) -> Action {
             record: record_of(0),
             encoded: u32::MAX,
             reused: u32::MAX,
+            sample_bytes: Vec::new(),
         },
         1 => {
             Action::CommitTask { task, epoch, result: TaskResult::Nothing, source_bytes_read: Some(u64::MAX) }

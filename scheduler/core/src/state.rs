@@ -5,9 +5,10 @@
 
 mod encode;
 mod history;
-mod hooks;
 mod job;
+mod rate;
 mod task;
+mod task_set;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +21,11 @@ use crate::event::{Event, News};
 
 pub use encode::{CommittedPart, EncodeState, PartRange};
 pub use history::{AttemptRecord, Outcome};
-pub use hooks::HookState;
 pub use job::{Job, JobFailure, StageBackoff};
+pub use rate::{RateLevel, RateRound, RateState};
 pub use reel_common::JobState;
 pub use task::{Fault, TaskRecord};
+pub use task_set::TaskSet;
 
 /// Everything that the schedulers agree on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -218,20 +220,20 @@ impl FarmState {
 /// The numbers that tasks of a ready stage may have, ascending.
 fn indexes(job: &Job, stage: Stage) -> Box<dyn Iterator<Item = u32> + '_> {
     match (stage, &job.plan) {
-        (Stage::Encode, Some(_)) => open_chunks(job),
+        (Stage::Encode, Some(plan)) => Box::new(open_chunks(job, job.chunks_begun(plan))),
+        (Stage::Probe, Some(plan)) => Box::new(job.rate.probed.open_in(0..plan.grid.parts())),
         (Stage::Audio, Some(plan)) => Box::new(plan.tracks.iter().copied()),
         (Stage::Hook, _) => Box::new(job.hooks.open_in(job.hook_now().map_or(0..0, |(_, tasks)| tasks))),
         _ => Box::new(std::iter::once(0)),
     }
 }
 
-/// The numbers of the chunks that are not done, ascending.
-pub(crate) fn open_chunks(job: &Job) -> Box<dyn Iterator<Item = u32> + '_> {
+/// The numbers of the chunks that are not done, ascending: those of the plan up to `planned`, and those that were added.
+pub(crate) fn open_chunks(job: &Job, planned: u32) -> impl Iterator<Item = u32> {
     let fresh = job.encode.fresh;
     let begun = job.encode.chunks.range(..fresh).map(|(index, _)| *index);
     let added = job.encode.chunks.range(fresh..).map(|(index, _)| *index);
-    let planned = job.plan.as_ref().map_or(0, |plan| plan.chunks());
-    Box::new(begun.chain(fresh..planned).chain(added))
+    begun.chain(fresh..planned).chain(added)
 }
 
 /// What a worker has left.

@@ -2,7 +2,7 @@
 
 use reel_common::{JobId, Stage, TaskId, TaskState, TaskView};
 
-use crate::state::{FarmState, Job, JobState, open_chunks};
+use crate::state::{FarmState, Job, JobState, PartRange, open_chunks};
 
 /// The tasks of a job in the order of their stages and numbers, from `after` on; none where there is no such job. What
 /// runs comes without its progress, which heartbeats bring.
@@ -42,6 +42,7 @@ pub(crate) fn exists(job: &Job, stage: Stage, index: u32) -> bool {
         (Stage::Index, _) => index == 0 && job.spec.has_title(),
         (Stage::Hook, _) => index < job.hook_tasks(),
         (_, None) => false,
+        (Stage::Probe, Some(plan)) => !plan.targets.is_empty() && index < plan.grid.parts(),
         (Stage::Encode, Some(_)) => index < job.encode.next_chunk,
         (Stage::Audio, Some(plan)) => plan.tracks.contains(&index),
         _ => index == 0,
@@ -56,7 +57,9 @@ fn numbers(job: &Job, stage: Stage, open_only: bool) -> Box<dyn Iterator<Item = 
         (Stage::Hook, _) => Box::new(0..job.hook_tasks()),
         (_, None) => Box::new(0..0),
         // Of a million chunks, and of hooks, nearly all may be done: those are not looked at one by one.
-        (Stage::Encode, Some(_)) if open_only => return open_chunks(job),
+        (Stage::Probe, Some(_)) if !job.has_stage(stage) => Box::new(0..0),
+        (Stage::Probe, Some(plan)) => Box::new(0..plan.grid.parts()),
+        (Stage::Encode, Some(plan)) if open_only => return Box::new(open_chunks(job, plan.chunks())),
         (Stage::Encode, Some(_)) => Box::new(0..job.encode.next_chunk),
         (Stage::Audio, Some(plan)) => Box::new(plan.tracks.iter().copied()),
         _ => Box::new(0..1),
@@ -68,7 +71,11 @@ fn view(state: &FarmState, job: &Job, task: TaskId, now_ms: u64) -> TaskView {
     let TaskId { stage, index, .. } = task;
     let record = job.tasks.get(&(stage, index));
     let faults = record.into_iter().flat_map(|record| &record.faults);
-    let parts = job.chunk(index).filter(|_| stage == Stage::Encode);
+    let parts = match stage {
+        Stage::Encode => job.chunk(index),
+        Stage::Probe => Some(PartRange::new(index, index + 1)),
+        _ => None,
+    };
     let now = task_state(state, job, task, now_ms);
     TaskView {
         task,
@@ -106,6 +113,10 @@ fn task_state(state: &FarmState, job: &Job, task: TaskId, now_ms: u64) -> TaskSt
 fn is_done(job: &Job, stage: Stage, index: u32) -> bool {
     match stage {
         Stage::Index => job.index.is_some(),
+        Stage::Probe => {
+            let rate = &job.rate;
+            if rate.probing { !rate.probed.is_open(index) } else { !rate.rounds.is_empty() }
+        }
         Stage::Encode => job.chunk(index).is_none(),
         Stage::Audio => job.audio.contains_key(&index),
         Stage::Assemble => job.assembly.is_some(),

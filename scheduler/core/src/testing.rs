@@ -7,11 +7,12 @@ use reel_common::{
     Artifact, Epoch, Failure, FailureClass, IndexSummary, JobId, PartIndex, SegmentGrid, Stage, TaskId,
     WorkerFacts, WorkerId,
 };
+use reel_profiles::VideoCodec;
 
 use crate::command::{Accepted, Action, Command, JobSpec, LossCause, Reply, Reserved, TaskResult};
 use crate::invariant::check_all;
 use crate::placement::{Progress, make_room, place};
-use crate::plan::Plan;
+use crate::plan::{Plan, RateTarget};
 use crate::state::{FarmState, Job, PartRange};
 
 /// The index of a 1080p film of `frames` frames at 24 frames per second, with stereo sound.
@@ -33,7 +34,16 @@ pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
         video_codecs: BTreeSet::new(),
         audio_codecs: BTreeSet::new(),
         warnings: Vec::new(),
+        targets: Vec::new(),
     }
+}
+
+/// The same plan with bit rates for its two renditions; `long` as of a title that has four waves.
+pub(crate) fn with_targets(plan: Plan, long: bool) -> Plan {
+    let target = |rendition, codec| RateTarget { rendition, codec, bytes: 20_000, crf_milli: 24_000 };
+    let targets = vec![target(0, VideoCodec::H264), target(1, VideoCodec::Av1)];
+    let parts = if long { 64 + plan.grid.parts() } else { plan.grid.parts() };
+    Plan { targets, ..plan_of(parts, plan.chunk_parts, plan.tracks.len() as u32) }
 }
 
 /// The record of a part, as a worker would report it.
@@ -188,7 +198,15 @@ impl Farm {
     /// Commits a part, of which both renditions were encoded.
     pub(crate) fn commit_part(&mut self, task: TaskId, epoch: Epoch, part: u32) -> Reply {
         let (part, record) = (PartIndex(part), record_of(part));
-        self.apply(Action::CommitPart { task, epoch, part, record, encoded: 2, reused: 0 })
+        self.apply(Action::CommitPart {
+            task,
+            epoch,
+            part,
+            record,
+            encoded: 2,
+            reused: 0,
+            sample_bytes: vec![1_000; 2],
+        })
     }
 
     /// Commits what the attempt has left, and the task.
@@ -204,6 +222,7 @@ impl Farm {
                 }
                 TaskResult::Nothing
             }
+            Stage::Probe => TaskResult::Sizes(vec![1_000; 2]),
             Stage::Hook => TaskResult::Nothing,
             stage => TaskResult::Object(Artifact::of(stage.name().as_bytes())),
         };
@@ -224,6 +243,9 @@ impl Farm {
 
     /// Places until nothing more is proposed.
     pub(crate) fn place(&mut self) {
+        for step in crate::view::rate_steps(&self.state) {
+            self.ok(step);
+        }
         for _ in 0..1_000 {
             let proposals = self.proposals();
             if proposals.is_empty() {

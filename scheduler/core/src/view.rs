@@ -1,9 +1,13 @@
 //! Answers to questions about the state: what users see of a job, and what a shell needs to start an attempt.
 
-use reel_common::{Artifact, AttemptNumber, Digest, Epoch, Failure, JobId, PartSpec, Stage, TaskId};
+use reel_common::{
+    Artifact, AttemptNumber, Digest, Epoch, Failure, JobId, PartIndex, PartSpec, Stage, TaskId,
+};
 
-use crate::command::JobSpec;
-use crate::state::{FarmState, Job, JobState, Outcome};
+use crate::command::{Action, JobSpec};
+use crate::plan::{Plan, RateTarget};
+use crate::rate;
+use crate::state::{FarmState, Job, JobState, Outcome, RateLevel, RateRound};
 
 /// A job as users see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +93,11 @@ fn stage_view(state: &FarmState, id: JobId, job: &Job, stage: Stage) -> StageVie
     let tracks = job.plan.as_ref().map_or(0, |plan| plan.tracks.len() as u32);
     let (total, done) = match stage {
         Stage::Index => (1, u32::from(job.index.is_some())),
+        Stage::Probe => {
+            let (parts, rounds) = (job.parts_total(), job.rate.rounds.len() as u32);
+            let over = if job.rate.probing { rounds - 1 } else { rounds };
+            (parts * rounds, parts * over + job.rate.probed.done())
+        }
         Stage::Encode => (job.parts_total(), job.parts_committed()),
         Stage::Audio => (tracks, job.audio.len() as u32),
         Stage::Assemble => (1, u32::from(job.assembly.is_some())),
@@ -130,6 +139,19 @@ pub enum Work {
         index: Artifact,
         /// The parts.
         parts: Vec<PartSpec>,
+        /// The rate factors of each part in thousandths, one for each target of the plan; none without targets.
+        crf_milli: Vec<Vec<u32>>,
+    },
+    /// Encode a part to see how large it becomes.
+    Probe {
+        /// The index.
+        index: Artifact,
+        /// The part.
+        part: PartSpec,
+        /// Its rate factors in thousandths, one for each target of the plan.
+        crf_milli: Vec<u32>,
+        /// At fast settings, for nothing but the sizes.
+        draft: bool,
     },
     /// Encode one track.
     Audio {
@@ -197,8 +219,21 @@ fn work(job: &Job, task: TaskId) -> Option<Work> {
         Stage::Index => Work::Index,
         Stage::Encode => {
             let plan = job.plan.as_ref()?;
-            let parts = job.chunk(task.index)?.parts();
-            Work::Encode { index: index()?, parts: parts.filter_map(|part| plan.grid.part(part)).collect() }
+            let parts: Vec<_> =
+                job.chunk(task.index)?.parts().filter_map(|part| plan.grid.part(part)).collect();
+            let qualities = parts.iter().filter_map(|part| {
+                Some(part_quality(plan, job.rate.waves.get(plan.wave_of(part.index.0))?, part.index))
+            });
+            Work::Encode { index: index()?, crf_milli: qualities.collect(), parts }
+        }
+        Stage::Probe => {
+            let (plan, part) = (job.plan.as_ref()?, PartIndex(task.index));
+            Work::Probe {
+                index: index()?,
+                part: plan.grid.part(part)?,
+                crf_milli: part_quality(plan, job.rate.rounds.last()?, part),
+                draft: plan.waves() > 1 || job.rate.rounds.len() == 1,
+            }
         }
         Stage::Audio => Work::Audio { index: index()?, track: task.index },
         Stage::Assemble => Work::Assemble {
@@ -218,6 +253,12 @@ fn work(job: &Job, task: TaskId) -> Option<Work> {
             Work::Hook { name: hook.name.clone(), index: task.index - tasks.start, tasks: hook.tasks }
         }
     })
+}
+
+/// The rate factors of a part in a round, in thousandths.
+fn part_quality(plan: &Plan, round: &RateRound, part: PartIndex) -> Vec<u32> {
+    let levels = plan.targets.iter().zip(&round.levels);
+    levels.map(|(target, level)| rate::of_part(target.codec, level.crf_milli, part.0)).collect()
 }
 
 /// Who did what for a job.
@@ -243,6 +284,19 @@ pub struct JobHistory {
     pub source_bytes_read: u64,
     /// What admission had to say.
     pub warnings: Vec<String>,
+    /// How the renditions with a bit rate came to it.
+    pub rates: Vec<RateView>,
+}
+
+/// How a rendition came to its bit rate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateView {
+    /// What it was to come to.
+    pub target: RateTarget,
+    /// Encodes of the whole title for its size; the first is a draft.
+    pub probes: Vec<RateLevel>,
+    /// The waves of its encode.
+    pub waves: Vec<RateLevel>,
 }
 
 /// An attempt that ended.
@@ -317,7 +371,19 @@ pub fn job_history(id: JobId, job: &Job) -> JobHistory {
         renditions_reused: job.renditions_reused,
         source_bytes_read: job.source_bytes_read,
         warnings: warnings(job),
+        rates: rates(job),
     }
+}
+
+fn rates(job: &Job) -> Vec<RateView> {
+    let targets = job.plan.iter().flat_map(|plan| plan.targets.iter().enumerate());
+    let of = |rounds: &[RateRound], at: usize| rounds.iter().map(|round| round.levels[at]).collect();
+    let view = |(at, target): (usize, &RateTarget)| RateView {
+        target: *target,
+        probes: of(&job.rate.rounds, at),
+        waves: of(&job.rate.waves, at),
+    };
+    targets.map(view).collect()
 }
 
 /// The open job that makes the same output of the same mezzanine and profile, so that a command given again takes up
@@ -335,6 +401,17 @@ pub fn open_job_like(state: &FarmState, spec: &JobSpec, profile: &str) -> Option
 pub fn jobs_to_plan(state: &FarmState) -> Vec<JobId> {
     let wanting = state.open.iter().filter(|id| state.jobs.get(id).is_some_and(Job::wants_plan));
     wanting.copied().collect()
+}
+
+/// Jobs with bit rates that wait for their next step, and that step.
+pub fn rate_steps(state: &FarmState) -> Vec<Action> {
+    let jobs = state.open.iter().filter_map(|id| state.jobs.get_key_value(id));
+    jobs.filter(|(_, job)| job.wants_rate())
+        .filter_map(|(id, job)| {
+            let step = rate::next(job.plan.as_ref()?, &job.rate);
+            Some(Action::CommitRate { job: *id, after: job.rate.steps(), step })
+        })
+        .collect()
 }
 
 /// When the next backoff ends after `now_ms`, in milliseconds since 1970: the time to place again.

@@ -1,8 +1,11 @@
 //! Commands as they stand in the log.
 
 use reel_common::{Hold, JobId, PartIndex, SegmentGrid, Share, WorkerFacts, WorkerId};
+use reel_profiles::VideoCodec;
 use reel_proto::log::v1::{self, command::Action as Wire};
 use reel_proto::{Malformed, labels, v1 as wire, wire_labels};
+use reel_scheduler_core::plan::RateTarget;
+use reel_scheduler_core::rate::RateStep;
 use reel_scheduler_core::state::PartRange;
 use reel_scheduler_core::{Action, Command, JobSpec, LossCause, Plan, Reserved, TaskResult};
 
@@ -25,6 +28,12 @@ fn encode_action(action: &Action) -> Wire {
         Action::CommitPlan { job, plan } => {
             Wire::CommitPlan(v1::CommitPlan { job: job.0, plan: Some(encode_plan(plan)) })
         }
+        Action::CommitRate { job, after, step } => Wire::CommitRate(v1::CommitRate {
+            job: job.0,
+            step: *after,
+            crf_milli: step.crf_milli.clone(),
+            probe: step.probe,
+        }),
         Action::RejectPlan { job, reason } => {
             Wire::RejectPlan(v1::RejectPlan { job: job.0, reason: reason.clone() })
         }
@@ -55,7 +64,7 @@ fn encode_task_action(action: &Action) -> Wire {
             memory: reserved.memory,
             scratch: reserved.scratch,
         }),
-        Action::CommitPart { task, epoch, part, record, encoded, reused } => {
+        Action::CommitPart { task, epoch, part, record, encoded, reused, sample_bytes } => {
             Wire::CommitPart(v1::CommitPart {
                 task: wire_task(*task),
                 epoch: epoch.0,
@@ -63,6 +72,7 @@ fn encode_task_action(action: &Action) -> Wire {
                 record: Some((*record).into()),
                 encoded: *encoded,
                 reused: *reused,
+                sample_bytes: sample_bytes.clone(),
             })
         }
         Action::CommitTask { task, epoch, result, source_bytes_read } => Wire::CommitTask(v1::CommitTask {
@@ -101,6 +111,10 @@ fn decode_action(action: Wire) -> Result<Action, Malformed> {
             let plan = Box::new(decode_plan(commit.plan.ok_or(Malformed("plan"))?)?);
             Action::CommitPlan { job: JobId(commit.job), plan }
         }
+        Wire::CommitRate(commit) => {
+            let step = RateStep { probe: commit.probe, crf_milli: commit.crf_milli };
+            Action::CommitRate { job: JobId(commit.job), after: commit.step, step }
+        }
         Wire::RejectPlan(reject) => Action::RejectPlan { job: JobId(reject.job), reason: reject.reason },
         Wire::RegisterWorker(worker) => Action::RegisterWorker { facts: Box::new(decode_facts(worker)?) },
         Wire::LoseWorker(lose) => {
@@ -134,8 +148,8 @@ fn decode_attempt_action(action: Wire) -> Result<Action, Malformed> {
         Wire::CommitPart(commit) => {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
             let record = artifact(commit.record)?;
-            let (encoded, reused) = (commit.encoded, commit.reused);
-            Action::CommitPart { task, epoch, part: PartIndex(commit.part), record, encoded, reused }
+            let v1::CommitPart { part, encoded, reused, sample_bytes, .. } = commit;
+            Action::CommitPart { task, epoch, part: PartIndex(part), record, encoded, reused, sample_bytes }
         }
         Wire::CommitTask(commit) => {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
@@ -167,6 +181,9 @@ fn encode_result(result: &TaskResult) -> Option<v1::commit_task::Result> {
     match result {
         TaskResult::Index(index) => Some(v1::commit_task::Result::Index((**index).clone().into())),
         TaskResult::Object(object) => Some(v1::commit_task::Result::Object((*object).into())),
+        TaskResult::Sizes(sizes) => {
+            Some(v1::commit_task::Result::Sizes(wire::ProbeSizes { sample_bytes: sizes.clone() }))
+        }
         TaskResult::Nothing => None,
     }
 }
@@ -175,6 +192,7 @@ fn decode_result(result: Option<v1::commit_task::Result>) -> Result<TaskResult, 
     Ok(match result {
         Some(v1::commit_task::Result::Index(index)) => TaskResult::Index(Box::new(index.try_into()?)),
         Some(v1::commit_task::Result::Object(object)) => TaskResult::Object(object.try_into()?),
+        Some(v1::commit_task::Result::Sizes(sizes)) => TaskResult::Sizes(sizes.sample_bytes),
         None => TaskResult::Nothing,
     })
 }
@@ -303,7 +321,20 @@ pub(super) fn encode_plan(plan: &Plan) -> v1::Plan {
         video_codecs: plan.video_codecs.iter().cloned().collect(),
         audio_codecs: plan.audio_codecs.iter().cloned().collect(),
         warnings: plan.warnings.clone(),
+        targets: plan.targets.iter().map(encode_target).collect(),
     }
+}
+
+fn encode_target(target: &RateTarget) -> v1::RateTarget {
+    let RateTarget { rendition, codec, bytes, crf_milli } = *target;
+    v1::RateTarget { rendition, codec: codec.name().to_owned(), bytes, crf_milli }
+}
+
+fn decode_target(target: v1::RateTarget) -> Result<RateTarget, Malformed> {
+    let v1::RateTarget { rendition, codec, bytes, crf_milli } = target;
+    let codec = VideoCodec::ALL.iter().find(|known| known.name() == codec);
+    let codec = *codec.ok_or(Malformed("codec of a bit rate"))?;
+    Ok(RateTarget { rendition, codec, bytes, crf_milli })
 }
 
 pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {
@@ -317,6 +348,7 @@ pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {
         video_codecs: plan.video_codecs.into_iter().collect(),
         audio_codecs: plan.audio_codecs.into_iter().collect(),
         warnings: plan.warnings,
+        targets: plan.targets.into_iter().map(decode_target).collect::<Result<_, _>>()?,
     })
 }
 

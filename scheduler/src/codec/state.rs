@@ -8,8 +8,8 @@ use reel_common::{
 use reel_proto::log::v1;
 use reel_proto::{Malformed, v1 as wire};
 use reel_scheduler_core::state::{
-    AttemptRecord, CommittedPart, EncodeState, Fault, HookState, Job, JobFailure, JobState, Lease, Outcome,
-    StageBackoff, TaskRecord, Worker,
+    AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, RateLevel,
+    RateRound, RateState, StageBackoff, TaskRecord, TaskSet, Worker,
 };
 use reel_scheduler_core::{FarmState, Reserved};
 
@@ -173,6 +173,7 @@ fn encode_job(id: JobId, job: &Job) -> v1::Job {
         reopenings: job.reopenings,
         source_bytes_read: job.source_bytes_read,
         hooks: encode_hooks(&job.hooks),
+        rate: encode_rate(&job.rate),
     }
 }
 
@@ -204,27 +205,65 @@ fn decode_job(job: v1::Job) -> Result<(JobId, Job), Malformed> {
         reopenings: job.reopenings,
         source_bytes_read: job.source_bytes_read,
         hooks: decode_hooks(job.hooks.unwrap_or_default()),
+        rate: decode_rate(job.rate.unwrap_or_default())?,
     };
     Ok((JobId(job.id), decoded))
 }
 
 /// Jobs without hooks are written as they were before there were any.
-fn encode_hooks(hooks: &HookState) -> Option<v1::HookState> {
-    let HookState { fresh, open, skipped } = hooks;
+fn encode_hooks(hooks: &TaskSet) -> Option<v1::HookState> {
+    let TaskSet { fresh, open, skipped } = hooks;
     let wire = || v1::HookState {
         fresh: *fresh,
         open: open.iter().copied().collect(),
         skipped: skipped.iter().copied().collect(),
     };
-    (*hooks != HookState::default()).then(wire)
+    (*hooks != TaskSet::default()).then(wire)
 }
 
-fn decode_hooks(hooks: v1::HookState) -> HookState {
-    HookState {
+fn decode_hooks(hooks: v1::HookState) -> TaskSet {
+    TaskSet {
         fresh: hooks.fresh,
         open: hooks.open.into_iter().collect(),
         skipped: hooks.skipped.into_iter().collect(),
     }
+}
+
+/// Jobs without bit rates are written as they were before there were any.
+fn encode_rate(rate: &RateState) -> Option<v1::RateState> {
+    let RateState { rounds, waves, probing, probed } = rate;
+    let wire = || v1::RateState {
+        rounds: rounds.iter().map(encode_round).collect(),
+        waves: waves.iter().map(encode_round).collect(),
+        probing: *probing,
+        fresh: probed.fresh,
+        open: probed.open.iter().copied().collect(),
+    };
+    (*rate != RateState::default()).then(wire)
+}
+
+fn encode_round(round: &RateRound) -> v1::RateRound {
+    let level = |level: &RateLevel| v1::RateLevel { crf_milli: level.crf_milli, bytes: level.bytes.to_vec() };
+    v1::RateRound { levels: round.levels.iter().map(level).collect() }
+}
+
+fn decode_rate(rate: v1::RateState) -> Result<RateState, Malformed> {
+    let rounds = |rounds: Vec<v1::RateRound>| rounds.into_iter().map(decode_round).collect::<Result<_, _>>();
+    let open = rate.open.into_iter().collect();
+    Ok(RateState {
+        rounds: rounds(rate.rounds)?,
+        waves: rounds(rate.waves)?,
+        probing: rate.probing,
+        probed: TaskSet { fresh: rate.fresh, open, ..TaskSet::default() },
+    })
+}
+
+fn decode_round(round: v1::RateRound) -> Result<RateRound, Malformed> {
+    let level = |level: v1::RateLevel| {
+        let bytes = level.bytes.try_into().map_err(|_| Malformed("waves of a bit rate"))?;
+        Ok(RateLevel { crf_milli: level.crf_milli, bytes })
+    };
+    Ok(RateRound { levels: round.levels.into_iter().map(level).collect::<Result<_, _>>()? })
 }
 
 fn encode_job_state(state: JobState) -> v1::JobState {

@@ -12,9 +12,12 @@ use reel_common::{
     IndexSummary, JobId, Labels, PartIndex, Pool, Rational, Scan, SegmentGrid, Share, SourceIdentity, Stage,
     TaskId, Timing, VideoFacts, WorkerFacts, WorkerId,
 };
+use reel_profiles::VideoCodec;
+use reel_scheduler_core::plan::RateTarget;
+use reel_scheduler_core::rate::RateStep;
 use reel_scheduler_core::state::{
-    AttemptRecord, CommittedPart, EncodeState, Fault, HookState, Job, JobFailure, JobState, Lease, Outcome,
-    PartRange, StageBackoff, TaskRecord, Worker,
+    AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, PartRange,
+    RateLevel, RateRound, RateState, StageBackoff, TaskRecord, TaskSet, Worker,
 };
 use reel_scheduler_core::{Action, JobSpec, LossCause, Plan, Reserved, TaskResult};
 
@@ -110,7 +113,14 @@ fn plan(grid: SegmentGrid) -> Box<Plan> {
         video_codecs: BTreeSet::new(),
         audio_codecs: BTreeSet::new(),
         warnings: vec!["its video is interlaced".into()],
+        targets: Vec::new(),
     })
+}
+
+fn plan_with_targets() -> Box<Plan> {
+    let target = |rendition, codec| RateTarget { rendition, codec, bytes: 1 << 33, crf_milli: 23_400 };
+    let targets = vec![target(0, VideoCodec::H264), target(3, VideoCodec::Av1)];
+    Box::new(Plan { targets, ..*plan(SegmentGrid::regular(1000, 96, 3).unwrap()) })
 }
 
 fn plan_with_codecs() -> Box<Plan> {
@@ -142,7 +152,8 @@ fn actions() -> Vec<(&'static str, Action)> {
         parts,
         reserved: Reserved { memory, scratch },
     };
-    let record = Artifact::of(b"record");
+    let (record, part) = (Artifact::of(b"record"), PartIndex(5));
+    let step = RateStep { probe: true, crf_milli: vec![23_400, 35_300] };
     vec![
         ("submit_job", Action::SubmitJob { spec: Box::new(spec()), profile: "name = \"p\"".into() }),
         ("commit_plan_regular", Action::CommitPlan { job, plan: plan(regular) }),
@@ -152,14 +163,29 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("register_spot_worker", register(spot_facts())),
         ("submit_labelled_job", Action::SubmitJob { spec: Box::new(labelled_spec()), profile: "p".into() }),
         ("commit_plan_with_codecs", Action::CommitPlan { job, plan: plan_with_codecs() }),
+        ("commit_plan_with_targets", Action::CommitPlan { job, plan: plan_with_targets() }),
+        ("commit_rate", Action::CommitRate { job, after: 3, step }),
         ("retry_job", Action::RetryJob { job }),
         ("grant_parts", grant(Some(PartRange::new(4, 8)), 1 << 31, 0)),
         ("grant_with_scratch", grant(Some(PartRange::new(4, 8)), 1 << 31, 1 << 30)),
         ("grant", grant(None, 0, 0)),
         (
             "commit_part",
-            Action::CommitPart { task, epoch, part: PartIndex(5), record, encoded: 3, reused: 1 },
+            Action::CommitPart { task, epoch, part, record, encoded: 3, reused: 1, sample_bytes: Vec::new() },
         ),
+        (
+            "commit_part_with_sizes",
+            Action::CommitPart {
+                task,
+                epoch,
+                part,
+                record,
+                encoded: 3,
+                reused: 1,
+                sample_bytes: vec![0, 1 << 40],
+            },
+        ),
+        ("commit_sizes", commit(TaskResult::Sizes(vec![9, 1 << 40]))),
         ("commit_index_constant", commit(TaskResult::Index(Box::new(index(constant))))),
         ("commit_index_variable", commit(TaskResult::Index(Box::new(index(varying))))),
         ("commit_object", commit(TaskResult::Object(record))),
@@ -260,7 +286,8 @@ fn job(state: JobState, profile: &str) -> Job {
         renditions_reused: 4,
         reopenings: 2,
         source_bytes_read: 0,
-        hooks: HookState::default(),
+        hooks: TaskSet::default(),
+        rate: RateState::default(),
     }
 }
 
@@ -357,10 +384,30 @@ fn state_with_hooks() -> FarmState {
     for (id, job) in &mut state.jobs {
         job.spec.hooks = hooks();
         if id.0 % 2 == 0 {
-            job.hooks = HookState { fresh: 6, open: BTreeSet::from([2, 4]), skipped: BTreeSet::from([3, 5]) };
+            job.hooks = TaskSet { fresh: 6, open: BTreeSet::from([2, 4]), skipped: BTreeSet::from([3, 5]) };
         }
     }
     state.workers.values_mut().for_each(|worker| worker.facts = facts_with_hooks());
+    state
+}
+
+/// The same with bit rates, which were added later.
+fn state_with_rates() -> FarmState {
+    let round = || {
+        let level = |crf_milli| RateLevel { crf_milli, bytes: [1, 1 << 40, 0, 3, 9] };
+        RateRound { levels: vec![level(23_400), level(35_300)] }
+    };
+    let mut state = state();
+    for (id, job) in &mut state.jobs {
+        job.plan = Some(plan_with_targets());
+        job.rate.rounds = vec![round(), round()];
+        if id.0 % 2 == 0 {
+            job.rate.waves = vec![round()];
+        } else {
+            job.rate.probing = true;
+            job.rate.probed = TaskSet { fresh: 6, open: BTreeSet::from([2, 4]), ..TaskSet::default() };
+        }
+    }
     state
 }
 
@@ -423,6 +470,7 @@ fn a_state_is_read_as_version_1_wrote_it() {
         ("state_with_bytes", state_with_bytes()),
         ("state_with_hooks", state_with_hooks()),
         ("state_with_projects", state_with_projects()),
+        ("state_with_rates", state_with_rates()),
         ("state_with_holds", state_with_holds()),
         ("state_with_placement", state_with_placement()),
     ];
@@ -438,7 +486,7 @@ fn a_state_is_read_as_version_1_wrote_it() {
 #[test]
 fn a_task_that_was_skipped_before_any_was_done_stays_skipped() {
     let mut state = state_with_hooks();
-    let skipped = HookState { skipped: BTreeSet::from([8]), ..HookState::default() };
+    let skipped = TaskSet { skipped: BTreeSet::from([8]), ..TaskSet::default() };
     state.jobs.values_mut().for_each(|job| job.hooks = skipped.clone());
     assert_eq!(decode_state(&encode_state(&state)).unwrap(), state);
 }

@@ -185,9 +185,9 @@ fn parse(message: Message) -> Result<Request, Malformed> {
         Message::CommitPart(commit) => {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
             let record = commit.record.ok_or(Malformed("part record"))?.try_into()?;
+            let (part, sample_bytes) = (PartIndex(commit.part), commit.sample_bytes);
             let (encoded, reused) = (commit.renditions_encoded, commit.renditions_reused);
-            let action =
-                Action::CommitPart { task, epoch, part: PartIndex(commit.part), record, encoded, reused };
+            let action = Action::CommitPart { task, epoch, part, record, encoded, reused, sample_bytes };
             Ok(Request { request: commit.request, task, ends: false, action })
         }
         Message::CommitTask(commit) => {
@@ -195,6 +195,7 @@ fn parse(message: Message) -> Result<Request, Malformed> {
             let result = match commit.result {
                 Some(v1::commit_task::Result::Index(index)) => TaskResult::Index(Box::new(index.try_into()?)),
                 Some(v1::commit_task::Result::Object(object)) => TaskResult::Object(object.try_into()?),
+                Some(v1::commit_task::Result::Sizes(sizes)) => TaskResult::Sizes(sizes.sample_bytes),
                 None => TaskResult::Nothing,
             };
             let source_bytes_read = commit.source_bytes_read;

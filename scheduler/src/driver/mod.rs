@@ -22,7 +22,7 @@ use reel_common::{JobId, JobView, TaskId};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_scheduler_core::lease::LeaseTerms;
-use reel_scheduler_core::view::{jobs_to_plan, next_backoff_deadline, prune_is_due};
+use reel_scheduler_core::view::{jobs_to_plan, next_backoff_deadline, prune_is_due, rate_steps};
 use reel_scheduler_core::{Action, Command, FarmState, LossCause, Reply, placement, plan};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -328,6 +328,9 @@ impl Driver {
             if let Some(action) = self.plan(job) {
                 self.propose(action, Asker::Leader);
             }
+        }
+        for step in rate_steps(&self.state) {
+            self.propose(step, Asker::Leader);
         }
         if prune_is_due(&self.state) {
             self.propose(Action::PruneJobs, Asker::Leader);

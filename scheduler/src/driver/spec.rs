@@ -3,7 +3,8 @@
 use reel_common::{Artifact, TaskId};
 use reel_proto::v1::{self, task_spec::Work as WireWork};
 use reel_proto::wire_labels;
-use reel_scheduler_core::view::{AttemptView, JobHistory, Work, staging_path, task_inputs};
+use reel_scheduler_core::state::RateLevel;
+use reel_scheduler_core::view::{AttemptView, JobHistory, RateView, Work, staging_path, task_inputs};
 use reel_scheduler_core::{FarmState, JobSpec};
 
 /// The grant of the live lease of `task`; `None` where the job lacks what the stage needs, which a live lease excludes.
@@ -27,9 +28,16 @@ pub(super) fn grant(state: &FarmState, store_url: &str, task: TaskId) -> Option<
 fn wire_work(work: Work, spec: &JobSpec, staging: String) -> WireWork {
     match work {
         Work::Index => WireWork::Index(v1::IndexTask {}),
-        Work::Encode { index, parts } => WireWork::Encode(v1::EncodeTask {
+        Work::Encode { index, parts, crf_milli } => WireWork::Encode(v1::EncodeTask {
             index: wire(index),
             parts: parts.into_iter().map(Into::into).collect(),
+            qualities: crf_milli.into_iter().map(|crf_milli| v1::PartQuality { crf_milli }).collect(),
+        }),
+        Work::Probe { index, part, crf_milli, draft } => WireWork::Probe(v1::ProbeTask {
+            index: wire(index),
+            part: Some(part.into()),
+            quality: Some(v1::PartQuality { crf_milli }),
+            draft,
         }),
         Work::Audio { index, track } => WireWork::Audio(v1::AudioTask { index: wire(index), track }),
         Work::Assemble { index, parts, audio } => WireWork::Assemble(v1::AssembleTask {
@@ -79,6 +87,20 @@ pub(super) fn wire_history(history: JobHistory) -> v1::JobHistory {
         renditions_reused: history.renditions_reused,
         source_bytes_read: history.source_bytes_read,
         warnings: history.warnings,
+        rates: history.rates.into_iter().map(wire_rate).collect(),
+    }
+}
+
+fn wire_rate(rate: RateView) -> v1::RateHistory {
+    let rounds = |rounds: Vec<RateLevel>| {
+        let round = |level: RateLevel| v1::RateRound { crf_milli: level.crf_milli, bytes: level.total() };
+        rounds.into_iter().map(round).collect()
+    };
+    v1::RateHistory {
+        rendition: rate.target.rendition,
+        target_bytes: rate.target.bytes,
+        probes: rounds(rate.probes),
+        waves: rounds(rate.waves),
     }
 }
 

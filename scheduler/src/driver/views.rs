@@ -213,17 +213,27 @@ fn stage_view(state: &FarmState, fleet: &Fleet, job: &Job, id: JobId, seen: &cor
     let leases: Vec<_> = state.leases_of_job(id).filter(|(task, _)| task.stage == seen.stage).collect();
     let (frames_done, frames_total) = match (&job.plan, seen.stage) {
         (Some(plan), Stage::Encode) => encode_frames(fleet, job, &plan.grid, &leases),
+        (Some(plan), Stage::Probe) => {
+            let in_hand = frames_in_hand(fleet, &leases).0;
+            let rounds = job.rate.rounds.len() as u64;
+            let over = rounds - u64::from(job.rate.probing);
+            let probed = u64::from(job.rate.probed.done()) * part_frames(&plan.grid, PartIndex(0));
+            let frames = plan.grid.frames();
+            (frames * over + (probed + in_hand).min(frames), frames * rounds)
+        }
         // A hook does not say how much it has to do.
         (_, Stage::Hook) => (u64::from(seen.done), u64::from(seen.total)),
-        _ => leases
-            .iter()
-            .filter_map(|(task, lease)| fleet.progress(*task, lease.epoch))
-            .fold((0, 0), |(done, total), progress| {
-                (done + progress.frames_done, total + progress.frames_total)
-            }),
+        _ => frames_in_hand(fleet, &leases),
     };
     let core::StageView { stage, total, done, running } = *seen;
     StageView { stage, total, done, running, frames_done, frames_total }
+}
+
+/// What the attempts that run have done, and of how much.
+fn frames_in_hand(fleet: &Fleet, leases: &[(TaskId, &Lease)]) -> (u64, u64) {
+    let progress = leases.iter().filter_map(|(task, lease)| fleet.progress(*task, lease.epoch));
+    progress
+        .fold((0, 0), |(done, total), progress| (done + progress.frames_done, total + progress.frames_total))
 }
 
 /// Frames of the title that are encoded, and all: those of committed parts, and of parts in hand those that are done.

@@ -137,10 +137,16 @@ impl FakeWorker {
         let (task, epoch) = (spec.task, spec.epoch);
         let record = Some(Artifact::of(format!("part {part}").as_bytes()).into());
         self.ask(|request| {
-            let (renditions_encoded, renditions_reused) = (1, 0);
-            let commit =
-                v1::CommitPart { request, task, epoch, part, record, renditions_encoded, renditions_reused };
-            Message::CommitPart(commit)
+            Message::CommitPart(v1::CommitPart {
+                request,
+                task,
+                epoch,
+                part,
+                record,
+                renditions_encoded: 1,
+                renditions_reused: 0,
+                sample_bytes: vec![1_000],
+            })
         })
         .await
     }
@@ -171,6 +177,7 @@ impl FakeWorker {
     pub(crate) async fn run(&mut self, spec: &v1::TaskSpec, frames: u64) {
         let result = match spec.work.as_ref().unwrap() {
             Work::Index(_) => Some(v1::commit_task::Result::Index(index_summary(frames).into())),
+            Work::Probe(_) => panic!("no profile of these tests has a bit rate"),
             Work::Encode(encode) => {
                 for part in &encode.parts {
                     self.commit_part(spec, part.index).await;

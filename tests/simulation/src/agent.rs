@@ -154,7 +154,8 @@ impl World {
             Files::Part { part, encoded } => {
                 let record = title::part_artifact(&mezzanine, part);
                 self.store.put(record);
-                let receipt = PartReceipt { record, encoded, reused: 1 - encoded };
+                let sample_bytes = title::sizes(part, 24_000);
+                let receipt = PartReceipt { record, encoded, reused: 1 - encoded, sample_bytes };
                 Input::PartPublished { epoch, part: PartIndex(part), receipt }
             }
             Files::Output(output) => Input::ResultPublished { epoch, receipt: self.publish_output(*output) },
@@ -165,6 +166,7 @@ impl World {
     fn publish_output(&mut self, output: v1::TaskFinished) -> Receipt {
         let made = match output.result {
             None => Made::Nothing,
+            Some(v1::task_finished::Result::Sizes(sizes)) => Made::Sizes(sizes),
             Some(v1::task_finished::Result::Index(summary)) => {
                 let artifact = summary.artifact.as_ref().unwrap().try_into().unwrap();
                 self.store.put(artifact);

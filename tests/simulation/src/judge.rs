@@ -32,6 +32,8 @@ pub struct Counts {
     pub cuts: u64,
     /// Parts whose encode has begun, again each time.
     pub encodes: u64,
+    /// Parts that an encode found in the store, where a probe had left them.
+    pub found: u64,
     /// Of them, those of a part whose encode had begun before.
     pub encodes_again: u64,
     /// Of these, those that another attempt had begun when they were cut off its chunk.
@@ -124,13 +126,16 @@ impl Judge {
         match (&command.action, reply) {
             (Action::Grant { task, parts, .. }, Reply::Accepted(_)) => self.on_grant(*task, *parts, number),
             (Action::CutChunk { .. }, Reply::Accepted(_)) => self.counts.cuts += 1,
-            (Action::CommitPart { task, epoch, part, record, .. }, Reply::Accepted(_)) => {
+            (Action::CommitPart { task, epoch, part, record, encoded, .. }, Reply::Accepted(_)) => {
                 assert_eq!(live, Some(*epoch), "a dead epoch has committed part {part} of {task}");
                 assert!(store.has(record), "part {part} of {task} is committed and not in the store");
                 let mezzanine = &self.state.jobs[&task.job].spec.mezzanine;
                 assert_eq!(*record, title::part_artifact(mezzanine, part.0), "part {part} of {task}");
-                let again = self.committed.insert((task.job, *part), number);
-                assert_eq!(again, None, "part {part} of {task} is committed twice");
+                if task.stage == Stage::Encode {
+                    self.counts.found += u64::from(*encoded == 0);
+                    let again = self.committed.insert((task.job, *part), number);
+                    assert_eq!(again, None, "part {part} of {task} is committed twice");
+                }
             }
             (Action::CommitTask { task, epoch, result, .. }, Reply::Accepted(_)) => {
                 assert_eq!(live, Some(*epoch), "a dead epoch has ended {task}");

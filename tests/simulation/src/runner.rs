@@ -18,6 +18,8 @@ pub(crate) struct Runner {
     /// The next part, and the part after the last.
     next: u32,
     pub(crate) end: u32,
+    /// Its work are parts that it finishes one by one.
+    has_parts: bool,
     /// It is to stop after the part in hand.
     pub(crate) stop: bool,
     pub(crate) killed: bool,
@@ -87,6 +89,7 @@ impl World {
             mezzanine: spec.mezzanine,
             next: grant.parts.start,
             end: grant.parts.end,
+            has_parts: !grant.parts.is_empty(),
             stop: false,
             killed: false,
             hand: Hand::Nothing,
@@ -119,6 +122,11 @@ impl World {
             self.users.iter().find(|user| user.mezzanine == spec.mezzanine).map_or(1, |user| user.parts);
         let result = match spec.work.as_ref().unwrap() {
             Work::Encode(_) | Work::Hook(_) => None,
+            Work::Probe(probe) => {
+                let (part, quality) = (probe.part.as_ref().unwrap(), probe.quality.as_ref().unwrap());
+                let sample_bytes = title::sizes(part.index, quality.crf_milli[0]);
+                Some(task_finished::Result::Sizes(v1::ProbeSizes { sample_bytes }))
+            }
             Work::Index(_) => Some(task_finished::Result::Index(title::index(&spec.mezzanine, parts).into())),
             Work::Assemble(work) => {
                 assert_eq!(work.parts.len() as u32, parts, "{task} is to join another number of parts");
@@ -165,7 +173,7 @@ impl World {
             return;
         }
         let ill = matches!(runner.fate, Fate::Crash(0) | Fate::Fail(0) | Fate::Hang(0));
-        let has_parts = runner.task.stage == Stage::Encode;
+        let has_parts = runner.has_parts;
         let more = if has_parts { runner.next < runner.end && !runner.stop } else { !was_whole };
         if !more {
             return self.finish(host, life, epoch);
@@ -193,7 +201,9 @@ impl World {
         } else {
             self.set_hand(host, life, epoch, Hand::Encoding(part));
             self.work(host, life, epoch, 3_000..15_000);
-            self.on_encode(task, part, epoch);
+            if task.stage == Stage::Encode {
+                self.on_encode(task, part, epoch);
+            }
             let progress = Progress { done: u64::from(part) + 1, total: 0, part: Some(PartIndex(part)) };
             self.feed(host, life, Input::Progressed { epoch, progress });
         }

@@ -65,7 +65,7 @@ impl User {
         User {
             key: format!("key-{number}"),
             mezzanine: format!("/m/{number}.mov"),
-            parts: rng.u32(1..=24),
+            parts: if rng.u32(0..12) == 0 { rng.u32(65..=72) } else { rng.u32(1..=24) },
             chunk_parts: rng.u32(1..=8),
             hook_tasks: rng.u32(0..4),
             priority: rng.i32(0..=1),
@@ -86,7 +86,7 @@ impl User {
     fn spec(&self) -> JobSpec {
         JobSpec {
             mezzanine: self.mezzanine.clone(),
-            profile: title::profile().to_owned(),
+            profile: title::profile(self.parts),
             profile_name: "proxy".to_owned(),
             output: format!("/out/{}", self.key),
             project: self.project.clone(),

@@ -50,7 +50,7 @@ pub struct Progress {
 }
 
 /// A part that lies in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartReceipt {
     /// Its record, as an object.
     pub record: Artifact,
@@ -58,6 +58,8 @@ pub struct PartReceipt {
     pub encoded: u32,
     /// Renditions that were in the store.
     pub reused: u32,
+    /// Bytes of the coded frames of each rendition.
+    pub sample_bytes: Vec<u64>,
 }
 
 /// The scheduler's answer to a request.

@@ -43,7 +43,12 @@ fn index_grant(epoch: u64) -> Grant<Word> {
 }
 
 fn receipt() -> PartReceipt {
-    PartReceipt { record: Artifact { sha256: Digest([7; 32]), size: 9 }, encoded: 4, reused: 0 }
+    PartReceipt {
+        record: Artifact { sha256: Digest([7; 32]), size: 9 },
+        encoded: 4,
+        reused: 0,
+        sample_bytes: vec![9; 4],
+    }
 }
 
 fn failure(message: &str) -> Failure {

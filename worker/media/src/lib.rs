@@ -21,7 +21,7 @@ mod tone;
 
 pub use audio::{AudioJob, audio, audio_init};
 pub use batch::run_as_batch;
-pub use encode::{EncodeEvents, EncodeJob, encode};
+pub use encode::{EncodeEvents, EncodeJob, Purpose, encode};
 pub use encoder::{svt_av1_version, x264_version, x265_version};
 pub use error::MediaError;
 pub use index::index;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reel_common::{Digest, PartSpec, RecipeHasher, RecipeKey, Scan};
-use reel_profiles::{DamageRule, Picture};
+use reel_profiles::{DamageRule, Picture, Rate};
 use reel_proto::v1;
 use reel_store::Source;
 
@@ -109,7 +109,7 @@ pub(crate) fn video_key(
     part: &PartSpec,
     window: Window,
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("video part 9");
+    let mut key = RecipeHasher::new("video part 10");
     add_decoder(&mut key, digests.index)?;
     key.text("damage", &format!("{:?}", recipe.damage));
     let rules = recipe.rules;
@@ -126,7 +126,12 @@ pub(crate) fn video_key(
     key.text("colour", &format!("{:?} {:?}", recipe.settings.colour, recipe.settings.hdr10));
     key.text("encoder", &recipe.headers.identification);
     // A rendition's name changes nothing, and what encoders say of their settings is rounded.
-    key.text("profile settings", &format!("{:?} {:?}", size.rendition.coding, size.rendition.rate));
+    key.text("profile settings", &format!("{:?}", size.rendition.coding));
+    key.number("rate factor", recipe.settings.crf_milli.into());
+    let Rate { quality: _, maxrate_kbps, bufsize_kbps } = size.rendition.rate;
+    for ceiling in [maxrate_kbps, bufsize_kbps] {
+        key.number("ceiling", ceiling.map_or(-1, i64::from));
+    }
     key.bytes("headers", &recipe.headers.config);
     key.text("rate", &recipe.settings.rate.to_string());
     key.number("composition delay", digests.timeline.composition_delay());

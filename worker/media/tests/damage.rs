@@ -7,7 +7,7 @@ use std::io::{Seek, SeekFrom, Write};
 
 use common::{CLIPS, Recorder, clip, make_tree, run, title};
 use reel_common::FailureClass;
-use reel_media::{EncodeJob, MeasureJob, Timeline, VerifyJob, encode, measure, verify};
+use reel_media::{MeasureJob, Timeline, VerifyJob, encode, measure, verify};
 use reel_profiles::DamageRule;
 use reel_proto::v1;
 
@@ -31,14 +31,7 @@ fn damaged_after(folder: &std::path::Path, tenths: u64) -> std::path::PathBuf {
 fn damage_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let title = title(&damaged(folder.path()));
-    let job = EncodeJob {
-        source: &title.source,
-        index: &title.index,
-        profile: &title.profile,
-        parts: &title.parts,
-        scratch: folder.path(),
-    };
-    let error = encode(&job, &mut Recorder::default()).unwrap_err();
+    let error = encode(&title.job(&title.parts, folder.path()), &mut Recorder::default()).unwrap_err();
     assert_eq!(error.class, FailureClass::Invalid);
     assert!(error.message.contains("damaged.mp4 is damaged: frame"), "{}", error.message);
 }

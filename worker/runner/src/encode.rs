@@ -1,39 +1,75 @@
-//! Stage encode: one chunk for the whole ladder.
+//! Stage encode: one chunk for the whole ladder; and stage probe: one part for its size.
 
 use std::path::PathBuf;
 
 use prost::Message;
 use reel_common::{Failure, PartIndex, PartSpec, RecipeKey};
-use reel_media::{EncodeEvents, EncodeJob};
+use reel_media::{EncodeEvents, EncodeJob, Purpose};
 use reel_proto::v1;
 
 use crate::attempt::{Attempt, malformed, media};
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::EncodeTask) -> Result<v1::TaskFinished, Failure> {
-    let index = attempt.index(task.index.as_ref())?;
-    let parts: Result<Vec<PartSpec>, _> = task.parts.iter().cloned().map(PartSpec::try_from).collect();
+    let chunk = Chunk {
+        index: task.index.as_ref(),
+        parts: &task.parts,
+        qualities: &task.qualities,
+        purpose: Purpose::Title,
+    };
+    let (source_bytes_read, _) = encode(attempt, &chunk)?;
+    Ok(v1::TaskFinished { source_bytes_read, ..v1::TaskFinished::default() })
+}
+
+pub(crate) fn probe(attempt: &Attempt, task: &v1::ProbeTask) -> Result<v1::TaskFinished, Failure> {
+    let chunk = Chunk {
+        index: task.index.as_ref(),
+        parts: task.part.as_slice(),
+        qualities: task.quality.as_slice(),
+        purpose: Purpose::Probe { draft: task.draft },
+    };
+    let (source_bytes_read, sample_bytes) = encode(attempt, &chunk)?;
+    let sizes = v1::ProbeSizes { sample_bytes };
+    let result = Some(v1::task_finished::Result::Sizes(sizes));
+    Ok(v1::TaskFinished { result, source_bytes_read, ..v1::TaskFinished::default() })
+}
+
+/// What is to be encoded.
+struct Chunk<'a> {
+    index: Option<&'a v1::Artifact>,
+    parts: &'a [v1::PartSpec],
+    qualities: &'a [v1::PartQuality],
+    purpose: Purpose,
+}
+
+/// Encodes it: bytes of the mezzanine that were read, and of the coded frames of each rendition of the last part.
+fn encode(attempt: &Attempt, chunk: &Chunk<'_>) -> Result<(Option<u64>, Vec<u64>), Failure> {
+    let index = attempt.index(chunk.index)?;
+    let parts: Result<Vec<PartSpec>, _> = chunk.parts.iter().cloned().map(PartSpec::try_from).collect();
     let parts = parts.map_err(malformed)?;
+    let qualities: Vec<_> = chunk.qualities.iter().map(|quality| quality.crf_milli.clone()).collect();
     let source = attempt.source()?;
     let job = EncodeJob {
         source: &source,
         index: &index,
         profile: &attempt.profile,
         parts: &parts,
+        qualities: &qualities,
+        purpose: chunk.purpose,
         scratch: &attempt.scratch,
     };
-    let mut events = Events { attempt, failed: None };
+    let mut events = Events { attempt, purpose: chunk.purpose, sample_bytes: Vec::new(), failed: None };
     reel_media::encode(&job, &mut events).map_err(media)?;
     match events.failed {
         Some(failure) => Err(failure),
-        None => {
-            let source_bytes_read = Some(source.bytes_read());
-            Ok(v1::TaskFinished { source_bytes_read, ..v1::TaskFinished::default() })
-        }
+        None => Ok((Some(source.bytes_read()), events.sample_bytes)),
     }
 }
 
 struct Events<'a> {
     attempt: &'a Attempt,
+    purpose: Purpose,
+    /// Bytes of the coded frames of each rendition of the last part.
+    sample_bytes: Vec<u64>,
     /// Why the encode was stopped from here.
     failed: Option<Failure>,
 }
@@ -48,6 +84,11 @@ impl EncodeEvents for Events<'_> {
     }
 
     fn part_finished(&mut self, record: v1::PartRecord, files: Vec<Option<PathBuf>>) {
+        self.sample_bytes = record.renditions.iter().map(|rendition| rendition.sample_bytes).collect();
+        if self.purpose == (Purpose::Probe { draft: true }) {
+            // Its size is all that was wanted of it, and what the scratch folder holds goes with the attempt.
+            return;
+        }
         let name = |file: Option<PathBuf>| file.map_or(Ok(String::new()), |path| self.attempt.name_of(&path));
         match files.into_iter().map(name).collect() {
             Ok(scratch_files) => {

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
 fn run(attempt: Attempt) -> Result<v1::TaskFinished, Failure> {
     match attempt.spec.work.clone() {
         Some(Work::Index(_)) => index::run(&attempt),
+        Some(Work::Probe(task)) => encode::probe(&attempt, &task),
         Some(Work::Encode(task)) => encode::run(&attempt, &task),
         Some(Work::Audio(task)) => audio::run(&attempt, &task),
         Some(Work::Assemble(task)) => join(&attempt, &task),

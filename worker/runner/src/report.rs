@@ -78,8 +78,8 @@ struct Job<'a> {
     renditions_encoded: u64,
     renditions_reused: u64,
     parts_encoded_twice: u64,
-    /// What admission had to say of the mezzanine.
-    warnings: &'a [String],
+    /// What admission had to say of the mezzanine, and bit rates that were not met.
+    warnings: Vec<String>,
     /// Of the mezzanine, by all attempts that ended with their result.
     source_bytes_read: u64,
     /// All that there were; of many only the newest are listed.
@@ -158,10 +158,31 @@ struct Rendition<'a> {
     timescale: u32,
     frames: u64,
     bytes: u64,
+    /// Of the coded frames, without the container.
+    sample_bytes: u64,
     peak_segment_bps: u64,
     /// Over all frames.
     psnr_db: f64,
+    /// How it came to its bit rate; `null` where the profile gives a rate factor.
+    rate: Option<RateFound>,
     parts: Vec<Part>,
+}
+
+#[derive(Serialize)]
+struct RateFound {
+    /// That the coded frames were to have.
+    target_bytes: u64,
+    /// Encodes of the whole title for its size; the first is a draft.
+    probes: Vec<RateRound>,
+    /// Of the encode itself.
+    waves: Vec<RateRound>,
+}
+
+#[derive(Serialize)]
+struct RateRound {
+    /// The rate factor; of AV1 the mean of its parts, whose rate factors are whole.
+    crf: f64,
+    sample_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -173,6 +194,7 @@ struct Part {
     last_pts: i64,
     segments: usize,
     bytes: u64,
+    sample_bytes: u64,
     sha256: String,
     psnr_db: f64,
     /// Largest mean difference of a frame to its source, of full scale.
@@ -246,7 +268,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
             sha256: Digest::of(sources.spec.profile.as_bytes()),
             text: &sources.spec.profile,
         },
-        renditions: renditions(&sources.assembly.parts),
+        renditions: renditions(sources),
         audio: sources.assembly.audio.iter().map(track).collect(),
         proof: proof(sources.proof),
         files: sources.assembly.files.iter().map(file).collect(),
@@ -299,7 +321,7 @@ fn job<'a>(sources: &Sources<'a>) -> Job<'a> {
         renditions_encoded: history.renditions_encoded,
         renditions_reused: history.renditions_reused,
         parts_encoded_twice: history.parts_encoded_twice,
-        warnings: &history.warnings,
+        warnings: history.warnings.iter().cloned().chain(missed_rates(sources)).collect(),
         source_bytes_read: history.source_bytes_read,
         attempts_total: history.attempts_total,
         attempts: attempts.collect(),
@@ -339,9 +361,37 @@ fn mezzanine<'a>(sources: &Sources<'a>) -> Mezzanine<'a> {
     }
 }
 
-fn renditions(parts: &[v1::PartRecord]) -> Vec<Rendition<'_>> {
+fn renditions<'a>(sources: &Sources<'a>) -> Vec<Rendition<'a>> {
+    let parts = &sources.assembly.parts;
     let ladder = parts.first().map_or(&[][..], |part| &part.renditions);
-    ladder.iter().enumerate().map(|(number, first)| rendition(parts, number, first)).collect()
+    let rate = |number: usize| {
+        let found = sources.history.rates.iter().find(|rate| rate.rendition as usize == number);
+        found.map(rate_found)
+    };
+    let made = ladder.iter().enumerate();
+    made.map(|(number, first)| Rendition { rate: rate(number), ..rendition(parts, number, first) }).collect()
+}
+
+fn rate_found(rate: &v1::RateHistory) -> RateFound {
+    let rounds = |rounds: &[v1::RateRound]| {
+        let round = |round: &v1::RateRound| RateRound {
+            crf: f64::from(round.crf_milli) / 1e3,
+            sample_bytes: round.bytes,
+        };
+        rounds.iter().map(round).collect()
+    };
+    RateFound { target_bytes: rate.target_bytes, probes: rounds(&rate.probes), waves: rounds(&rate.waves) }
+}
+
+/// Bit rates that are more than a percent from what was asked.
+fn missed_rates(sources: &Sources<'_>) -> Vec<String> {
+    let missed = renditions(sources).into_iter().filter_map(|rendition| {
+        let target = rendition.rate?.target_bytes;
+        let percent = (rendition.sample_bytes as f64 / target as f64 - 1.0) * 100.0;
+        let name = rendition.name;
+        (percent.abs() > 1.0).then(|| format!("rendition {name} is {percent:+.1} % from its bit rate"))
+    });
+    missed.collect()
 }
 
 fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::RenditionPart) -> Rendition<'a> {
@@ -356,6 +406,8 @@ fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::Renditi
         timescale: first.timescale,
         frames,
         bytes: total(|record| record.artifact.as_ref().map_or(0, |artifact| artifact.size)),
+        sample_bytes: total(|record| record.sample_bytes),
+        rate: None,
         peak_segment_bps: records().map(|(_, record)| record.peak_segment_bps).max().unwrap_or(0),
         psnr_db: psnr / frames.max(1) as f64,
         parts: records().map(|(index, record)| part(index, record)).collect(),
@@ -373,6 +425,7 @@ fn part(index: u32, record: &v1::RenditionPart) -> Part {
         last_pts: record.last_pts,
         segments: record.segment_bytes.len(),
         bytes,
+        sample_bytes: record.sample_bytes,
         sha256,
         psnr_db: psnr_db(record),
         worst_difference_ppm: proof.worst_difference_ppm,

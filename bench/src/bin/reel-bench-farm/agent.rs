@@ -122,6 +122,7 @@ impl Agent {
                     record: Some(Artifact::of(&part.to_le_bytes()).into()),
                     renditions_encoded: 1,
                     renditions_reused: 0,
+                    sample_bytes: Vec::new(),
                 };
                 self.asked.insert(request, spec);
                 return self.say(Said::CommitPart(commit)).await;
@@ -131,7 +132,7 @@ impl Agent {
             Work::Assemble(_) => object("assembly"),
             Work::Measure(_) => object("proof"),
             Work::Deliver(_) => object("report"),
-            Work::Hook(_) => anyhow::bail!("the film has no hooks"),
+            Work::Probe(_) | Work::Hook(_) => anyhow::bail!("the film has no bit rates and no hooks"),
         };
         self.finish(&spec, Some(result)).await
     }

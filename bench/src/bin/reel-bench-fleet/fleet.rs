@@ -315,7 +315,15 @@ impl Fleet {
         };
         self.outcome.work_ms += self.now_ms - attempt.since_ms;
         let record = Artifact::of(&part.0.to_le_bytes());
-        self.propose(Action::CommitPart { task, epoch, part, record, encoded: 1, reused: 0 });
+        self.propose(Action::CommitPart {
+            task,
+            epoch,
+            part,
+            record,
+            encoded: 1,
+            reused: 0,
+            sample_bytes: Vec::new(),
+        });
         let range = self.state.jobs.get(&task.job).and_then(|job| job.chunk(task.index));
         let next = PartIndex(part.0 + 1);
         if range.is_some_and(|range| range.contains(next)) {

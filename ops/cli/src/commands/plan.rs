@@ -1,7 +1,7 @@
 //! `reel plan`: what a submit would make, and its cost. Runs nothing but the index.
 
 use reel_common::{IndexSummary, Stage};
-use reel_profiles::{Coding, Profile, ResolvedRendition};
+use reel_profiles::{Coding, Profile, Quality, Rate, ResolvedRendition};
 use reel_scheduler_core::Plan;
 use serde_json::{Value, json};
 
@@ -48,13 +48,17 @@ impl Shown {
     fn tasks(&self) -> Vec<(Stage, u32)> {
         let tracks = self.plan.tracks.len() as u32;
         let count = |stage| match stage {
+            // Of each round.
+            Stage::Probe => self.plan.grid.parts(),
             Stage::Encode => self.plan.chunks(),
             Stage::Audio => tracks,
             Stage::Index | Stage::Assemble | Stage::Measure | Stage::Deliver => 1,
             // A job's, not a title's.
             Stage::Hook => 0,
         };
+        let probed = !self.plan.targets.is_empty();
         let planned = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Hook);
+        let planned = planned.filter(|stage| *stage != Stage::Probe || probed);
         planned.map(|stage| (stage, count(stage))).collect()
     }
 
@@ -67,7 +71,7 @@ impl Shown {
     /// Bytes that the title has at most, by the ceilings of its rates; `None` where a rendition has no ceiling. Single
     /// files hold every rendition once more, each with the first audio track.
     fn most_bytes(&self) -> Option<u64> {
-        let video = self.ladder.iter().map(|entry| entry.rendition.rate.maxrate_kbps.map(u64::from));
+        let video = self.ladder.iter().map(|entry| most_kbps(entry.rendition.rate));
         let video = video.sum::<Option<u64>>()?;
         let track = |number: &u32| self.profile.audio.get(*number as usize);
         let audio: Vec<u64> =
@@ -159,9 +163,20 @@ impl Shown {
     }
 }
 
+/// The rate of a rendition at most: on the whole where its mean is given, else at any time.
+fn most_kbps(rate: Rate) -> Option<u64> {
+    match rate.quality {
+        Quality::Bitrate(kbps) => Some(kbps.into()),
+        Quality::Crf(_) => rate.maxrate_kbps.map(u64::from),
+    }
+}
+
 fn rendition_line(entry: &ResolvedRendition) -> String {
     let rendition = &entry.rendition;
-    let crf = f64::from(rendition.rate.crf_milli) / 1000.0;
+    let quality = match rendition.rate.quality {
+        Quality::Crf(crf_milli) => format!("crf {}", f64::from(crf_milli) / 1000.0),
+        Quality::Bitrate(kbps) => format!("{kbps} kbit/s"),
+    };
     let ceiling =
         rendition.rate.maxrate_kbps.map_or(String::new(), |rate| format!(", at most {rate} kbit/s"));
     let (name, codec) = (&rendition.name, rendition.coding.codec());
@@ -170,7 +185,7 @@ fn rendition_line(entry: &ResolvedRendition) -> String {
         Coding::Hevc { preset, bit_depth, .. } => format!("{} bit {preset}", bit_depth.bits()),
         Coding::Av1 { preset, bit_depth } => format!("{} bit preset {preset}", bit_depth.bits()),
     };
-    format!("{name}: {}x{} {codec} {coding}, crf {crf}{ceiling}", entry.width, entry.height)
+    format!("{name}: {}x{} {codec} {coding}, {quality}{ceiling}", entry.width, entry.height)
 }
 
 #[cfg(test)]

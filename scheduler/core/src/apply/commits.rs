@@ -14,9 +14,14 @@ pub(super) struct Offer {
     pub(super) record: Artifact,
     pub(super) encoded: u32,
     pub(super) reused: u32,
+    pub(super) sample_bytes: Vec<u64>,
 }
 
 pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, offer: Offer) -> Reply {
+    if task.stage == Stage::Probe {
+        // It is in the store, where the encode will find it. What counts is the size, which comes with the task's result.
+        return if state.live(task, epoch).is_some() { Reply::DONE } else { Reply::Superseded };
+    }
     let committed = state.jobs.get(&task.job).and_then(|job| job.encode.committed.get(&offer.part)).copied();
     let mine = committed.is_some_and(|part| part.epoch == epoch && part.record == offer.record);
     if mine {
@@ -44,6 +49,9 @@ pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, 
         reused: offer.reused,
     };
     job.encode.committed.insert(offer.part, part);
+    if let Some(plan) = &job.plan {
+        job.rate.note_part(plan, offer.part.0, &offer.sample_bytes);
+    }
     job.renditions_encoded += u64::from(offer.encoded);
     job.renditions_reused += u64::from(offer.reused);
     note_progress(job, task);
@@ -93,8 +101,13 @@ pub(super) fn on_commit_task(
         quarantine::on_success(state, task, worker);
     }
     end_attempt(state, task, Outcome::Done, "", source_bytes_read);
-    if let Some(job) = state.jobs.get_mut(&task.job).filter(|_| task.stage == Stage::Hook) {
-        hooks::note_done(job, task.index);
+    if let Some(job) = state.jobs.get_mut(&task.job) {
+        match task.stage {
+            Stage::Hook => hooks::note_done(job, task.index),
+            // The probe of the next round is another task in all but its number.
+            Stage::Probe => drop(job.tasks.remove(&(task.stage, task.index))),
+            _ => {}
+        }
     }
     hooks::close_if_complete(state, task.job);
     Reply::DONE
@@ -104,6 +117,12 @@ pub(super) fn on_commit_task(
 fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
     match (task.stage, result) {
         (Stage::Index, TaskResult::Index(summary)) => job.index = Some(summary),
+        (Stage::Probe, TaskResult::Sizes(bytes)) => {
+            let Some(plan) = job.plan.as_ref().filter(|plan| bytes.len() == plan.targets.len()) else {
+                return false;
+            };
+            job.rate.note_probe(plan, task.index, &bytes);
+        }
         (Stage::Encode, TaskResult::Nothing) => {
             let left = job.chunk(task.index).and_then(|range| job.encode.first_uncommitted(range));
             return left.is_none();
@@ -122,10 +141,14 @@ fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use reel_common::JobId;
+
     use super::*;
     use crate::command::Action;
+    use crate::plan::WAVES;
+    use crate::rate::RateStep;
     use crate::state::JobState;
-    use crate::testing::{Farm, FarmBuilder, commit_task, encode, plan_of, record_of, task};
+    use crate::testing::{Farm, FarmBuilder, commit_task, encode, plan_of, record_of, task, with_targets};
 
     fn one_chunk_running() -> (Farm, TaskId, Epoch) {
         let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(6, 3, 1)).build();
@@ -251,6 +274,80 @@ mod tests {
         let read: Vec<_> = farm.job(1).attempts.iter().map(|attempt| attempt.source_bytes_read).collect();
         assert_eq!(read, [Some(1_000), Some(1_000)], "index and encode");
         assert_eq!(farm.job(1).source_bytes_read, 2_000);
+    }
+
+    /// A job of 68 parts in chunks of 5 with bit rates, whose drafts are done.
+    fn drafted() -> Farm {
+        let plan = with_targets(plan_of(4, 5, 0), true);
+        let mut farm = FarmBuilder::new().worker("w", 8).job(plan).build();
+        while farm.job(1).rate.waves.is_empty() {
+            farm.place();
+            for (task, epoch) in farm.running().into_iter().filter(|(task, _)| task.stage == Stage::Probe) {
+                farm.finish(task, epoch);
+            }
+        }
+        farm
+    }
+
+    #[test]
+    fn a_job_with_bit_rates_is_probed_and_encoded_wave_by_wave() {
+        let mut farm = drafted();
+        assert_eq!(farm.job(1).rate.rounds.len(), 2, "the first draft was far from the size");
+        assert_eq!(farm.job(1).rate.rounds[0].levels[1].total(), 68_000);
+        for wave in 1..=WAVES {
+            let plan = farm.job(1).plan.clone().unwrap();
+            assert_eq!(farm.job(1).rate.waves.len(), wave);
+            while farm.job(1).parts_committed() < plan.parts_of_waves(wave) {
+                assert!(
+                    farm.job(1).encode.fresh <= plan.chunks_of_waves(wave),
+                    "a chunk of a later wave runs"
+                );
+                let (task, epoch) = farm.running()[0];
+                farm.finish(task, epoch);
+                farm.place();
+            }
+        }
+        assert!(farm.job(1).is_encoded());
+        farm.run_to_end();
+        let job = farm.job(1);
+        assert_eq!((job.state, job.parts_encoded_twice, job.renditions_encoded), (JobState::Done, 0, 136));
+        assert!(job.tasks.keys().all(|(stage, _)| *stage != Stage::Probe), "{:?}", job.tasks);
+    }
+
+    #[test]
+    fn a_probe_counts_once_and_its_part_is_not_committed_by_it() {
+        let plan = with_targets(plan_of(3, 1, 0), false);
+        let mut farm = FarmBuilder::new().worker("w", 1).job(plan).build();
+        farm.place();
+        let (probe, epoch) = farm.running()[0];
+        assert_eq!(farm.commit_part(probe, epoch, 0), Reply::DONE);
+        assert_eq!((farm.job(1).parts_committed(), farm.job(1).renditions_encoded), (0, 0));
+        let sizes = |bytes: &[u64]| commit_task(probe, epoch, TaskResult::Sizes(bytes.to_vec()));
+        assert_eq!(farm.apply(sizes(&[10, 20])), Reply::DONE);
+        assert_eq!(farm.apply(sizes(&[10, 20])), Reply::Duplicate(Accepted::Done));
+        assert_eq!(farm.commit_part(probe, epoch, 0), Reply::Superseded);
+        assert_eq!(farm.job(1).rate.rounds[0].levels[1].total(), 20);
+        farm.place();
+        let (probe, epoch) = farm.running()[0];
+        let reply = farm.apply(commit_task(probe, epoch, TaskResult::Sizes(vec![1])));
+        assert_eq!(reply, Reply::Refused(Refusal::WrongResult(probe)));
+        assert_eq!(farm.job(1).rate.rounds[0].levels[1].total(), 20);
+    }
+
+    #[test]
+    fn a_step_to_the_bit_rates_that_nobody_waits_for_is_refused() {
+        let mut farm = drafted();
+        let refused = Reply::Refused(Refusal::BadRate(JobId(1)));
+        let step = |probe, levels: usize| RateStep { probe, crf_milli: vec![20_000; levels] };
+        let commit = |after, step| Action::CommitRate { job: JobId(1), after, step };
+        assert_eq!(farm.apply(commit(3, step(false, 2))), refused, "the wave is not over");
+        let mut farm = FarmBuilder::new().job(with_targets(plan_of(3, 1, 0), false)).build();
+        assert_eq!(farm.apply(commit(1, step(true, 2))), refused);
+        assert_eq!(farm.apply(commit(0, step(true, 1))), refused);
+        assert_eq!(farm.apply(commit(0, step(true, 2))), Reply::DONE);
+        assert_eq!(farm.apply(commit(0, step(true, 2))), refused, "the same again");
+        let mut farm = FarmBuilder::new().job(plan_of(3, 1, 0)).build();
+        assert_eq!(farm.apply(commit(0, step(true, 0))), refused, "no rendition has a bit rate");
     }
 
     #[test]

@@ -286,8 +286,15 @@ mod tests {
         assert_eq!(farm.commit_part(encode(1, 0), epoch, 3), Reply::DONE);
         assert_eq!(farm.job(1).chunk(1), parts(2, 6), "what runs is not split under its worker");
         let (part, record) = (PartIndex(3), crate::testing::record_of(3));
-        let found =
-            Action::CommitPart { task: encode(1, 1), epoch: tail_epoch, part, record, encoded: 0, reused: 2 };
+        let found = Action::CommitPart {
+            task: encode(1, 1),
+            epoch: tail_epoch,
+            part,
+            record,
+            encoded: 0,
+            reused: 2,
+            sample_bytes: Vec::new(),
+        };
         assert_eq!(farm.apply(found), Reply::Duplicate(Accepted::Done));
         assert_eq!((farm.job(1).parts_encoded_twice, farm.job(1).renditions_reused), (0, 0));
     }

@@ -9,7 +9,8 @@ use super::{close_job, known_job, tell_state};
 use crate::command::{Accepted, JobSpec, Refusal, Reply};
 use crate::event::Event;
 use crate::plan::Plan;
-use crate::state::{FarmState, Job, JobFailure, JobState};
+use crate::rate::RateStep;
+use crate::state::{FarmState, Job, JobFailure, JobState, RateRound};
 
 /// Most open jobs: a queue beyond it is a mistake of the submitter.
 pub const MAX_OPEN_JOBS: usize = 100_000;
@@ -100,13 +101,34 @@ pub(super) fn on_commit_plan(state: &mut FarmState, id: JobId, plan: Box<Plan>) 
         return Reply::Refused(Refusal::NotPlannable(id));
     }
     let ascending = plan.tracks.windows(2).all(|pair| pair[0] < pair[1]);
-    if plan.chunk_parts == 0 || plan.grid.parts() > Plan::MAX_PARTS || !ascending {
+    let in_ladder = plan.targets.iter().all(|target| target.rendition < plan.renditions);
+    if plan.chunk_parts == 0 || plan.grid.parts() > Plan::MAX_PARTS || !ascending || !in_ladder {
         return Reply::Refused(Refusal::BadPlan(id));
     }
     job.encode.next_chunk = plan.chunks();
     let parts = plan.grid.parts();
     job.plan = Some(plan);
     state.tell(Event::JobPlanned { job: id, parts });
+    Reply::DONE
+}
+
+pub(super) fn on_commit_rate(state: &mut FarmState, id: JobId, after: u32, step: &RateStep) -> Reply {
+    let job = match known_job(state, id) {
+        Ok(job) => job,
+        Err(refusal) => return Reply::Refused(refusal),
+    };
+    let targets = job.plan.as_ref().map_or(0, |plan| plan.targets.len());
+    if !job.wants_rate() || after != job.rate.steps() || step.crf_milli.len() != targets {
+        return Reply::Refused(Refusal::BadRate(id));
+    }
+    let round = RateRound::at(&step.crf_milli);
+    match step.probe {
+        true => {
+            job.rate.rounds.push(round);
+            job.rate.probing = true;
+        }
+        false => job.rate.waves.push(round),
+    }
     Reply::DONE
 }
 

@@ -7,7 +7,7 @@ use reel_common::{
     Artifact, Digest, Epoch, Failure, Hook, IndexSummary, JobState, Stage, TaskId, WorkerFacts, WorkerId,
 };
 
-use super::{AttemptRecord, EncodeState, HookState, PartRange, TaskRecord};
+use super::{AttemptRecord, EncodeState, PartRange, RateState, TaskRecord, TaskSet};
 use crate::command::{JobSpec, Reserved};
 use crate::plan::Plan;
 
@@ -52,6 +52,8 @@ pub struct Job {
     pub plan: Option<Box<Plan>>,
     /// Its parts; empty before the plan.
     pub encode: EncodeState,
+    /// How it comes to its bit rates; empty where the plan has no targets.
+    pub rate: RateState,
     /// The `AudioRecord`s of the committed tracks, by their number in the profile.
     pub audio: BTreeMap<u32, Artifact>,
     /// The result of assemble.
@@ -61,7 +63,7 @@ pub struct Job {
     /// The result of deliver.
     pub report: Option<Artifact>,
     /// The tasks of its hooks.
-    pub hooks: HookState,
+    pub hooks: TaskSet,
     /// What is remembered of tasks that were granted; chunks and hooks that are finished are dropped.
     pub tasks: BTreeMap<(Stage, u32), TaskRecord>,
     /// Stages that met a shortage.
@@ -102,11 +104,12 @@ impl Job {
             index: None,
             plan: None,
             encode: EncodeState::default(),
+            rate: RateState::default(),
             audio: BTreeMap::new(),
             assembly: None,
             proof: None,
             report: None,
-            hooks: HookState::default(),
+            hooks: TaskSet::default(),
             tasks: BTreeMap::new(),
             backoffs: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -142,6 +145,21 @@ impl Job {
         self.state.is_open() && self.index.is_some() && self.plan.is_none()
     }
 
+    /// Whether the last round of probes or wave of the encode is over, and the leader is to say what comes next.
+    pub fn wants_rate(&self) -> bool {
+        let wave_is_over = |plan: &Plan| {
+            let open = self.rate.waves.len();
+            open < plan.waves() && self.parts_committed() == plan.parts_of_waves(open)
+        };
+        let plan = self.plan.as_ref().filter(|plan| !plan.targets.is_empty());
+        self.state.is_open() && !self.rate.probing && plan.is_some_and(|plan| wave_is_over(plan))
+    }
+
+    /// The chunks of the plan whose turn has come are those below this number.
+    pub(crate) fn chunks_begun(&self, plan: &Plan) -> u32 {
+        if plan.targets.is_empty() { plan.chunks() } else { plan.chunks_of_waves(self.rate.waves.len()) }
+    }
+
     /// Whether tasks of `stage` may run: what it depends on is complete and it is not. This alone decides, so that a
     /// stage that becomes complete makes its dependants ready in the same step.
     pub fn is_ready(&self, stage: Stage) -> bool {
@@ -149,7 +167,11 @@ impl Job {
             (Stage::Index, _) => self.spec.has_title() && self.index.is_none(),
             (Stage::Hook, _) => self.is_delivered() && self.hook_now().is_some(),
             (_, None) => false,
-            (Stage::Encode, Some(plan)) => self.parts_committed() < plan.grid.parts(),
+            (Stage::Probe, _) => self.rate.probing,
+            (Stage::Encode, Some(plan)) => {
+                let begun = plan.targets.is_empty() || !self.rate.waves.is_empty();
+                begun && self.parts_committed() < plan.grid.parts()
+            }
             (Stage::Audio, Some(plan)) => self.audio.len() < plan.tracks.len(),
             (Stage::Assemble, _) => self.is_encoded() && self.assembly.is_none(),
             (Stage::Measure, _) => self.assembly.is_some() && self.proof.is_none(),
@@ -161,6 +183,7 @@ impl Job {
     pub fn has_stage(&self, stage: Stage) -> bool {
         match stage {
             Stage::Hook => !self.spec.hooks.is_empty(),
+            Stage::Probe => self.plan.as_ref().is_some_and(|plan| !plan.targets.is_empty()),
             _ => self.spec.has_title(),
         }
     }
@@ -207,7 +230,8 @@ impl Job {
     /// Whether the task exists, and what it depends on is complete and itself is not.
     pub fn wants(&self, stage: Stage, index: u32) -> bool {
         let exists = match stage {
-            Stage::Encode => self.chunk(index).is_some(),
+            Stage::Probe => index < self.parts_total() && self.rate.probed.is_open(index),
+            Stage::Encode => self.chunk(index).is_some() && !self.waits_for_its_wave(index),
             Stage::Audio => {
                 let planned = self.plan.as_ref().is_some_and(|plan| plan.tracks.contains(&index));
                 planned && !self.audio.contains_key(&index)
@@ -219,6 +243,11 @@ impl Job {
             _ => index == 0,
         };
         exists && self.is_ready(stage)
+    }
+
+    /// Whether a chunk of the plan belongs to a wave that is not open yet.
+    fn waits_for_its_wave(&self, index: u32) -> bool {
+        self.plan.as_ref().is_some_and(|plan| (self.chunks_begun(plan)..plan.chunks()).contains(&index))
     }
 
     /// When the task may be granted again, in milliseconds since 1970; 0 where nothing holds it back.
@@ -235,7 +264,7 @@ impl Job {
     /// What an attempt of `stage` asks a worker to reserve.
     pub fn demand_of(&self, stage: Stage) -> Reserved {
         match (stage, &self.plan) {
-            (Stage::Encode, Some(plan)) => {
+            (Stage::Encode | Stage::Probe, Some(plan)) => {
                 Reserved { memory: plan.encode_memory, scratch: plan.encode_scratch }
             }
             _ => Reserved { memory: Plan::LIGHT_MEMORY, scratch: 0 },
@@ -258,7 +287,7 @@ impl Job {
     /// The codecs that attempts of `stage` encode to.
     pub(crate) fn codecs_of(&self, stage: Stage) -> Option<&BTreeSet<String>> {
         match (stage, &self.plan) {
-            (Stage::Encode, Some(plan)) => Some(&plan.video_codecs),
+            (Stage::Encode | Stage::Probe, Some(plan)) => Some(&plan.video_codecs),
             (Stage::Audio, Some(plan)) => Some(&plan.audio_codecs),
             _ => None,
         }

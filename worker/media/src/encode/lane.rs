@@ -15,13 +15,24 @@ use super::part::PartEncoder;
 use super::prover::Claim;
 use super::{Outcome, RenditionSetup};
 use crate::MediaError;
+use crate::encoder::Settings;
 use crate::picture::Scaler;
 use crate::recipe::Window;
 use crate::timeline::Timeline;
 
+/// A part that a lane is to encode.
+pub(super) struct Assignment {
+    pub(super) spec: PartSpec,
+    pub(super) settings: Settings,
+    /// The frames that come for it.
+    pub(super) window: Window,
+    /// Where it is written.
+    pub(super) path: PathBuf,
+}
+
 /// What a lane is told.
 pub(super) enum Order {
-    Begin { spec: PartSpec, window: Window, path: PathBuf },
+    Begin(Box<Assignment>),
     Frame(u64, Arc<ff::frame::Video>),
     End(PartIndex),
     Abandon(PartIndex),
@@ -29,9 +40,7 @@ pub(super) enum Order {
 
 /// A part that waits for the encoder of the part before it, with the frames that came meanwhile.
 struct Waiting {
-    spec: PartSpec,
-    window: Window,
-    path: PathBuf,
+    part: Box<Assignment>,
     frames: Vec<(u64, Arc<ff::frame::Video>)>,
     /// No more frames come.
     ended: bool,
@@ -89,27 +98,30 @@ impl Lane<'_> {
         scaler: &mut Scaler,
     ) -> Result<(), MediaError> {
         match order {
-            Order::Begin { spec, window, path } => {
-                parts.waiting.push_back(Waiting { spec, window, path, frames: Vec::new(), ended: false });
+            Order::Begin(part) => {
+                parts.waiting.push_back(Waiting { part, frames: Vec::new(), ended: false });
             }
             Order::Frame(frame, picture) => {
                 let scaled = scaler.scale(&picture)?.unwrap_or(picture);
                 if let Some(active) = &mut parts.active {
                     self.push(active, frame, &scaled)?;
                 }
-                for part in parts.waiting.iter_mut().filter(|part| part.window.contains(frame)) {
-                    part.frames.push((frame, Arc::clone(&scaled)));
+                for waiting in parts.waiting.iter_mut().filter(|waiting| waiting.part.window.contains(frame))
+                {
+                    waiting.frames.push((frame, Arc::clone(&scaled)));
                 }
             }
             Order::End(index) => {
-                if let Some(part) = parts.waiting.iter_mut().find(|part| part.spec.index == index) {
-                    part.ended = true;
+                if let Some(waiting) =
+                    parts.waiting.iter_mut().find(|waiting| waiting.part.spec.index == index)
+                {
+                    waiting.ended = true;
                 } else if let Some(active) = parts.active.as_mut().filter(|part| part.index() == index) {
                     active.drain()?;
                 }
             }
             Order::Abandon(index) => {
-                parts.waiting.retain(|part| part.spec.index != index);
+                parts.waiting.retain(|waiting| waiting.part.spec.index != index);
                 parts.active.take_if(|part| part.index() == index);
             }
         }
@@ -126,8 +138,8 @@ impl Lane<'_> {
                 return Ok(());
             }
             let Some(next) = parts.waiting.pop_front() else { return Ok(()) };
-            let Waiting { spec, window, path, frames, ended } = next;
-            let mut part = PartEncoder::open(self.timeline, self.rendition, spec, window, path)?;
+            let Waiting { part, frames, ended } = next;
+            let mut part = PartEncoder::open(self.timeline, self.rendition.surroundings, *part)?;
             for (frame, scaled) in frames {
                 self.push(&mut part, frame, &scaled)?;
             }

@@ -16,11 +16,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use reel_common::{FailureClass, PartIndex, PartSpec, RecipeKey, Scan, VideoFacts};
-use reel_profiles::{DamageRule, Profile};
+use reel_profiles::{DamageRule, Profile, Quality, ResolvedRendition};
 use reel_proto::v1;
 use reel_store::Source;
 
-use self::lane::{Lane, Order};
+use self::lane::{Assignment, Lane, Order};
 use self::overlap::Overlap;
 use self::part::scratch_path;
 use self::prover::{Claim, Prover};
@@ -49,8 +49,25 @@ pub struct EncodeJob<'a> {
     pub profile: &'a Profile,
     /// Consecutive parts.
     pub parts: &'a [PartSpec],
+    /// Of each part the rate factors in thousandths, one for each rendition with a bit rate, in the ladder's order; of no
+    /// part where no rendition has one.
+    pub qualities: &'a [Vec<u32>],
+    /// What the encode is for.
+    pub purpose: Purpose,
     /// Where finished files are left.
     pub scratch: &'a Path,
+}
+
+/// What an encode is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// For the title.
+    Title,
+    /// To see how large the renditions become that have a bit rate; they are all that is encoded.
+    Probe {
+        /// At fast settings.
+        draft: bool,
+    },
 }
 
 /// What an encode attempt asks and tells while it runs.
@@ -77,6 +94,13 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
             "a part lies beyond the end of the mezzanine: the plan is not of this index",
         ));
     }
+    let given = renditions.iter().filter(|rendition| rendition.given.is_some()).count();
+    let known = job.qualities.iter().filter(|quality| quality.len() == given).count();
+    if given > 0 && known != job.parts.len() {
+        let message =
+            "the task lacks the quality of a part that has a bit rate: give all hosts the same version";
+        return Err(MediaError::failed(message));
+    }
     thread::scope(|scope| {
         let (results, finished) = mpsc::channel();
         let (claims, inbox) = mpsc::sync_channel(QUEUED_CLAIMS);
@@ -96,7 +120,8 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
         let lanes = lanes.collect::<Result<_, MediaError>>()?;
         drop(results);
         let digests = PacketDigests::new(job.source, job.index, timeline);
-        let queue = job.parts.iter().cloned().collect();
+        let qualities = job.qualities.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
+        let queue = job.parts.iter().cloned().zip(qualities).collect();
         let total = job.parts.iter().map(PartSpec::frames).sum();
         let director = Director {
             job,
@@ -127,7 +152,20 @@ struct RenditionSetup {
     surroundings: Surroundings,
     /// Degrees by which pictures are turned clockwise to stand upright.
     turn: u16,
+    /// Where the rate factor of a part stands among those that come with it; `None` where it is that of the settings.
+    given: Option<usize>,
 }
+
+impl RenditionSetup {
+    /// The settings for a part, of which these rate factors are given.
+    fn settings_of(&self, quality: &[u32]) -> Settings {
+        let given = self.given.and_then(|at| quality.get(at)).copied();
+        Settings { crf_milli: given.unwrap_or(self.settings.crf_milli), ..self.settings.clone() }
+    }
+}
+
+/// The rate factor with which an encoder is asked for its headers, which do not depend on it, where each part has its own.
+const ANY_CRF_MILLI: u32 = 30_000;
 
 fn renditions(
     job: &EncodeJob<'_>,
@@ -136,15 +174,25 @@ fn renditions(
 ) -> Result<Vec<RenditionSetup>, MediaError> {
     let ladder = facts::ladder(job.index, job.profile)?;
     let variable_timescale = timeline.constant_rate().is_none().then(|| timeline.timescale());
-    let setup = |rendition| {
+    let mut with_bitrate = 0..;
+    let setup = |mut rendition: ResolvedRendition| {
         let rate = timeline.average_rate();
         let (colour, hdr10) = job.profile.picture.coded_colours(facts.colour, facts.hdr10);
-        let settings = Settings { rendition, colour, hdr10, rate, variable_timescale };
+        let (crf_milli, given) = match rendition.rendition.rate.quality {
+            Quality::Crf(crf_milli) => (crf_milli, None),
+            Quality::Bitrate(_) => (ANY_CRF_MILLI, with_bitrate.next()),
+        };
+        match job.purpose {
+            Purpose::Probe { .. } if given.is_none() => return Ok(None),
+            Purpose::Probe { draft: true } => rendition.rendition.coding = rendition.rendition.coding.draft(),
+            Purpose::Probe { draft: false } | Purpose::Title => {}
+        }
+        let settings = Settings { rendition, crf_milli, colour, hdr10, rate, variable_timescale };
         let headers = settings.open()?.headers()?;
         let surroundings = settings.surroundings()?;
-        Ok(RenditionSetup { settings, headers, surroundings, turn: facts.rotation })
+        Ok(Some(RenditionSetup { settings, headers, surroundings, turn: facts.rotation, given }))
     };
-    ladder.into_iter().map(setup).collect()
+    ladder.into_iter().map(setup).filter_map(Result::transpose).collect()
 }
 
 /// A part with its keys, and what of it is in the store.
@@ -155,6 +203,7 @@ struct Prepared {
 
 struct PreparedRendition {
     key: RecipeKey,
+    settings: Settings,
     window: Window,
     found: Option<v1::RenditionPart>,
 }
@@ -228,7 +277,7 @@ struct Director<'a> {
     scan: Scan,
     tones: Option<Arc<ToneTable>>,
     digests: PacketDigests<'a>,
-    queue: VecDeque<PartSpec>,
+    queue: VecDeque<(PartSpec, &'a [u32])>,
     /// The part after the last open one, looked up early so that the decoder knows how far to go.
     prepared: Option<Prepared>,
     open: VecDeque<OpenPart>,
@@ -254,15 +303,17 @@ impl Director<'_> {
         if self.prepared.is_some() {
             return Ok(true);
         }
-        let Some(spec) = self.queue.pop_front().filter(|spec| events.next_part_allowed(spec.index)) else {
+        let next = self.queue.pop_front();
+        let Some((spec, quality)) = next.filter(|(spec, _)| events.next_part_allowed(spec.index)) else {
             self.queue.clear();
             return Ok(false);
         };
         let mut renditions = Vec::with_capacity(self.renditions.len());
         for setup in self.renditions {
             let window = Window::of(&spec, setup.surroundings, self.timeline.frames());
+            let settings = setup.settings_of(quality);
             let recipe = VideoRecipe {
-                settings: &setup.settings,
+                settings: &settings,
                 headers: &setup.headers,
                 rules: &self.job.profile.picture,
                 scan: self.scan,
@@ -270,7 +321,7 @@ impl Director<'_> {
                 damage: self.job.profile.admission.damage,
             };
             let key = video_key(&mut self.digests, &recipe, &spec, window)?;
-            renditions.push(PreparedRendition { key, window, found: events.find(key) });
+            renditions.push(PreparedRendition { key, settings, window, found: events.find(key) });
         }
         self.prepared = Some(Prepared { spec, renditions });
         Ok(true)
@@ -297,7 +348,9 @@ impl Director<'_> {
             if rendition.found.is_none() {
                 self.claim(Claim::Begin { lane, spec: spec.clone() })?;
                 let path = scratch_path(self.job.scratch, &rendition.key);
-                self.order(lane, Order::Begin { spec: spec.clone(), window, path })?;
+                let PreparedRendition { settings, window, .. } = rendition;
+                let assignment = Assignment { spec: spec.clone(), settings, window, path };
+                self.order(lane, Order::Begin(Box::new(assignment)))?;
             }
             // Another profile may have stored it under another name.
             let name = &self.renditions[lane].settings.rendition.rendition.name;

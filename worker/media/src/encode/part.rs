@@ -10,7 +10,7 @@ use reel_cmaf::segment::{Sample, media_segment};
 use reel_common::{Artifact, DigestWriter, PartSpec, RecipeKey};
 use reel_proto::v1;
 
-use super::RenditionSetup;
+use super::lane::Assignment;
 use crate::MediaError;
 use crate::encoder::{AccessUnit, Effort, Encoder, FrameType, Surroundings};
 use crate::recipe::Window;
@@ -42,18 +42,18 @@ pub(super) struct PartEncoder<'a> {
     over: bool,
     /// Sum of what the encoder says of its frames, in thousandths of a decibel.
     psnr_mdb: i64,
+    /// Bytes of the coded frames.
+    sample_bytes: u64,
 }
 
 impl<'a> PartEncoder<'a> {
     /// Opens the encoder and the file that it writes.
     pub(super) fn open(
         timeline: &'a Timeline,
-        rendition: &RenditionSetup,
-        spec: PartSpec,
-        decoded: Window,
-        path: PathBuf,
+        surroundings: Surroundings,
+        part: Assignment,
     ) -> Result<Self, MediaError> {
-        let RenditionSetup { settings, surroundings, .. } = rendition;
+        let Assignment { spec, settings, window: decoded, path } = part;
         let window = Window {
             start: decoded.start.max(spec.start().saturating_sub(surroundings.preroll)),
             end: decoded.end.min(spec.end + surroundings.tail),
@@ -66,7 +66,7 @@ impl<'a> PartEncoder<'a> {
             timeline,
             spec,
             window,
-            surroundings: *surroundings,
+            surroundings,
             composition_delay: timeline.composition_delay(),
             variable: settings.variable_timescale.is_some(),
             name: settings.encoder_name(),
@@ -80,6 +80,7 @@ impl<'a> PartEncoder<'a> {
             kept: 0,
             over: false,
             psnr_mdb: 0,
+            sample_bytes: 0,
         })
     }
 
@@ -152,6 +153,7 @@ impl<'a> PartEncoder<'a> {
                 "{name} made no key frame of frame {frame}, where a segment begins"
             )));
         }
+        self.sample_bytes += unit.data.len() as u64;
         self.psnr_mdb += (unit.psnr * 1000.0).round() as i64;
         self.kept += 1;
         self.segment.push((frame, unit));
@@ -234,6 +236,7 @@ impl<'a> PartEncoder<'a> {
             last_pts: self.timeline.title_ticks(self.spec.end - 1),
             timescale: self.timeline.timescale(),
             psnr_mdb: self.psnr_mdb / frames,
+            sample_bytes: self.sample_bytes,
             peak_segment_bps: peak.max().unwrap_or(0),
             ..Default::default()
         };

@@ -165,11 +165,14 @@ impl<'a> Prover<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use ff::format::Pixel;
     use ffmpeg_next as ff;
     use reel_common::Rational;
     use reel_profiles::{Coding, Preset, VideoCodec};
 
+    use super::super::lane::Assignment;
     use super::super::part::PartEncoder;
     use super::*;
     use crate::encoder::Settings;
@@ -204,7 +207,19 @@ mod tests {
     fn setup(settings: Settings) -> RenditionSetup {
         let headers = settings.open().unwrap().headers().unwrap();
         let surroundings = settings.surroundings().unwrap();
-        RenditionSetup { settings, headers, surroundings, turn: 0 }
+        RenditionSetup { settings, headers, surroundings, turn: 0, given: None }
+    }
+
+    /// A part that sees the whole title.
+    fn open<'a>(
+        timeline: &'a Timeline,
+        setup: &RenditionSetup,
+        spec: &PartSpec,
+        folder: &Path,
+    ) -> PartEncoder<'a> {
+        let (window, path) = (Window { start: 0, end: FRAMES }, folder.join("part.m4s"));
+        let part = Assignment { spec: spec.clone(), settings: setup.settings.clone(), window, path };
+        PartEncoder::open(timeline, setup.surroundings, part).unwrap()
     }
 
     /// Encodes a part of two segments while the prover is told that frame n looks as `shown(n)` does; `change` is what
@@ -221,9 +236,7 @@ mod tests {
             PartSpec { index: PartIndex(0), segment_starts: vec![0, 12], end: FRAMES, first_segment: 0 };
         let (claims, inbox) = mpsc::sync_channel(100);
         let claim = |claim| claims.send(claim).unwrap();
-        let window = Window { start: 0, end: FRAMES };
-        let path = folder.path().join("part.m4s");
-        let mut part = PartEncoder::open(&timeline, &setup, spec.clone(), window, path).unwrap();
+        let mut part = open(&timeline, &setup, &spec, folder.path());
         claim(Claim::Begin { lane: 0, spec });
         let mut reducer = Reducer::new(0);
         for frame in 0..FRAMES {
@@ -253,9 +266,7 @@ mod tests {
         *preset = Preset::Ultrafast;
         let timeline = constant_timeline();
         let spec = PartSpec { index: PartIndex(0), segment_starts: vec![0, 6], end: 12, first_segment: 0 };
-        let window = Window { start: 0, end: FRAMES };
-        let path = folder.path().join("part.m4s");
-        let mut part = PartEncoder::open(&timeline, &setup(settings), spec, window, path).unwrap();
+        let mut part = open(&timeline, &setup(settings), &spec, folder.path());
         (0..12).for_each(|frame| part.push(frame, &bar(frame)).unwrap());
         // Its encoder has given all of it.
         assert_eq!((part.is_complete(), part.written().len()), (false, 1));

@@ -27,6 +27,8 @@ pub(crate) const REORDER_FRAMES: u64 = 2;
 pub(crate) struct Settings {
     /// Codec settings and picture size.
     pub(crate) rendition: ResolvedRendition,
+    /// The rate factor in thousandths.
+    pub(crate) crf_milli: u32,
     /// Colour description to signal.
     pub(crate) colour: Colour,
     /// What HDR10 adds to it. H.264 of 8 bits has it in its container alone.
@@ -204,10 +206,9 @@ pub(crate) mod tests {
         let profile = Profile::parse(catalog::text("proxy").unwrap(), "proxy.toml").unwrap();
         let mut rendition = profile.video[0].clone();
         rendition.coding = coding;
-        rendition.rate.crf_milli = 30_000;
         let rendition = ResolvedRendition { rendition, width: 320, height: 180, scan: Scan::Progressive };
         let (colour, hdr10, rate) = (Colour::default(), Hdr10::default(), Rational::whole(24));
-        Settings { rendition, colour, hdr10, rate, variable_timescale: None }
+        Settings { rendition, crf_milli: 30_000, colour, hdr10, rate, variable_timescale: None }
     }
 
     /// 8 bit of a codec.

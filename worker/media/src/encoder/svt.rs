@@ -302,7 +302,8 @@ fn configure(settings: &Settings, config: &mut lib::EbSvtAv1EncConfiguration) ->
     if let Some(maxrate) = rate.maxrate_kbps {
         config.max_bit_rate = maxrate.saturating_mul(1000);
     }
-    for (name, value) in [("crf", (rate.crf_milli / 1000).to_string()), ("lp", LOGICAL_PROCESSORS.to_owned())]
+    for (name, value) in
+        [("crf", (settings.crf_milli / 1000).to_string()), ("lp", LOGICAL_PROCESSORS.to_owned())]
     {
         let text = |text: &str| CString::new(text).map_err(|_| settings.refused());
         let (name, value) = (text(name)?, text(&value)?);

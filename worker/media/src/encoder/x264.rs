@@ -117,7 +117,7 @@ impl Settings {
         raw.i_keyint_min = 1;
         raw.b_open_gop = 0;
         raw.rc.i_rc_method = x264::X264_RC_CRF as i32;
-        raw.rc.f_rf_constant = rendition.rate.crf_milli as f32 / 1000.0;
+        raw.rc.f_rf_constant = self.crf_milli as f32 / 1000.0;
         if let (Some(rate), Some(size)) = (rendition.rate.maxrate_kbps, rendition.rate.bufsize_kbps) {
             raw.rc.i_vbv_max_bitrate = rate as i32;
             raw.rc.i_vbv_buffer_size = size as i32;

@@ -149,7 +149,7 @@ fn own(settings: &Settings) -> Result<Vec<(&'static str, String)>, MediaError> {
         ("asm", SIMD.to_owned()),
         ("input-res", format!("{}x{}", settings.rendition.width, settings.rendition.height)),
         ("fps", format!("{num}/{den}")),
-        ("crf", format!("{}.{:03}", rate.crf_milli / 1000, rate.crf_milli % 1000)),
+        ("crf", format!("{}.{:03}", settings.crf_milli / 1000, settings.crf_milli % 1000)),
         ("colorprim", colour.primaries.to_string()),
         ("transfer", colour.transfer.to_string()),
         ("colormatrix", colour.matrix.to_string()),

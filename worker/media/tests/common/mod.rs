@@ -8,7 +8,7 @@ use reel_cmaf::VideoConfig;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_common::{Hdr10, IndexSummary, PartIndex, PartSpec, Rational, RecipeKey};
-use reel_media::{AudioJob, EncodeEvents, EncodeJob, audio, encode, index};
+use reel_media::{AudioJob, EncodeEvents, EncodeJob, Purpose, audio, encode, index};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_store::Source;
@@ -88,6 +88,21 @@ pub(crate) struct Title {
     pub(crate) rate: Rational,
 }
 
+impl Title {
+    /// An encode of some of its parts.
+    pub(crate) fn job<'a>(&'a self, parts: &'a [PartSpec], scratch: &'a Path) -> EncodeJob<'a> {
+        EncodeJob {
+            source: &self.source,
+            index: &self.index,
+            profile: &self.profile,
+            parts,
+            qualities: &[],
+            purpose: Purpose::Title,
+            scratch,
+        }
+    }
+}
+
 pub(crate) fn title(path: &Path) -> Title {
     let source = Source::open(path.to_str().unwrap()).unwrap();
     let profile = Profile::parse(PROFILE, "test.toml").unwrap();
@@ -100,9 +115,7 @@ pub(crate) fn title(path: &Path) -> Title {
 }
 
 pub(crate) fn run(title: &Title, parts: &[PartSpec], scratch: &Path, recorder: &mut Recorder) {
-    let job =
-        EncodeJob { source: &title.source, index: &title.index, profile: &title.profile, parts, scratch };
-    encode(&job, recorder).unwrap();
+    encode(&title.job(parts, scratch), recorder).unwrap();
 }
 
 /// One rendition of the whole title as a fragmented MP4.

@@ -155,6 +155,7 @@ impl Farm {
         self.epoch += 1;
         let stage = match work {
             Work::Index(_) => Stage::Index,
+            Work::Probe(_) => Stage::Probe,
             Work::Encode(_) => Stage::Encode,
             Work::Audio(_) => Stage::Audio,
             Work::Assemble(_) => Stage::Assemble,
@@ -259,7 +260,8 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn encode(&self, parts: std::ops::Range<usize>) -> Work {
-        Work::Encode(v1::EncodeTask { index: Some(self.index.clone()), parts: self.parts[parts].to_vec() })
+        let parts = self.parts[parts].to_vec();
+        Work::Encode(v1::EncodeTask { index: Some(self.index.clone()), parts, qualities: Vec::new() })
     }
 }
 

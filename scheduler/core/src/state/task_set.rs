@@ -1,14 +1,14 @@
-//! How far the hooks of a job are.
+//! Tasks without results of their own: which of them are done.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// The tasks of all hooks of a job, numbered through in the order of the hooks.
+/// Tasks that are numbered through: those of all hooks of a job, in the order of the hooks, or the probes of its parts.
 ///
 /// A task is done when it is below `fresh` and not open, or skipped, so that a million of them take the room of those that
 /// run and of those that were skipped one by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HookState {
+pub struct TaskSet {
     /// No task from here on is done, but for those that were skipped; this one was not.
     pub fresh: u32,
     /// Tasks below `fresh` that are not done.
@@ -17,7 +17,7 @@ pub struct HookState {
     pub skipped: BTreeSet<u32>,
 }
 
-impl HookState {
+impl TaskSet {
     /// Whether a task that exists is not done.
     pub fn is_open(&self, index: u32) -> bool {
         (index >= self.fresh && !self.skipped.contains(&index)) || self.open.contains(&index)
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn tasks_that_are_done_take_no_room() {
-        let mut hooks = HookState::default();
+        let mut hooks = TaskSet::default();
         for index in (0..1_000).filter(|index| *index != 7) {
             hooks.end(index);
         }
