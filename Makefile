@@ -9,7 +9,7 @@ DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-tasks lint fmt packages nextest azurite
+.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest azurite
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench   the whole job against one ffmpeg command: wall time, memory, bytes read, quality"
 	@echo "make bench-farm   tasks that a farm commits in a second, and the leader's processor time for each"
 	@echo "make bench-fleet  makespan and wasted work of 1 to 10,000 simulated workers that are preempted"
+	@echo "make bench-quality  titles with a bit rate against two passes over whole files, and what parts of 4 to 30 s cost"
 	@echo "make bench-tasks  no-op programs side by side with HyperQueue, where Python has its package"
 	@echo "make fuzz    ten minutes for each reader of foreign files, with whatever libFuzzer thinks of"
 	@echo "make lint    formatting and clippy, warnings are errors"
@@ -70,6 +71,10 @@ fuzz: packages
 bench-fleet: packages
 	cargo build --release --locked --workspace --bins
 	target/release/reel-bench-fleet
+
+bench-quality: packages
+	cargo build --release --locked --workspace --bins
+	target/release/reel-bench-quality
 
 lint: packages
 	cargo fmt --all --check

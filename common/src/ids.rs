@@ -76,6 +76,20 @@ impl Stage {
         Stage::Hook,
     ];
 
+    /// A number that is the same in every version: what schedulers reckon with must not change with the order.
+    pub fn number(self) -> u64 {
+        match self {
+            Stage::Index => 0,
+            Stage::Encode => 1,
+            Stage::Audio => 2,
+            Stage::Assemble => 3,
+            Stage::Measure => 4,
+            Stage::Deliver => 5,
+            Stage::Hook => 6,
+            Stage::Probe => 7,
+        }
+    }
+
     /// The word used in task names, output and logs.
     pub fn name(self) -> &'static str {
         match self {

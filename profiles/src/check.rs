@@ -93,10 +93,8 @@ fn one_rendition(
     ensure(parsed, rendition.height.is_multiple_of(2), places.height, || {
         format!("`height` must be even, since 4:2:0 halves it: use {}", rendition.height + 1)
     })?;
-    if let (Quality::Bitrate(mean), Some(most)) = (rendition.rate.quality, rendition.rate.maxrate_kbps) {
-        ensure(parsed, mean <= most, places.rate, || {
-            format!("the mean cannot be above the ceiling: `bitrate_kbps` is {mean}, `maxrate_kbps` {most}")
-        })?;
+    if let Quality::Bitrate(mean) = rendition.rate.quality {
+        mean_rate(parsed, rendition, mean, places)?;
     }
     let (maxrate, bufsize) = match (rendition.rate.maxrate_kbps, rendition.rate.bufsize_kbps) {
         (None, None) => return Ok(()),
@@ -118,6 +116,26 @@ fn one_rendition(
     let Coding::H264 { profile, level: Some(level), .. } = rendition.coding else { return Ok(()) };
     let most = level.max_kbps(profile);
     ensure(parsed, maxrate <= most, places.level, || {
+        format!("level {level} allows at most {most} kbit/s in profile {profile}")
+    })
+}
+
+/// A mean rate leaves room below the ceiling, since what is easy stays far below it, and fits in the level.
+fn mean_rate(
+    parsed: &Parsed<'_>,
+    rendition: &Rendition,
+    mean: u32,
+    places: &RenditionPlaces,
+) -> Result<(), ProfileError> {
+    if let Some(ceiling) = rendition.rate.maxrate_kbps {
+        let most = u64::from(ceiling) * 9 / 10;
+        ensure(parsed, u64::from(mean) <= most, places.rate, || {
+            format!("`bitrate_kbps` is at most 0.9 of `maxrate_kbps`, which is {most}, not {mean}")
+        })?;
+    }
+    let Coding::H264 { profile, level: Some(level), .. } = rendition.coding else { return Ok(()) };
+    let most = level.max_kbps(profile);
+    ensure(parsed, mean <= most, places.level, || {
         format!("level {level} allows at most {most} kbit/s in profile {profile}")
     })
 }

@@ -126,7 +126,8 @@ fn impossible_ladders_are_refused() {
         ("crf = 21", "crf = -3"),
         ("crf = 21", "crf = 21, bitrate_kbps = 2000"),
         ("crf = 21", "bitrate_kbps = 0"),
-        ("crf = 21", "bitrate_kbps = 3001"),
+        ("crf = 21", "bitrate_kbps = 2701"),
+        ("height = 720", "height = 720\nlevel = \"1.3\"\nrate = { bitrate_kbps = 5000 }\n#"),
         ("height = 720", "height = 720\nlevel = \"1.3\""),
     ]));
 }

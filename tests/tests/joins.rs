@@ -12,10 +12,10 @@ use reel_tests::{ffmpeg, fixtures, scratch};
 const SEGMENT: usize = 24;
 /// Frames that are looked at on either side.
 const AROUND: usize = 5;
-/// What the mean of all joins may lose, on either side.
-const MOST_LOST_DB: f64 = 0.1;
+/// What the mean of all joins may be off, on either side: half of what five frames of two encodes usually differ by.
+const NOTHING_DB: f64 = 0.02;
 /// What a single one may lose.
-const MOST_LOST_ONCE_DB: f64 = 0.5;
+const NOTHING_ONCE_DB: f64 = 0.1;
 /// The codecs at the speeds that ladders are made with.
 const CODECS: [(&str, &str); 3] =
     [("h264", "preset = \"medium\""), ("hevc", "preset = \"fast\""), ("av1", "preset = 8")];
@@ -74,7 +74,7 @@ fn pictures_around_joins_are_as_good_as_around_any_key_frame() {
             let gains: Vec<f64> = gains.collect();
             let mean = gains.iter().sum::<f64>() / gains.len() as f64;
             let worst = gains.iter().copied().fold(f64::INFINITY, f64::min);
-            assert!(mean > -MOST_LOST_DB && worst > -MOST_LOST_ONCE_DB, "{codec}, {side}: {gains:?}");
+            assert!(mean > -NOTHING_DB && worst > -NOTHING_ONCE_DB, "{codec}, {side}: {gains:?}");
         }
     }
 }

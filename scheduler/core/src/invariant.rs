@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reel_common::{Epoch, JobId, PartIndex, Stage, TaskId};
 
 use crate::command::Reserved;
-use crate::state::{FarmState, Job, JobState, PartRange};
+use crate::state::{FarmState, Job, JobState, PartRange, RateState, TaskSet};
 
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,11 +21,12 @@ pub struct Violation {
 pub type Check = fn(&FarmState) -> Result<(), String>;
 
 /// Every invariant by its name.
-pub const ALL: [(&str, Check); 9] = [
+pub const ALL: [(&str, Check); 10] = [
     ("one_live_epoch_per_task", one_live_epoch_per_task),
     ("every_part_in_one_place", every_part_in_one_place),
     ("no_committed_part_is_queued", no_committed_part_is_queued),
     ("every_hook_in_one_place", every_hook_in_one_place),
+    ("rates_are_those_of_the_plan", rates_are_those_of_the_plan),
     ("capacity_is_kept", capacity_is_kept),
     ("epochs_ascend", epochs_ascend),
     ("done_jobs_are_whole", done_jobs_are_whole),
@@ -97,16 +98,7 @@ fn parts_of_one_job(id: JobId, job: &Job) -> Result<(), String> {
     ensure(known == total, || format!("job {id}: {known} of {total} parts are somewhere"))?;
     let numbered = job.encode.fresh <= plan.chunks() && job.encode.next_chunk >= plan.chunks();
     let below_next = job.encode.chunks.keys().all(|index| *index < job.encode.next_chunk);
-    ensure(numbered && below_next, || format!("job {id}: chunk numbers do not ascend"))?;
-    let opened = job.encode.fresh <= job.chunks_begun(plan);
-    ensure(opened, || format!("job {id}: a chunk was granted before its wave"))?;
-    let steps = job.rate.rounds.iter().chain(&job.rate.waves);
-    let rated =
-        if plan.targets.is_empty() { job.rate.steps() == 0 } else { job.rate.waves.len() <= plan.waves() };
-    let of_targets = steps.clone().all(|round| round.levels.len() == plan.targets.len());
-    ensure(rated && of_targets, || {
-        format!("job {id}: rates without targets, or more waves than the plan has")
-    })
+    ensure(numbered && below_next, || format!("job {id}: chunk numbers do not ascend"))
 }
 
 /// A chunk without a lease holds no committed part, so that none is granted again.
@@ -139,6 +131,31 @@ fn every_hook_in_one_place(state: &FarmState) -> Result<(), String> {
         ensure(job.is_delivered() || hooks.done() == hooks.skipped.len() as u32, || {
             format!("job {id} ran a hook before its title was delivered")
         })?;
+    }
+    Ok(())
+}
+
+/// Jobs with bit rates have a level for each target, no chunk of a wave that is not open, and probes in a round alone.
+fn rates_are_those_of_the_plan(state: &FarmState) -> Result<(), String> {
+    for (id, job) in &state.jobs {
+        let rate = &job.rate;
+        let Some(plan) = job.plan.as_ref().filter(|plan| !plan.targets.is_empty()) else {
+            ensure(*rate == RateState::default(), || format!("job {id} has rates without targets"))?;
+            continue;
+        };
+        let mut steps = rate.rounds.iter().chain(&rate.waves);
+        ensure(steps.all(|round| round.levels.len() == plan.targets.len()), || {
+            format!("job {id} has a round without a level for each target")
+        })?;
+        ensure(rate.waves.len() <= plan.waves() && job.encode.fresh <= job.chunks_begun(plan), || {
+            format!("job {id} has begun a wave that is not open")
+        })?;
+        let probed = if rate.probing {
+            !rate.rounds.is_empty() && rate.waves.is_empty() && rate.probed.fresh <= plan.grid.parts()
+        } else {
+            rate.probed == TaskSet::default()
+        };
+        ensure(probed, || format!("job {id} has probes out of a round"))?;
     }
     Ok(())
 }
@@ -257,8 +274,8 @@ mod tests {
 
     use super::*;
     use crate::command::Action;
-    use crate::state::{CommittedPart, PartRange};
-    use crate::testing::{Farm, FarmBuilder, encode, plan_of, record_of, task};
+    use crate::state::{CommittedPart, PartRange, RateRound};
+    use crate::testing::{Farm, FarmBuilder, encode, plan_of, record_of, task, with_targets};
 
     /// A job with a committed part, a running and a waiting chunk that were begun, and chunks that were not.
     fn farm() -> Farm {
@@ -283,6 +300,30 @@ mod tests {
         let (_, check) = ALL.iter().find(|(known, _)| *known == name).unwrap();
         assert!(check(&state).is_err(), "{name} does not see the damage");
         assert!(check_all(&state).is_err());
+    }
+
+    #[test]
+    fn rates_out_of_the_plan_are_seen() {
+        let name = "rates_are_those_of_the_plan";
+        breaks(name, |state| job(state).rate.rounds.push(RateRound::default()));
+        let mut farm = FarmBuilder::new().worker("w", 1).job(with_targets(plan_of(3, 1, 0), false)).build();
+        farm.place();
+        let broken: [fn(&mut Job); 5] = [
+            |job| job.rate.rounds[0].levels.truncate(1),
+            |job| job.rate.rounds.clear(),
+            |job| job.rate.probed.fresh = 4,
+            |job| job.encode.fresh = 1,
+            |job| {
+                job.rate.probing = false;
+                job.rate.probed.fresh = 1;
+            },
+        ];
+        for damage in broken {
+            let mut state = farm.state.clone();
+            assert_eq!(rates_are_those_of_the_plan(&state), Ok(()));
+            damage(job(&mut state));
+            assert!(rates_are_those_of_the_plan(&state).is_err());
+        }
     }
 
     #[test]

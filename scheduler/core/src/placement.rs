@@ -134,7 +134,8 @@ impl<'a> Fleet<'a> {
         let Wanted { job, stage, reserved } = wanted;
         let faults = record.map_or(&[][..], |record| &record.faults);
         let often = record.is_some_and(|record| record.preemptions >= SPOT_PREEMPTIONS);
-        let preferred = if often || stage != Stage::Encode { Pool::OnDemand } else { Pool::Spot };
+        let by_part = matches!(stage, Stage::Encode | Stage::Probe);
+        let preferred = if often || !by_part { Pool::OnDemand } else { Pool::Spot };
         let fits = |(_, facts, room): &&mut (WorkerId, &WorkerFacts, Room)| {
             room.has(reserved) && job.suits(stage, facts)
         };

@@ -46,6 +46,8 @@ pub struct RateTarget {
     pub bytes: u64,
     /// The rate factor to begin with, in thousandths.
     pub crf_milli: u32,
+    /// What the title comes to, in thousandths of a draft at the same rate factor; 1000 where a draft is no other encode.
+    pub draft_milli: u32,
 }
 
 /// Waves in which a title with targets is encoded that has more than [`Plan::SHORT_PARTS`].
@@ -105,6 +107,16 @@ impl Plan {
     /// In how many waves the parts are encoded: 1 without targets, else 1 or [`WAVES`].
     pub fn waves(&self) -> usize {
         self.order().count()
+    }
+
+    /// Whether the first round of probes is a draft: of a long title always, of a short one where that is less work.
+    pub(crate) fn begins_with_draft(&self) -> bool {
+        self.waves() > 1 || self.targets.iter().any(|target| target.draft_milli != 1_000)
+    }
+
+    /// Whether a round of probes is a draft, by its number from 0.
+    pub(crate) fn is_draft(&self, round: usize) -> bool {
+        self.waves() > 1 || (round == 0 && self.begins_with_draft())
     }
 
     /// The wave of a part.
@@ -232,7 +244,8 @@ fn targets(index: &IndexSummary, ladder: &[ResolvedRendition]) -> Vec<RateTarget
         let codec = resolved.rendition.coding.codec();
         let pixels = pixels(resolved.width, resolved.height).saturating_mul(index.frames);
         let crf_milli = rate::first_guess(codec, bits, pixels);
-        Some(RateTarget { rendition, codec, bytes: (bits / 8).max(1), crf_milli })
+        let draft_milli = rate::draft_ratio(resolved.rendition.coding);
+        Some(RateTarget { rendition, codec, bytes: (bits / 8).max(1), crf_milli, draft_milli })
     };
     (0..).zip(ladder).filter_map(target).collect()
 }

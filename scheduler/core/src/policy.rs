@@ -114,7 +114,7 @@ fn shortage_wait_ms(shortages: u32) -> u64 {
 /// back together. The same task and failure always wait the same.
 fn fault_wait_ms(task: TaskId, faults: u32) -> u64 {
     let wait = FAULT_BASE_MS << (2 * faults.saturating_sub(1).min(8));
-    let seed = task.job.0 ^ (u64::from(task.index) << 24) ^ ((task.stage as u64) << 56) ^ u64::from(faults);
+    let seed = task.job.0 ^ (u64::from(task.index) << 24) ^ (task.stage.number() << 56) ^ u64::from(faults);
     wait + scramble(seed) % (wait / 2)
 }
 
@@ -133,6 +133,12 @@ mod tests {
     use super::*;
 
     const TASK: TaskId = TaskId { job: JobId(7), stage: Stage::Encode, index: 3 };
+
+    #[test]
+    fn waits_are_those_that_version_1_reckoned() {
+        let waits = Stage::ALL.map(|stage| fault_wait_ms(TaskId { stage, ..TASK }, 2));
+        assert_eq!(waits, [4574, 5865, 5581, 5720, 4615, 5624, 5882, 5864]);
+    }
 
     struct Trial {
         record: TaskRecord,

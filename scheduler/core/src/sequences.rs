@@ -346,7 +346,7 @@ impl Onlooker {
             Step::CommitPart { attempt, part, encoded } => {
                 let ((task, epoch), part) = (self.attempt(attempt)?, u32::from(part));
                 let (record, encoded) = (record_of(part), u32::from(encoded));
-                let (part, sample_bytes) = (PartIndex(part), vec![u64::MAX; 3]);
+                let (part, sample_bytes) = (PartIndex(part), vec![u64::MAX; 2]);
                 Action::CommitPart { task, epoch, part, record, encoded, reused: 0, sample_bytes }
             }
             Step::CommitNext { attempt } => {

@@ -56,8 +56,11 @@ fn numbers(job: &Job, stage: Stage, open_only: bool) -> Box<dyn Iterator<Item = 
         (Stage::Hook, _) if open_only => return Box::new(job.hooks.open_in(0..job.hook_tasks())),
         (Stage::Hook, _) => Box::new(0..job.hook_tasks()),
         (_, None) => Box::new(0..0),
-        // Of a million chunks, and of hooks, nearly all may be done: those are not looked at one by one.
         (Stage::Probe, Some(_)) if !job.has_stage(stage) => Box::new(0..0),
+        // Of a million chunks, hooks and probes, nearly all may be done: those are not looked at one by one.
+        (Stage::Probe, Some(plan)) if open_only && job.rate.probing => {
+            return Box::new(job.rate.probed.open_in(0..plan.grid.parts()));
+        }
         (Stage::Probe, Some(plan)) => Box::new(0..plan.grid.parts()),
         (Stage::Encode, Some(plan)) if open_only => return Box::new(open_chunks(job, plan.chunks())),
         (Stage::Encode, Some(_)) => Box::new(0..job.encode.next_chunk),

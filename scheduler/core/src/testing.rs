@@ -38,9 +38,15 @@ pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
     }
 }
 
-/// The same plan with bit rates for its two renditions; `long` as of a title that has four waves.
+/// The same plan with bit rates for its two renditions; `long` as of a title that has waves.
 pub(crate) fn with_targets(plan: Plan, long: bool) -> Plan {
-    let target = |rendition, codec| RateTarget { rendition, codec, bytes: 20_000, crf_milli: 24_000 };
+    let target = |rendition, codec| RateTarget {
+        rendition,
+        codec,
+        bytes: 20_000,
+        crf_milli: 24_000,
+        draft_milli: 1_300,
+    };
     let targets = vec![target(0, VideoCodec::H264), target(1, VideoCodec::Av1)];
     let parts = if long { 64 + plan.grid.parts() } else { plan.grid.parts() };
     Plan { targets, ..plan_of(parts, plan.chunk_parts, plan.tracks.len() as u32) }

@@ -94,9 +94,8 @@ fn stage_view(state: &FarmState, id: JobId, job: &Job, stage: Stage) -> StageVie
     let (total, done) = match stage {
         Stage::Index => (1, u32::from(job.index.is_some())),
         Stage::Probe => {
-            let (parts, rounds) = (job.parts_total(), job.rate.rounds.len() as u32);
-            let over = if job.rate.probing { rounds - 1 } else { rounds };
-            (parts * rounds, parts * over + job.rate.probed.done())
+            let parts = job.parts_total();
+            (parts * job.rate.rounds_known(), parts * job.rate.rounds_over() + job.rate.probed.done())
         }
         Stage::Encode => (job.parts_total(), job.parts_committed()),
         Stage::Audio => (tracks, job.audio.len() as u32),
@@ -232,7 +231,7 @@ fn work(job: &Job, task: TaskId) -> Option<Work> {
                 index: index()?,
                 part: plan.grid.part(part)?,
                 crf_milli: part_quality(plan, job.rate.rounds.last()?, part),
-                draft: plan.waves() > 1 || job.rate.rounds.len() == 1,
+                draft: plan.is_draft(job.rate.rounds.len() - 1),
             }
         }
         Stage::Audio => Work::Audio { index: index()?, track: task.index },

@@ -326,15 +326,15 @@ pub(super) fn encode_plan(plan: &Plan) -> v1::Plan {
 }
 
 fn encode_target(target: &RateTarget) -> v1::RateTarget {
-    let RateTarget { rendition, codec, bytes, crf_milli } = *target;
-    v1::RateTarget { rendition, codec: codec.name().to_owned(), bytes, crf_milli }
+    let RateTarget { rendition, codec, bytes, crf_milli, draft_milli } = *target;
+    v1::RateTarget { rendition, codec: codec.name().to_owned(), bytes, crf_milli, draft_milli }
 }
 
 fn decode_target(target: v1::RateTarget) -> Result<RateTarget, Malformed> {
-    let v1::RateTarget { rendition, codec, bytes, crf_milli } = target;
+    let v1::RateTarget { rendition, codec, bytes, crf_milli, draft_milli } = target;
     let codec = VideoCodec::ALL.iter().find(|known| known.name() == codec);
     let codec = *codec.ok_or(Malformed("codec of a bit rate"))?;
-    Ok(RateTarget { rendition, codec, bytes, crf_milli })
+    Ok(RateTarget { rendition, codec, bytes, crf_milli, draft_milli })
 }
 
 pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {

@@ -118,7 +118,13 @@ fn plan(grid: SegmentGrid) -> Box<Plan> {
 }
 
 fn plan_with_targets() -> Box<Plan> {
-    let target = |rendition, codec| RateTarget { rendition, codec, bytes: 1 << 33, crf_milli: 23_400 };
+    let target = |rendition, codec| RateTarget {
+        rendition,
+        codec,
+        bytes: 1 << 33,
+        crf_milli: 23_400,
+        draft_milli: 1_300,
+    };
     let targets = vec![target(0, VideoCodec::H264), target(3, VideoCodec::Av1)];
     Box::new(Plan { targets, ..*plan(SegmentGrid::regular(1000, 96, 3).unwrap()) })
 }
@@ -137,6 +143,28 @@ fn failure() -> Failure {
     failure
 }
 
+/// Commands of jobs with bit rates.
+fn rate_actions() -> Vec<(&'static str, Action)> {
+    let (job, task, epoch) = (JobId(42), TASK, EPOCH);
+    let step = RateStep { probe: true, crf_milli: vec![23_400, 35_300] };
+    let part = Action::CommitPart {
+        task,
+        epoch,
+        part: PartIndex(5),
+        record: Artifact::of(b"record"),
+        encoded: 3,
+        reused: 1,
+        sample_bytes: vec![0, 1 << 40],
+    };
+    let result = TaskResult::Sizes(vec![9, 1 << 40]);
+    vec![
+        ("commit_plan_with_targets", Action::CommitPlan { job, plan: plan_with_targets() }),
+        ("commit_rate", Action::CommitRate { job, after: 3, step }),
+        ("commit_part_with_sizes", part),
+        ("commit_sizes", Action::CommitTask { task, epoch, result, source_bytes_read: None }),
+    ]
+}
+
 fn actions() -> Vec<(&'static str, Action)> {
     let regular = SegmentGrid::regular(1000, 96, 3).unwrap();
     let listed = SegmentGrid::listed(1000, vec![0, 90, 200], 3).unwrap();
@@ -153,7 +181,6 @@ fn actions() -> Vec<(&'static str, Action)> {
         reserved: Reserved { memory, scratch },
     };
     let (record, part) = (Artifact::of(b"record"), PartIndex(5));
-    let step = RateStep { probe: true, crf_milli: vec![23_400, 35_300] };
     vec![
         ("submit_job", Action::SubmitJob { spec: Box::new(spec()), profile: "name = \"p\"".into() }),
         ("commit_plan_regular", Action::CommitPlan { job, plan: plan(regular) }),
@@ -163,8 +190,6 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("register_spot_worker", register(spot_facts())),
         ("submit_labelled_job", Action::SubmitJob { spec: Box::new(labelled_spec()), profile: "p".into() }),
         ("commit_plan_with_codecs", Action::CommitPlan { job, plan: plan_with_codecs() }),
-        ("commit_plan_with_targets", Action::CommitPlan { job, plan: plan_with_targets() }),
-        ("commit_rate", Action::CommitRate { job, after: 3, step }),
         ("retry_job", Action::RetryJob { job }),
         ("grant_parts", grant(Some(PartRange::new(4, 8)), 1 << 31, 0)),
         ("grant_with_scratch", grant(Some(PartRange::new(4, 8)), 1 << 31, 1 << 30)),
@@ -173,19 +198,6 @@ fn actions() -> Vec<(&'static str, Action)> {
             "commit_part",
             Action::CommitPart { task, epoch, part, record, encoded: 3, reused: 1, sample_bytes: Vec::new() },
         ),
-        (
-            "commit_part_with_sizes",
-            Action::CommitPart {
-                task,
-                epoch,
-                part,
-                record,
-                encoded: 3,
-                reused: 1,
-                sample_bytes: vec![0, 1 << 40],
-            },
-        ),
-        ("commit_sizes", commit(TaskResult::Sizes(vec![9, 1 << 40]))),
         ("commit_index_constant", commit(TaskResult::Index(Box::new(index(constant))))),
         ("commit_index_variable", commit(TaskResult::Index(Box::new(index(varying))))),
         ("commit_object", commit(TaskResult::Object(record))),
@@ -450,8 +462,11 @@ fn golden(samples: &[(&str, Vec<u8>)]) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn every_command_is_read_as_version_1_wrote_it() {
-    let samples: Vec<_> =
-        actions().into_iter().map(|(name, action)| (name, Command::at(1_700_000_000_000, action))).collect();
+    let samples: Vec<_> = actions()
+        .into_iter()
+        .chain(rate_actions())
+        .map(|(name, action)| (name, Command::at(1_700_000_000_000, action)))
+        .collect();
     let encoded: Vec<_> =
         samples.iter().map(|(name, command)| (*name, encode_entry(std::slice::from_ref(command)))).collect();
     let golden = golden(&encoded);

@@ -1,6 +1,7 @@
 //! What workers say, and the answers to it.
 
 use reel_common::{Epoch, Failure, FailureClass, PartIndex, TaskId};
+use reel_profiles::Profile;
 use reel_proto::Malformed;
 use reel_proto::v1::{self, Verdict, scheduler_message, worker_message::Message};
 use reel_scheduler_core::{Accepted, Action, LossCause, Reply, TaskResult};
@@ -34,11 +35,21 @@ impl Driver {
             Message::Leave(v1::Leave {}) => self.on_left(link),
             Message::Tail(tail) => self.tails.answer(link, tail),
             request => match parse(request) {
-                Ok(Request { request, task, ends, action }) => {
+                Ok(Request { request, task, ends, mut action }) => {
+                    self.leave_out_sizes(&mut action);
                     self.propose(action, Asker::Worker { link, request, task, ends });
                 }
                 Err(error) => self.on_malformed(link, error),
             },
+        }
+    }
+
+    /// Sizes that nothing follows from are not written down.
+    fn leave_out_sizes(&self, action: &mut Action) {
+        let Action::CommitPart { task, sample_bytes, .. } = action else { return };
+        let plan = self.state.jobs.get(&task.job).and_then(|job| job.plan.as_ref());
+        if plan.is_none_or(|plan| plan.targets.is_empty()) {
+            sample_bytes.clear();
         }
     }
 
@@ -186,6 +197,9 @@ fn parse(message: Message) -> Result<Request, Malformed> {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
             let record = commit.record.ok_or(Malformed("part record"))?.try_into()?;
             let (part, sample_bytes) = (PartIndex(commit.part), commit.sample_bytes);
+            if sample_bytes.len() > Profile::MAX_RENDITIONS {
+                return Err(Malformed("sizes of a part"));
+            }
             let (encoded, reused) = (commit.renditions_encoded, commit.renditions_reused);
             let action = Action::CommitPart { task, epoch, part, record, encoded, reused, sample_bytes };
             Ok(Request { request: commit.request, task, ends: false, action })

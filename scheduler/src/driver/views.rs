@@ -215,8 +215,7 @@ fn stage_view(state: &FarmState, fleet: &Fleet, job: &Job, id: JobId, seen: &cor
         (Some(plan), Stage::Encode) => encode_frames(fleet, job, &plan.grid, &leases),
         (Some(plan), Stage::Probe) => {
             let in_hand = frames_in_hand(fleet, &leases).0;
-            let rounds = job.rate.rounds.len() as u64;
-            let over = rounds - u64::from(job.rate.probing);
+            let (over, rounds) = (u64::from(job.rate.rounds_over()), u64::from(job.rate.rounds_known()));
             let probed = u64::from(job.rate.probed.done()) * part_frames(&plan.grid, PartIndex(0));
             let frames = plan.grid.frames();
             (frames * over + (probed + in_hand).min(frames), frames * rounds)

@@ -32,7 +32,7 @@ pub struct Grant<P: Payload> {
     pub attempt: AttemptNumber,
     /// The fencing token; names the attempt from here on.
     pub epoch: Epoch,
-    /// The parts of an encode task; empty for every other stage.
+    /// The parts of an encode task, or of a probe whose part is kept; empty otherwise.
     pub parts: Range<u32>,
     /// For the runner.
     pub spec: P::Spec,

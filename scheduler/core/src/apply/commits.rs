@@ -19,8 +19,7 @@ pub(super) struct Offer {
 
 pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, offer: Offer) -> Reply {
     if task.stage == Stage::Probe {
-        // It is in the store, where the encode will find it. What counts is the size, which comes with the task's result.
-        return if state.live(task, epoch).is_some() { Reply::DONE } else { Reply::Superseded };
+        return on_probed_part(state, task, epoch, &offer);
     }
     let committed = state.jobs.get(&task.job).and_then(|job| job.encode.committed.get(&offer.part)).copied();
     let mine = committed.is_some_and(|part| part.epoch == epoch && part.record == offer.record);
@@ -33,6 +32,10 @@ pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, 
     let Some(job) = state.jobs.get_mut(&task.job) else { return Reply::Superseded };
     if !lease.granted.is_some_and(|granted| granted.contains(offer.part)) {
         return Reply::Refused(Refusal::NotItsPart { task, part: offer.part });
+    }
+    let plan = job.plan.as_ref().filter(|plan| !plan.targets.is_empty());
+    if plan.is_some_and(|plan| offer.sample_bytes.len() != plan.renditions as usize) {
+        return Reply::Refused(Refusal::WrongResult(task));
     }
     if committed.is_some() {
         if !lease.repeated.contains(&offer.part) {
@@ -49,7 +52,8 @@ pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, 
         reused: offer.reused,
     };
     job.encode.committed.insert(offer.part, part);
-    if let Some(plan) = &job.plan {
+    // What is made again after damage has been counted.
+    if let Some(plan) = job.plan.as_ref().filter(|_| job.reopenings == 0) {
         job.rate.note_part(plan, offer.part.0, &offer.sample_bytes);
     }
     job.renditions_encoded += u64::from(offer.encoded);
@@ -58,6 +62,22 @@ pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, 
     leave_other_chunk(state, task, offer.part);
     quarantine::on_success(state, task, part.worker);
     state.tell(Event::PartCommitted { task, epoch, part: offer.part });
+    Reply::DONE
+}
+
+/// The part of a probe is in the store, where the encode will find it. Its size comes with the task's result.
+fn on_probed_part(state: &mut FarmState, task: TaskId, epoch: Epoch, offer: &Offer) -> Reply {
+    let Some(lease) = state.leases.get_mut(&task).filter(|lease| lease.epoch == epoch) else {
+        return Reply::Superseded;
+    };
+    if lease.repeated.contains(&offer.part) {
+        return Reply::Duplicate(Accepted::Done);
+    }
+    lease.repeated.push(offer.part);
+    if let Some(job) = state.jobs.get_mut(&task.job) {
+        job.renditions_encoded += u64::from(offer.encoded);
+        job.renditions_reused += u64::from(offer.reused);
+    }
     Reply::DONE
 }
 
@@ -321,7 +341,8 @@ mod tests {
         farm.place();
         let (probe, epoch) = farm.running()[0];
         assert_eq!(farm.commit_part(probe, epoch, 0), Reply::DONE);
-        assert_eq!((farm.job(1).parts_committed(), farm.job(1).renditions_encoded), (0, 0));
+        assert_eq!(farm.commit_part(probe, epoch, 0), Reply::Duplicate(Accepted::Done));
+        assert_eq!((farm.job(1).parts_committed(), farm.job(1).renditions_encoded), (0, 2));
         let sizes = |bytes: &[u64]| commit_task(probe, epoch, TaskResult::Sizes(bytes.to_vec()));
         assert_eq!(farm.apply(sizes(&[10, 20])), Reply::DONE);
         assert_eq!(farm.apply(sizes(&[10, 20])), Reply::Duplicate(Accepted::Done));

@@ -64,7 +64,7 @@ pub struct Job {
     pub report: Option<Artifact>,
     /// The tasks of its hooks.
     pub hooks: TaskSet,
-    /// What is remembered of tasks that were granted; chunks and hooks that are finished are dropped.
+    /// What is remembered of tasks that were granted; chunks, hooks and probes that are finished are dropped.
     pub tasks: BTreeMap<(Stage, u32), TaskRecord>,
     /// Stages that met a shortage.
     pub backoffs: BTreeMap<Stage, StageBackoff>,

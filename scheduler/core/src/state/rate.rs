@@ -60,6 +60,16 @@ impl RateState {
         (self.rounds.len() + self.waves.len()) as u32
     }
 
+    /// Rounds of probes that are over.
+    pub fn rounds_over(&self) -> u32 {
+        (self.rounds.len() as u32).saturating_sub(u32::from(self.probing))
+    }
+
+    /// Rounds of probes that are known to be needed: until the encode begins, one more than are over.
+    pub fn rounds_known(&self) -> u32 {
+        self.rounds_over() + u32::from(self.waves.is_empty())
+    }
+
     /// Takes the sizes of a part that was probed, one for each target; the round ends with its last part.
     pub(crate) fn note_probe(&mut self, plan: &Plan, part: u32, bytes: &[u64]) {
         if let Some(round) = self.rounds.last_mut() {

@@ -297,6 +297,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn configurations_do_not_depend_on_the_rate_factor() {
+        for coding in codings() {
+            let config = |crf_milli| {
+                let settings = Settings { crf_milli, ..settings_of(coding) };
+                settings.open().unwrap().headers().unwrap().config
+            };
+            assert_eq!(config(5_000), config(51_000), "{coding:?}");
+        }
+    }
+
+    #[test]
     fn the_same_frames_give_the_same_bytes() {
         for coding in codings() {
             let settings = settings_of(coding);

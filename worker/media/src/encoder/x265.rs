@@ -307,9 +307,9 @@ impl Encoder for X265 {
             (*input).bitDepth = self.api.bit_depth;
             (*input).pts = time;
             (*input).sliceType = match kind {
-                FrameType::Auto => lib::X265_TYPE_AUTO,
+                // IDR pictures of HEVC have no number that two in a row could share.
+                FrameType::Auto | FrameType::Predicted => lib::X265_TYPE_AUTO,
                 FrameType::Key => lib::X265_TYPE_IDR,
-                FrameType::Predicted => lib::X265_TYPE_P,
             } as c_int;
             self.run(input)?
         };
