@@ -127,7 +127,10 @@ fn impossible_ladders_are_refused() {
         ("crf = 21", "crf = 21, bitrate_kbps = 2000"),
         ("crf = 21", "bitrate_kbps = 0"),
         ("crf = 21", "bitrate_kbps = 2701"),
-        ("height = 720", "height = 720\nlevel = \"1.3\"\nrate = { bitrate_kbps = 5000 }\n#"),
+        (
+            "rate = { crf = 21, maxrate_kbps = 3000, bufsize_kbps = 6000 }",
+            "level = \"1.3\"\nrate = { bitrate_kbps = 5000 }",
+        ),
         ("height = 720", "height = 720\nlevel = \"1.3\""),
     ]));
 }
