@@ -19,5 +19,5 @@ pub use level::Level;
 pub use read::ProfileError;
 pub use types::{
     Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile,
-    Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
+    Loudness, Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
 };

@@ -8,7 +8,7 @@ use crate::check::check;
 use crate::read::{At, ProfileError, Section, Source};
 use crate::types::{
     Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile,
-    Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
+    Loudness, Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
 };
 
 const PROFILE_KEYS: &[&str] = &[
@@ -50,7 +50,16 @@ const CODEC_KEYS: [(&str, &[VideoCodec]); 4] = [
     ("level", &[VideoCodec::H264]),
 ];
 const RATE_KEYS: &[&str] = &["crf", "bitrate_kbps", "maxrate_kbps", "bufsize_kbps"];
-const AUDIO_KEYS: &[&str] = &["name", "codec", "channels", "bitrate_kbps", "sample_rate", "language"];
+const AUDIO_KEYS: &[&str] = &[
+    "name",
+    "codec",
+    "channels",
+    "bitrate_kbps",
+    "sample_rate",
+    "language",
+    "loudness_lufs",
+    "true_peak_dbtp",
+];
 const PACKAGE_KEYS: &[&str] = &["hls", "mp4"];
 /// The largest numerator or denominator of a frame rate, which becomes the timescale of a title.
 const MAX_RATE_TERM: u32 = 10_000_000;
@@ -431,8 +440,27 @@ fn track(section: &Section<'_>) -> Result<(AudioTrack, TrackPlaces), ProfileErro
         bitrate_kbps: bitrate.value,
         sample_rate: sample_rate.value,
         language: language.map(|at| at.value.to_owned()),
+        loudness: loudness(section)?,
     };
     Ok((track, places))
+}
+
+/// The level to which a track is brought.
+fn loudness(section: &Section<'_>) -> Result<Option<Loudness>, ProfileError> {
+    let level = |key, range: std::ops::RangeInclusive<i64>| {
+        let Some(at) = section.thousandths(key)? else { return Ok(None) };
+        let level = Some(at.value).filter(|level| range.contains(level)).map(|level| level as i32);
+        let reason = || format!("`{key}` goes from {} to {}", range.start() / 1_000, range.end() / 1_000);
+        level.map(Some).ok_or_else(|| section.error(at.position, reason()))
+    };
+    let lufs = level("loudness_lufs", -40_000..=-5_000)?;
+    let peak = level("true_peak_dbtp", -9_000..=0)?;
+    if lufs.is_none() && peak.is_some() {
+        let reason = "`true_peak_dbtp` bounds the gain that `loudness_lufs` asks for: give that as well";
+        return Err(section.error(section.position_of("true_peak_dbtp"), reason));
+    }
+    let true_peak_milli = peak.unwrap_or(Loudness::DEFAULT_TRUE_PEAK_MILLI);
+    Ok(lufs.map(|lufs_milli| Loudness { lufs_milli, true_peak_milli }))
 }
 
 fn package(root: &Section<'_>) -> Result<(Package, usize), ProfileError> {

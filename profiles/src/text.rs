@@ -6,8 +6,8 @@ use std::fmt::{Display, Write as _};
 use reel_common::Rational;
 
 use crate::types::{
-    Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Picture, Profile, Quality, Rate, Rendition,
-    Rule, Tune,
+    Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Loudness, Picture, Profile, Quality, Rate,
+    Rendition, Rule, Tune,
 };
 
 impl Profile {
@@ -117,6 +117,11 @@ fn track(text: &mut String, track: &AudioTrack) {
     if let Some(language) = &track.language {
         line(text, "language", quoted(language));
     }
+    if let Some(Loudness { lufs_milli, true_peak_milli }) = track.loudness {
+        let level = |milli: i32| decimal(Rational::from_millis(milli.into()));
+        line(text, "loudness_lufs", level(lufs_milli));
+        line(text, "true_peak_dbtp", level(true_peak_milli));
+    }
 }
 
 fn rule<T>(text: &mut String, key: &str, rule: Option<Rule<T>>, write: impl Fn(T) -> String) {
@@ -142,7 +147,8 @@ pub(crate) fn decimal(value: Rational) -> String {
         Rational::new(value.den(), 1000).unwrap_or(Rational::whole(1)),
         reel_common::Rounding::Nearest,
     );
-    let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+    let (sign, size) = (if thousandths < 0 { "-" } else { "" }, thousandths.unsigned_abs());
+    let text = format!("{sign}{}.{:03}", size / 1000, size % 1000);
     let trimmed = text.trim_end_matches('0');
     if trimmed.ends_with('.') { format!("{trimmed}0") } else { trimmed.to_owned() }
 }

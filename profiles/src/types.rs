@@ -460,6 +460,22 @@ pub struct AudioTrack {
     pub sample_rate: u32,
     /// Takes the first source stream of this language; without it, the first source stream.
     pub language: Option<String>,
+    /// How loud it is made; `None` leaves it as it is.
+    pub loudness: Option<Loudness>,
+}
+
+/// The level to which a track is brought (EBU R 128), as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loudness {
+    /// Integrated loudness in thousandths of LUFS (ITU-R BS.1770), -40,000 to -5,000.
+    pub lufs_milli: i32,
+    /// The largest true peak in thousandths of dBTP, -9,000 to 0: a track whose peaks would be higher stays softer.
+    pub true_peak_milli: i32,
+}
+
+impl Loudness {
+    /// The largest true peak of EBU R 128, in thousandths of dBTP.
+    pub const DEFAULT_TRUE_PEAK_MILLI: i32 = -1_000;
 }
 
 /// What is delivered; at least one of them is set.

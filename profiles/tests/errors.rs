@@ -103,6 +103,16 @@ fn missing_keys_are_named_with_an_example() {
 }
 
 #[test]
+fn impossible_loudnesses_are_refused() {
+    insta::assert_snapshot!(messages(&[
+        ("bitrate_kbps = 128\n", "bitrate_kbps = 128\nloudness_lufs = -4.9\n"),
+        ("bitrate_kbps = 128\n", "bitrate_kbps = 128\nloudness_lufs = \"-23\"\n"),
+        ("bitrate_kbps = 128\n", "bitrate_kbps = 128\nloudness_lufs = -23\ntrue_peak_dbtp = 0.1\n"),
+        ("bitrate_kbps = 128\n", "bitrate_kbps = 128\ntrue_peak_dbtp = -1\n"),
+    ]));
+}
+
+#[test]
 fn impossible_ladders_are_refused() {
     let ladder_start = GOOD.find("[[video]]").unwrap();
     let ladder_end = GOOD.find("[[audio]]").unwrap();

@@ -85,7 +85,7 @@ fn a_profile_survives_its_canonical_text() {
         ("damage = \"refuse\"", "damage = { allow = 3 }"),
         ("preset = \"veryfast\"", "preset = \"slow\"\ntune = \"grain\"\nlevel = \"4\"\nupscale = true"),
         ("crf = 24", "crf = 24.125"),
-        ("channels = 2", "channels = 6\nlanguage = \"pt-BR\""),
+        ("channels = 2", "channels = 6\nlanguage = \"pt-BR\"\nloudness_lufs = -23.5"),
     ]);
     let text = profile.to_toml();
     insta::assert_snapshot!(text);

@@ -78,7 +78,7 @@ struct Job<'a> {
     renditions_encoded: u64,
     renditions_reused: u64,
     parts_encoded_twice: u64,
-    /// What admission had to say of the mezzanine, and bit rates that were not met.
+    /// What admission had to say of the mezzanine, and bit rates and loudnesses that were not met.
     warnings: Vec<String>,
     /// Of the mezzanine, by all attempts that ended with their result.
     source_bytes_read: u64,
@@ -217,6 +217,11 @@ struct Track<'a> {
     bytes: u64,
     sha256: String,
     peak_segment_bps: u64,
+    /// Integrated loudness before the gain (ITU-R BS.1770); `null` where it is silent.
+    loudness_lufs: Option<f64>,
+    /// Likewise its true peak.
+    true_peak_dbtp: Option<f64>,
+    gain_db: f64,
 }
 
 #[derive(Serialize)]
@@ -321,7 +326,13 @@ fn job<'a>(sources: &Sources<'a>) -> Job<'a> {
         renditions_encoded: history.renditions_encoded,
         renditions_reused: history.renditions_reused,
         parts_encoded_twice: history.parts_encoded_twice,
-        warnings: history.warnings.iter().cloned().chain(missed_rates(sources)).collect(),
+        warnings: history
+            .warnings
+            .iter()
+            .cloned()
+            .chain(missed_rates(sources))
+            .chain(soft_tracks(sources))
+            .collect(),
         source_bytes_read: history.source_bytes_read,
         attempts_total: history.attempts_total,
         attempts: attempts.collect(),
@@ -437,7 +448,27 @@ fn psnr_db(record: &v1::RenditionPart) -> f64 {
     record.psnr_mdb as f64 / 1e3
 }
 
+fn hundredths(level: i32) -> f64 {
+    f64::from(level) / 100.0
+}
+
+/// Tracks that are softer than was asked, since their peaks left no room.
+fn soft_tracks(sources: &Sources<'_>) -> Vec<String> {
+    let soft = sources.assembly.audio.iter().filter_map(|record| {
+        let wanted = sources.profile.audio.iter().find(|track| track.name == record.name)?.loudness?;
+        let loudness = record.loudness?;
+        let made = loudness.integrated? + loudness.gain;
+        let name = &record.name;
+        (made < wanted.lufs_milli / 10).then(|| {
+            let (made, wanted) = (hundredths(made), f64::from(wanted.lufs_milli) / 1e3);
+            format!("audio track {name} stays at {made} LUFS instead of {wanted}: its peaks leave no room")
+        })
+    });
+    soft.collect()
+}
+
 fn track(record: &v1::AudioRecord) -> Track<'_> {
+    let loudness = record.loudness.unwrap_or_default();
     let (bytes, sha256) = artifact(record.artifact.as_ref());
     Track {
         name: &record.name,
@@ -452,6 +483,9 @@ fn track(record: &v1::AudioRecord) -> Track<'_> {
         bytes,
         sha256,
         peak_segment_bps: record.peak_segment_bps,
+        loudness_lufs: loudness.integrated.map(hundredths),
+        true_peak_dbtp: loudness.true_peak.map(hundredths),
+        gain_db: hundredths(loudness.gain),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod aac;
 mod decode;
+mod loudness;
 mod resample;
 
 use std::path::{Path, PathBuf};
@@ -10,12 +11,13 @@ use ffmpeg_next::ffi;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{self, AudioInit, Bitrate, Span};
 use reel_common::{AudioFacts, DigestWriter, Rational, RecipeHasher, RecipeKey};
-use reel_profiles::{AudioTrack, Profile};
+use reel_profiles::{AudioTrack, Loudness, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
 use self::aac::AacTrack;
 pub(crate) use self::decode::{Sound, SoundReader};
+use self::loudness::{Measured, Meter, amplify};
 use crate::MediaError;
 use crate::facts::{self, MadeTrack};
 use crate::index::grid;
@@ -51,6 +53,13 @@ struct TrackPlan<'a> {
     delay: u64,
 }
 
+impl TrackPlan<'_> {
+    /// How often the sound is read: for the key, for its loudness where that is asked for, and for the encoder.
+    fn rounds(&self) -> u64 {
+        2 + u64::from(self.track.loudness.is_some())
+    }
+}
+
 /// Makes one audio track, or finds it in the store.
 pub fn audio(
     job: &AudioJob<'_>,
@@ -66,33 +75,74 @@ pub fn audio(
     }
     let path = job.scratch.join(format!("{key}.m4s"));
     let mut output = AacTrack::create(&path, plan.track, plan.samples, plan.delay, &plan.segment_ends)?;
-    let mut sound =
-        SoundReader::open(job.source, &plan.facts, plan.origin, plan.track.sample_rate, plan.track.channels)?;
+    let gain = match plan.track.loudness {
+        Some(wanted) => measure(job, &plan, progress)?.gain_to(wanted),
+        None => 0,
+    };
+    let mut meter = Meter::new(plan.track.channels, plan.track.sample_rate)?;
     let mut passages = Passages::new(plan.samples);
-    let mut placed = 0;
-    while placed < plan.samples
-        && let Some(block) = sound.next()?
-    {
-        let block = block.within(placed, plan.samples);
-        if block.frames() > 0 {
+    let rounds = plan.rounds();
+    each_block(job, &plan, |silence, block, placed| {
+        meter.add_silence(silence)?;
+        output.silence(silence)?;
+        if let Some(mut block) = block {
             passages.add(&block);
-            output.silence(block.start - placed)?;
+            meter.add(&block)?;
+            amplify(&mut block, gain);
             output.push(&block)?;
-            placed = block.start + block.frames() as u64;
         }
-        progress(plan.samples + placed, 2 * plan.samples);
-    }
-    output.silence(plan.samples - placed)?;
+        progress((rounds - 1) * plan.samples + placed, rounds * plan.samples);
+        Ok(())
+    })?;
     passages.end();
     let record = v1::AudioRecord {
         name: plan.track.name.clone(),
         recipe_key: key.0.0.to_vec(),
         language: plan.facts.language.clone(),
         source_stream: plan.facts.stream,
+        loudness: Some(meter.measured()?.with_gain(gain)),
         ..output.finish()?
     };
     let offsets = prove(&record, &path, &passages)?;
     Ok((v1::AudioRecord { offsets, ..record }, Some(path)))
+}
+
+/// How loud a track is, before any of it is encoded.
+fn measure(
+    job: &AudioJob<'_>,
+    plan: &TrackPlan<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Measured, MediaError> {
+    let mut meter = Meter::new(plan.track.channels, plan.track.sample_rate)?;
+    each_block(job, plan, |silence, block, placed| {
+        meter.add_silence(silence)?;
+        progress(plan.samples + placed, plan.rounds() * plan.samples);
+        block.map_or(Ok(()), |block| meter.add(&block))
+    })?;
+    meter.measured()
+}
+
+/// Decodes the title's sound: how much silence comes before each block, the block, and the sample after it. What is silent
+/// after the last comes alone.
+fn each_block(
+    job: &AudioJob<'_>,
+    plan: &TrackPlan<'_>,
+    mut take: impl FnMut(u64, Option<Sound>, u64) -> Result<(), MediaError>,
+) -> Result<(), MediaError> {
+    let AudioTrack { sample_rate, channels, .. } = *plan.track;
+    let mut sound = SoundReader::open(job.source, &plan.facts, plan.origin, sample_rate, channels)?;
+    let mut placed = 0;
+    while placed < plan.samples
+        && let Some(block) = sound.next()?
+    {
+        let block = block.within(placed, plan.samples);
+        if block.frames() > 0 {
+            let silence = block.start - placed;
+            placed = block.start + block.frames() as u64;
+            take(silence, Some(block), placed)?;
+        }
+    }
+    take(plan.samples - placed, None, plan.samples)
 }
 
 /// What the header says of a track.
@@ -161,18 +211,21 @@ fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
 }
 
 /// The key of a track: its packets with their times, its place on the timeline, and the encoder's settings.
-/// Reads the whole track, which is half of the way.
+/// Reads the whole track, which is the first of its rounds.
 fn key(
     job: &AudioJob<'_>,
     plan: &TrackPlan<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("aac track 6");
+    let mut key = RecipeHasher::new("aac track 7");
     add_libraries(&mut key);
     key.text("architecture", std::env::consts::ARCH);
     let track = plan.track;
     key.number("sample rate", track.sample_rate.into()).number("channels", track.channels.into());
     key.number("kbit/s", track.bitrate_kbps.into());
+    if let Some(Loudness { lufs_milli, true_peak_milli }) = track.loudness {
+        key.number("loudness", lufs_milli.into()).number("true peak", true_peak_milli.into());
+    }
     key.number("samples", plan.samples as i64).number("delay", plan.delay as i64);
     for end in &plan.segment_ends {
         key.number("segment", *end as i64);
@@ -190,7 +243,7 @@ fn key(
         }
         let sample = place.and_then(|place| place.checked_mul(Rational::whole(track.sample_rate.into())));
         let sample = sample.map_or(0, |sample| sample.round().max(0) as u64);
-        progress(sample.min(plan.samples), 2 * plan.samples);
+        progress(sample.min(plan.samples), plan.rounds() * plan.samples);
     })?;
     key.bytes("extradata", &setup.extradata).number("codec tag", setup.codec_tag.into());
     key.number("source rate", plan.facts.sample_rate.into());

@@ -1,0 +1,120 @@
+//! Tracks are as loud as the profile says, by ffmpeg's own measure of EBU R 128, and the report says how they came to it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use reel_tests::reel::{Reel, report};
+use reel_tests::{ffmpeg, scratch};
+use serde_json::Value;
+
+/// Noise that swells between two levels, and a tone in the last channel: ten seconds at 48 kHz.
+const NOISE: &str = "anoisesrc=d=10:c=pink:r=48000:seed=5:a=0.05,volume='0.5+0.5*sin(t)':eval=frame";
+/// Clicks: soft as a whole, with peaks near full scale.
+const CLICKS: &str = "aevalsrc='0.9*gt(mod(t,1),0.9995)':d=10:s=48000";
+
+/// A mezzanine with pictures of ten seconds and this sound.
+fn mezzanine(dir: &Path, name: &str, sound: &str, layout: &str) -> PathBuf {
+    let path = dir.join(format!("{name}.mov"));
+    let pictures = "testsrc2=s=320x180:r=24:d=10";
+    let mixed = format!("{sound},aformat=sample_fmts=s32:channel_layouts={layout}");
+    ffmpeg::run([
+        "-f",
+        "lavfi",
+        "-i",
+        pictures,
+        "-f",
+        "lavfi",
+        "-i",
+        &mixed,
+        "-c:v",
+        "mpeg4",
+        "-c:a",
+        "pcm_s24le",
+        path.to_str().unwrap(),
+    ]);
+    path
+}
+
+/// Makes the first audio track of a title with such settings; its file, and what the report says.
+fn make(dir: &Path, clip: &Path, channels: u32, settings: &str) -> (PathBuf, Value) {
+    let name = clip.file_stem().unwrap().to_str().unwrap();
+    let text = format!(
+        "name = \"loud\"\nversion = 1\nsegment_seconds = 2\npart_seconds = 10\n\
+         [[video]]\nname = \"180p\"\ncodec = \"h264\"\nheight = 180\npreset = \"ultrafast\"\nrate = {{ crf = 30 }}\n\
+         [[audio]]\nname = \"sound\"\ncodec = \"aac\"\nchannels = {channels}\nbitrate_kbps = {}\n{settings}\n\
+         [package]\nmp4 = true\n",
+        128 * channels
+    );
+    let profile = dir.join(format!("{name}.toml"));
+    fs::write(&profile, text).unwrap();
+    let title = dir.join(format!("{name}-title"));
+    Reel::transcode(dir, clip, &title, &profile).args("--quiet").run().success();
+    (title.join("180p.mp4"), report(&title))
+}
+
+/// Integrated loudness in LUFS and true peak in dBTP by ffmpeg; a true peak of silence is -inf.
+fn measured(path: &Path) -> (f64, f64) {
+    let output = Command::new("ffmpeg")
+        .args(["-hide_banner", "-nostats", "-i"])
+        .arg(path)
+        .args(["-vn", "-af", "ebur128=peak=true", "-f", "null", "-"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let summary = text.rsplit_once("Summary:").unwrap().1;
+    let value = |name: &str| -> f64 {
+        let rest = summary.split_once(name).unwrap().1;
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    (value("I:"), value("Peak:"))
+}
+
+fn number(report: &Value, what: &str) -> f64 {
+    report["audio"][0][what].as_f64().unwrap_or_else(|| panic!("no {what} in {:#}", report["audio"]))
+}
+
+#[test]
+fn a_track_is_as_loud_as_the_profile_says() {
+    let dir = scratch();
+    for (name, layout, channels, wanted) in
+        [("mono", "mono", 1, -23.0), ("stereo", "stereo", 2, -16.0), ("surround", "5.1", 6, -27.0)]
+    {
+        let clip = mezzanine(dir.path(), name, NOISE, layout);
+        let (made, report) = make(dir.path(), &clip, channels, &format!("loudness_lufs = {wanted:?}"));
+        let (source, (loudness, peak)) = (measured(&clip), measured(&made));
+        // EBU R 128 takes half a unit for met; AAC leaves out what is highest.
+        assert!((loudness - wanted).abs() <= 0.5, "{name}: {loudness} LUFS");
+        assert!(peak <= -0.5, "{name}: {peak} dBTP");
+        let said = (number(&report, "loudness_lufs"), number(&report, "true_peak_dbtp"));
+        assert!((said.0 - source.0).abs() <= 0.2 && (said.1 - source.1).abs() <= 0.3, "{said:?} {source:?}");
+        assert!((number(&report, "gain_db") - (wanted - said.0)).abs() < 0.011, "{:#}", report["audio"]);
+        assert!(report["job"]["warnings"].as_array().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn peaks_hold_the_gain_back_and_the_report_says_so() {
+    let dir = scratch();
+    let clip = mezzanine(dir.path(), "clicks", CLICKS, "mono");
+    let (made, report) = make(dir.path(), &clip, 1, "loudness_lufs = -14.0\ntrue_peak_dbtp = -3.0");
+    let warning = report["job"]["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("audio track sound stays at") && warning.contains("no room"), "{warning}");
+    let made_peak = number(&report, "true_peak_dbtp") + number(&report, "gain_db");
+    assert!((made_peak - -3.0).abs() < 0.011, "{made_peak}");
+    assert!(measured(&made).0 < -14.5);
+}
+
+#[test]
+fn without_a_wish_a_track_stays_as_it_is_and_silence_has_no_level() {
+    let dir = scratch();
+    let clip = mezzanine(dir.path(), "plain", NOISE, "stereo");
+    let (made, report) = make(dir.path(), &clip, 2, "");
+    assert!((measured(&made).0 - measured(&clip).0).abs() <= 0.5);
+    assert_eq!(number(&report, "gain_db"), 0.0);
+    let silent = mezzanine(dir.path(), "silent", "anullsrc=r=48000:d=10", "stereo");
+    let (_, report) = make(dir.path(), &silent, 2, "loudness_lufs = -23.0");
+    assert_eq!((&report["audio"][0]["loudness_lufs"], number(&report, "gain_db")), (&Value::Null, 0.0));
+}

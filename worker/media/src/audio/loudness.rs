@@ -1,0 +1,143 @@
+//! How loud a track is, and by how much it is made louder or softer: EBU R 128, with the measures of ITU-R BS.1770.
+
+use ebur128::{EbuR128, Mode};
+use reel_profiles::Loudness;
+use reel_proto::v1;
+
+use super::Sound;
+use crate::MediaError;
+
+/// Silence is measured in blocks of this many samples.
+const SILENCE_BLOCK: u64 = 1 << 16;
+
+/// Measures sound as it comes.
+pub(super) struct Meter {
+    meter: EbuR128,
+    silence: Vec<f32>,
+    channels: usize,
+}
+
+impl Meter {
+    /// A meter for so many channels in libav's usual order, at this rate.
+    pub(super) fn new(channels: u32, rate: u32) -> Result<Self, MediaError> {
+        let meter = EbuR128::new(channels, rate, Mode::I | Mode::TRUE_PEAK).map_err(no_meter)?;
+        Ok(Meter { meter, silence: Vec::new(), channels: channels as usize })
+    }
+
+    /// Measures what follows.
+    pub(super) fn add(&mut self, sound: &Sound) -> Result<(), MediaError> {
+        let rows: Vec<&[f32]> = sound.channels.iter().map(Vec::as_slice).collect();
+        self.meter.add_frames_planar_f32(&rows).map_err(no_meter)
+    }
+
+    /// Measures so many samples without sound.
+    pub(super) fn add_silence(&mut self, mut samples: u64) -> Result<(), MediaError> {
+        while samples > 0 {
+            let block = samples.min(SILENCE_BLOCK) as usize;
+            self.silence.resize(block, 0.0);
+            let rows = vec![self.silence.as_slice(); self.channels];
+            self.meter.add_frames_planar_f32(&rows).map_err(no_meter)?;
+            samples -= block as u64;
+        }
+        Ok(())
+    }
+
+    /// What was found of all that was added.
+    pub(super) fn measured(&self) -> Result<Measured, MediaError> {
+        let integrated = self.meter.loudness_global().map_err(no_meter)?;
+        let peaks = (0..self.channels as u32).map(|channel| self.meter.true_peak(channel).map_err(no_meter));
+        let peak = peaks.collect::<Result<Vec<f64>, _>>()?.into_iter().fold(0.0, f64::max);
+        Ok(Measured { integrated: hundredths(integrated), true_peak: hundredths(20.0 * peak.log10()) })
+    }
+}
+
+fn no_meter(error: ebur128::Error) -> MediaError {
+    MediaError::failed(format!("the loudness cannot be measured: {error}"))
+}
+
+/// Hundredths, as far as there are any: silence has no level.
+fn hundredths(level: f64) -> Option<i32> {
+    level.is_finite().then(|| (level * 100.0).round() as i32)
+}
+
+/// How loud a track is; each `None` where it is silent, in hundredths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Measured {
+    /// Integrated loudness in LUFS.
+    integrated: Option<i32>,
+    /// True peak in dBTP.
+    true_peak: Option<i32>,
+}
+
+impl Measured {
+    /// The gain in hundredths of a decibel that brings a track to its loudness, as far as its peaks leave room.
+    pub(super) fn gain_to(self, wanted: Loudness) -> i32 {
+        let (Some(integrated), Some(peak)) = (self.integrated, self.true_peak) else { return 0 };
+        (wanted.lufs_milli / 10 - integrated).min(wanted.true_peak_milli / 10 - peak)
+    }
+
+    /// What is recorded of a track that was given a gain.
+    pub(super) fn with_gain(self, gain: i32) -> v1::AudioLoudness {
+        v1::AudioLoudness { integrated: self.integrated, true_peak: self.true_peak, gain }
+    }
+}
+
+/// Makes sound louder by hundredths of a decibel.
+pub(super) fn amplify(sound: &mut Sound, gain: i32) {
+    if gain != 0 {
+        let factor = 10f64.powf(f64::from(gain) / 2000.0) as f32;
+        sound.channels.iter_mut().flatten().for_each(|sample| *sample *= factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tone(amplitude: f32, channels: usize) -> Sound {
+        let row: Vec<f32> = (0..48_000 * 4)
+            .map(|at| amplitude * (at as f32 * std::f32::consts::TAU * 997.0 / 48_000.0).sin())
+            .collect();
+        Sound { start: 0, channels: vec![row; channels] }
+    }
+
+    fn measure(sound: &Sound, silence: u64) -> Measured {
+        let mut meter = Meter::new(sound.channels.len() as u32, 48_000).unwrap();
+        meter.add(sound).unwrap();
+        meter.add_silence(silence).unwrap();
+        meter.measured().unwrap()
+    }
+
+    #[test]
+    fn tones_have_the_loudness_of_the_standard() {
+        // ITU-R BS.1770-5: a full-scale sine of 997 Hz in one front channel is -3.01 LUFS, EBU Tech 3341: at -23 dBFS in both
+        // it is -23 LUFS.
+        assert_eq!(measure(&tone(1.0, 1), 0).integrated, Some(-301));
+        let both = tone(10f32.powf(-23.0 / 20.0), 2);
+        let measured = measure(&both, 0);
+        assert_eq!(measured.integrated, Some(-2300));
+        assert!((-2301..=-2298).contains(&measured.true_peak.unwrap()), "{measured:?}");
+        // Gated: what is silent does not make it softer, but for the blocks on its edge.
+        assert!((-2320..=-2300).contains(&measure(&both, 48_000 * 60).integrated.unwrap()));
+        // The low-frequency channel does not count, those behind count by 1.5 dB more.
+        let mut surround = tone(0.0, 6);
+        surround.channels[3].clone_from(&both.channels[0]);
+        assert_eq!(measure(&surround, 0).integrated, None);
+        surround.channels[4].clone_from(&tone(1.0, 1).channels[0]);
+        assert!((-153..=-149).contains(&measure(&surround, 0).integrated.unwrap()));
+    }
+
+    #[test]
+    fn the_gain_ends_where_peaks_would_be_too_high() {
+        let wanted = Loudness { lufs_milli: -23_000, true_peak_milli: -1_000 };
+        let gain = |integrated, true_peak| Measured { integrated, true_peak }.gain_to(wanted);
+        assert_eq!(gain(Some(-3000), Some(-2000)), 700);
+        assert_eq!(gain(Some(-1500), Some(-10)), -800);
+        assert_eq!(gain(Some(-3000), Some(-450)), 350);
+        assert_eq!(gain(None, None), 0);
+        let mut sound = tone(0.5, 1);
+        amplify(&mut sound, 602);
+        let peak = sound.channels[0].iter().fold(0.0_f32, |peak, sample| peak.max(*sample));
+        assert!((peak - 1.0).abs() < 0.001, "{peak}");
+    }
+}
