@@ -46,6 +46,10 @@ fn admission(text: &mut String, admission: &Admission) {
     }
     line(text, "variable_frame_rate", quoted(admission.variable_frame_rate.name()));
     line(text, "missing_audio", quoted(admission.missing_audio.name()));
+    // Versions that do not know a key refuse the profile: one that has its default is left out.
+    if admission.silent_audio != Admission::default().silent_audio {
+        line(text, "silent_audio", quoted(admission.silent_audio.name()));
+    }
     line(text, "interlaced", quoted(admission.interlaced.name()));
     line(text, "hdr", quoted(admission.hdr.name()));
     line(text, "hdr_colour", quoted(admission.hdr_colour.name()));

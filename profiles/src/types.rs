@@ -89,6 +89,8 @@ pub struct Admission {
     pub variable_frame_rate: Action,
     /// What to do with a source that lacks the sound that a track of the profile asks for.
     pub missing_audio: Action,
+    /// What to do with sound that is silent: nowhere louder than -70 LUFS (ITU-R BS.1770, the absolute gate).
+    pub silent_audio: Action,
     /// What to do with a field-coded or interlaced source.
     pub interlaced: Action,
     /// What to do with a source in PQ or HLG where a rendition has 8 bit, which shows it with banding.
@@ -112,6 +114,7 @@ impl Default for Admission {
             max_frame_rate: None,
             variable_frame_rate: Action::Allow,
             missing_audio: Action::Warn,
+            silent_audio: Action::Warn,
             interlaced: Action::Warn,
             hdr: Action::Reject,
             hdr_colour: Action::Warn,

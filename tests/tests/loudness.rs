@@ -38,18 +38,24 @@ fn mezzanine(dir: &Path, name: &str, sound: &str, layout: &str) -> PathBuf {
     path
 }
 
-/// Makes the first audio track of a title with such settings; its file, and what the report says.
-fn make(dir: &Path, clip: &Path, channels: u32, settings: &str) -> (PathBuf, Value) {
-    let name = clip.file_stem().unwrap().to_str().unwrap();
+/// Writes a profile with one audio track, which is what its last lines say of it and more.
+fn profile(dir: &Path, name: &str, channels: u32, settings: &str) -> PathBuf {
     let text = format!(
         "name = \"loud\"\nversion = 1\nsegment_seconds = 2\npart_seconds = 10\n\
          [[video]]\nname = \"180p\"\ncodec = \"h264\"\nheight = 180\npreset = \"ultrafast\"\nrate = {{ crf = 30 }}\n\
-         [[audio]]\nname = \"sound\"\ncodec = \"aac\"\nchannels = {channels}\nbitrate_kbps = {}\n{settings}\n\
-         [package]\nmp4 = true\n",
+         [package]\nmp4 = true\n\
+         [[audio]]\nname = \"sound\"\ncodec = \"aac\"\nchannels = {channels}\nbitrate_kbps = {}\n{settings}\n",
         128 * channels
     );
     let profile = dir.join(format!("{name}.toml"));
     fs::write(&profile, text).unwrap();
+    profile
+}
+
+/// Makes the first audio track of a title with such settings; its file, and what the report says.
+fn make(dir: &Path, clip: &Path, channels: u32, settings: &str) -> (PathBuf, Value) {
+    let name = clip.file_stem().unwrap().to_str().unwrap();
+    let profile = profile(dir, name, channels, settings);
     let title = dir.join(format!("{name}-title"));
     Reel::transcode(dir, clip, &title, &profile).args("--quiet").run().success();
     (title.join("180p.mp4"), report(&title))
@@ -117,4 +123,22 @@ fn without_a_wish_a_track_stays_as_it_is_and_silence_has_no_level() {
     let silent = mezzanine(dir.path(), "silent", "anullsrc=r=48000:d=10", "stereo");
     let (_, report) = make(dir.path(), &silent, 2, "loudness_lufs = -23.0");
     assert_eq!((&report["audio"][0]["loudness_lufs"], number(&report, "gain_db")), (&Value::Null, 0.0));
+    let warning = report["job"]["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("audio track sound is silent"), "{warning}");
+}
+
+#[test]
+fn silent_sound_is_refused_where_the_profile_says_so() {
+    let dir = scratch();
+    let silent = mezzanine(dir.path(), "silent", "anullsrc=r=48000:d=10", "stereo");
+    let profile = profile(dir.path(), "strict", 2, "[admission]\nsilent_audio = \"reject\"");
+    let ended =
+        Reel::transcode(dir.path(), &silent, &dir.path().join("title"), &profile).args("--quiet").run();
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("its audio stream 1 is silent, nowhere louder than -70 LUFS"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!dir.path().join("title").exists());
 }

@@ -260,6 +260,8 @@ const DECODED_PIXEL_BYTES: u64 = 4;
 /// Pictures that x264 and x265 hold beside their lookahead: references, reordering, reconstruction.
 const X264_PICTURES: u64 = 32;
 const X265_PICTURES: u64 = 40;
+/// What waits of the next part's preroll, which is longer where there is no VBV: 24 pictures of half the bytes.
+const X264_PREROLL_PICTURES: u64 = 12;
 /// Pictures that SVT-AV1 holds at presets up to [`LAST_SLOW_PRESET`], and at faster ones: groups of 32, their references,
 /// and what is filtered over time.
 const SVT_SLOW_PICTURES: u64 = 176;
@@ -284,6 +286,9 @@ fn encode_memory(video: &VideoFacts, ladder: &[ResolvedRendition]) -> u64 {
     let encoders = ladder.iter().map(|resolved| {
         let coding = resolved.rendition.coding;
         let pictures = match coding {
+            Coding::H264 { preset, .. } if resolved.rendition.rate.maxrate_kbps.is_none() => {
+                X264_PICTURES + X264_PREROLL_PICTURES + x264_lookahead(preset)
+            }
             Coding::H264 { preset, .. } => X264_PICTURES + x264_lookahead(preset),
             Coding::Hevc { preset, .. } => X265_PICTURES + x265_lookahead(preset),
             Coding::Av1 { preset: 0..=LAST_SLOW_PRESET, .. } => SVT_SLOW_PICTURES,

@@ -2,7 +2,7 @@
 //!
 //! One rate factor for the whole title is what two passes over it come to: x264's second pass gives every frame the same
 //! base quantizer where macroblock-tree rate control is on. So the leader looks for that rate factor, by encodes of the
-//! whole title whose sizes are all that counts. The first is a draft at fast settings. Short titles are then encoded at full
+//! whole title whose sizes are all that counts. They begin with a draft at fast settings, where those are faster. Short titles are then encoded at full
 //! settings until the size is right; the last of these encodes is the title. Of a long title every part is encoded once, in
 //! five waves of parts that lie all over it: the sizes of a wave correct what the draft foretells of the next.
 //!

@@ -292,8 +292,10 @@ pub struct JobHistory {
 pub struct RateView {
     /// What it was to come to.
     pub target: RateTarget,
-    /// Encodes of the whole title for its size; the first is a draft.
+    /// Encodes of the whole title for its size.
     pub probes: Vec<RateLevel>,
+    /// So many of them, from the first, were drafts.
+    pub drafts: usize,
     /// The waves of its encode.
     pub waves: Vec<RateLevel>,
 }
@@ -376,10 +378,13 @@ pub fn job_history(id: JobId, job: &Job) -> JobHistory {
 
 fn rates(job: &Job) -> Vec<RateView> {
     let targets = job.plan.iter().flat_map(|plan| plan.targets.iter().enumerate());
+    let is_draft = |round: &usize| job.plan.as_ref().is_some_and(|plan| plan.is_draft(*round));
+    let drafts = (0..job.rate.rounds.len()).filter(is_draft).count();
     let of = |rounds: &[RateRound], at: usize| rounds.iter().map(|round| round.levels[at]).collect();
     let view = |(at, target): (usize, &RateTarget)| RateView {
         target: *target,
         probes: of(&job.rate.rounds, at),
+        drafts,
         waves: of(&job.rate.waves, at),
     };
     targets.map(view).collect()

@@ -1,6 +1,6 @@
 //! What workers say, and the answers to it.
 
-use reel_common::{Epoch, Failure, FailureClass, PartIndex, TaskId};
+use reel_common::{Epoch, Failure, FailureClass, PartIndex, Stage, TaskId};
 use reel_profiles::Profile;
 use reel_proto::Malformed;
 use reel_proto::v1::{self, Verdict, scheduler_message, worker_message::Message};
@@ -48,7 +48,7 @@ impl Driver {
     fn leave_out_sizes(&self, action: &mut Action) {
         let Action::CommitPart { task, sample_bytes, .. } = action else { return };
         let plan = self.state.jobs.get(&task.job).and_then(|job| job.plan.as_ref());
-        if plan.is_none_or(|plan| plan.targets.is_empty()) {
+        if task.stage == Stage::Probe || plan.is_none_or(|plan| plan.targets.is_empty()) {
             sample_bytes.clear();
         }
     }

@@ -92,15 +92,19 @@ pub(super) fn wire_history(history: JobHistory) -> v1::JobHistory {
 }
 
 fn wire_rate(rate: RateView) -> v1::RateHistory {
-    let rounds = |rounds: Vec<RateLevel>| {
-        let round = |level: RateLevel| v1::RateRound { crf_milli: level.crf_milli, bytes: level.total() };
-        rounds.into_iter().map(round).collect()
+    let rounds = |rounds: Vec<RateLevel>, drafts: usize| {
+        let round = |(at, level): (usize, RateLevel)| v1::RateRound {
+            crf_milli: level.crf_milli,
+            bytes: level.total(),
+            draft: at < drafts,
+        };
+        rounds.into_iter().enumerate().map(round).collect()
     };
     v1::RateHistory {
         rendition: rate.target.rendition,
         target_bytes: rate.target.bytes,
-        probes: rounds(rate.probes),
-        waves: rounds(rate.waves),
+        probes: rounds(rate.probes, rate.drafts),
+        waves: rounds(rate.waves, 0),
     }
 }
 

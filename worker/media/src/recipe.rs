@@ -59,9 +59,12 @@ impl<'a> PacketDigests<'a> {
     }
 }
 
-/// The frames that are decoded for a part at the least: its own, and as many on either side as show that decoding its
-/// neighbours gives the same pictures.
-const BORDER_FRAMES: u64 = 12;
+/// The frames that are decoded before those of a part: the longest preroll of all encoders. For each rendition they are the
+/// same, since where damage is mended the pictures depend on where decoding began.
+pub(crate) const FRAMES_BEFORE: u64 = 36;
+/// The frames that are decoded behind those of a part at the least: as many as show that decoding the next part gives the
+/// same pictures.
+const FRAMES_BEHIND: u64 = 12;
 
 /// The frames that are decoded for a part: `[start, end)` around the part's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +82,8 @@ impl Window {
     /// The window around frames `[start, end)`.
     pub(crate) fn around(start: u64, end: u64, surroundings: Surroundings, title_frames: u64) -> Self {
         Window {
-            start: start.saturating_sub(surroundings.preroll.max(BORDER_FRAMES)),
-            end: (end + surroundings.tail.max(BORDER_FRAMES)).min(title_frames),
+            start: start.saturating_sub(FRAMES_BEFORE),
+            end: (end + surroundings.tail.max(FRAMES_BEHIND)).min(title_frames),
         }
     }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use reel_common::{Digest, Failure, Scan, TaskId};
 use reel_package::layout;
-use reel_profiles::Profile;
+use reel_profiles::{Action, Profile};
 use reel_proto::v1;
 use serde::{Deserialize, Serialize};
 
@@ -172,7 +172,7 @@ struct Rendition<'a> {
 struct RateFound {
     /// That the coded frames were to have.
     target_bytes: u64,
-    /// Encodes of the whole title for its size; the first is a draft.
+    /// Encodes of the whole title for its size.
     probes: Vec<RateRound>,
     /// Of the encode itself.
     waves: Vec<RateRound>,
@@ -183,6 +183,9 @@ struct RateRound {
     /// The rate factor; of AV1 the mean of its parts, whose rate factors are whole.
     crf: f64,
     sample_bytes: u64,
+    /// Encoded at fast settings; left out otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    draft: bool,
 }
 
 #[derive(Serialize)]
@@ -261,11 +264,12 @@ struct File<'a> {
 
 /// The text of a report.
 pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
+    let renditions = renditions(sources);
     let report = Report {
         format: FORMAT,
         made_by: concat!("reel ", env!("CARGO_PKG_VERSION")),
         libraries: libraries(),
-        job: job(sources),
+        job: job(sources, &renditions),
         mezzanine: mezzanine(sources),
         profile: ProfileUsed {
             name: &sources.profile.name,
@@ -273,7 +277,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
             sha256: Digest::of(sources.spec.profile.as_bytes()),
             text: &sources.spec.profile,
         },
-        renditions: renditions(sources),
+        renditions,
         audio: sources.assembly.audio.iter().map(track).collect(),
         proof: proof(sources.proof),
         files: sources.assembly.files.iter().map(file).collect(),
@@ -297,7 +301,7 @@ fn libraries() -> BTreeMap<&'static str, String> {
     libav.chain(encoders).collect()
 }
 
-fn job<'a>(sources: &Sources<'a>) -> Job<'a> {
+fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>]) -> Job<'a> {
     let history = sources.history;
     let attempts = history.attempts.iter().map(|attempt| Attempt {
         task: attempt
@@ -330,7 +334,7 @@ fn job<'a>(sources: &Sources<'a>) -> Job<'a> {
             .warnings
             .iter()
             .cloned()
-            .chain(missed_rates(sources))
+            .chain(missed_rates(renditions))
             .chain(soft_tracks(sources))
             .collect(),
         source_bytes_read: history.source_bytes_read,
@@ -388,6 +392,7 @@ fn rate_found(rate: &v1::RateHistory) -> RateFound {
         let round = |round: &v1::RateRound| RateRound {
             crf: f64::from(round.crf_milli) / 1e3,
             sample_bytes: round.bytes,
+            draft: round.draft,
         };
         rounds.iter().map(round).collect()
     };
@@ -395,9 +400,9 @@ fn rate_found(rate: &v1::RateHistory) -> RateFound {
 }
 
 /// Bit rates that are more than a percent from what was asked.
-fn missed_rates(sources: &Sources<'_>) -> Vec<String> {
-    let missed = renditions(sources).into_iter().filter_map(|rendition| {
-        let target = rendition.rate?.target_bytes;
+fn missed_rates(renditions: &[Rendition<'_>]) -> Vec<String> {
+    let missed = renditions.iter().filter_map(|rendition| {
+        let target = rendition.rate.as_ref()?.target_bytes;
         let percent = (rendition.sample_bytes as f64 / target as f64 - 1.0) * 100.0;
         let name = rendition.name;
         (percent.abs() > 1.0).then(|| format!("rendition {name} is {percent:+.1} % from its bit rate"))
@@ -452,13 +457,17 @@ fn hundredths(level: i32) -> f64 {
     f64::from(level) / 100.0
 }
 
-/// Tracks that are softer than was asked, since their peaks left no room.
+/// Tracks that are silent, or softer than was asked, since their peaks left no room.
 fn soft_tracks(sources: &Sources<'_>) -> Vec<String> {
+    let warns_of_silence = sources.profile.admission.silent_audio == Action::Warn;
     let soft = sources.assembly.audio.iter().filter_map(|record| {
-        let wanted = sources.profile.audio.iter().find(|track| track.name == record.name)?.loudness?;
-        let loudness = record.loudness?;
-        let made = loudness.integrated? + loudness.gain;
-        let name = &record.name;
+        let (name, loudness) = (&record.name, record.loudness?);
+        let Some(integrated) = loudness.integrated else {
+            return warns_of_silence
+                .then(|| format!("audio track {name} is silent: nowhere louder than -70 LUFS"));
+        };
+        let wanted = sources.profile.audio.iter().find(|track| track.name == *name)?.loudness?;
+        let made = integrated + loudness.gain;
         (made < wanted.lufs_milli / 10).then(|| {
             let (made, wanted) = (hundredths(made), f64::from(wanted.lufs_milli) / 1e3);
             format!("audio track {name} stays at {made} LUFS instead of {wanted}: its peaks leave no room")

@@ -55,6 +55,8 @@ const MOST_OFF_PERCENT: f64 = 1.0;
 const MOST_LOST_DB: f64 = 0.1;
 /// Likewise of the frame than which one in a hundred is worse.
 const MOST_LOST_OF_WORST_DB: f64 = 0.3;
+/// How much larger a title in parts may be than one in a single part, at equal PSNR, in percent.
+const MOST_COST_PERCENT: f64 = 0.5;
 /// Parts of a title that is not compared by its parts, in seconds.
 const USUAL_PART: u32 = 10;
 /// A part that holds any of the clips.
@@ -105,15 +107,16 @@ fn run(args: &Args) -> Result<ExitCode> {
             }
         }
     }
-    costs(args, &clips, &mut out)?;
+    broken.extend(costs(args, &clips, &mut out)?);
     for limit in &broken {
         writeln!(std::io::stderr(), "error: {limit}")?;
     }
     Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints what parts of several lengths cost against one part, at one rate factor.
-fn costs(args: &Args, clips: &[Clip], out: &mut impl std::io::Write) -> Result<()> {
+/// Prints what parts of several lengths cost against one part, at one rate factor; gives what is beyond its limit.
+fn costs(args: &Args, clips: &[Clip], out: &mut impl std::io::Write) -> Result<Vec<String>> {
+    let mut broken = Vec::new();
     writeln!(out, "\none rate factor, parts against a single one")?;
     writeln!(out, "clip      codec  parts   size      mean       size at equal PSNR")?;
     for clip in clips {
@@ -123,17 +126,19 @@ fn costs(args: &Args, clips: &[Clip], out: &mut impl std::io::Write) -> Result<(
             })
         };
         let (whole, coarse) = (make("whole", WHOLE, false)?, make("coarse", WHOLE, true)?);
-        let parts =
-            [4, 8, 12, 30].map(|seconds| (seconds, make(&format!("parts-{seconds}"), seconds, false)));
+        let parts = [4, 8, 12, 30].into_iter().map(|seconds| {
+            let title = make(&format!("parts-{seconds}"), seconds, false)?;
+            Ok((seconds, title))
+        });
+        let parts = parts.collect::<Result<Vec<(u32, PathBuf)>>>()?;
         for codec in &CODECS {
             let made = |title: &Path| Made::of(&title.join(format!("{}.mp4", codec.name)), clip);
             let (whole, coarse) = (made(&whole)?, made(&coarse)?);
-            let octaves = (whole.bytes as f64 / coarse.bytes as f64).ln() / (whole.mean() - coarse.mean());
+            let per_db = (whole.bytes as f64 / coarse.bytes as f64).ln() / (whole.mean() - coarse.mean());
             for (seconds, title) in &parts {
-                let title = title.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
                 let made = made(title)?;
                 let (size, lost) = (made.bytes as f64 / whole.bytes as f64, whole.mean() - made.mean());
-                let equal = size * (octaves * lost).exp();
+                let equal = size * (per_db * lost).exp();
                 writeln!(
                     out,
                     "{:9} {:5} {seconds:4} s {:+7.2} % {:+7.3} dB {:+7.2} %",
@@ -143,10 +148,13 @@ fn costs(args: &Args, clips: &[Clip], out: &mut impl std::io::Write) -> Result<(
                     -lost,
                     (equal - 1.0) * 100.0,
                 )?;
+                if (equal - 1.0) * 100.0 > MOST_COST_PERCENT {
+                    broken.push(format!("{} of {} pays for parts of {seconds} s", codec.name, clip.name));
+                }
             }
         }
     }
-    Ok(())
+    Ok(broken)
 }
 
 /// Makes a title of the clip with all codecs, in parts of so many seconds.

@@ -16,7 +16,7 @@ pub(crate) fn encode(work: &Path, clip: &Clip, codec: &Codec) -> Result<PathBuf>
     for pass in 1..=passes {
         let mut command = Command::new("ffmpeg");
         command.args(["-v", "error", "-nostdin", "-y", "-i"]).arg(&clip.path).args(["-an", "-b:v"]);
-        command.arg(format!("{}k", codec.kbps(clip))).args(encoder(codec, pass, &log));
+        command.arg(format!("{}k", codec.kbps(clip))).args(encoder(codec, clip, pass, &log));
         // Key frames where segments of two seconds begin; inside, a cut may get one of its own.
         command.args(["-force_key_frames", "expr:gte(t,n_forced*2)"]);
         match pass == passes {
@@ -31,7 +31,7 @@ pub(crate) fn encode(work: &Path, clip: &Clip, codec: &Codec) -> Result<PathBuf>
     Ok(output)
 }
 
-fn encoder(codec: &Codec, pass: u32, log: &Path) -> Vec<String> {
+fn encoder(codec: &Codec, clip: &Clip, pass: u32, log: &Path) -> Vec<String> {
     let log = log.display();
     let words = match codec.name {
         "h264" => format!(
@@ -42,7 +42,7 @@ fn encoder(codec: &Codec, pass: u32, log: &Path) -> Vec<String> {
             "-c:v libx265 -preset medium -forced-idr 1 \
              -x265-params pass={pass}:stats={log}:keyint=2147483647:min-keyint=1:open-gop=0:log-level=error"
         ),
-        _ => format!("-c:v libsvtav1 -preset 8 -svtav1-params rc=1 -g {}", 2 * 25),
+        _ => format!("-c:v libsvtav1 -preset 8 -svtav1-params rc=1 -g {}", 2 * clip.rate),
     };
     words.split_whitespace().map(str::to_owned).collect()
 }

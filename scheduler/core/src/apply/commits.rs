@@ -35,6 +35,8 @@ pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, 
     }
     let plan = job.plan.as_ref().filter(|plan| !plan.targets.is_empty());
     if plan.is_some_and(|plan| offer.sample_bytes.len() != plan.renditions as usize) {
+        let message = "the worker committed a part without its sizes: give all hosts the same version";
+        end_without_result(state, task, &Failure::new(FailureClass::Failed, message, ""));
         return Reply::Refused(Refusal::WrongResult(task));
     }
     if committed.is_some() {
@@ -70,6 +72,9 @@ fn on_probed_part(state: &mut FarmState, task: TaskId, epoch: Epoch, offer: &Off
     let Some(lease) = state.leases.get_mut(&task).filter(|lease| lease.epoch == epoch) else {
         return Reply::Superseded;
     };
+    if offer.part.0 != task.index {
+        return Reply::Refused(Refusal::NotItsPart { task, part: offer.part });
+    }
     if lease.repeated.contains(&offer.part) {
         return Reply::Duplicate(Accepted::Done);
     }
@@ -342,6 +347,11 @@ mod tests {
         let (probe, epoch) = farm.running()[0];
         assert_eq!(farm.commit_part(probe, epoch, 0), Reply::DONE);
         assert_eq!(farm.commit_part(probe, epoch, 0), Reply::Duplicate(Accepted::Done));
+        let part = PartIndex(1);
+        assert_eq!(
+            farm.commit_part(probe, epoch, 1),
+            Reply::Refused(Refusal::NotItsPart { task: probe, part })
+        );
         assert_eq!((farm.job(1).parts_committed(), farm.job(1).renditions_encoded), (0, 2));
         let sizes = |bytes: &[u64]| commit_task(probe, epoch, TaskResult::Sizes(bytes.to_vec()));
         assert_eq!(farm.apply(sizes(&[10, 20])), Reply::DONE);
@@ -356,12 +366,33 @@ mod tests {
     }
 
     #[test]
+    fn a_part_without_its_sizes_is_charged_and_tried_again() {
+        let mut farm = drafted();
+        let (task, epoch) = farm.running()[0];
+        let part = farm.job(1).chunk(task.index).unwrap().parts().next().unwrap();
+        let record = record_of(part.0);
+        let short =
+            Action::CommitPart { task, epoch, part, record, encoded: 1, reused: 0, sample_bytes: vec![9] };
+        assert_eq!(farm.apply(short), Reply::Refused(Refusal::WrongResult(task)));
+        assert_eq!(farm.job(1).tasks[&(Stage::Encode, task.index)].faults.len(), 1);
+        assert_eq!((farm.job(1).parts_committed(), farm.state.live(task, epoch)), (0, None));
+    }
+
+    #[test]
     fn a_step_to_the_bit_rates_that_nobody_waits_for_is_refused() {
         let mut farm = drafted();
         let refused = Reply::Refused(Refusal::BadRate(JobId(1)));
         let step = |probe, levels: usize| RateStep { probe, crf_milli: vec![20_000; levels] };
         let commit = |after, step| Action::CommitRate { job: JobId(1), after, step };
         assert_eq!(farm.apply(commit(3, step(false, 2))), refused, "the wave is not over");
+        while farm.job(1).rate.waves.len() == 1 && !farm.job(1).wants_rate() {
+            let (task, epoch) = farm.running()[0];
+            farm.finish(task, epoch);
+            for action in farm.proposals() {
+                farm.ok(action);
+            }
+        }
+        assert_eq!(farm.apply(commit(3, step(true, 2))), refused, "the encode has begun");
         let mut farm = FarmBuilder::new().job(with_targets(plan_of(3, 1, 0), false)).build();
         assert_eq!(farm.apply(commit(1, step(true, 2))), refused);
         assert_eq!(farm.apply(commit(0, step(true, 1))), refused);

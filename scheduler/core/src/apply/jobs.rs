@@ -118,7 +118,8 @@ pub(super) fn on_commit_rate(state: &mut FarmState, id: JobId, after: u32, step:
         Err(refusal) => return Reply::Refused(refusal),
     };
     let targets = job.plan.as_ref().map_or(0, |plan| plan.targets.len());
-    if !job.wants_rate() || after != job.rate.steps() || step.crf_milli.len() != targets {
+    let late = step.probe && !job.rate.waves.is_empty();
+    if late || !job.wants_rate() || after != job.rate.steps() || step.crf_milli.len() != targets {
         return Reply::Refused(Refusal::BadRate(id));
     }
     let round = RateRound::at(&step.crf_milli);
@@ -253,7 +254,8 @@ pub(super) fn reopen_job(state: &mut FarmState, id: JobId) -> Result<(), Refusal
         job.state = JobState::Running;
         job.ended_ms = None;
         job.failure = None;
-        job.reopenings = 0;
+        // That there was any is still known: what is made again is not counted again.
+        job.reopenings = job.reopenings.min(1);
     }
     tell_state(state, id);
     Ok(())
@@ -473,7 +475,7 @@ mod tests {
         farm.state.jobs.get_mut(&JobId(1)).unwrap().reopenings = 3;
         farm.fail(chunk, epoch, FailureClass::Invalid, "x");
         farm.ok(Action::RetryTask { task: chunk });
-        assert_eq!(farm.job(1).reopenings, 0);
+        assert_eq!(farm.job(1).reopenings, 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::plan::{Plan, WAVES};
 /// Rounds of probes, and the waves of the encode that are open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateState {
-    /// Encodes of the whole title for nothing but its size; the first is a draft.
+    /// Encodes of the whole title for nothing but its size, drafts first.
     pub rounds: Vec<RateRound>,
     /// The waves of the encode that may begin.
     pub waves: Vec<RateRound>,

@@ -15,23 +15,29 @@ pub(super) struct Meter {
     meter: EbuR128,
     silence: Vec<f32>,
     channels: usize,
+    /// Samples until there is enough to measure.
+    lacking: u64,
 }
 
 impl Meter {
     /// A meter for so many channels in libav's usual order, at this rate.
     pub(super) fn new(channels: u32, rate: u32) -> Result<Self, MediaError> {
         let meter = EbuR128::new(channels, rate, Mode::I | Mode::TRUE_PEAK).map_err(no_meter)?;
-        Ok(Meter { meter, silence: Vec::new(), channels: channels as usize })
+        // A gating block of 400 ms (ITU-R BS.1770-5, annex 1).
+        let lacking = u64::from(rate) * 2 / 5;
+        Ok(Meter { meter, silence: Vec::new(), channels: channels as usize, lacking })
     }
 
     /// Measures what follows.
     pub(super) fn add(&mut self, sound: &Sound) -> Result<(), MediaError> {
+        self.lacking = self.lacking.saturating_sub(sound.frames() as u64);
         let rows: Vec<&[f32]> = sound.channels.iter().map(Vec::as_slice).collect();
         self.meter.add_frames_planar_f32(&rows).map_err(no_meter)
     }
 
     /// Measures so many samples without sound.
     pub(super) fn add_silence(&mut self, mut samples: u64) -> Result<(), MediaError> {
+        self.lacking = self.lacking.saturating_sub(samples);
         while samples > 0 {
             let block = samples.min(SILENCE_BLOCK) as usize;
             self.silence.resize(block, 0.0);
@@ -42,8 +48,9 @@ impl Meter {
         Ok(())
     }
 
-    /// What was found of all that was added.
-    pub(super) fn measured(&self) -> Result<Measured, MediaError> {
+    /// What was found of all that was added; less than a gating block is measured with silence behind it.
+    pub(super) fn measured(mut self) -> Result<Measured, MediaError> {
+        self.add_silence(self.lacking)?;
         let integrated = self.meter.loudness_global().map_err(no_meter)?;
         let peaks = (0..self.channels as u32).map(|channel| self.meter.true_peak(channel).map_err(no_meter));
         let peak = peaks.collect::<Result<Vec<f64>, _>>()?.into_iter().fold(0.0, f64::max);
@@ -125,6 +132,14 @@ mod tests {
         assert_eq!(measure(&surround, 0).integrated, None);
         surround.channels[4].clone_from(&tone(1.0, 1).channels[0]);
         assert!((-153..=-149).contains(&measure(&surround, 0).integrated.unwrap()));
+    }
+
+    #[test]
+    fn what_is_shorter_than_a_gating_block_has_a_level() {
+        let mut short = tone(1.0, 1);
+        short.channels[0].truncate(9_600);
+        let level = measure(&short, 0).integrated.unwrap();
+        assert!((-700..=-500).contains(&level), "half of it is silence: {level}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use ffmpeg_next::ffi;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{self, AudioInit, Bitrate, Span};
 use reel_common::{AudioFacts, DigestWriter, Rational, RecipeHasher, RecipeKey};
-use reel_profiles::{AudioTrack, Loudness, Profile};
+use reel_profiles::{Action, AudioTrack, Loudness, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
@@ -70,24 +70,26 @@ pub fn audio(
     let plan = plan(job)?;
     let key = key(job, &plan, progress)?;
     if let Some(record) = find(key) {
+        admit(job, &plan, record.loudness)?;
         // Another profile may have stored it under another name.
         return Ok((v1::AudioRecord { name: plan.track.name.clone(), ..record }, None));
     }
     let path = job.scratch.join(format!("{key}.m4s"));
     let mut output = AacTrack::create(&path, plan.track, plan.samples, plan.delay, &plan.segment_ends)?;
-    let gain = match plan.track.loudness {
-        Some(wanted) => measure(job, &plan, progress)?.gain_to(wanted),
-        None => 0,
-    };
+    // Where nothing is asked, a track is measured while it is encoded.
+    let measured = plan.track.loudness.map(|_| measure(job, &plan, progress)).transpose()?;
+    let gain = plan.track.loudness.zip(measured).map_or(0, |(wanted, measured)| measured.gain_to(wanted));
     let mut meter = Meter::new(plan.track.channels, plan.track.sample_rate)?;
     let mut passages = Passages::new(plan.samples);
     let rounds = plan.rounds();
     each_block(job, &plan, |silence, block, placed| {
-        meter.add_silence(silence)?;
+        if measured.is_none() {
+            meter.add_silence(silence)?;
+            block.as_ref().map_or(Ok(()), |block| meter.add(block))?;
+        }
         output.silence(silence)?;
         if let Some(mut block) = block {
             passages.add(&block);
-            meter.add(&block)?;
             amplify(&mut block, gain);
             output.push(&block)?;
         }
@@ -95,16 +97,36 @@ pub fn audio(
         Ok(())
     })?;
     passages.end();
+    let measured = measured.map_or_else(|| meter.measured(), Ok)?;
+    let loudness = Some(measured.with_gain(gain));
+    admit(job, &plan, loudness)?;
     let record = v1::AudioRecord {
         name: plan.track.name.clone(),
         recipe_key: key.0.0.to_vec(),
         language: plan.facts.language.clone(),
         source_stream: plan.facts.stream,
-        loudness: Some(meter.measured()?.with_gain(gain)),
+        loudness,
         ..output.finish()?
     };
     let offsets = prove(&record, &path, &passages)?;
     Ok((v1::AudioRecord { offsets, ..record }, Some(path)))
+}
+
+/// Refuses a silent track where the profile does.
+fn admit(
+    job: &AudioJob<'_>,
+    plan: &TrackPlan<'_>,
+    loudness: Option<v1::AudioLoudness>,
+) -> Result<(), MediaError> {
+    let silent = loudness.is_some_and(|loudness| loudness.integrated.is_none());
+    if !silent || job.profile.admission.silent_audio != Action::Reject {
+        return Ok(());
+    }
+    let (place, stream) = (job.source.location(), plan.facts.stream);
+    Err(MediaError::invalid(format!(
+        "{place} is not admitted: its audio stream {stream} is silent, nowhere louder than -70 LUFS; mend it, or allow \
+         `silent_audio` in the profile"
+    )))
 }
 
 /// How loud a track is, before any of it is encoded.

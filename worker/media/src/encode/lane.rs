@@ -15,7 +15,7 @@ use super::part::PartEncoder;
 use super::prover::Claim;
 use super::{Outcome, RenditionSetup};
 use crate::MediaError;
-use crate::encoder::Settings;
+use crate::encoder::{Settings, Surroundings};
 use crate::picture::Scaler;
 use crate::recipe::Window;
 use crate::timeline::Timeline;
@@ -24,10 +24,20 @@ use crate::timeline::Timeline;
 pub(super) struct Assignment {
     pub(super) spec: PartSpec,
     pub(super) settings: Settings,
-    /// The frames that come for it.
+    /// The frames that are decoded for it.
     pub(super) window: Window,
     /// Where it is written.
     pub(super) path: PathBuf,
+}
+
+impl Assignment {
+    /// Those of them that an encoder with such surroundings is given.
+    pub(super) fn seen(&self, surroundings: Surroundings) -> Window {
+        Window {
+            start: self.window.start.max(self.spec.start().saturating_sub(surroundings.preroll)),
+            end: self.window.end.min(self.spec.end + surroundings.tail),
+        }
+    }
 }
 
 /// What a lane is told.
@@ -106,7 +116,10 @@ impl Lane<'_> {
                 if let Some(active) = &mut parts.active {
                     self.push(active, frame, &scaled)?;
                 }
-                for waiting in parts.waiting.iter_mut().filter(|waiting| waiting.part.window.contains(frame))
+                for waiting in parts
+                    .waiting
+                    .iter_mut()
+                    .filter(|waiting| waiting.part.seen(self.rendition.surroundings).contains(frame))
                 {
                     waiting.frames.push((frame, Arc::clone(&scaled)));
                 }

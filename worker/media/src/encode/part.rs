@@ -53,11 +53,8 @@ impl<'a> PartEncoder<'a> {
         surroundings: Surroundings,
         part: Assignment,
     ) -> Result<Self, MediaError> {
-        let Assignment { spec, settings, window: decoded, path } = part;
-        let window = Window {
-            start: decoded.start.max(spec.start().saturating_sub(surroundings.preroll)),
-            end: decoded.end.min(spec.end + surroundings.tail),
-        };
+        let window = part.seen(surroundings);
+        let Assignment { spec, settings, path, .. } = part;
         let mut encoder = settings.open()?;
         if window.start < spec.start() {
             encoder.set_effort(Effort::Least)?;
@@ -104,8 +101,7 @@ impl<'a> PartEncoder<'a> {
         units.into_iter().try_for_each(|unit| self.take(unit))
     }
 
-    /// Key frames where segments begin and after the part's end; before that end no IDR of its own, since two in a row
-    /// from two encoders could bear the same idr_pic_id (ISO/IEC 14496-10, 7.4.3).
+    /// Key frames where segments begin and after the part's end; before that end none of the encoder's own.
     fn frame_type(&self, frame: u64) -> FrameType {
         let begins = self.spec.segment_starts.binary_search(&frame).is_ok() || frame == self.spec.end;
         match begins {

@@ -57,7 +57,8 @@ pub(crate) enum FrameType {
     Auto,
     /// A frame at which decoding can begin: an IDR picture, or a key frame.
     Key,
-    /// A predicted picture, so that the frame after it can be an IDR without ending a GOP of one frame.
+    /// No IDR picture, where the next frame is one: two in a row could bear the same idr_pic_id (ISO/IEC 14496-10, 7.4.3).
+    /// Of use to x264 alone.
     Predicted,
 }
 
@@ -190,9 +191,10 @@ impl Settings {
 pub(crate) mod tests {
     use reel_cmaf::VideoConfig;
     use reel_common::Scan;
-    use reel_profiles::{H264Profile, Preset, Profile, catalog};
+    use reel_profiles::{H264Profile, Preset, Profile, Quality, Rate, catalog};
 
     use super::*;
+    use crate::recipe::FRAMES_BEFORE;
 
     /// The three codecs, and 10 bit where there is.
     pub(crate) fn codings() -> [Coding; 5] {
@@ -293,6 +295,19 @@ pub(crate) mod tests {
                 note(vec![unit]);
             }
             assert_eq!(keys, [0, 20], "{codec}");
+        }
+    }
+
+    #[test]
+    fn no_encoder_sees_more_before_a_part_than_is_decoded() {
+        let bounded =
+            Rate { quality: Quality::Crf(30_000), maxrate_kbps: Some(900), bufsize_kbps: Some(1800) };
+        for rate in [bounded, Rate { maxrate_kbps: None, bufsize_kbps: None, ..bounded }] {
+            for coding in codings() {
+                let mut settings = settings_of(coding);
+                settings.rendition.rendition.rate = rate;
+                assert!(settings.surroundings().unwrap().preroll <= FRAMES_BEFORE, "{coding:?}");
+            }
         }
     }
 

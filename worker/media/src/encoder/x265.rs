@@ -307,7 +307,6 @@ impl Encoder for X265 {
             (*input).bitDepth = self.api.bit_depth;
             (*input).pts = time;
             (*input).sliceType = match kind {
-                // IDR pictures of HEVC have no number that two in a row could share.
                 FrameType::Auto | FrameType::Predicted => lib::X265_TYPE_AUTO,
                 FrameType::Key => lib::X265_TYPE_IDR,
             } as c_int;
