@@ -61,7 +61,8 @@ struct Wave {
     length: u32,
 }
 
-/// The waves of a long title, of every 16 parts: three to learn by, seven, and six that make good what is left in three steps.
+/// The waves of a long title, of every 16 parts: three to learn by, seven, and six that make good what is left in three
+/// steps.
 const LONG: [Wave; WAVES] = {
     const fn wave(start: u32, length: u32) -> Wave {
         Wave { period: 16, start, length }
@@ -164,6 +165,7 @@ impl Plan {
         self.chunks_of_waves(wave) + in_wave
     }
 
+    /// The waves in their order.
     fn order(&self) -> impl Iterator<Item = Wave> {
         let parts = self.grid.parts();
         let long = !self.targets.is_empty() && parts > Self::SHORT_PARTS;

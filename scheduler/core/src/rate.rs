@@ -2,9 +2,10 @@
 //!
 //! One rate factor for the whole title is what two passes over it come to: x264's second pass gives every frame the same
 //! base quantizer where macroblock-tree rate control is on. So the leader looks for that rate factor, by encodes of the
-//! whole title whose sizes are all that counts. They begin with a draft at fast settings, where those are faster. Short titles are then encoded at full
-//! settings until the size is right; the last of these encodes is the title. Of a long title every part is encoded once, in
-//! five waves of parts that lie all over it: the sizes of a wave correct what the draft foretells of the next.
+//! whole title whose sizes are all that counts. They begin with a draft at fast settings, where those are faster. Short
+//! titles are then encoded at full settings until the size is right; the last of these encodes is the title. Of a long title
+//! every part is encoded once, in five waves of parts that lie all over it: the sizes of a wave correct what the draft
+//! foretells of the next.
 //!
 //! Everything is computed in whole numbers, so that it comes out the same on every scheduler.
 
@@ -28,6 +29,7 @@ pub(crate) const FINEST: u32 = 5_000;
 const MAX_ROUNDS: usize = 5;
 /// How far from its target a size may be, in thousandths of it, where nothing better is looked for.
 const NEAR_ENOUGH: u64 = 7;
+
 /// Thousandths of a rate factor that halve the size, on the whole.
 fn halving(codec: VideoCodec) -> i64 {
     match codec {
@@ -36,13 +38,8 @@ fn halving(codec: VideoCodec) -> i64 {
     }
 }
 
-/// Beyond this distance what a draft foretells is worth another draft.
+/// Beyond this distance what a draft foretells is worth another draft; and no later wave differs by more from those before.
 fn far(codec: VideoCodec) -> i64 {
-    halving(codec) / 2
-}
-
-/// The most that a later wave differs from those before it.
-fn most_correction(codec: VideoCodec) -> i64 {
     halving(codec) / 2
 }
 
@@ -193,7 +190,7 @@ fn wave_level(rate: &RateState, at: usize, target: &RateTarget) -> u32 {
     let before = (waves.iter().fold(0, mean) / u128::from(spent)) as i64;
     let octaves = log2(spent.into()) - log2(behind) + log2(ahead) - log2(left);
     let step = halving * octaves / ONE;
-    let most = most_correction(target.codec);
+    let most = far(target.codec);
     let step = if done > 1 { step.clamp(-most, most) } else { step };
     quantize(target, before + step)
 }

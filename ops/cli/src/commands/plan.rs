@@ -110,8 +110,9 @@ impl Shown {
         let per_part = plan.grid.segments_per_part();
         rows.push(row(["parts", &format!("{parts} of up to {per_part} segments")]));
         rows.push(row(["chunks", &format!("{} of up to {} parts", plan.chunks(), plan.chunk_parts)]));
+        let rounds = |stage: &Stage| if *stage == Stage::Probe { " in each round" } else { "" };
         let tasks: Vec<String> =
-            self.tasks().iter().map(|(stage, count)| format!("{count} {stage}")).collect();
+            self.tasks().iter().map(|(stage, count)| format!("{count} {stage}{}", rounds(stage))).collect();
         rows.push(row(["tasks", &tasks.join(", ")]));
         rows.push(row(["memory", &format!("{} to encode a chunk", bytes(plan.encode_memory))]));
         let most =
@@ -137,7 +138,19 @@ impl Shown {
         let Shown { input, profile, index, plan, .. } = self;
         let tasks: serde_json::Map<String, Value> =
             self.tasks().into_iter().map(|(stage, count)| (stage.to_string(), count.into())).collect();
-        let rendition = |entry: &ResolvedRendition| json!({ "name": entry.rendition.name, "width": entry.width, "height": entry.height });
+        let rendition = |entry: &ResolvedRendition| {
+            let (crf, bitrate_kbps) = match entry.rendition.rate.quality {
+                Quality::Crf(crf_milli) => (Some(f64::from(crf_milli) / 1000.0), None),
+                Quality::Bitrate(kbps) => (None, Some(kbps)),
+            };
+            json!({
+                "name": entry.rendition.name,
+                "width": entry.width,
+                "height": entry.height,
+                "crf": crf,
+                "bitrate_kbps": bitrate_kbps,
+            })
+        };
         let audio = plan.tracks.iter().filter_map(|number| profile.audio.get(*number as usize));
         json!({
             "input": input.location,

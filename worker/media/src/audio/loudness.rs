@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn tones_have_the_loudness_of_the_standard() {
-        // ITU-R BS.1770-5: a full-scale sine of 997 Hz in one front channel is -3.01 LUFS, EBU Tech 3341: at -23 dBFS in both
-        // it is -23 LUFS.
+        // ITU-R BS.1770-5: a full-scale sine of 997 Hz in one front channel is -3.01 LUFS; EBU Tech 3341: at -23 dBFS in
+        // both it is -23 LUFS.
         assert_eq!(measure(&tone(1.0, 1), 0).integrated, Some(-301));
         let both = tone(10f32.powf(-23.0 / 20.0), 2);
         let measured = measure(&both, 0);
