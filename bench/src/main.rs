@@ -41,11 +41,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    run(&Args::parse()).unwrap_or_else(|error| {
-        // Nobody is left to be told when stderr cannot be written.
-        let _ = writeln!(std::io::stderr(), "error: {error:#}");
-        ExitCode::FAILURE
-    })
+    reel_bench::end(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<ExitCode> {
@@ -61,11 +57,9 @@ fn run(args: &Args) -> Result<ExitCode> {
     let json = args.work.join("results.json");
     fs::write(&json, serde_json::to_vec_pretty(&results.json())?)?;
     let broken = results.broken_limits();
-    for limit in &broken {
-        writeln!(std::io::stderr(), "error: {limit}")?;
-    }
+    let judged = reel_bench::judge(&broken)?;
     writeln!(std::io::stdout(), "\nresults: {}", json.display())?;
-    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(judged)
 }
 
 /// Runs both in turns, then measures what the last pair made.

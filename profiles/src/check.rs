@@ -113,11 +113,7 @@ fn one_rendition(
     ensure(parsed, bufsize >= least && u64::from(bufsize) <= most, places.rate, || {
         format!("`bufsize_kbps` holds 0.25 to 10 s of `maxrate_kbps`: {least} to {most}, not {bufsize}")
     })?;
-    let Coding::H264 { profile, level: Some(level), .. } = rendition.coding else { return Ok(()) };
-    let most = level.max_kbps(profile);
-    ensure(parsed, maxrate <= most, places.level, || {
-        format!("level {level} allows at most {most} kbit/s in profile {profile}")
-    })
+    fits_level(parsed, rendition, maxrate, places)
 }
 
 /// A mean rate leaves room below the ceiling, since what is easy stays far below it, and fits in the level.
@@ -133,9 +129,19 @@ fn mean_rate(
             format!("`bitrate_kbps` is at most 0.9 of `maxrate_kbps`, which is {most}, not {mean}")
         })?;
     }
+    fits_level(parsed, rendition, mean, places)
+}
+
+/// A rate in kbit/s is one that the level of H.264 allows.
+fn fits_level(
+    parsed: &Parsed<'_>,
+    rendition: &Rendition,
+    kbps: u32,
+    places: &RenditionPlaces,
+) -> Result<(), ProfileError> {
     let Coding::H264 { profile, level: Some(level), .. } = rendition.coding else { return Ok(()) };
     let most = level.max_kbps(profile);
-    ensure(parsed, mean <= most, places.level, || {
+    ensure(parsed, kbps <= most, places.level, || {
         format!("level {level} allows at most {most} kbit/s in profile {profile}")
     })
 }

@@ -298,7 +298,12 @@ impl Onlooker {
 
     /// What a leader does: plans what is indexed, then places once.
     fn place(&mut self) {
-        for job in crate::view::jobs_to_plan(&self.farm.state) {
+        for job in crate::view::undecided(&self.farm.state) {
+            if let Some(step) = crate::view::rate_step(&self.farm.state, job) {
+                assert_eq!(self.apply(step.clone()), Reply::DONE);
+                assert!(matches!(self.apply(step), Reply::Refused(_)), "a step was taken twice");
+                continue;
+            }
             // A job whose submit came again after its end has no plan of its own here.
             let (parts, chunk_parts, tracks) = self.plans.get(&job).copied().unwrap_or((5, 2, 1));
             let mut plan = plan_of(u32::from(parts), u32::from(chunk_parts), u32::from(tracks));
@@ -307,11 +312,6 @@ impl Onlooker {
                 plan = with_targets(plan, u32::from(parts) % 4 == 0);
             }
             self.apply(Action::CommitPlan { job, plan: Box::new(plan) });
-        }
-        for action in crate::view::rate_steps(&self.farm.state) {
-            let again = action.clone();
-            assert_eq!(self.apply(action), Reply::DONE);
-            assert!(matches!(self.apply(again), Reply::Refused(_)), "a step was taken twice");
         }
         for action in self.farm.proposals() {
             let reply = self.apply(action);

@@ -249,7 +249,10 @@ impl Farm {
 
     /// Places until nothing more is proposed.
     pub(crate) fn place(&mut self) {
-        for step in crate::view::rate_steps(&self.state) {
+        let waiting = crate::view::undecided(&self.state);
+        for step in
+            waiting.into_iter().filter_map(|job| crate::view::rate_step(&self.state, job)).collect::<Vec<_>>()
+        {
             self.ok(step);
         }
         for _ in 0..1_000 {

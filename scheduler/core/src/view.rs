@@ -401,21 +401,18 @@ pub fn open_job_like(state: &FarmState, spec: &JobSpec, profile: &str) -> Option
     same.then_some(*id)
 }
 
-/// Jobs whose index waits for a plan, in order.
-pub fn jobs_to_plan(state: &FarmState) -> Vec<JobId> {
-    let wanting = state.open.iter().filter(|id| state.jobs.get(id).is_some_and(Job::wants_plan));
-    wanting.copied().collect()
+/// Jobs that wait for the leader to say what comes next, in order: those of which [`rate_step`] knows the next step to their
+/// bit rates, and those whose index waits for a plan.
+pub fn undecided(state: &FarmState) -> Vec<JobId> {
+    let waits = |job: &Job| job.wants_plan() || job.wants_rate();
+    state.open.iter().filter(|id| state.jobs.get(id).is_some_and(waits)).copied().collect()
 }
 
-/// Jobs with bit rates that wait for their next step, and that step.
-pub fn rate_steps(state: &FarmState) -> Vec<Action> {
-    let jobs = state.open.iter().filter_map(|id| state.jobs.get_key_value(id));
-    jobs.filter(|(_, job)| job.wants_rate())
-        .filter_map(|(id, job)| {
-            let step = rate::next(job.plan.as_ref()?, &job.rate);
-            Some(Action::CommitRate { job: *id, after: job.rate.steps(), step })
-        })
-        .collect()
+/// The next step to the bit rates of a job; `None` where it waits for none.
+pub fn rate_step(state: &FarmState, id: JobId) -> Option<Action> {
+    let job = state.jobs.get(&id).filter(|job| job.wants_rate())?;
+    let step = rate::next(job.plan.as_ref()?, &job.rate);
+    Some(Action::CommitRate { job: id, after: job.rate.steps(), step })
 }
 
 /// When the next backoff ends after `now_ms`, in milliseconds since 1970: the time to place again.

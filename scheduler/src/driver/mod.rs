@@ -22,7 +22,7 @@ use reel_common::{JobId, JobView, TaskId};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_scheduler_core::lease::LeaseTerms;
-use reel_scheduler_core::view::{jobs_to_plan, next_backoff_deadline, prune_is_due, rate_steps};
+use reel_scheduler_core::view::{next_backoff_deadline, prune_is_due, rate_step, undecided};
 use reel_scheduler_core::{Action, Command, FarmState, LossCause, Reply, placement, plan};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -322,15 +322,12 @@ impl Driver {
         }
     }
 
-    /// What the leader wants by itself: plans, forgetting, grants and cuts.
+    /// What the leader wants by itself: plans, bit rates, forgetting, grants and cuts.
     fn decide(&mut self) {
-        for job in jobs_to_plan(&self.state) {
-            if let Some(action) = self.plan(job) {
+        for job in undecided(&self.state) {
+            if let Some(action) = rate_step(&self.state, job).or_else(|| self.plan(job)) {
                 self.propose(action, Asker::Leader);
             }
-        }
-        for step in rate_steps(&self.state) {
-            self.propose(step, Asker::Leader);
         }
         if prune_is_due(&self.state) {
             self.propose(Action::PruneJobs, Asker::Leader);

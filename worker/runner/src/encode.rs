@@ -16,8 +16,8 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::EncodeTask) -> Result<v1::TaskFi
         qualities: &task.qualities,
         purpose: Purpose::Title,
     };
-    let (source_bytes_read, _) = encode(attempt, &chunk)?;
-    Ok(v1::TaskFinished { source_bytes_read, ..v1::TaskFinished::default() })
+    let (bytes_read, _) = encode(attempt, &chunk)?;
+    Ok(v1::TaskFinished { source_bytes_read: Some(bytes_read), ..v1::TaskFinished::default() })
 }
 
 pub(crate) fn probe(attempt: &Attempt, task: &v1::ProbeTask) -> Result<v1::TaskFinished, Failure> {
@@ -27,10 +27,10 @@ pub(crate) fn probe(attempt: &Attempt, task: &v1::ProbeTask) -> Result<v1::TaskF
         qualities: task.quality.as_slice(),
         purpose: Purpose::Probe { draft: task.draft },
     };
-    let (source_bytes_read, sample_bytes) = encode(attempt, &chunk)?;
+    let (bytes_read, sample_bytes) = encode(attempt, &chunk)?;
     let sizes = v1::ProbeSizes { sample_bytes };
     let result = Some(v1::task_finished::Result::Sizes(sizes));
-    Ok(v1::TaskFinished { result, source_bytes_read, ..v1::TaskFinished::default() })
+    Ok(v1::TaskFinished { result, source_bytes_read: Some(bytes_read), ..v1::TaskFinished::default() })
 }
 
 /// What is to be encoded.
@@ -42,7 +42,7 @@ struct Chunk<'a> {
 }
 
 /// Encodes it: bytes of the mezzanine that were read, and of the coded frames of each rendition of the last part.
-fn encode(attempt: &Attempt, chunk: &Chunk<'_>) -> Result<(Option<u64>, Vec<u64>), Failure> {
+fn encode(attempt: &Attempt, chunk: &Chunk<'_>) -> Result<(u64, Vec<u64>), Failure> {
     let index = attempt.index(chunk.index)?;
     let parts: Result<Vec<PartSpec>, _> = chunk.parts.iter().cloned().map(PartSpec::try_from).collect();
     let parts = parts.map_err(malformed)?;
@@ -61,7 +61,7 @@ fn encode(attempt: &Attempt, chunk: &Chunk<'_>) -> Result<(Option<u64>, Vec<u64>
     reel_media::encode(&job, &mut events).map_err(media)?;
     match events.failed {
         Some(failure) => Err(failure),
-        None => Ok((Some(source.bytes_read()), events.sample_bytes)),
+        None => Ok((source.bytes_read(), events.sample_bytes)),
     }
 }
 

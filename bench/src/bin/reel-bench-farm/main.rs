@@ -58,11 +58,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    run(&Args::parse()).unwrap_or_else(|error| {
-        // Nobody is left to be told when stderr cannot be written.
-        let _ = writeln!(std::io::stderr(), "error: {error:#}");
-        ExitCode::FAILURE
-    })
+    reel_bench::end(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<ExitCode> {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
 use reel_common::{Artifact, Epoch, JobState, PartIndex, Stage, TaskId, WorkerFacts, WorkerId};
 use reel_scheduler_core::placement::{Progress, make_room, place};
-use reel_scheduler_core::view::jobs_to_plan;
+use reel_scheduler_core::view::undecided;
 use reel_scheduler_core::{Accepted, Action, Command, FarmState, LossCause, Reply, TaskResult};
 
 use crate::workload::Workload;
@@ -213,7 +213,7 @@ impl Fleet {
         let index = self.index;
         let apply = |command: Command| (command.action.clone(), self.state.apply(index, command));
         let replies: Vec<_> = commands.into_iter().map(apply).collect();
-        let mut decided: Vec<_> = jobs_to_plan(&self.state)
+        let mut decided: Vec<_> = undecided(&self.state)
             .into_iter()
             .map(|job| Action::CommitPlan { job, plan: Box::new(self.workload.plan.clone()) })
             .map(|action| Command::at(self.now_ms, action))

@@ -63,11 +63,7 @@ const USUAL_PART: u32 = 10;
 const WHOLE: u32 = 120;
 
 fn main() -> ExitCode {
-    run(&Args::parse()).unwrap_or_else(|error| {
-        // Nobody is left to be told when stderr cannot be written.
-        let _ = writeln!(std::io::stderr(), "error: {error:#}");
-        ExitCode::FAILURE
-    })
+    reel_bench::end(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<ExitCode> {
@@ -108,10 +104,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     broken.extend(costs(args, &clips, &mut out)?);
-    for limit in &broken {
-        writeln!(std::io::stderr(), "error: {limit}")?;
-    }
-    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    reel_bench::judge(&broken)
 }
 
 /// Prints what parts of several lengths cost against one part, at one rate factor; gives what is beyond its limit.

@@ -42,10 +42,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let Err(error) = run(&Args::parse()) else { return ExitCode::SUCCESS };
-    // Nobody is left to be told when stderr cannot be written.
-    let _ = writeln!(std::io::stderr(), "error: {error:#}");
-    ExitCode::FAILURE
+    reel_bench::end(run(&Args::parse()).map(|()| ExitCode::SUCCESS))
 }
 
 /// What ran the tasks.

@@ -363,13 +363,13 @@ mod tests {
         let index = task(1, Stage::Index, 0);
         let epoch = farm.grant(index, farm.worker("w"));
         farm.finish(index, epoch);
-        assert_eq!(crate::view::jobs_to_plan(&farm.state), [job]);
+        assert_eq!(crate::view::undecided(&farm.state), [job]);
         let empty = Plan { chunk_parts: 0, ..(*plan).clone() };
         assert_eq!(farm.apply(commit(&empty)), Reply::Refused(Refusal::BadPlan(job)));
         farm.ok(commit(&plan));
         assert_eq!(farm.apply(commit(&plan)), Reply::Duplicate(Accepted::Done));
         assert_eq!(farm.apply(commit(&plan_of(5, 2, 1))), Reply::Refused(Refusal::NotPlannable(job)));
-        assert!(crate::view::jobs_to_plan(&farm.state).is_empty());
+        assert!(crate::view::undecided(&farm.state).is_empty());
     }
 
     #[test]

@@ -28,15 +28,19 @@ impl Meter {
         Ok(Meter { meter, silence: Vec::new(), channels: channels as usize, lacking })
     }
 
-    /// Measures what follows.
-    pub(super) fn add(&mut self, sound: &Sound) -> Result<(), MediaError> {
+    /// Measures so many samples without sound, and the block behind them.
+    pub(super) fn follow(&mut self, silence: u64, sound: Option<&Sound>) -> Result<(), MediaError> {
+        self.add_silence(silence)?;
+        sound.map_or(Ok(()), |sound| self.add(sound))
+    }
+
+    fn add(&mut self, sound: &Sound) -> Result<(), MediaError> {
         self.lacking = self.lacking.saturating_sub(sound.frames() as u64);
         let rows: Vec<&[f32]> = sound.channels.iter().map(Vec::as_slice).collect();
         self.meter.add_frames_planar_f32(&rows).map_err(no_meter)
     }
 
-    /// Measures so many samples without sound.
-    pub(super) fn add_silence(&mut self, mut samples: u64) -> Result<(), MediaError> {
+    fn add_silence(&mut self, mut samples: u64) -> Result<(), MediaError> {
         self.lacking = self.lacking.saturating_sub(samples);
         while samples > 0 {
             let block = samples.min(SILENCE_BLOCK) as usize;

@@ -84,8 +84,7 @@ pub fn audio(
     let rounds = plan.rounds();
     each_block(job, &plan, |silence, block, placed| {
         if measured.is_none() {
-            meter.add_silence(silence)?;
-            block.as_ref().map_or(Ok(()), |block| meter.add(block))?;
+            meter.follow(silence, block.as_ref())?;
         }
         output.silence(silence)?;
         if let Some(mut block) = block {
@@ -137,9 +136,8 @@ fn measure(
 ) -> Result<Measured, MediaError> {
     let mut meter = Meter::new(plan.track.channels, plan.track.sample_rate)?;
     each_block(job, plan, |silence, block, placed| {
-        meter.add_silence(silence)?;
         progress(plan.samples + placed, plan.rounds() * plan.samples);
-        block.map_or(Ok(()), |block| meter.add(&block))
+        meter.follow(silence, block.as_ref())
     })?;
     meter.measured()
 }
