@@ -1,6 +1,6 @@
 # Set-up, tests and benchmarks. `make demo` and `make test` install what the machine lacks (Debian 12, Ubuntu 24.04).
 
-APT_PACKAGES := gcc libc6-dev clang libclang-dev mold pkg-config \
+APT_PACKAGES := gcc libc6-dev clang libclang-dev cmake mold pkg-config \
 	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
 	libx264-dev libx265-dev libsvtav1enc-dev \
 	ffmpeg mediainfo e2fsprogs rclone util-linux

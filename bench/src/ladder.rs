@@ -44,7 +44,10 @@ impl Ladder {
         let mut streams: Vec<String> =
             (0..self.renditions.len()).map(|at| format!("v:{at},agroup:sound,name:v{at}")).collect();
         if let Some(track) = self.profile.audio.first() {
-            command.args(["-map", "0:a:0?", "-c:a", "aac", "-b:a", &format!("{}k", track.bitrate_kbps)]);
+            command.args(["-map", "0:a:0?", "-c:a", track.codec.name()]);
+            if let Some(kbps) = track.bitrate_kbps {
+                command.args(["-b:a", &format!("{kbps}k")]);
+            }
             command.args(["-ac", &track.channels.to_string(), "-ar", &track.sample_rate.to_string()]);
             streams.push("a:0,agroup:sound,name:sound".to_owned());
         }

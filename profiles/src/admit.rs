@@ -4,7 +4,9 @@ use reel_common::{AudioFacts, Colour, IndexSummary, Rational, Scan, Timing};
 
 use crate::ladder::Display;
 use crate::text::decimal;
-use crate::types::{Action, BitDepth, Fields, HDR_TRANSFERS, Profile, Rendition, Rule};
+use crate::types::{
+    Action, AudioTrack, BitDepth, Fields, HDR_TRANSFERS, Profile, Rendition, Rule, SourceChannel,
+};
 
 /// ColourPrimaries of BT.2020, and MatrixCoefficients that go with it in BT.2100: 9 is not constant luminance, 10 is, 14
 /// is ICtCp; RGB has none.
@@ -33,13 +35,23 @@ pub struct Rejection {
     pub reasons: Vec<String>,
 }
 
-/// Which source stream an audio track is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an audio track is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackSource {
     /// Number of the `[[audio]]` entry of the profile, from 0.
     pub track: u32,
-    /// Place in the index's list of audio streams (not the container's stream number), from 0.
-    pub source: u32,
+    /// Where its sound comes from.
+    pub input: TrackInput,
+}
+
+/// Where the sound of a track comes from. Streams are places in the index's list of audio streams (not the container's
+/// stream numbers), from 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrackInput {
+    /// A whole stream, mixed to the channels of the track.
+    Stream(u32),
+    /// For each channel of the track a stream and the channel in it, from 0.
+    Channels(Vec<(u32, u32)>),
 }
 
 impl Profile {
@@ -63,16 +75,14 @@ impl Profile {
         Err(Rejection { profile: self.name.clone(), reasons: verdict.reasons })
     }
 
-    /// The tracks that are made of a source, in profile order: a track with a language takes the first stream of that
-    /// language, one without takes the first stream. A track whose stream is not there is left out.
+    /// The tracks that are made of a source, in profile order: a track with `sources` takes those channels, one with a
+    /// language the first stream of that language, any other the first stream. A track whose source is not there is left
+    /// out.
     pub fn tracks(&self, streams: &[AudioFacts]) -> Vec<TrackSource> {
-        let source = |language: &Option<String>| match language {
-            Some(language) => streams.iter().position(|stream| same_language(&stream.language, language)),
-            None => (!streams.is_empty()).then_some(0),
-        };
-        let tracks = self.audio.iter().enumerate();
-        let found = tracks.filter_map(|(track, entry)| Some((track, source(&entry.language)?)));
-        found.map(|(track, source)| TrackSource { track: track as u32, source: source as u32 }).collect()
+        let tracks = (0..).zip(&self.audio);
+        tracks
+            .filter_map(|(track, entry)| Some(TrackSource { track, input: input(entry, streams).ok()? }))
+            .collect()
     }
 
     fn apply_rules(&self, index: &IndexSummary, verdict: &mut Verdict) {
@@ -161,16 +171,26 @@ impl Profile {
     }
 
     fn apply_to_sound(&self, index: &IndexSummary, verdict: &mut Verdict) {
-        let made = self.tracks(&index.audio);
-        for (number, track) in self.audio.iter().enumerate() {
-            if made.iter().all(|source| source.track != number as u32) {
-                let lacks = match &track.language {
-                    Some(language) => format!("no audio in `{language}`"),
-                    None => "no audio".to_owned(),
-                };
+        for track in &self.audio {
+            if let Err(lacks) = input(track, &index.audio) {
                 verdict
                     .add(self.admission.missing_audio, format!("it has {lacks} for track `{}`", track.name));
             }
+        }
+        self.warn_of_mono(index, verdict);
+    }
+
+    /// Channels that lie in streams of their own are easily taken for one of them.
+    fn warn_of_mono(&self, index: &IndexSummary, verdict: &mut Verdict) {
+        let mono = index.audio.len() > 1 && index.audio.iter().all(|stream| stream.channels == 1);
+        let taken = self.audio.iter().filter(|track| track.sources.is_empty() && track.channels > 1);
+        let names: Vec<&str> = taken.map(|track| track.name.as_str()).collect();
+        if mono && !names.is_empty() {
+            verdict.warn(format!(
+                "it has {} audio streams of one channel, and {} is made of one of them: name the channels by `sources`",
+                index.audio.len(),
+                names.join(", ")
+            ));
         }
     }
 
@@ -199,6 +219,26 @@ impl Profile {
             ));
         }
     }
+}
+
+/// What a track is made from; failing that, what the mezzanine does not have.
+fn input(track: &AudioTrack, streams: &[AudioFacts]) -> Result<TrackInput, String> {
+    if !track.sources.is_empty() {
+        let channel = |source: &SourceChannel| {
+            let (stream, channel) = (source.stream - 1, source.channel - 1);
+            let there = streams.get(stream as usize).is_some_and(|stream| channel < stream.channels);
+            if there { Ok((stream, channel)) } else { Err(format!("no audio channel `{source}`")) }
+        };
+        return track.sources.iter().map(channel).collect::<Result<_, _>>().map(TrackInput::Channels);
+    }
+    let (found, lacks) = match &track.language {
+        Some(language) => (
+            streams.iter().position(|stream| same_language(&stream.language, language)),
+            format!("no audio in `{language}`"),
+        ),
+        None => ((!streams.is_empty()).then_some(0), "no audio".to_owned()),
+    };
+    found.map(|stream| TrackInput::Stream(stream as u32)).ok_or(lacks)
 }
 
 /// Languages match by their primary subtag where one of them has no more than that.

@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 
 use reel_common::Rational;
 
-use crate::parse::{Parsed, RenditionPlaces, TrackPlaces};
+use crate::parse::audio::TrackPlaces;
+use crate::parse::{Parsed, RenditionPlaces};
 use crate::read::ProfileError;
-use crate::types::{AudioTrack, Coding, Fields, H264Profile, Profile, Quality, Rendition, VideoCodec};
+use crate::types::{
+    AudioCodec, AudioTrack, Coding, Downmix, Fields, H264Profile, Profile, Quality, Rendition, VideoCodec,
+};
 
 /// Longest name, so that a staging folder's path stays short.
 const MAX_NAME_BYTES: usize = 40;
-/// AAC-LC sounds broken below the first and gains nothing above the second, kbit/s for each channel.
-const AAC_KBPS_PER_CHANNEL: std::ops::RangeInclusive<u32> = 12..=256;
+/// The bit rates of AC-3 in kbit/s (ETSI TS 102 366, table 4.13).
+const AC3_KBPS: [u32; 19] =
+    [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
 
 /// The first thing that is wrong, in the order of the text's sections.
 pub(crate) fn check(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
@@ -229,22 +233,31 @@ fn tracks(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
 }
 
 fn one_track(parsed: &Parsed<'_>, track: &AudioTrack, places: &TrackPlaces) -> Result<(), ProfileError> {
-    ensure(parsed, matches!(track.channels, 1 | 2 | 6), places.channels, || {
-        format!("`channels` is 1 (mono), 2 (stereo) or 6 (5.1), not {}", track.channels)
+    let codec = track.codec;
+    let surround = matches!(codec, AudioCodec::Opus | AudioCodec::Flac);
+    ensure(
+        parsed,
+        matches!(track.channels, 1 | 2 | 6) || (track.channels == 8 && surround),
+        places.channels,
+        || {
+            let more = if surround { ", 6 (5.1) or 8 (7.1)" } else { " or 6 (5.1)" };
+            let why = if track.channels == 8 { ": players disagree on 7.1 of this codec" } else { "" };
+            format!("`channels` of `{codec}` is 1 (mono), 2 (stereo){more}, not {}{why}", track.channels)
+        },
+    )?;
+    let rates: &[u32] = if codec == AudioCodec::Opus { &[48_000] } else { &[32_000, 44_100, 48_000] };
+    ensure(parsed, rates.contains(&track.sample_rate), places.sample_rate, || {
+        format!("`sample_rate` of `{codec}` is {}, not {}", listed(rates), track.sample_rate)
     })?;
-    ensure(parsed, matches!(track.sample_rate, 32_000 | 44_100 | 48_000), places.sample_rate, || {
-        format!("`sample_rate` is 32000, 44100 or 48000, not {}", track.sample_rate)
+    audio_bitrate(parsed, track, places)?;
+    let sources = track.sources.len();
+    ensure(parsed, sources == 0 || sources == track.channels as usize, places.sources, || {
+        format!("`sources` has {sources} of the {} channels", track.channels)
     })?;
-    let (least, most) = (AAC_KBPS_PER_CHANNEL.start(), AAC_KBPS_PER_CHANNEL.end());
-    let in_range = (least * track.channels..=most * track.channels).contains(&track.bitrate_kbps);
-    ensure(parsed, in_range, places.bitrate, || {
-        format!(
-            "AAC with {} channels takes {} to {} kbit/s, not {}",
-            track.channels,
-            least * track.channels,
-            most * track.channels,
-            track.bitrate_kbps
-        )
+    let matrix = track.downmix == Downmix::LtRt;
+    ensure(parsed, !matrix || (track.channels == 2 && sources == 0), places.downmix, || {
+        "`downmix = \"lt-rt\"` makes stereo of a stream: it goes with `channels = 2` and without `sources`"
+            .to_owned()
     })?;
     let Some(language) = &track.language else { return Ok(()) };
     let subtag =
@@ -253,6 +266,42 @@ fn one_track(parsed: &Parsed<'_>, track: &AudioTrack, places: &TrackPlaces) -> R
     ensure(parsed, tag, places.language, || {
         "`language` is a tag such as \"en\", \"deu\" or \"pt-BR\"".to_owned()
     })
+}
+
+/// Whether a codec has the bit rate that is asked of it.
+fn audio_bitrate(parsed: &Parsed<'_>, track: &AudioTrack, places: &TrackPlaces) -> Result<(), ProfileError> {
+    let (codec, channels) = (track.codec, track.channels);
+    let Some(kbps) = track.bitrate_kbps else { return Ok(()) };
+    let range = match codec {
+        // Broken below the first, and no better above the second.
+        AudioCodec::Aac => 12 * channels..=256 * channels,
+        AudioCodec::Opus => 6 * channels..=256 * channels,
+        AudioCodec::Ac3 => {
+            let rates: Vec<u32> = AC3_KBPS.into_iter().filter(|rate| *rate >= 32 * channels).collect();
+            return ensure(parsed, rates.contains(&kbps), places.bitrate, || {
+                format!("`{codec}` with {channels} channels takes {} kbit/s, not {kbps}", listed(&rates))
+            });
+        }
+        // A frame of 1536 samples has at most 2048 words of 16 bits (ETSI TS 102 366, section E.1.3.1.3).
+        AudioCodec::Eac3 => 24 * channels..=(2048 * 16 * (track.sample_rate / 100) / 1536) / 10,
+        AudioCodec::Flac => {
+            let reason = "`flac` loses nothing, so that it has no `bitrate_kbps`";
+            return Err(parsed.source.error(places.bitrate, reason));
+        }
+    };
+    ensure(parsed, range.contains(&kbps), places.bitrate, || {
+        let (least, most) = (range.start(), range.end());
+        format!("`{codec}` with {channels} channels takes {least} to {most} kbit/s, not {kbps}")
+    })
+}
+
+/// `a, b or c`.
+fn listed(numbers: &[u32]) -> String {
+    let texts: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    match texts.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => texts.concat(),
+    }
 }
 
 /// Names differ without regard to case, since they become file names.

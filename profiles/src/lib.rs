@@ -13,11 +13,12 @@ mod read;
 mod text;
 mod types;
 
-pub use admit::{Rejection, TrackSource, Warning};
+pub use admit::{Rejection, TrackInput, TrackSource, Warning};
 pub use ladder::{LadderError, ResolvedRendition};
 pub use level::Level;
 pub use read::ProfileError;
 pub use types::{
-    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile,
-    Loudness, Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
+    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Fields,
+    H264Profile, Loudness, Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule, SourceChannel,
+    ToneMap, Tune, VideoCodec,
 };

@@ -1,5 +1,7 @@
 //! From the text of a profile to [`Profile`].
 
+pub(crate) mod audio;
+
 use reel_common::Rational;
 use toml::de::DeTable;
 
@@ -7,8 +9,8 @@ use crate::Level;
 use crate::check::check;
 use crate::read::{At, ProfileError, Section, Source};
 use crate::types::{
-    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile,
-    Loudness, Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
+    Action, Admission, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile, Package, Picture, Preset,
+    Profile, Quality, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
 };
 
 const PROFILE_KEYS: &[&str] = &[
@@ -51,16 +53,6 @@ const CODEC_KEYS: [(&str, &[VideoCodec]); 4] = [
     ("level", &[VideoCodec::H264]),
 ];
 const RATE_KEYS: &[&str] = &["crf", "bitrate_kbps", "maxrate_kbps", "bufsize_kbps"];
-const AUDIO_KEYS: &[&str] = &[
-    "name",
-    "codec",
-    "channels",
-    "bitrate_kbps",
-    "sample_rate",
-    "language",
-    "loudness_lufs",
-    "true_peak_dbtp",
-];
 const PACKAGE_KEYS: &[&str] = &["hls", "mp4"];
 /// The largest numerator or denominator of a frame rate, which becomes the timescale of a title.
 const MAX_RATE_TERM: u32 = 10_000_000;
@@ -76,7 +68,7 @@ pub(crate) struct Parsed<'a> {
     pub(crate) part: usize,
     pub(crate) frame_rate: usize,
     pub(crate) video: Vec<RenditionPlaces>,
-    pub(crate) audio: Vec<TrackPlaces>,
+    pub(crate) audio: Vec<audio::TrackPlaces>,
     pub(crate) package: usize,
 }
 
@@ -87,15 +79,6 @@ pub(crate) struct RenditionPlaces {
     pub(crate) preset: usize,
     pub(crate) level: usize,
     pub(crate) rate: usize,
-}
-
-/// Where the values of a track stand.
-pub(crate) struct TrackPlaces {
-    pub(crate) name: usize,
-    pub(crate) channels: usize,
-    pub(crate) bitrate: usize,
-    pub(crate) sample_rate: usize,
-    pub(crate) language: usize,
 }
 
 impl Profile {
@@ -130,8 +113,8 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
     let part = length(root, "part_seconds", Rational::whole(12))?;
     let video = root.tables("video", "[[video]]", VIDEO_KEYS)?;
     let video = video.iter().map(rendition).collect::<Result<Vec<_>, _>>()?;
-    let audio = root.tables("audio", "[[audio]]", AUDIO_KEYS)?;
-    let audio = audio.iter().map(track).collect::<Result<Vec<_>, _>>()?;
+    let audio = root.tables("audio", "[[audio]]", audio::KEYS)?;
+    let audio = audio.iter().map(audio::track).collect::<Result<Vec<_>, _>>()?;
     let (package, package_place) = package(root)?;
     let (picture, frame_rate) = picture(root)?;
     let (video, video_places) = video.into_iter().unzip();
@@ -417,54 +400,6 @@ fn crf(table: &Section<'_>, codec: VideoCodec) -> Result<u32, ProfileError> {
     Ok(crf_milli)
 }
 
-fn track(section: &Section<'_>) -> Result<(AudioTrack, TrackPlaces), ProfileError> {
-    let name = section.need("name", section.text("name")?, "such as `name = \"aac-stereo\"`")?;
-    refuse_foreign_codec(section, "audio")?;
-    let codec = section.word("codec", &words(AudioCodec::ALL, AudioCodec::name))?;
-    let codec = section.need("codec", codec, "such as `codec = \"aac\"`")?;
-    let channels = section.need("channels", section.whole("channels", 1..=64)?, "such as `channels = 2`")?;
-    let bitrate = section.whole("bitrate_kbps", 1..=10_000)?;
-    let bitrate = section.need("bitrate_kbps", bitrate, "such as `bitrate_kbps = 128`")?;
-    let sample_rate = section.whole("sample_rate", 1..=1_000_000)?;
-    let sample_rate = sample_rate.unwrap_or(At { value: 48_000, position: section.position });
-    let language = section.text("language")?;
-    let places = TrackPlaces {
-        name: name.position,
-        channels: channels.position,
-        bitrate: bitrate.position,
-        sample_rate: sample_rate.position,
-        language: language.map_or(section.position, |at| at.position),
-    };
-    let track = AudioTrack {
-        name: name.value.to_owned(),
-        codec: codec.value,
-        channels: channels.value,
-        bitrate_kbps: bitrate.value,
-        sample_rate: sample_rate.value,
-        language: language.map(|at| at.value.to_owned()),
-        loudness: loudness(section)?,
-    };
-    Ok((track, places))
-}
-
-/// The level to which a track is brought.
-fn loudness(section: &Section<'_>) -> Result<Option<Loudness>, ProfileError> {
-    let level = |key, range: std::ops::RangeInclusive<i64>| {
-        let Some(at) = section.thousandths(key)? else { return Ok(None) };
-        let level = Some(at.value).filter(|level| range.contains(level)).map(|level| level as i32);
-        let reason = || format!("`{key}` goes from {} to {}", range.start() / 1_000, range.end() / 1_000);
-        level.map(Some).ok_or_else(|| section.error(at.position, reason()))
-    };
-    let lufs = level("loudness_lufs", -40_000..=-5_000)?;
-    let peak = level("true_peak_dbtp", -9_000..=0)?;
-    if lufs.is_none() && peak.is_some() {
-        let reason = "`true_peak_dbtp` bounds the gain that `loudness_lufs` asks for: give that as well";
-        return Err(section.error(section.position_of("true_peak_dbtp"), reason));
-    }
-    let true_peak_milli = peak.unwrap_or(Loudness::DEFAULT_TRUE_PEAK_MILLI);
-    Ok(lufs.map(|lufs_milli| Loudness { lufs_milli, true_peak_milli }))
-}
-
 fn package(root: &Section<'_>) -> Result<(Package, usize), ProfileError> {
     let example = "such as `hls = true` below `[package]`";
     let section = root.need("package", root.table("package", "[package]", PACKAGE_KEYS)?, example)?;
@@ -486,7 +421,7 @@ fn refuse_foreign_codec(section: &Section<'_>, kind: &str) -> Result<(), Profile
             "does not go into the CMAF segments and MP4 files of [package]: use h264, hevc or av1"
         }
         ("audio", "vorbis" | "pcm" | "dts" | "mp3") => {
-            "does not go into the CMAF segments and MP4 files of [package]: use aac"
+            "does not go into the CMAF segments and MP4 files of [package]: use aac, ac3, eac3, opus or flac"
         }
         _ => return Ok(()),
     };

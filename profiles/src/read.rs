@@ -99,6 +99,20 @@ impl<'a> Section<'a> {
         self.typed(key, "text in quotes", DeValue::as_str)
     }
 
+    /// A list of texts that `read` takes, empty where it is absent.
+    pub(crate) fn texts<T>(
+        &self,
+        key: &str,
+        takes: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, ProfileError> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        let list = value.get_ref().as_array().filter(|list| !list.is_empty());
+        let list = list.ok_or_else(|| self.wrong_type(key, value, takes))?;
+        let item = |item: &Spanned<DeValue<'a>>| item.get_ref().as_str().and_then(&read);
+        list.iter().map(|entry| item(entry).ok_or_else(|| self.wrong_type(key, entry, takes))).collect()
+    }
+
     pub(crate) fn flag(&self, key: &str) -> Result<Option<At<bool>>, ProfileError> {
         self.typed(key, "true or false", DeValue::as_bool)
     }

@@ -6,8 +6,8 @@ use std::fmt::{Display, Write as _};
 use reel_common::Rational;
 
 use crate::types::{
-    Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Loudness, Picture, Profile, Quality, Rate,
-    Rendition, Rule, Tune,
+    Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Loudness, Picture, Profile, Quality,
+    Rate, Rendition, Rule, Tune,
 };
 
 impl Profile {
@@ -116,10 +116,19 @@ fn track(text: &mut String, track: &AudioTrack) {
     line(text, "name", quoted(&track.name));
     line(text, "codec", quoted(track.codec.name()));
     line(text, "channels", track.channels);
-    line(text, "bitrate_kbps", track.bitrate_kbps);
+    if let Some(bitrate) = track.bitrate_kbps {
+        line(text, "bitrate_kbps", bitrate);
+    }
     line(text, "sample_rate", track.sample_rate);
     if let Some(language) = &track.language {
         line(text, "language", quoted(language));
+    }
+    if !track.sources.is_empty() {
+        let sources: Vec<String> = track.sources.iter().map(|source| quoted(&source.to_string())).collect();
+        line(text, "sources", format!("[{}]", sources.join(", ")));
+    }
+    if track.downmix != Downmix::LoRo {
+        line(text, "downmix", quoted(track.downmix.name()));
     }
     if let Some(Loudness { lufs_milli, true_peak_milli }) = track.loudness {
         let level = |milli: i32| decimal(Rational::from_millis(milli.into()));

@@ -445,6 +445,46 @@ words! {
     AudioCodec {
         /// AAC-LC, ISO/IEC 14496-3.
         Aac = "aac",
+        /// AC-3 (Dolby Digital), ETSI TS 102 366.
+        Ac3 = "ac3",
+        /// E-AC-3 (Dolby Digital Plus), ETSI TS 102 366, annex E.
+        Eac3 = "eac3",
+        /// Opus, RFC 6716.
+        Opus = "opus",
+        /// FLAC, RFC 9639, with 24 bits.
+        Flac = "flac",
+    }
+}
+
+impl AudioCodec {
+    /// Whether its streams say how loud they are, so that a decoder brings them to one level.
+    pub fn says_loudness(self) -> bool {
+        matches!(self, AudioCodec::Ac3 | AudioCodec::Eac3)
+    }
+}
+
+words! {
+    /// How channels that a track has no place for go into those that it has.
+    Downmix {
+        /// Plain stereo, Lo/Ro (ITU-R BS.775-4, table 2): centre and surround at -3 dB on their side, low frequencies left out.
+        LoRo = "lo-ro",
+        /// Matrix stereo, Lt/Rt, from which a decoder of Dolby Pro Logic II restores the surround.
+        LtRt = "lt-rt",
+    }
+}
+
+/// A channel of a source stream, each counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceChannel {
+    /// Which of the audio streams, in the order of the container.
+    pub stream: u32,
+    /// Which of its channels.
+    pub channel: u32,
+}
+
+impl std::fmt::Display for SourceChannel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.stream, self.channel)
     }
 }
 
@@ -455,14 +495,20 @@ pub struct AudioTrack {
     pub name: String,
     /// Codec.
     pub codec: AudioCodec,
-    /// Channels: 1, 2 or 6 (5.1).
+    /// Channels: 1, 2, 6 (5.1) or, of Opus and FLAC, 8 (7.1).
     pub channels: u32,
-    /// Bit rate of the whole track in kbit/s.
-    pub bitrate_kbps: u32,
+    /// Bit rate of the whole track in kbit/s; `None` where and only where the codec is lossless.
+    pub bitrate_kbps: Option<u32>,
     /// Samples per second.
     pub sample_rate: u32,
-    /// Takes the first source stream of this language; without it, the first source stream.
+    /// Takes the first source stream of this language; without it, the first source stream. Of a track with `sources`, the
+    /// language that it is said to have.
     pub language: Option<String>,
+    /// The source channel of each channel, in the order left, right, centre, low frequencies, left and right surround, left
+    /// and right rear; empty where a whole stream is taken.
+    pub sources: Vec<SourceChannel>,
+    /// What becomes of channels that the track has no place for.
+    pub downmix: Downmix,
     /// How loud it is made; `None` leaves it as it is.
     pub loudness: Option<Loudness>,
 }

@@ -179,13 +179,46 @@ fn codecs_that_do_not_go_where_they_stand_are_refused() {
         ("\"h264\"", "\"h265\""),
         ("\"aac\"", "\"h264\""),
         ("\"aac\"", "\"vorbis\""),
-        ("\"aac\"", "\"opus\""),
         ("channels = 2", "channels = 3"),
         ("channels = 2", "channels = 2\nsample_rate = 96000"),
         ("bitrate_kbps = 128", "bitrate_kbps = 8"),
         ("bitrate_kbps = 128", "bitrate_kbps = 640"),
         ("channels = 2", "channels = 2\nlanguage = \"english please\""),
+        ("channels = 2", "channels = 2\nsources = [\"1.1\"]"),
+        ("channels = 2", "channels = 2\nsources = [1.1, 1.2]"),
+        ("channels = 2", "channels = 2\nsources = [\"1.1\", \"1.0\"]"),
+        ("channels = 2", "channels = 2\nsources = []"),
+        ("channels = 2", "channels = 2\ndownmix = \"lt-rt\"\nsources = [\"1.1\", \"2.1\"]"),
+        ("channels = 2", "channels = 1\ndownmix = \"lt-rt\""),
     ]));
+}
+
+#[test]
+fn each_codec_of_sound_has_limits_of_its_own() {
+    let tracks = [
+        "codec = \"aac\"\nchannels = 8\nbitrate_kbps = 512",
+        "codec = \"ac3\"\nchannels = 6\nbitrate_kbps = 160",
+        "codec = \"ac3\"\nchannels = 2\nbitrate_kbps = 200",
+        "codec = \"eac3\"\nchannels = 6\nbitrate_kbps = 1025",
+        "codec = \"eac3\"\nchannels = 6\nbitrate_kbps = 942\nsample_rate = 44100",
+        "codec = \"eac3\"\nchannels = 6",
+        "codec = \"opus\"\nchannels = 2\nbitrate_kbps = 96\nsample_rate = 44100",
+        "codec = \"opus\"\nchannels = 7\nbitrate_kbps = 96",
+        "codec = \"flac\"\nchannels = 2\nbitrate_kbps = 900",
+    ];
+    let usual = "codec = \"aac\"\nchannels = 2\nbitrate_kbps = 128";
+    insta::assert_snapshot!(messages(&tracks.map(|track| (usual, track))));
+    for good in [
+        "codec = \"ac3\"\nchannels = 6\nbitrate_kbps = 640",
+        "codec = \"eac3\"\nchannels = 6\nbitrate_kbps = 1024",
+        "codec = \"eac3\"\nchannels = 2\nbitrate_kbps = 940\nsample_rate = 44100",
+        "codec = \"opus\"\nchannels = 8\nbitrate_kbps = 512",
+        "codec = \"flac\"\nchannels = 8",
+        "codec = \"aac\"\nchannels = 2\nbitrate_kbps = 128\ndownmix = \"lt-rt\"",
+    ] {
+        let profile = Profile::parse(&GOOD.replacen(usual, good, 1), "demo.toml").unwrap();
+        assert_eq!(Profile::parse(&profile.to_toml(), "again.toml"), Ok(profile));
+    }
 }
 
 #[test]

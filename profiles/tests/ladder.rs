@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use reel_common::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Scan, Timing, VideoFacts};
-use reel_profiles::{LadderError, Profile, ResolvedRendition, catalog};
+use reel_profiles::{LadderError, Profile, ResolvedRendition, TrackInput, catalog};
 
 fn profile(name: &str) -> Profile {
     Profile::parse(catalog::text(name).unwrap(), name).unwrap()
@@ -275,12 +275,35 @@ fn tracks_find_their_language() {
     let streams = [sound(""), sound("deu"), sound("pt-BR")];
     let sources = |language: &str| {
         let profile = edited(&[("channels = 2", &format!("channels = 2\nlanguage = \"{language}\""))]);
-        profile.tracks(&streams).iter().map(|track| track.source).collect::<Vec<_>>()
+        profile.tracks(&streams).into_iter().map(|track| track.input).collect::<Vec<_>>()
     };
-    assert_eq!(sources("deu"), [1]);
-    assert_eq!(sources("pt"), [2]);
-    assert_eq!(sources("PT-br"), [2]);
-    assert_eq!(sources("pt-PT"), Vec::<u32>::new());
-    assert_eq!(profile("proxy").tracks(&streams)[0].source, 0);
+    assert_eq!(sources("deu"), [TrackInput::Stream(1)]);
+    assert_eq!(sources("pt"), [TrackInput::Stream(2)]);
+    assert_eq!(sources("PT-br"), [TrackInput::Stream(2)]);
+    assert_eq!(sources("pt-PT"), []);
+    assert_eq!(profile("proxy").tracks(&streams)[0].input, TrackInput::Stream(0));
     assert_eq!(profile("proxy").tracks(&[]), []);
+}
+
+#[test]
+fn tracks_are_made_of_channels_that_are_there() {
+    let mono = AudioFacts { channels: 1, ..sound("") };
+    let of = |sources: &str| edited(&[("channels = 2", &format!("channels = 2\nsources = {sources}"))]);
+    let profile = of("[\"2.1\", \"3.2\"]");
+    assert_eq!(Profile::parse(&profile.to_toml(), "again.toml").as_ref(), Ok(&profile));
+    let streams = [mono.clone(), mono.clone(), sound("")];
+    assert_eq!(profile.tracks(&streams)[0].input, TrackInput::Channels(vec![(1, 0), (2, 1)]));
+    let found = |profile: &Profile, audio: &[AudioFacts]| {
+        let warnings =
+            profile.admit(&IndexSummary { audio: audio.to_vec(), ..index(picture(1280, 720)) }).unwrap();
+        warnings
+            .into_iter()
+            .map(|warning| warning.0)
+            .filter(|text| text.contains("audio"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(&profile, &streams), Vec::<String>::new());
+    assert_eq!(found(&profile, &streams[..2]), ["it has no audio channel `3.2` for track `aac-stereo`"]);
+    // Six streams of one channel, of which the first would be made stereo.
+    insta::assert_snapshot!(found(&edited(&[]), &vec![mono; 6]).join("; "));
 }

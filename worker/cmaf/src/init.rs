@@ -3,8 +3,9 @@
 
 use reel_common::{Colour, Hdr10, Rational};
 
-use crate::VideoConfig;
+use crate::audio::audio_entry;
 use crate::writer::Writer;
+use crate::{AudioConfig, VideoConfig};
 
 /// Bit rates of a track, in bits a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +37,15 @@ pub struct VideoInit<'a> {
     pub bitrate: Bitrate,
 }
 
-/// What the header of an AAC track says.
+/// What the header of an audio track says.
 #[derive(Clone, Copy, Debug)]
 pub struct AudioInit<'a> {
     /// Samples a second, which is also the track's time scale.
     pub sample_rate: u32,
     /// Number of channels.
     pub channels: u16,
-    /// AudioSpecificConfig (ISO/IEC 14496-3, section 1.6.2.1).
-    pub audio_specific_config: &'a [u8],
+    /// How its decoder is set up.
+    pub codec: AudioConfig<'a>,
     /// ISO 639-2 code or BCP 47 tag; empty where undetermined.
     pub language: &'a str,
     /// Written into the decoder's configuration.
@@ -246,7 +247,7 @@ pub(crate) fn minf(w: &mut Writer, config: Config<'_>, tables: impl FnOnce(&mut 
                 w.u32(1);
                 match config {
                     Config::Video(init) => visual_entry(w, init),
-                    Config::Audio(init) => mp4a(w, init),
+                    Config::Audio(init) => audio_entry(w, init),
                 }
             });
             tables(w);
@@ -304,35 +305,6 @@ fn visual_entry(w: &mut Writer, init: &VideoInit<'_>) {
             w.u32(0);
             w.u32(init.bitrate.peak);
             w.u32(init.bitrate.average);
-        });
-    });
-}
-
-fn mp4a(w: &mut Writer, init: &AudioInit<'_>) {
-    w.boxed(b"mp4a", |w| {
-        w.zeros(6);
-        w.u16(1);
-        w.zeros(8);
-        w.u16(init.channels);
-        w.u16(16);
-        w.zeros(4);
-        // 16.16; rates that do not fit are in the configuration alone.
-        w.u32(u16::try_from(init.sample_rate).map_or(0, |rate| u32::from(rate) << 16));
-        w.full(b"esds", 0, 0, |w| {
-            w.descriptor(3, |w| {
-                w.u16(0);
-                w.u8(0);
-                w.descriptor(4, |w| {
-                    // ISO/IEC 14496-3 audio, an audio stream with the reserved bit set.
-                    w.u8(0x40);
-                    w.u8(0x15);
-                    w.zeros(3);
-                    w.u32(init.bitrate.peak);
-                    w.u32(init.bitrate.average);
-                    w.descriptor(5, |w| w.bytes(init.audio_specific_config));
-                });
-                w.descriptor(6, |w| w.u8(2));
-            });
         });
     });
 }

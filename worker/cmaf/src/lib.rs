@@ -5,6 +5,7 @@
 //! millions of entries and codec configurations that must pass through byte for byte need the boxes themselves.
 //! The tests use `mp4-atom` as a second, independent reader of what is written here.
 
+pub mod audio;
 pub mod av1;
 pub mod avc;
 mod bits;
@@ -22,5 +23,6 @@ mod track;
 mod video;
 mod writer;
 
+pub use audio::AudioConfig;
 pub use read_at::ReadAt;
 pub use video::VideoConfig;

@@ -367,8 +367,10 @@ fn sample_tables(w: &mut Writer, track: &Laid<'_>) {
     }
     sizes(w, samples);
     sample_to_chunk(w, &track.chunks);
-    if let TrackConfig::Audio { .. } = track.input.config {
-        roll(w, samples.len() as u32);
+    if let TrackConfig::Audio { init, .. } = &track.input.config
+        && let Some(distance) = init.codec.roll_distance()
+    {
+        roll(w, distance, samples.len() as u32);
     }
 }
 
@@ -404,13 +406,13 @@ fn chunk_offsets(w: &mut Writer, chunks: &[Placed], first_byte: u64, wide: bool)
     }
 }
 
-/// An AAC sample decodes rightly only after the one before it (ISO/IEC 14496-12, section 10.1).
-fn roll(w: &mut Writer, samples: u32) {
+/// How many samples before one decoding begins, of all alike (AudioPreRollEntry, ISO/IEC 14496-12, section 10.1).
+fn roll(w: &mut Writer, distance: i16, samples: u32) {
     w.full(b"sgpd", 1, 0, |w| {
         w.bytes(b"roll");
         w.u32(2);
         w.u32(1);
-        w.u16(-1i16 as u16);
+        w.u16(distance as u16);
     });
     w.full(b"sbgp", 0, 0, |w| {
         w.bytes(b"roll");

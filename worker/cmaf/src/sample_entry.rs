@@ -17,12 +17,20 @@ pub(crate) fn codec_config(entry: &SampleEntry) -> Option<Bytes> {
         b"hvc1" | b"hev1" => visual_box(entry, b"hvcC"),
         b"av01" => visual_box(entry, b"av1C"),
         b"mp4a" => audio_specific_config(&entry.body),
+        b"ac-3" => audio_box(entry, b"dac3"),
+        b"ec-3" => audio_box(entry, b"dec3"),
+        b"Opus" => audio_box(entry, b"dOps"),
+        b"fLaC" => audio_box(entry, b"dfLa").and_then(|body| Some(full(&body)?.2)),
         _ => None,
     }
 }
 
 fn visual_box(entry: &SampleEntry, kind: &[u8; 4]) -> Option<Bytes> {
     child(&entry.body.slice(VISUAL_FIELDS.min(entry.body.len())..), kind)
+}
+
+fn audio_box(entry: &SampleEntry, kind: &[u8; 4]) -> Option<Bytes> {
+    child(&entry.body.slice(AUDIO_FIELDS.min(entry.body.len())..), kind)
 }
 
 fn audio_specific_config(body: &Bytes) -> Option<Bytes> {

@@ -150,8 +150,8 @@ impl Track {
         })
     }
 
-    /// The decoder configuration of its first sample entry: the payload of `avcC`, `hvcC` or `av1C`, or the
-    /// AudioSpecificConfig; `None` where the coding has none that is known here.
+    /// The decoder configuration of its first sample entry, as [`VideoConfig`](crate::VideoConfig) and
+    /// [`AudioConfig`](crate::AudioConfig) have it; `None` where the coding has none that is known here.
     pub fn codec_config(&self) -> Option<Bytes> {
         sample_entry::codec_config(self.entries.first()?)
     }

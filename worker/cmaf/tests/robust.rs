@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use reel_cmaf::VideoConfig;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{Movie, TrackKind};
@@ -10,6 +9,7 @@ use reel_cmaf::progressive::{
     Progressive, ProgressiveError, SampleSpec, SourceRun, TrackConfig, TrackInput, plan,
 };
 use reel_cmaf::segment::{Sample, media_segment};
+use reel_cmaf::{AudioConfig, VideoConfig};
 use reel_common::{Hdr10, Rational};
 
 const AVCC: &[u8] = &[1, 100, 0, 40, 0xff, 0xe1, 0, 4, 0x67, 100, 0, 40, 1, 0, 2, 0x68, 0xee];
@@ -31,7 +31,7 @@ fn audio() -> AudioInit<'static> {
     AudioInit {
         sample_rate: 48_000,
         channels: 2,
-        audio_specific_config: &[0x11, 0x90],
+        codec: AudioConfig::Aac(&[0x11, 0x90]),
         language: "pt-BR",
         bitrate: Bitrate { peak: 2, average: 1 },
     }

@@ -84,9 +84,9 @@ impl Demuxer {
     }
 
     /// Makes libav skip all streams but one.
-    pub(crate) fn keep_only(&mut self, stream: usize) {
+    pub(crate) fn keep_only(&mut self, streams: &[usize]) {
         for mut other in self.input.streams_mut() {
-            if other.index() != stream {
+            if !streams.contains(&other.index()) {
                 // SAFETY: the stream belongs to the open input, which outlives this borrow.
                 unsafe { (*other.as_mut_ptr()).discard = ffi::AVDiscard::AVDISCARD_ALL };
             }

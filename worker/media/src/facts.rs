@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use reel_common::{AudioFacts, Rational, VideoFacts};
-use reel_profiles::{AudioTrack, Profile, ResolvedRendition, TrackSource};
+use reel_profiles::{AudioTrack, Profile, ResolvedRendition, TrackInput, TrackSource};
 use reel_proto::v1;
 
 use crate::MediaError;
@@ -38,18 +38,49 @@ pub(crate) struct MadeTrack<'a> {
     pub(crate) number: usize,
     /// The entry.
     pub(crate) track: &'a AudioTrack,
-    /// The stream that it is made from.
-    pub(crate) facts: AudioFacts,
+    /// The streams that it is made from; there is at least one.
+    pub(crate) streams: Vec<AudioFacts>,
+    /// For each of its channels the place of a stream in `streams` and the channel in that; empty where the one stream is
+    /// mixed.
+    pub(crate) picks: Vec<(usize, usize)>,
 }
 
 /// The audio tracks that a profile makes of a mezzanine, in its order.
 pub(crate) fn tracks<'a>(index: &v1::Index, profile: &'a Profile) -> Result<Vec<MadeTrack<'a>>, MediaError> {
-    let streams = index.audio.iter().cloned().map(AudioFacts::try_from);
-    let streams: Vec<AudioFacts> = streams.collect::<Result<_, _>>()?;
+    let known = index.audio.iter().cloned().map(AudioFacts::try_from);
+    let known: Vec<AudioFacts> = known.collect::<Result<_, _>>()?;
     let made = |source: TrackSource| {
         let number = source.track as usize;
-        let facts = streams.get(source.source as usize)?.clone();
-        Some(MadeTrack { number, track: profile.audio.get(number)?, facts })
+        let channels = match source.input {
+            TrackInput::Stream(stream) => vec![(stream, None)],
+            TrackInput::Channels(channels) => {
+                channels.into_iter().map(|(stream, channel)| (stream, Some(channel))).collect()
+            }
+        };
+        let mut places: Vec<u32> = channels.iter().map(|(stream, _)| *stream).collect();
+        places.sort_unstable();
+        places.dedup();
+        let place = |stream| places.iter().position(|place| *place == stream);
+        let picks =
+            channels.iter().filter_map(|(stream, channel)| Some((place(*stream)?, (*channel)? as usize)));
+        let streams = places.iter().map(|place| known.get(*place as usize).cloned());
+        let track = profile.audio.get(number)?;
+        Some(MadeTrack {
+            number,
+            track,
+            streams: streams.collect::<Option<_>>()?,
+            picks: in_libav_order(picks.collect()),
+        })
     };
-    Ok(profile.tracks(&streams).into_iter().filter_map(made).collect())
+    Ok(profile.tracks(&known).into_iter().filter_map(made).collect())
+}
+
+/// Profiles name the side channels of 7.1 before the rear ones, as SMPTE ST 2036-2 does; libav has them behind.
+fn in_libav_order(mut picks: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    if let [_, _, _, _, sides @ ..] = picks.as_mut_slice()
+        && sides.len() == 4
+    {
+        sides.rotate_left(2);
+    }
+    picks
 }

@@ -42,7 +42,7 @@ impl<'a> PacketReader<'a> {
             true => None,
             false => {
                 let mut demuxer = Demuxer::open(source)?;
-                demuxer.keep_only(stream);
+                demuxer.keep_only(&[stream]);
                 Some(demuxer)
             }
         };
@@ -151,7 +151,7 @@ impl<'a> PacketReader<'a> {
 
     fn reopen(&mut self) -> Result<(), MediaError> {
         let mut demuxer = Demuxer::open(self.source)?;
-        demuxer.keep_only(self.stream);
+        demuxer.keep_only(&[self.stream]);
         self.demuxer = Some(demuxer);
         Ok(())
     }

@@ -4,12 +4,10 @@ use std::fmt::Write;
 
 use reel_common::Rational;
 
-use crate::{Stream, codecs, language, layout};
+use crate::{Stream, language, layout};
 
 /// Fragmented MP4 with EXT-X-MAP and rounded durations takes version 7.
 const VERSION: u32 = 7;
-/// The group of all audio tracks.
-const AUDIO_GROUP: &str = "audio";
 
 /// A video rendition in the master playlist.
 #[derive(Clone, Debug)]
@@ -37,8 +35,8 @@ pub struct AudioMedia<'a> {
     pub track: &'a str,
     /// Its segments.
     pub stream: &'a Stream,
-    /// AudioSpecificConfig.
-    pub config: &'a [u8],
+    /// What RFC 6381 calls its codec.
+    pub codec: &'a str,
     /// Number of channels.
     pub channels: u32,
     /// ISO 639-2 code or BCP 47 tag; empty where undetermined.
@@ -62,55 +60,131 @@ pub fn media_playlist(stream: &Stream, target_duration: u64) -> String {
     text
 }
 
-/// The master playlist. Variants are listed in ladder order, and a player begins with the first.
+/// The master playlist. Each rendition is listed with each group of sound, in the order of ladder and tracks; a player
+/// begins with the first.
 pub fn master_playlist(variants: &[Variant<'_>], audio: &[AudioMedia<'_>], target_duration: u64) -> String {
     let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    for (number, track) in audio.iter().enumerate() {
-        line(&mut text, format_args!("{}", media(track, &audio[..number])));
+    let groups = groups(audio);
+    for group in &groups {
+        for (number, member) in group.members.iter().enumerate() {
+            line(&mut text, format_args!("{}", media(&group.id, member, number == 0)));
+        }
     }
-    let rates = |stream: &Stream| (stream.peak_bps(target_duration), stream.average_bps());
-    let audio_peak = audio.iter().map(|track| rates(track.stream).0).max().unwrap_or(0);
-    let audio_average = audio.iter().map(|track| rates(track.stream).1).max().unwrap_or(0);
-    for variant in variants {
-        let (peak, average) = rates(variant.stream);
-        let stream_inf = stream_inf(variant, audio, peak + audio_peak, average + audio_average);
-        line(&mut text, format_args!("{stream_inf}"));
-        line(&mut text, format_args!("{}/{}", layout::video_folder(variant.rendition), layout::PLAYLIST));
+    let with_sound = groups.iter().map(Some);
+    let sounds: Vec<_> = if groups.is_empty() { vec![None] } else { with_sound.collect() };
+    for group in sounds {
+        for variant in variants {
+            line(&mut text, format_args!("{}", stream_inf(variant, group, target_duration)));
+            line(&mut text, format_args!("{}/{}", layout::video_folder(variant.rendition), layout::PLAYLIST));
+        }
     }
     text
 }
 
-fn media(track: &AudioMedia<'_>, earlier: &[AudioMedia<'_>]) -> String {
-    let name = quoted(track.track);
-    let uri = format!("{}/{}", layout::audio_folder(track.track), layout::PLAYLIST);
-    let tag = language::tag(track.language);
-    let default = if earlier.is_empty() { "YES" } else { "NO" };
+/// Tracks between which a player chooses by language: all of one codec and number of channels.
+struct Group<'a> {
+    id: String,
+    members: Vec<Member<'a>>,
+}
+
+/// A track in a group.
+struct Member<'a> {
+    track: &'a AudioMedia<'a>,
+    /// What it is called there.
+    name: &'a str,
+    /// How many tracks of its language stand before it in its own group.
+    among_language: usize,
+}
+
+impl Member<'_> {
+    /// Whether two say the same, each in its codec.
+    fn corresponds(&self, other: &Member<'_>) -> bool {
+        let tags = [self, other].map(|member| language::tag(member.track.language));
+        tags[0] == tags[1] && self.among_language == other.among_language
+    }
+}
+
+/// The groups, in the order of their first tracks. All have corresponding members under the same names, as RFC 8216bis,
+/// section 4.4.6.1.1, wants it: what a group lacks is taken from the first that has it.
+fn groups<'a>(audio: &'a [AudioMedia<'a>]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for track in audio {
+        let id = group_id(track);
+        let at = groups.iter().position(|group| group.id == id).unwrap_or_else(|| {
+            groups.push(Group { id, members: Vec::new() });
+            groups.len() - 1
+        });
+        let tag = language::tag(track.language);
+        let same = groups[at].members.iter().filter(|member| language::tag(member.track.language) == tag);
+        let member = Member { track, name: track.track, among_language: same.count() };
+        groups[at].members.push(member);
+    }
+    let mut all: Vec<Member<'_>> = Vec::new();
+    for Member { track, name, among_language } in groups.iter().flat_map(|group| &group.members) {
+        let member = Member { track, name, among_language: *among_language };
+        if !all.iter().any(|known| known.corresponds(&member)) {
+            all.push(member);
+        }
+    }
+    for group in &mut groups {
+        let members = all.iter().map(|known| {
+            let own = group.members.iter().find(|member| member.corresponds(known)).unwrap_or(known);
+            Member { track: own.track, name: known.name, among_language: known.among_language }
+        });
+        group.members = members.collect();
+    }
+    groups
+}
+
+/// Codec and layout, as the names of profiles say them.
+fn group_id(track: &AudioMedia<'_>) -> String {
+    let codec = track.codec.split('.').next().unwrap_or_default();
+    let codec = if codec == "mp4a" { "aac" } else { codec };
+    let layout = match track.channels {
+        1 => "mono".to_owned(),
+        2 => "stereo".to_owned(),
+        6 => "5.1".to_owned(),
+        8 => "7.1".to_owned(),
+        other => other.to_string(),
+    };
+    format!("{}-{layout}", codec.to_ascii_lowercase())
+}
+
+fn media(group: &str, member: &Member<'_>, is_default: bool) -> String {
+    let name = quoted(member.name);
+    let uri = format!("{}/{}", layout::audio_folder(member.track.track), layout::PLAYLIST);
+    let default = if is_default { "YES" } else { "NO" };
     // Members that a player may choose by itself have to differ in language.
-    let told_apart = earlier.iter().all(|other| language::tag(other.language) != tag);
-    let autoselect = if told_apart { "YES" } else { "NO" };
-    let language = tag.map(|tag| format!("LANGUAGE=\"{tag}\",")).unwrap_or_default();
+    let autoselect = if member.among_language == 0 { "YES" } else { "NO" };
+    let language = language::tag(member.track.language);
+    let language = language.map(|tag| format!("LANGUAGE=\"{tag}\",")).unwrap_or_default();
     format!(
-        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{name}\",{language}DEFAULT={default},\
+        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{name}\",{language}DEFAULT={default},\
          AUTOSELECT={autoselect},CHANNELS=\"{}\",URI=\"{}\"",
-        track.channels,
+        member.track.channels,
         quoted(&uri)
     )
 }
 
-fn stream_inf(variant: &Variant<'_>, audio: &[AudioMedia<'_>], peak: u64, average: u64) -> String {
-    let mut codecs = vec![variant.codec.to_owned()];
-    for codec in audio.iter().filter_map(|track| codecs::aac(track.config)) {
-        if !codecs.contains(&codec) {
-            codecs.push(codec);
+fn stream_inf(variant: &Variant<'_>, group: Option<&Group<'_>>, target_duration: u64) -> String {
+    let members = || group.into_iter().flat_map(|group| &group.members).map(|member| member.track);
+    let mut codecs = vec![variant.codec];
+    for track in members() {
+        if !codecs.contains(&track.codec) {
+            codecs.push(track.codec);
         }
     }
+    let rates = |stream: &Stream| (stream.peak_bps(target_duration), stream.average_bps());
+    let (mut peak, mut average) = rates(variant.stream);
+    peak += members().map(|track| rates(track.stream).0).max().unwrap_or(0);
+    average += members().map(|track| rates(track.stream).1).max().unwrap_or(0);
     let range = match variant.transfer {
         16 => "PQ",
         18 => "HLG",
         _ => "SDR",
     };
     let frame_rate = variant.frame_rate.map(frame_rate).unwrap_or_default();
-    let group = if audio.is_empty() { String::new() } else { format!(",AUDIO=\"{AUDIO_GROUP}\"") };
+    let group = group.map(|group| format!(",AUDIO=\"{}\"", group.id)).unwrap_or_default();
     format!(
         "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\",RESOLUTION={}x{}{frame_rate},\
          VIDEO-RANGE={range}{group},CLOSED-CAPTIONS=NONE",
@@ -143,7 +217,7 @@ mod tests {
     use super::*;
     use crate::{SegmentSize, target_duration};
 
-    const AAC_LC: &[u8] = &[0x11, 0x90];
+    const AAC_LC: &str = "mp4a.40.2";
 
     fn stream(timescale: u32, segments: &[(u64, u64)]) -> Stream {
         let segments = segments.iter().map(|(ticks, bytes)| SegmentSize { ticks: *ticks, bytes: *bytes });
@@ -171,7 +245,7 @@ mod tests {
     }
 
     fn track<'a>(track: &'a str, stream: &'a Stream, channels: u32, language: &'a str) -> AudioMedia<'a> {
-        AudioMedia { track, stream, config: AAC_LC, channels, language }
+        AudioMedia { track, stream, codec: AAC_LC, channels, language }
     }
 
     fn parse(text: &str) -> MasterPlaylist {
@@ -224,17 +298,7 @@ mod tests {
         let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
         let audio = [track("aac-stereo", &sound, 2, "eng"), track("aac-5.1", &sound, 6, "eng")];
         let target = target_duration([&large, &sound]);
-        insta::assert_snapshot!(master_playlist(&variants, &audio, target), @r#"
-        #EXTM3U
-        #EXT-X-VERSION:7
-        #EXT-X-INDEPENDENT-SEGMENTS
-        #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="aac-stereo",LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="audio/aac-stereo/playlist.m3u8"
-        #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="aac-5.1",LANGUAGE="en",DEFAULT=NO,AUTOSELECT=NO,CHANNELS="6",URI="audio/aac-5.1/playlist.m3u8"
-        #EXT-X-STREAM-INF:BANDWIDTH=12116270,AVERAGE-BANDWIDTH=10385119,CODECS="avc1.640028,mp4a.40.2",RESOLUTION=1920x1080,FRAME-RATE=23.976,VIDEO-RANGE=SDR,AUDIO="audio",CLOSED-CAPTIONS=NONE
-        video/1080p/playlist.m3u8
-        #EXT-X-STREAM-INF:BANDWIDTH=4124262,AVERAGE-BANDWIDTH=3546740,CODECS="avc1.640028,mp4a.40.2",RESOLUTION=640x360,FRAME-RATE=23.976,VIDEO-RANGE=SDR,AUDIO="audio",CLOSED-CAPTIONS=NONE
-        video/360p/playlist.m3u8
-        "#);
+        insta::assert_snapshot!(master_playlist(&variants, &audio, target));
     }
 
     #[test]
@@ -255,7 +319,7 @@ mod tests {
         assert_eq!(first.codecs.as_deref(), Some("avc1.640028,mp4a.40.2"));
         assert_eq!(first.resolution.map(|size| (size.width, size.height)), Some((1920, 1080)));
         assert_eq!(first.frame_rate, Some(23.976));
-        assert_eq!(first.audio.as_deref(), Some("audio"));
+        assert_eq!(first.audio.as_deref(), Some("aac-stereo"));
         let media = &playlist.alternatives;
         assert!(media.iter().all(|media| media.media_type == AlternativeMediaType::Audio));
         assert_eq!(
@@ -267,6 +331,20 @@ mod tests {
             [Some("de"), None]
         );
         assert_eq!(media[1].uri.as_deref(), Some("audio/second/playlist.m3u8"));
+    }
+
+    #[test]
+    fn groups_of_sound_have_the_same_members() {
+        let (large, small, sound) = (video(3), video(1), sound());
+        let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
+        let dolby = |name, language| AudioMedia { codec: "ec-3", ..track(name, &sound, 6, language) };
+        let audio = [
+            track("stereo", &sound, 2, "eng"),
+            track("stereo-de", &sound, 2, "ger"),
+            track("commentary", &sound, 2, "en"),
+            dolby("surround", "en"),
+        ];
+        insta::assert_snapshot!(master_playlist(&variants, &audio, 4));
     }
 
     #[test]

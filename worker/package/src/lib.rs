@@ -1,6 +1,5 @@
 //! HLS playlists and the layout of an output tree. Pure text: nothing is read or written here.
 
-mod codecs;
 pub mod hls;
 mod language;
 pub mod layout;

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{self, Movie, TrackKind};
 use reel_cmaf::segment::{Sample, media_segment};
+use reel_cmaf::{AudioConfig, VideoConfig};
 use reel_common::{Hdr10, Rational};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{SegmentSize, Stream, layout, target_duration};
@@ -116,7 +116,7 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
     let audio_header = AudioInit {
         sample_rate: 48_000,
         channels: 2,
-        audio_specific_config: &config,
+        codec: AudioConfig::Aac(&config),
         language: "eng",
         bitrate,
     };
@@ -134,8 +134,13 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
         frame_rate: Rational::new(24_000, 1001),
         transfer: 2,
     };
-    let track =
-        AudioMedia { track: "stereo", stream: &audio_stream, config: &config, channels: 2, language: "eng" };
+    let track = AudioMedia {
+        track: "stereo",
+        stream: &audio_stream,
+        codec: "mp4a.40.2",
+        channels: 2,
+        language: "eng",
+    };
     let master = out.join(layout::MASTER);
     fs::write(&master, master_playlist(&[variant], &[track], target)).unwrap();
 

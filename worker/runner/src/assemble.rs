@@ -17,10 +17,10 @@ use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
 use reel_common::{Colour, Failure, FailureClass, Hdr10, Rational};
-use reel_media::{Timeline, audio_init};
+use reel_media::{Timeline, audio_config, audio_init};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{Stream, layout, target_duration};
-use reel_profiles::{Profile, VideoCodec};
+use reel_profiles::{AudioCodec, Profile, VideoCodec};
 use reel_proto::{Malformed, v1};
 use reel_store::BlockingStore;
 
@@ -155,7 +155,8 @@ impl Tree<'_> {
         if let Some(folder) = folder {
             let start = samples.first_dts + u64::from(record.priming);
             let span = Span { start, duration: samples.stream.duration() };
-            let init = init::audio_init(&audio_init(record, bitrate(&samples.stream)), span);
+            let header = audio_init(self.audio_codec(number), record, bitrate(&samples.stream));
+            let init = init::audio_init(&header, span);
             self.staging.write(&format!("{folder}/{}", layout::INIT), &init)?;
         }
         Ok(samples)
@@ -281,6 +282,18 @@ impl Tree<'_> {
         })
     }
 
+    /// The codec of a track, which the profile knows.
+    fn audio_codec(&self, number: usize) -> AudioCodec {
+        self.work.profile.audio[self.records.track_numbers[number] as usize].codec
+    }
+
+    /// What RFC 6381 calls it.
+    fn audio_string(&self, number: usize) -> Result<String, Failure> {
+        let record = &self.records.audio[number];
+        let codec = audio_config(self.audio_codec(number), &record.codec_config).codec_string();
+        codec.ok_or_else(|| fault(&format!("track {}: its decoder is not set up", record.name)))
+    }
+
     /// The single file of a rendition, with the first audio track.
     fn single_file(
         &mut self,
@@ -300,7 +313,7 @@ impl Tree<'_> {
             let record = &self.records.audio[0];
             tracks.push(TrackInput {
                 config: TrackConfig::Audio {
-                    init: audio_init(record, bitrate(&audio.stream)),
+                    init: audio_init(self.audio_codec(0), record, bitrate(&audio.stream)),
                     priming: record.priming,
                     presented: record.samples,
                 },
@@ -342,7 +355,11 @@ impl Tree<'_> {
         }
         let variants: Vec<_> =
             video.iter().enumerate().map(|(number, written)| self.variant(number, written)).collect();
-        let media: Vec<_> = self.records.audio.iter().zip(audio_streams()).map(audio_media).collect();
+        let codecs =
+            (0..audio.len()).map(|number| self.audio_string(number)).collect::<Result<Vec<_>, _>>()?;
+        let tracks = self.records.audio.iter().zip(&codecs).zip(audio_streams());
+        let media: Vec<_> =
+            tracks.map(|((record, codec), stream)| audio_media(record, codec, stream)).collect();
         let master = master_playlist(&variants, &media, target);
         self.staging.write(layout::MASTER, master.as_bytes())
     }
@@ -361,14 +378,8 @@ impl Tree<'_> {
     }
 }
 
-fn audio_media<'a>((record, stream): (&'a v1::AudioRecord, &'a Stream)) -> AudioMedia<'a> {
-    AudioMedia {
-        track: &record.name,
-        stream,
-        config: &record.codec_config,
-        channels: record.channels,
-        language: &record.language,
-    }
+fn audio_media<'a>(record: &'a v1::AudioRecord, codec: &'a str, stream: &'a Stream) -> AudioMedia<'a> {
+    AudioMedia { track: &record.name, stream, codec, channels: record.channels, language: &record.language }
 }
 
 fn bitrate(stream: &Stream) -> Bitrate {

@@ -53,7 +53,7 @@ pub(crate) fn tell_codecs() -> ExitCode {
     // x265 gives the same bytes with one level of SIMD alone, which a host may lack.
     let runs = |codec: &&VideoCodec| **codec != VideoCodec::Hevc || reel_media::x265_version().is_some();
     let video = VideoCodec::ALL.iter().filter(runs).map(|codec| codec.name());
-    let audio = AudioCodec::ALL.iter().map(|codec| codec.name());
+    let audio = AudioCodec::ALL.iter().filter(|codec| reel_media::encodes(**codec)).map(|codec| codec.name());
     video.chain(audio).for_each(|name| println!("{name}"));
     ExitCode::SUCCESS
 }

@@ -3,6 +3,8 @@
 //! Times are milliseconds since 1970, `pts` are ticks of `1/timescale`, PSNR is in decibels. The report is written
 //! once, when the title is delivered, and is the one file of a title that differs from run to run.
 
+mod audio;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -10,7 +12,7 @@ use std::path::Path;
 
 use reel_common::{Digest, Failure, Scan, TaskId};
 use reel_package::layout;
-use reel_profiles::{Action, Profile};
+use reel_profiles::Profile;
 use reel_proto::v1;
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +67,7 @@ struct Report<'a> {
     mezzanine: Mezzanine<'a>,
     profile: ProfileUsed<'a>,
     renditions: Vec<Rendition<'a>>,
-    audio: Vec<Track<'a>>,
+    audio: Vec<audio::Track<'a>>,
     proof: Proof<'a>,
     files: Vec<File<'a>>,
 }
@@ -207,27 +209,6 @@ struct Part {
 }
 
 #[derive(Serialize)]
-struct Track<'a> {
-    name: &'a str,
-    language: &'a str,
-    source_stream: u32,
-    channels: u32,
-    sample_rate: u32,
-    samples: u64,
-    priming: u32,
-    recipe_key: String,
-    segments: usize,
-    bytes: u64,
-    sha256: String,
-    peak_segment_bps: u64,
-    /// Integrated loudness before the gain (ITU-R BS.1770); `null` where it is silent.
-    loudness_lufs: Option<f64>,
-    /// Likewise its true peak.
-    true_peak_dbtp: Option<f64>,
-    gain_db: f64,
-}
-
-#[derive(Serialize)]
 struct Proof<'a> {
     renditions: Vec<RenditionProof<'a>>,
     audio: Vec<TrackProof<'a>>,
@@ -278,7 +259,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
             text: &sources.spec.profile,
         },
         renditions,
-        audio: sources.assembly.audio.iter().map(track).collect(),
+        audio: audio::tracks(&sources.assembly.audio, sources.profile),
         proof: proof(sources.proof),
         files: sources.assembly.files.iter().map(file).collect(),
     };
@@ -335,7 +316,7 @@ fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>]) -> Job<'a> {
             .iter()
             .cloned()
             .chain(missed_rates(renditions))
-            .chain(soft_tracks(sources))
+            .chain(audio::warnings(&sources.assembly.audio, sources.profile))
             .collect(),
         source_bytes_read: history.source_bytes_read,
         attempts_total: history.attempts_total,
@@ -451,51 +432,6 @@ fn part(index: u32, record: &v1::RenditionPart) -> Part {
 
 fn psnr_db(record: &v1::RenditionPart) -> f64 {
     record.psnr_mdb as f64 / 1e3
-}
-
-fn hundredths(level: i32) -> f64 {
-    f64::from(level) / 100.0
-}
-
-/// Tracks that are silent, or softer than was asked, since their peaks left no room.
-fn soft_tracks(sources: &Sources<'_>) -> Vec<String> {
-    let warns_of_silence = sources.profile.admission.silent_audio == Action::Warn;
-    let soft = sources.assembly.audio.iter().filter_map(|record| {
-        let (name, loudness) = (&record.name, record.loudness?);
-        let Some(integrated) = loudness.integrated else {
-            return warns_of_silence
-                .then(|| format!("audio track {name} is silent: nowhere louder than -70 LUFS"));
-        };
-        let wanted = sources.profile.audio.iter().find(|track| track.name == *name)?.loudness?;
-        let made = integrated + loudness.gain;
-        (made < wanted.lufs_milli / 10).then(|| {
-            let (made, wanted) = (hundredths(made), f64::from(wanted.lufs_milli) / 1e3);
-            format!("audio track {name} stays at {made} LUFS instead of {wanted}: its peaks leave no room")
-        })
-    });
-    soft.collect()
-}
-
-fn track(record: &v1::AudioRecord) -> Track<'_> {
-    let loudness = record.loudness.unwrap_or_default();
-    let (bytes, sha256) = artifact(record.artifact.as_ref());
-    Track {
-        name: &record.name,
-        language: &record.language,
-        source_stream: record.source_stream,
-        channels: record.channels,
-        sample_rate: record.sample_rate,
-        samples: record.samples,
-        priming: record.priming,
-        recipe_key: hex(&record.recipe_key),
-        segments: record.segment_bytes.len(),
-        bytes,
-        sha256,
-        peak_segment_bps: record.peak_segment_bps,
-        loudness_lufs: loudness.integrated.map(hundredths),
-        true_peak_dbtp: loudness.true_peak.map(hundredths),
-        gain_db: hundredths(loudness.gain),
-    }
 }
 
 fn proof(proof: &v1::Proof) -> Proof<'_> {

@@ -1,7 +1,7 @@
 //! `reel plan`: what a submit would make, and its cost. Runs nothing but the index.
 
 use reel_common::{IndexSummary, Stage};
-use reel_profiles::{Coding, Profile, Quality, Rate, ResolvedRendition};
+use reel_profiles::{AudioTrack, Coding, Profile, Quality, Rate, ResolvedRendition};
 use reel_scheduler_core::Plan;
 use serde_json::{Value, json};
 
@@ -73,9 +73,8 @@ impl Shown {
     fn most_bytes(&self) -> Option<u64> {
         let video = self.ladder.iter().map(|entry| most_kbps(entry.rendition.rate));
         let video = video.sum::<Option<u64>>()?;
-        let track = |number: &u32| self.profile.audio.get(*number as usize);
-        let audio: Vec<u64> =
-            self.plan.tracks.iter().filter_map(track).map(|track| u64::from(track.bitrate_kbps)).collect();
+        let tracks = self.plan.tracks.iter().filter_map(|number| self.profile.audio.get(*number as usize));
+        let audio: Vec<u64> = tracks.map(most_audio_kbps).collect();
         let segments = video + audio.iter().sum::<u64>();
         let files = video + audio.first().unwrap_or(&0) * self.ladder.len() as u64;
         let package = self.profile.package;
@@ -101,9 +100,9 @@ impl Shown {
             rows.push(row(["rendition", &rendition_line(entry)]));
         }
         for track in plan.tracks.iter().filter_map(|number| profile.audio.get(*number as usize)) {
-            let (name, codec, channels, rate) =
-                (&track.name, track.codec, track.channels, track.bitrate_kbps);
-            rows.push(row(["audio", &format!("{name}: {codec}, {channels} channels, {rate} kbit/s")]));
+            let AudioTrack { name, codec, channels, .. } = track;
+            let rate = track.bitrate_kbps.map_or("lossless".to_owned(), |rate| format!("{rate} kbit/s"));
+            rows.push(row(["audio", &format!("{name}: {codec}, {channels} channels, {rate}")]));
         }
         rows.push(row(["segments", &self.segments_line()]));
         let parts = plan.grid.parts();
@@ -174,6 +173,12 @@ impl Shown {
             "warnings": plan.warnings,
         })
     }
+}
+
+/// Kilobits a second of a track; of a lossless one as many as its samples have.
+fn most_audio_kbps(track: &AudioTrack) -> u64 {
+    let samples = u64::from(track.sample_rate) * u64::from(track.channels);
+    track.bitrate_kbps.map_or(samples * 24 / 1000, u64::from)
 }
 
 /// The rate of a rendition at most: on the whole where its mean is given, else at any time.

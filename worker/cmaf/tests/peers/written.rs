@@ -1,12 +1,12 @@
 //! Files written here, decoded by ffmpeg and parsed by `mp4-atom`.
 
 use mp4_atom::{Any, Codec, DecodeMaybe};
-use reel_cmaf::VideoConfig;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{Movie, TrackKind};
 use reel_cmaf::progressive::{Progressive, SampleSpec, SourceRun, TrackConfig, TrackInput, plan};
 use reel_cmaf::segment::{Sample, media_segment};
+use reel_cmaf::{AudioConfig, VideoConfig};
 use reel_common::{Colour, Hdr10, Rational};
 
 use crate::clip::{Clip, PICTURES, packets, pictures, run, sound};
@@ -90,7 +90,7 @@ impl Coded {
         AudioInit {
             sample_rate: self.timescale,
             channels: 2,
-            audio_specific_config: &self.config,
+            codec: AudioConfig::Aac(&self.config),
             language: "eng",
             bitrate: Bitrate { peak: 140_000, average: 128_000 },
         }

@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::io::{Read, Seek};
 
 use ffmpeg_next as ff;
-use reel_common::{AudioFacts, Rational};
+use reel_common::Rational;
+use reel_profiles::Downmix;
 use reel_proto::v1;
 use reel_store::Source;
 
-use super::resample::Resampler;
+use super::resample::{Mix, Resampler};
 use crate::MediaError;
 use crate::demux::{Demuxer, parameters, rational};
+use crate::facts::MadeTrack;
 
 /// Containers round times, so a packet that is off by less than this, in seconds, follows its predecessor; one that
 /// is off by more stands behind a gap or an overlap.
@@ -46,81 +48,114 @@ impl Sound {
     }
 }
 
-/// Calls back for each packet of an audio stream, with its time on the container's timeline in seconds and what the
-/// container says of skipped samples. Gives what the decoder has to be told.
-pub(super) fn each_packet(
-    source: &Source,
-    facts: &AudioFacts,
-    mut take: impl FnMut(Option<Rational>, &[u8], &[u8]),
-) -> Result<v1::DecoderSetup, MediaError> {
-    let mut packets = Packets::open(source, facts)?;
-    let stream = packets.demuxer.input.stream(packets.stream);
-    let setup = stream.map(|stream| parameters(&stream).decoder).unwrap_or_default();
-    while let Some(packet) = packets.next()? {
-        let time = packet.pts().and_then(|pts| Rational::whole(pts).checked_mul(packets.time_base));
-        let skip = packet.side_data().find(|data| data.kind() == ff::packet::side_data::Type::SkipSamples);
-        take(time, packet.data().unwrap_or_default(), skip.as_ref().map_or(&[], |skip| skip.data()));
-    }
-    Ok(setup)
+/// A packet of a track's streams.
+pub(super) struct SoundPacket<'a> {
+    /// Which of the streams.
+    pub(super) stream: usize,
+    /// Its time on the container's timeline in seconds.
+    pub(super) time: Option<Rational>,
+    pub(super) data: &'a [u8],
+    /// What the container says of samples to be skipped.
+    pub(super) skip: &'a [u8],
 }
 
+/// Calls back for each packet of a track's streams. Gives what the decoder of each has to be told.
+pub(super) fn each_packet(
+    source: &Source,
+    made: &MadeTrack<'_>,
+    mut take: impl FnMut(SoundPacket<'_>),
+) -> Result<Vec<v1::DecoderSetup>, MediaError> {
+    let mut packets = Packets::open(source, made)?;
+    let stream = |(index, _): &(usize, Rational)| packets.demuxer.input.stream(*index);
+    let setup = |stream: ff::Stream<'_>| parameters(&stream).decoder;
+    let setups = packets.streams.iter().filter_map(stream).map(setup).collect();
+    while let Some((stream, packet)) = packets.next()? {
+        let time_base = packets.streams[stream].1;
+        let time = packet.pts().and_then(|pts| Rational::whole(pts).checked_mul(time_base));
+        let skip = packet.side_data().find(|data| data.kind() == ff::packet::side_data::Type::SkipSamples);
+        let skip = skip.as_ref().map_or(&[][..], |skip| skip.data());
+        take(SoundPacket { stream, time, data: packet.data().unwrap_or_default(), skip });
+    }
+    Ok(setups)
+}
+
+/// The packets of some streams.
 struct Packets {
     demuxer: Demuxer,
-    stream: usize,
-    time_base: Rational,
+    /// Index in the container and time base of each.
+    streams: Vec<(usize, Rational)>,
 }
 
 impl Packets {
-    fn open(source: &Source, facts: &AudioFacts) -> Result<Self, MediaError> {
-        Self::of(Demuxer::open(source)?, facts.stream as usize)
+    fn open(source: &Source, made: &MadeTrack<'_>) -> Result<Self, MediaError> {
+        let streams: Vec<usize> = made.streams.iter().map(|facts| facts.stream as usize).collect();
+        Self::of(Demuxer::open(source)?, &streams)
     }
 
-    fn of(mut demuxer: Demuxer, stream: usize) -> Result<Self, MediaError> {
-        demuxer.keep_only(stream);
-        let place = &demuxer.place;
-        let time_base = demuxer.input.stream(stream).and_then(|stream| rational(stream.time_base()));
-        let time_base = time_base
-            .ok_or_else(|| MediaError::failed(format!("{place} has no audio stream {stream} any more")))?;
-        Ok(Packets { demuxer, stream, time_base })
+    fn of(mut demuxer: Demuxer, indexes: &[usize]) -> Result<Self, MediaError> {
+        demuxer.keep_only(indexes);
+        let time_base = |index: usize| {
+            let found = demuxer.input.stream(index).and_then(|stream| rational(stream.time_base()));
+            let place = &demuxer.place;
+            let found = found
+                .ok_or_else(|| MediaError::failed(format!("{place} has no audio stream {index} any more")));
+            found.map(|time_base| (index, time_base))
+        };
+        let streams = indexes.iter().map(|index| time_base(*index)).collect::<Result<_, _>>()?;
+        Ok(Packets { demuxer, streams })
     }
 
-    fn next(&mut self) -> Result<Option<ff::Packet>, MediaError> {
+    /// The next packet with the place of its stream.
+    fn next(&mut self) -> Result<Option<(usize, ff::Packet)>, MediaError> {
         while let Some(packet) = self.demuxer.read()? {
-            if packet.stream() == self.stream {
-                return Ok(Some(packet));
+            let place = self.streams.iter().position(|(index, _)| *index == packet.stream());
+            if let Some(place) = place {
+                return Ok(Some((place, packet)));
             }
         }
         Ok(None)
     }
 }
 
-/// Decodes and resamples one audio stream.
+/// Streams of one file that lie further apart than this are no longer waited for, in seconds: sound is held in memory
+/// meanwhile.
+const MAX_SKEW_SECONDS: u64 = 20;
+/// Most samples of a block that is put together of several streams.
+const MAX_BLOCK_SAMPLES: u64 = 1 << 16;
+
+/// Decodes the sound of a track: one stream, or channels of several side by side.
 pub(crate) struct SoundReader {
     packets: Packets,
-    decoder: ff::decoder::Audio,
-    origin: Rational,
-    rate: u32,
-    channels: u32,
-    resampler: Option<Resampler>,
-    /// The number of the next sample that the resampler gives, which may lie before the title.
-    position: i64,
-    /// When the next decoded sample is due on the container's timeline, in seconds.
-    due: Option<Rational>,
-    ready: VecDeque<Sound>,
-    drained: bool,
-    bad_packets: u64,
+    voices: Vec<Voice>,
+    /// For each channel the voice and the row in it; empty where the one voice is the sound.
+    picks: Vec<(usize, usize)>,
+    /// Where the next block that is put together begins.
+    position: u64,
+    max_skew: u64,
 }
 
 impl SoundReader {
-    /// Opens the stream of a mezzanine that `facts` tell of; title time 0 is at `origin`, in seconds.
-    pub(crate) fn open(
-        source: &Source,
-        facts: &AudioFacts,
-        origin: Rational,
-        rate: u32,
-        channels: u32,
-    ) -> Result<Self, MediaError> {
-        Self::new(Packets::open(source, facts)?, origin, rate, channels)
+    /// Opens the sound of a mezzanine for a track; title time 0 is at `origin`, in seconds.
+    pub(crate) fn open(source: &Source, made: &MadeTrack<'_>, origin: Rational) -> Result<Self, MediaError> {
+        let (track, packets) = (made.track, Packets::open(source, made)?);
+        let mut rows = vec![Vec::new(); packets.streams.len()];
+        let mut picks = Vec::with_capacity(made.picks.len());
+        for (stream, channel) in &made.picks {
+            let rows: &mut Vec<usize> = &mut rows[*stream];
+            let row = rows.iter().position(|known| known == channel).unwrap_or_else(|| {
+                rows.push(*channel);
+                rows.len() - 1
+            });
+            picks.push((*stream, row));
+        }
+        let mixing =
+            Mixing { rate: track.sample_rate, mix: Mix::To(track.channels, track.downmix), rows: Vec::new() };
+        let mixing = |rows: Vec<usize>| match rows.is_empty() {
+            true => mixing.clone(),
+            false => Mixing { mix: Mix::Keep, rows, ..mixing },
+        };
+        let mixings = rows.into_iter().map(mixing).collect();
+        Self::new(packets, mixings, picks, origin)
     }
 
     /// Opens the sound of a file of ours.
@@ -132,14 +167,97 @@ impl SoundReader {
     ) -> Result<Self, MediaError> {
         let demuxer = Demuxer::open_reader(reader, place)?;
         let best = demuxer.input.streams().best(ff::media::Type::Audio).map_or(0, |stream| stream.index());
-        Self::new(Packets::of(demuxer, best)?, Rational::ZERO, rate, channels)
+        let mixing = Mixing { rate, mix: Mix::To(channels, Downmix::LoRo), rows: Vec::new() };
+        Self::new(Packets::of(demuxer, &[best])?, vec![mixing], Vec::new(), Rational::ZERO)
     }
 
-    fn new(packets: Packets, origin: Rational, rate: u32, channels: u32) -> Result<Self, MediaError> {
-        let refuse = |error: ff::Error| {
-            MediaError::invalid(format!("the sound of {} cannot be decoded: {error}", packets.demuxer.place))
+    fn new(
+        packets: Packets,
+        mixings: Vec<Mixing>,
+        picks: Vec<(usize, usize)>,
+        origin: Rational,
+    ) -> Result<Self, MediaError> {
+        let max_skew = mixings.first().map_or(0, |mixing| u64::from(mixing.rate)) * MAX_SKEW_SECONDS;
+        let voice = |((index, time_base), mixing): (&(usize, Rational), Mixing)| {
+            Voice::open(&packets.demuxer, *index, *time_base, mixing, origin)
         };
-        let stream = packets.demuxer.input.stream(packets.stream).ok_or(ff::Error::StreamNotFound);
+        let voices = packets.streams.iter().zip(mixings).map(voice).collect::<Result<_, _>>()?;
+        Ok(SoundReader { packets, voices, picks, position: 0, max_skew })
+    }
+
+    /// The next block, in ascending order; blocks before the title's beginning are left out.
+    pub(crate) fn next(&mut self) -> Result<Option<Sound>, MediaError> {
+        loop {
+            let ready =
+                if self.picks.is_empty() { self.voices[0].ready.pop_front() } else { self.put_together() };
+            if ready.is_some() || self.voices.iter().all(|voice| voice.drained) {
+                return Ok(ready);
+            }
+            match self.packets.next()? {
+                Some((voice, packet)) => self.voices[voice].push(&packet)?,
+                None => self.voices.iter_mut().try_for_each(Voice::drain)?,
+            }
+        }
+    }
+
+    /// What all voices have from where the last block ended. A voice that is far behind the others is silent.
+    fn put_together(&mut self) -> Option<Sound> {
+        let known = |voice: &Voice| if voice.drained { u64::MAX } else { voice.known_until() };
+        let furthest = self.voices.iter().map(Voice::known_until).max()?;
+        let common = self.voices.iter().map(known).min()?.min(furthest);
+        let end = common.max(furthest.saturating_sub(self.max_skew)).min(self.position + MAX_BLOCK_SAMPLES);
+        if end <= self.position {
+            return None;
+        }
+        let start = std::mem::replace(&mut self.position, end);
+        let taken: Vec<Vec<Vec<f32>>> =
+            self.voices.iter_mut().map(|voice| voice.take_rows(start, end)).collect();
+        let channels = self.picks.iter().map(|(voice, row)| taken[*voice][*row].clone()).collect();
+        Some(Sound { start, channels })
+    }
+}
+
+/// What is made of a stream.
+#[derive(Clone)]
+struct Mixing {
+    rate: u32,
+    mix: Mix,
+    /// The channels that are wanted; all, where it is empty.
+    rows: Vec<usize>,
+}
+
+/// One stream, decoded and resampled.
+struct Voice {
+    /// What its file is called in messages.
+    place: String,
+    decoder: ff::decoder::Audio,
+    time_base: Rational,
+    origin: Rational,
+    mixing: Mixing,
+    resampler: Option<Resampler>,
+    /// The number of the next sample that the resampler gives, which may lie before the title.
+    position: i64,
+    /// When the next decoded sample is due on the container's timeline, in seconds.
+    due: Option<Rational>,
+    ready: VecDeque<Sound>,
+    /// Up to where blocks were given without it.
+    given: u64,
+    drained: bool,
+}
+
+impl Voice {
+    fn open(
+        demuxer: &Demuxer,
+        index: usize,
+        time_base: Rational,
+        mixing: Mixing,
+        origin: Rational,
+    ) -> Result<Self, MediaError> {
+        let place = demuxer.place.clone();
+        let refuse = |error: ff::Error| {
+            MediaError::invalid(format!("the sound of {place} cannot be decoded: {error}"))
+        };
+        let stream = demuxer.input.stream(index).ok_or(ff::Error::StreamNotFound);
         let stream = stream.map_err(refuse)?;
         let mut context = ff::codec::Context::from_parameters(stream.parameters()).map_err(refuse)?;
         // SAFETY: the context was just made. Without its time base the decoder could not skip priming samples.
@@ -148,57 +266,68 @@ impl SoundReader {
             (*context.as_mut_ptr()).flags |= ff::ffi::AV_CODEC_FLAG_BITEXACT as i32;
         }
         let decoder = context.decoder().audio().map_err(refuse)?;
-        Ok(SoundReader {
-            packets,
+        Ok(Voice {
+            place,
             decoder,
+            time_base,
             origin,
-            rate,
-            channels,
+            mixing,
             resampler: None,
             position: 0,
             due: None,
             ready: VecDeque::new(),
+            given: 0,
             drained: false,
-            bad_packets: 0,
         })
     }
 
-    /// The next block, in ascending order; blocks before the title's beginning are left out.
-    pub(crate) fn next(&mut self) -> Result<Option<Sound>, MediaError> {
-        while self.ready.is_empty() && !self.drained {
+    /// Decodes a packet.
+    fn push(&mut self, packet: &ff::Packet) -> Result<(), MediaError> {
+        let sent = match packet.is_corrupt() {
+            true => Err(ff::Error::InvalidData),
+            false => self.decoder.send_packet(packet),
+        };
+        // A stream may begin in the middle of a frame; after the first sound, whatever is refused is lost sound.
+        if sent.is_err() && self.due.is_some() {
+            return Err(self.damaged());
+        }
+        self.receive()
+    }
+
+    /// Decodes what was held back; no packet follows.
+    fn drain(&mut self) -> Result<(), MediaError> {
+        // A decoder that has nothing to give says so when it is asked.
+        let _ = self.decoder.send_eof();
+        self.receive()?;
+        self.flush_resampler()?;
+        self.drained = true;
+        // A stream of which nothing decodes is no silence.
+        if self.due.is_none() { Err(self.damaged()) } else { Ok(()) }
+    }
+
+    fn receive(&mut self) -> Result<(), MediaError> {
+        loop {
             let mut frame = ff::frame::Audio::empty();
             match self.decoder.receive_frame(&mut frame) {
                 Ok(()) => self.take(&frame)?,
-                Err(ff::Error::Other { errno }) if errno == ff::ffi::EAGAIN => self.feed()?,
-                Err(ff::Error::Eof) => {
-                    self.flush_resampler()?;
-                    self.drained = true;
-                    // A stream of which nothing decodes is no silence.
-                    self.bad_packets += u64::from(self.due.is_none());
-                }
-                Err(_) => self.bad_packets += u64::from(self.due.is_some()),
-            }
-            if self.bad_packets > 0 {
-                let place = &self.packets.demuxer.place;
-                let seconds =
-                    self.due.and_then(|due| due.checked_sub(self.origin)).map_or(0.0, Rational::to_f64);
-                return Err(MediaError::invalid(format!(
-                    "{place} is damaged: its sound does not decode near {seconds:.3} s; deliver it again"
-                )));
+                Err(ff::Error::Other { errno }) if errno == ff::ffi::EAGAIN => return Ok(()),
+                Err(ff::Error::Eof) => return Ok(()),
+                Err(_) if self.due.is_some() => return Err(self.damaged()),
+                Err(_) => return Ok(()),
             }
         }
-        Ok(self.ready.pop_front())
     }
 
-    fn feed(&mut self) -> Result<(), MediaError> {
-        let sent = match self.packets.next()? {
-            Some(packet) if packet.is_corrupt() => Err(ff::Error::InvalidData),
-            Some(packet) => self.decoder.send_packet(&packet),
-            None => self.decoder.send_eof(),
-        };
-        // A stream may begin in the middle of a frame; after the first sound, whatever is refused is lost sound.
-        self.bad_packets += u64::from(sent.is_err() && self.due.is_some());
-        Ok(())
+    fn damaged(&self) -> MediaError {
+        let (place, seconds) = (&self.place, self.seconds());
+        MediaError::invalid(format!(
+            "{place} is damaged: its sound does not decode near {seconds:.3} s; deliver it again"
+        ))
+    }
+
+    /// Where it is on the title's timeline.
+    fn seconds(&self) -> f64 {
+        self.due.and_then(|due| due.checked_sub(self.origin)).map_or(0.0, Rational::to_f64)
     }
 
     fn take(&mut self, frame: &ff::frame::Audio) -> Result<(), MediaError> {
@@ -209,7 +338,7 @@ impl SoundReader {
         let time = frame
             .timestamp()
             .or(frame.pts())
-            .and_then(|pts| Rational::whole(pts).checked_mul(self.packets.time_base));
+            .and_then(|pts| Rational::whole(pts).checked_mul(self.time_base));
         let follows = match (self.due, time) {
             (Some(due), Some(time)) => time.checked_sub(due).is_some_and(is_jitter),
             (Some(_), None) => true,
@@ -218,7 +347,8 @@ impl SoundReader {
         if !follows {
             self.flush_resampler()?;
             let place = time.unwrap_or(self.origin).checked_sub(self.origin).unwrap_or(Rational::ZERO);
-            self.position = place.checked_mul(Rational::whole(self.rate.into())).map_or(0, Rational::round);
+            self.position =
+                place.checked_mul(Rational::whole(self.mixing.rate.into())).map_or(0, Rational::round);
             self.due = Some(time.unwrap_or(self.origin));
         }
         let length = Rational::new(samples as i64, rate.into()).unwrap_or(Rational::ZERO);
@@ -229,32 +359,85 @@ impl SoundReader {
     fn resample(&mut self, frame: &ff::frame::Audio) -> Result<(), MediaError> {
         if !self.resampler.as_ref().is_some_and(|resampler| resampler.fits(frame)) {
             self.flush_resampler()?;
-            self.resampler = Some(Resampler::open(frame, self.rate, self.channels)?);
+            self.resampler = Some(Resampler::open(frame, self.mixing.rate, self.mixing.mix)?);
         }
-        if let Some(resampler) = &mut self.resampler {
-            let rows = resampler.convert(Some(frame))?;
-            self.place(rows);
+        match &mut self.resampler {
+            Some(resampler) => {
+                let rows = resampler.convert(Some(frame))?;
+                self.place(rows)
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Takes the last samples out of the resampler before something new begins.
     fn flush_resampler(&mut self) -> Result<(), MediaError> {
-        if let Some(mut resampler) = self.resampler.take() {
-            self.place(resampler.convert(None)?);
+        match self.resampler.take() {
+            Some(mut resampler) => self.place(resampler.convert(None)?),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    fn place(&mut self, mut channels: Vec<Vec<f32>>) {
+    fn place(&mut self, rows: Vec<Vec<f32>>) -> Result<(), MediaError> {
+        let mut channels = self.wanted(rows)?;
         let samples = channels.first().map_or(0, Vec::len);
         let before = usize::try_from(-self.position).unwrap_or(0).min(samples);
         channels.iter_mut().for_each(|channel| drop(channel.drain(..before)));
         let block = Sound { start: self.position.max(0) as u64, channels };
         self.position += samples as i64;
-        if block.frames() > 0 {
-            self.ready.push_back(block);
+        if block.frames() == 0 {
+            return Ok(());
         }
+        if block.start < self.given {
+            let (place, seconds) = (&self.place, self.seconds());
+            return Err(MediaError::invalid(format!(
+                "the audio streams of {place} lie more than {MAX_SKEW_SECONDS} s apart in the file near {seconds:.3} s, \
+                 too far to be put together; interleave them"
+            )));
+        }
+        self.ready.push_back(block);
+        Ok(())
+    }
+
+    /// The channels that are wanted.
+    fn wanted(&self, mut rows: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, MediaError> {
+        if self.mixing.rows.is_empty() {
+            return Ok(rows);
+        }
+        let wanted = self.mixing.rows.iter().map(|row| rows.get_mut(*row).map(std::mem::take));
+        wanted.collect::<Option<_>>().ok_or_else(|| {
+            let (place, seconds) = (&self.place, self.seconds());
+            MediaError::invalid(format!(
+                "the sound of {place} has fewer channels near {seconds:.3} s than at its beginning; deliver it again"
+            ))
+        })
+    }
+
+    /// The sample before which everything is known that will come, as far as nothing goes back.
+    fn known_until(&self) -> u64 {
+        self.position.max(0) as u64
+    }
+
+    /// The wanted channels of `[start, end)`, silent where there is no sound; what lies before `end` is gone then.
+    fn take_rows(&mut self, start: u64, end: u64) -> Vec<Vec<f32>> {
+        let mut rows = vec![vec![0.0; (end - start) as usize]; self.mixing.rows.len()];
+        let mut from = start;
+        for block in &self.ready {
+            let until = (block.start + block.frames() as u64).min(end);
+            let begin = block.start.max(from);
+            if begin < until {
+                for (row, channel) in rows.iter_mut().zip(&block.channels) {
+                    let source = &channel[(begin - block.start) as usize..(until - block.start) as usize];
+                    row[(begin - start) as usize..(until - start) as usize].copy_from_slice(source);
+                }
+                from = until;
+            }
+        }
+        self.ready.retain(|block| block.start + block.frames() as u64 > end);
+        if self.known_until() < end && !self.drained {
+            self.given = end;
+        }
+        rows
     }
 }
 

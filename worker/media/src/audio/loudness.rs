@@ -87,6 +87,16 @@ impl Measured {
         (wanted.lufs_milli / 10 - integrated).min(wanted.true_peak_milli / 10 - peak)
     }
 
+    /// What a stream of Dolby says of a track that neither is loud nor was measured: it is played as it is.
+    pub(super) const SOFTEST: i32 = -31;
+
+    /// What a stream of Dolby says of the track once it has its gain, in whole LUFS (ETSI TS 102 366, section 5.4.2.8).
+    pub(super) fn dialnorm(self, gain: i32) -> i32 {
+        let integrated =
+            self.integrated.map(|integrated| (f64::from(integrated + gain) / 100.0).round() as i32);
+        integrated.map_or(Self::SOFTEST, |level| level.clamp(Self::SOFTEST, -1))
+    }
+
     /// What is recorded of a track that was given a gain.
     pub(super) fn with_gain(self, gain: i32) -> v1::AudioLoudness {
         v1::AudioLoudness { integrated: self.integrated, true_peak: self.true_peak, gain }

@@ -1,23 +1,26 @@
 //! Audio as a whole-track task: decoded, placed sample by sample on the title's timeline, encoded once from end to end.
 
-mod aac;
 mod decode;
+mod encoder;
 mod loudness;
+mod opus;
 mod resample;
+mod track;
 
 use std::path::{Path, PathBuf};
 
 use ffmpeg_next::ffi;
+use reel_cmaf::AudioConfig;
 use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{self, AudioInit, Bitrate, Span};
-use reel_common::{AudioFacts, DigestWriter, Rational, RecipeHasher, RecipeKey};
-use reel_profiles::{Action, AudioTrack, Loudness, Profile};
+use reel_common::{DigestWriter, Rational, RecipeHasher, RecipeKey};
+use reel_profiles::{Action, AudioCodec, AudioTrack, Loudness, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
-use self::aac::AacTrack;
 pub(crate) use self::decode::{Sound, SoundReader};
 use self::loudness::{Measured, Meter, amplify};
+use self::track::CodedSound;
 use crate::MediaError;
 use crate::facts::{self, MadeTrack};
 use crate::index::grid;
@@ -42,7 +45,7 @@ pub struct AudioJob<'a> {
 /// Where a track comes from and how long it is.
 struct TrackPlan<'a> {
     track: &'a AudioTrack,
-    facts: AudioFacts,
+    made: MadeTrack<'a>,
     /// Title time 0 on the container's timeline, in seconds.
     origin: Rational,
     /// Samples of the presentation.
@@ -54,9 +57,29 @@ struct TrackPlan<'a> {
 }
 
 impl TrackPlan<'_> {
-    /// How often the sound is read: for the key, for its loudness where that is asked for, and for the encoder.
+    /// The language that it is said to have.
+    fn language(&self) -> String {
+        let named = self.track.language.as_ref().filter(|_| !self.track.sources.is_empty());
+        named.unwrap_or(&self.made.streams[0].language).clone()
+    }
+
+    /// For each channel where it comes from, where that is said.
+    fn source_channels(&self) -> Vec<v1::SourceChannel> {
+        let place = |(stream, channel): &(usize, usize)| v1::SourceChannel {
+            stream: self.made.streams[*stream].stream,
+            channel: *channel as u32,
+        };
+        self.made.picks.iter().map(place).collect()
+    }
+
+    /// Whether its loudness has to be known before it is encoded.
+    fn is_measured_first(&self) -> bool {
+        self.track.loudness.is_some() || self.track.codec.says_loudness()
+    }
+
+    /// How often the sound is read: for the key, for its loudness, and for the encoder.
     fn rounds(&self) -> u64 {
-        2 + u64::from(self.track.loudness.is_some())
+        2 + u64::from(self.is_measured_first())
     }
 }
 
@@ -75,10 +98,12 @@ pub fn audio(
         return Ok((v1::AudioRecord { name: plan.track.name.clone(), ..record }, None));
     }
     let path = job.scratch.join(format!("{key}.m4s"));
-    let mut output = AacTrack::create(&path, plan.track, plan.samples, plan.delay, &plan.segment_ends)?;
-    // Where nothing is asked, a track is measured while it is encoded.
-    let measured = plan.track.loudness.map(|_| measure(job, &plan, progress)).transpose()?;
+    // Where nothing depends on it, a track is measured while it is encoded.
+    let measured = plan.is_measured_first().then(|| measure(job, &plan, progress)).transpose()?;
     let gain = plan.track.loudness.zip(measured).map_or(0, |(wanted, measured)| measured.gain_to(wanted));
+    let dialnorm = measured.map_or(Measured::SOFTEST, |measured| measured.dialnorm(gain));
+    let mut output =
+        CodedSound::create(&path, plan.track, plan.samples, plan.delay, &plan.segment_ends, dialnorm)?;
     let mut meter = Meter::new(plan.track.channels, plan.track.sample_rate)?;
     let mut passages = Passages::new(plan.samples);
     let rounds = plan.rounds();
@@ -102,12 +127,13 @@ pub fn audio(
     let record = v1::AudioRecord {
         name: plan.track.name.clone(),
         recipe_key: key.0.0.to_vec(),
-        language: plan.facts.language.clone(),
-        source_stream: plan.facts.stream,
+        language: plan.language(),
+        source_stream: plan.made.streams[0].stream,
+        source_channels: plan.source_channels(),
         loudness,
         ..output.finish()?
     };
-    let offsets = prove(&record, &path, &passages)?;
+    let offsets = prove(plan.track.codec, &record, &path, &passages)?;
     Ok((v1::AudioRecord { offsets, ..record }, Some(path)))
 }
 
@@ -121,7 +147,7 @@ fn admit(
     if !silent || job.profile.admission.silent_audio != Action::Reject {
         return Ok(());
     }
-    let (place, stream) = (job.source.location(), plan.facts.stream);
+    let (place, stream) = (job.source.location(), plan.made.streams[0].stream);
     Err(MediaError::invalid(format!(
         "{place} is not admitted: its audio stream {stream} is silent, nowhere louder than -70 LUFS; mend it, or allow \
          `silent_audio` in the profile"
@@ -149,8 +175,7 @@ fn each_block(
     plan: &TrackPlan<'_>,
     mut take: impl FnMut(u64, Option<Sound>, u64) -> Result<(), MediaError>,
 ) -> Result<(), MediaError> {
-    let AudioTrack { sample_rate, channels, .. } = *plan.track;
-    let mut sound = SoundReader::open(job.source, &plan.facts, plan.origin, sample_rate, channels)?;
+    let mut sound = SoundReader::open(job.source, &plan.made, plan.origin)?;
     let mut placed = 0;
     while placed < plan.samples
         && let Some(block) = sound.next()?
@@ -165,25 +190,46 @@ fn each_block(
     take(plan.samples - placed, None, plan.samples)
 }
 
+/// Whether the libraries of this machine encode to a codec.
+pub fn encodes(codec: AudioCodec) -> bool {
+    encoder::is_there(codec)
+}
+
 /// What the header says of a track.
-pub fn audio_init(record: &v1::AudioRecord, bitrate: Bitrate) -> AudioInit<'_> {
+pub fn audio_init(codec: AudioCodec, record: &v1::AudioRecord, bitrate: Bitrate) -> AudioInit<'_> {
     AudioInit {
         sample_rate: record.sample_rate,
         channels: record.channels as u16,
-        audio_specific_config: &record.codec_config,
+        codec: audio_config(codec, &record.codec_config),
         language: &record.language,
         bitrate,
     }
 }
 
+/// The decoder's configuration of a track by its codec.
+pub fn audio_config(codec: AudioCodec, config: &[u8]) -> AudioConfig<'_> {
+    match codec {
+        AudioCodec::Aac => AudioConfig::Aac(config),
+        AudioCodec::Ac3 => AudioConfig::Ac3(config),
+        AudioCodec::Eac3 => AudioConfig::Eac3(config),
+        AudioCodec::Opus => AudioConfig::Opus(config),
+        AudioCodec::Flac => AudioConfig::Flac(config),
+    }
+}
+
 /// Decodes the finished track and finds the passages of the mezzanine in it: by how many samples each is late.
-fn prove(record: &v1::AudioRecord, path: &Path, passages: &Passages) -> Result<Vec<i32>, MediaError> {
+fn prove(
+    codec: AudioCodec,
+    record: &v1::AudioRecord,
+    path: &Path,
+    passages: &Passages,
+) -> Result<Vec<i32>, MediaError> {
     let media = Joined::new(vec![path.to_owned()])?;
     let first = Fragments::of_ours(&media).next().and_then(Result::ok);
     let first = first.and_then(|fragment| fragment.base_decode_time()).unwrap_or(0);
     let span = Span { start: first as u64 + u64::from(record.priming), duration: 0 };
     let header = path.with_extension("init.mp4");
-    let init = audio_init(record, Bitrate { peak: 0, average: 0 });
+    let init = audio_init(codec, record, Bitrate { peak: 0, average: 0 });
     std::fs::write(&header, init::audio_init(&init, span))?;
     let label = format!("audio track {}", record.name);
     // With the channels of which the passages are the mean.
@@ -210,19 +256,20 @@ fn use_portable_arithmetic() {
 
 fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
     let made = facts::tracks(job.index, job.profile)?.into_iter().find(|made| made.number == job.track);
-    let Some(MadeTrack { track, facts, .. }) = made else {
+    let Some(made) = made else {
         let place = job.source.location();
         return Err(MediaError::invalid(format!(
             "{place} has no sound for audio track {} of the profile",
             job.track
         )));
     };
+    let track = made.track;
     let timeline = Timeline::new(job.index, &job.profile.picture)?;
     let grid = grid(job.index, &timeline, job.profile)?;
     let sample_at = |frame| timeline.sample_at(frame, track.sample_rate);
     Ok(TrackPlan {
         track,
-        facts,
+        made,
         origin: facts::origin(job.index)?,
         samples: sample_at(timeline.frames()),
         segment_ends: (1..=grid.segments()).map(|segment| sample_at(grid.segment_start(segment))).collect(),
@@ -237,37 +284,52 @@ fn key(
     plan: &TrackPlan<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("aac track 7");
+    let mut key = RecipeHasher::new("audio track 8");
     add_libraries(&mut key);
     key.text("architecture", std::env::consts::ARCH);
-    let track = plan.track;
-    key.number("sample rate", track.sample_rate.into()).number("channels", track.channels.into());
-    key.number("kbit/s", track.bitrate_kbps.into());
-    if let Some(Loudness { lufs_milli, true_peak_milli }) = track.loudness {
-        key.number("loudness", lufs_milli.into()).number("true peak", true_peak_milli.into());
-    }
+    add_settings(&mut key, plan.track);
     key.number("samples", plan.samples as i64).number("delay", plan.delay as i64);
     for end in &plan.segment_ends {
         key.number("segment", *end as i64);
     }
-    key.text("codec", &plan.facts.codec).text("layout", &plan.facts.layout);
-    key.text("language", &plan.facts.language);
+    key.text("language", &plan.language());
+    for (stream, channel) in &plan.made.picks {
+        key.number("picked stream", *stream as i64).number("picked channel", *channel as i64);
+    }
     let mut packets = DigestWriter::default();
-    let setup = decode::each_packet(job.source, &plan.facts, |time, packet, side_data| {
+    let setups = decode::each_packet(job.source, &plan.made, |packet| {
+        packets.add(&(packet.stream as u64).to_le_bytes());
         // Times relative to the title's beginning: where a container counts from does not matter.
-        let place = time.and_then(|time| time.checked_sub(plan.origin));
+        let place = packet.time.and_then(|time| time.checked_sub(plan.origin));
         packets.add(place.map(|place| place.to_string()).unwrap_or_default().as_bytes());
-        for bytes in [packet, side_data] {
+        for bytes in [packet.data, packet.skip] {
             packets.add(&(bytes.len() as u64).to_le_bytes());
             packets.add(bytes);
         }
-        let sample = place.and_then(|place| place.checked_mul(Rational::whole(track.sample_rate.into())));
+        let sample =
+            place.and_then(|place| place.checked_mul(Rational::whole(plan.track.sample_rate.into())));
         let sample = sample.map_or(0, |sample| sample.round().max(0) as u64);
         progress(sample.min(plan.samples), plan.rounds() * plan.samples);
     })?;
-    key.bytes("extradata", &setup.extradata).number("codec tag", setup.codec_tag.into());
-    key.number("source rate", plan.facts.sample_rate.into());
-    key.number("source channels", plan.facts.channels.into());
+    for (facts, setup) in plan.made.streams.iter().zip(setups) {
+        key.text("codec", &facts.codec).text("layout", &facts.layout);
+        key.number("source rate", facts.sample_rate.into()).number("source channels", facts.channels.into());
+        key.bytes("extradata", &setup.extradata).number("codec tag", setup.codec_tag.into());
+    }
     key.bytes("packets", &packets.finish().0);
     Ok(key.finish())
+}
+
+/// What the profile asks of a track.
+fn add_settings(key: &mut RecipeHasher, track: &AudioTrack) {
+    key.text("encoder", track.codec.name());
+    if track.codec == AudioCodec::Opus {
+        key.text("libopus", &opus::version());
+    }
+    key.number("sample rate", track.sample_rate.into()).number("channels", track.channels.into());
+    key.number("kbit/s", track.bitrate_kbps.unwrap_or_default().into());
+    key.text("downmix", track.downmix.name());
+    if let Some(Loudness { lufs_milli, true_peak_milli }) = track.loudness {
+        key.number("loudness", lufs_milli.into()).number("true peak", true_peak_milli.into());
+    }
 }

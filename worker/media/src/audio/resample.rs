@@ -4,8 +4,18 @@ use std::ptr::{self, NonNull};
 
 use ffmpeg_next as ff;
 use ffmpeg_next::ffi;
+use reel_profiles::Downmix;
 
 use crate::MediaError;
+
+/// What becomes of the channels of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mix {
+    /// They stay as they are.
+    Keep,
+    /// They are mixed to so many, in libav's usual layout.
+    To(u32, Downmix),
+}
 
 /// A converter for one input format.
 pub(super) struct Resampler {
@@ -57,37 +67,29 @@ impl InputFormat {
 
 impl Resampler {
     /// A converter for frames like `frame`.
-    pub(super) fn open(frame: &ff::frame::Audio, rate: u32, channels: u32) -> Result<Self, MediaError> {
+    pub(super) fn open(frame: &ff::frame::Audio, rate: u32, mix: Mix) -> Result<Self, MediaError> {
         let input = InputFormat::of(frame);
-        let wanted = InputFormat { format: 0, rate: rate as i32, channels: channels as i32, mask: 0 };
-        let mut raw = ptr::null_mut();
-        // SAFETY: the layouts live through the call; the sample format comes from a decoder of this libav.
+        let (channels, mask, downmix) = match mix {
+            Mix::Keep => (input.channels, input.mask, Downmix::LoRo),
+            Mix::To(channels, downmix) => (channels as i32, 0, downmix),
+        };
+        let wanted = InputFormat { format: 0, rate: rate as i32, channels, mask };
+        let raw = allocate(input, wanted)?;
+        let resampler = Resampler { raw, input, channels: channels as usize };
+        let encoding = match downmix {
+            Downmix::LoRo => ffi::AVMatrixEncoding::AV_MATRIX_ENCODING_NONE,
+            Downmix::LtRt => ffi::AVMatrixEncoding::AV_MATRIX_ENCODING_DPLII,
+        };
+        // SAFETY: the context is allocated and not yet initialised; the option's name ends with a zero.
         let result = unsafe {
-            let (mut from, mut to) = (input.layout(), wanted.layout());
-            let format = std::mem::transmute::<i32, ffi::AVSampleFormat>(input.format);
-            let planar = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP;
-            let (no_offset, no_log) = (0, ptr::null_mut());
-            match ffi::swr_alloc_set_opts2(
-                &mut raw,
-                &mut to,
-                planar,
-                wanted.rate,
-                &mut from,
-                format,
-                input.rate,
-                no_offset,
-                no_log,
-            ) {
-                0 => ffi::swr_init(raw),
+            match ffi::av_opt_set_int(raw.as_ptr().cast(), c"matrix_encoding".as_ptr(), encoding as i64, 0) {
+                0 => ffi::swr_init(raw.as_ptr()),
                 error => error,
             }
         };
-        let raw =
-            NonNull::new(raw).ok_or_else(|| MediaError::failed("no memory for converting the sound"))?;
-        let resampler = Resampler { raw, input, channels: channels as usize };
         match result {
             0 => Ok(resampler),
-            error => Err(MediaError::library("converting the sound", ff::Error::from(error))),
+            error => Err(converting(error)),
         }
     }
 
@@ -112,10 +114,41 @@ impl Resampler {
                     rows.iter_mut().for_each(|row| row.truncate(written));
                     Ok(rows)
                 }
-                Err(_) => Err(MediaError::library("converting the sound", ff::Error::from(written))),
+                Err(_) => Err(converting(written)),
             }
         }
     }
+}
+
+fn allocate(input: InputFormat, wanted: InputFormat) -> Result<NonNull<ffi::SwrContext>, MediaError> {
+    let mut raw = ptr::null_mut();
+    // SAFETY: the layouts live through the call; the sample format comes from a decoder of this libav.
+    let result = unsafe {
+        let (mut from, mut to) = (input.layout(), wanted.layout());
+        let format = std::mem::transmute::<i32, ffi::AVSampleFormat>(input.format);
+        let planar = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP;
+        let (no_offset, no_log) = (0, ptr::null_mut());
+        ffi::swr_alloc_set_opts2(
+            &mut raw,
+            &mut to,
+            planar,
+            wanted.rate,
+            &mut from,
+            format,
+            input.rate,
+            no_offset,
+            no_log,
+        )
+    };
+    match NonNull::new(raw) {
+        Some(raw) if result == 0 => Ok(raw),
+        Some(_) => Err(converting(result)),
+        None => Err(MediaError::failed("no memory for converting the sound")),
+    }
+}
+
+fn converting(error: i32) -> MediaError {
+    MediaError::library("converting the sound", ff::Error::from(error))
 }
 
 impl Drop for Resampler {

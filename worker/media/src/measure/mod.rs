@@ -185,7 +185,7 @@ fn prove_audio(
     let origin = facts::origin(job.index)?;
     let rate = made.track.sample_rate;
     let samples = timeline.sample_at(timeline.frames(), rate);
-    let mut mezzanine = SoundReader::open(job.source, &made.facts, origin, rate, 1)?;
+    let mut mezzanine = SoundReader::open(job.source, made, origin)?;
     let passages = Passages::pick(&mut mezzanine, samples)?;
-    sound::prove(stream, &passages, rate)
+    sound::prove(stream, &passages, made.track)
 }

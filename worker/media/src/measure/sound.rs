@@ -1,6 +1,7 @@
 //! The sound of the output against that of the mezzanine: complete, and nowhere later or earlier.
 
 use reel_cmaf::mov::TrackKind;
+use reel_profiles::AudioTrack;
 use reel_proto::v1;
 
 use super::tree::{CodedTrack, Joined, Stream};
@@ -93,14 +94,20 @@ impl Passages {
 }
 
 /// Checks one track of the output against the passages of its source.
-pub(super) fn prove(stream: &Stream, passages: &Passages, rate: u32) -> Result<v1::AudioProof, MediaError> {
+pub(super) fn prove(
+    stream: &Stream,
+    passages: &Passages,
+    track: &AudioTrack,
+) -> Result<v1::AudioProof, MediaError> {
     CodedTrack::of_stream(stream, TrackKind::Audio)?;
     let carrier = &stream.carriers[0];
     let label = &carrier.label;
     let bytes = Joined::new(carrier.paths.clone())
         .map_err(|error| MediaError::failed(format!("{label} of the output cannot be read: {error}")))?;
-    let offsets = check_offsets(SoundReader::of_track(bytes, label, rate, 1)?, label, passages)?;
-    Ok(v1::AudioProof { name: stream.name.clone(), samples: passages.title, sample_rate: rate, offsets })
+    let sound = SoundReader::of_track(bytes, label, track.sample_rate, track.channels)?;
+    let offsets = check_offsets(sound, label, passages)?;
+    let (name, samples, sample_rate) = (stream.name.clone(), passages.title, track.sample_rate);
+    Ok(v1::AudioProof { name, samples, sample_rate, offsets })
 }
 
 /// Decodes a track of ours, mixed as the passages are. It must be as long as the title and have each passage in its

@@ -9,7 +9,7 @@ use reel_cmaf::fragment::Fragments;
 use reel_cmaf::init::{Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_common::{Hdr10, IndexSummary, PartIndex, PartSpec, Rational, RecipeKey};
 use reel_media::{AudioJob, EncodeEvents, EncodeJob, Purpose, audio, encode, index};
-use reel_profiles::Profile;
+use reel_profiles::{AudioCodec, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
@@ -161,7 +161,7 @@ pub(crate) fn make_tree(title: &Title, root: &Path) -> (Vec<v1::PartRecord>, Vec
         scratch: scratch.path(),
     };
     let (record, path) = audio(&job, &mut |_| None, &mut |_, _| ()).unwrap();
-    let init = reel_media::audio_init(&record, Bitrate { peak: 0, average: 0 });
+    let init = reel_media::audio_init(AudioCodec::Aac, &record, Bitrate { peak: 0, average: 0 });
     let media = std::fs::read(path.unwrap()).unwrap();
     let first = Fragments::of_ours(&media).next().unwrap().unwrap().base_decode_time().unwrap();
     let span = Span { start: first as u64 + u64::from(record.priming), duration: 0 };
