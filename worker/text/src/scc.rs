@@ -22,13 +22,7 @@ pub(crate) fn read(text: &str) -> Result<Document, TextError> {
     if !text.trim_start().starts_with(HEADER) {
         return Err(TextError::Header("SCC"));
     }
-    let mut pairs = pairs(text)?;
-    // Some writers leave parity out, and then no byte has its highest bit.
-    if pairs.iter().all(|pair| pair.bytes.iter().all(u8::is_ascii)) {
-        for byte in pairs.iter_mut().flat_map(|pair| &mut pair.bytes) {
-            *byte |= if byte.count_ones().is_multiple_of(2) { 0x80 } else { 0 };
-        }
-    }
+    let pairs = pairs(text)?;
     let first = cues(&pairs, Channel::Cc1)?;
     first.finish().or_else(|_| cues(&pairs, Channel::Cc2)?.finish())
 }
@@ -42,6 +36,13 @@ fn cues(pairs: &[Pair], channel: Channel) -> Result<Collector, TextError> {
     let line = pairs.last().map_or(1, |pair| pair.line);
     decoder.finish().into_iter().try_for_each(|cue| found.add(cue, line))?;
     Ok(found)
+}
+
+/// A byte with the parity that line 21 has. Writers of files leave parity out or get it wrong; where nothing was
+/// sent, a wrong bit says nothing about the others.
+fn odd(byte: u8) -> u8 {
+    let byte = byte & 0x7f;
+    if byte.count_ones().is_multiple_of(2) { byte | 0x80 } else { byte }
 }
 
 /// The time of a frame, rounded: each lasts 1001/30 milliseconds.
@@ -63,7 +64,11 @@ fn pairs(text: &str) -> Result<Vec<Pair>, TextError> {
             let value = (word.len() == 4).then(|| u16::from_str_radix(word, 16).ok()).flatten();
             let bytes =
                 value.filter(|_| !word.starts_with('+')).ok_or_else(|| TextError::pair(at + 1, word))?;
-            pairs.push(Pair { frame: first + number as i64, line: at + 1, bytes: bytes.to_be_bytes() });
+            pairs.push(Pair {
+                frame: first + number as i64,
+                line: at + 1,
+                bytes: bytes.to_be_bytes().map(odd),
+            });
         }
     }
     Ok(pairs)

@@ -264,9 +264,18 @@ impl Cea608 {
 
     /// Makes cues of what was shown until now.
     fn show(&mut self) {
-        if self.now_ms > self.shown_since_ms && self.cues.len() <= MAX_CUES {
-            self.cues.extend(self.shown.cues(self.shown_since_ms, self.now_ms));
+        let since_ms = std::mem::replace(&mut self.shown_since_ms, self.now_ms);
+        if self.now_ms <= since_ms || self.cues.len() > MAX_CUES {
+            return;
         }
-        self.shown_since_ms = self.now_ms;
+        for cue in self.shown.cues(since_ms, self.now_ms) {
+            // What an event has left as it was goes on.
+            let same =
+                |old: &&mut Cue| old.end_ms == since_ms && old.place == cue.place && old.lines == cue.lines;
+            match self.cues.iter_mut().rev().take(ROWS).find(same) {
+                Some(old) => old.end_ms = cue.end_ms,
+                None => self.cues.push(cue),
+            }
+        }
     }
 }
