@@ -17,7 +17,8 @@ pub const MAX_DOCUMENT_BYTES: usize = 4 * MAX_BYTES;
 /// What a file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
-    /// Sorted by start, then end; those of the same times in the order of the file.
+    /// Sorted by start, then end; those of the same times in the order of the file, and one where they also share
+    /// their place.
     pub cues: Vec<Cue>,
     /// The language that the file names, as it writes it.
     pub language: Option<String>,
@@ -154,6 +155,23 @@ impl Collector {
             return Err(TextError::Empty { skipped });
         }
         cues.sort_by_key(|cue| (cue.start_ms, cue.end_ms));
-        Ok(Document { cues, language, skipped })
+        Ok(Document { cues: joined(cues), language, skipped })
     }
+}
+
+/// Cues of the same times and place as one: players of WebVTT would stack them from below, in the wrong order.
+fn joined(cues: Vec<Cue>) -> Vec<Cue> {
+    let mut out: Vec<Cue> = Vec::with_capacity(cues.len());
+    for cue in cues {
+        let together = |last: &Cue| {
+            (last.start_ms, last.end_ms, last.place) == (cue.start_ms, cue.end_ms, cue.place)
+                && last.lines.len() + cue.lines.len() <= MAX_CUE_LINES
+                && last.chars() + cue.chars() <= MAX_CUE_CHARS
+        };
+        match out.last_mut() {
+            Some(last) if together(last) => last.lines.extend(cue.lines),
+            _ => out.push(cue),
+        }
+    }
+    out
 }

@@ -67,6 +67,10 @@ impl Default for Parser {
 
 impl Parser {
     fn text(&mut self, text: &str) {
+        // The model has no place beside the text that ruby explains.
+        if self.open.iter().any(|(name, _)| name == "rt") {
+            return;
+        }
         if let Some(line) = self.lines.last_mut() {
             line.push(text, self.style);
         }

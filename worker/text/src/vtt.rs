@@ -42,8 +42,13 @@ fn cues(block: &[&str], first_line: usize, found: &mut Collector) -> Result<(), 
     let timings: Vec<usize> = (0..block.len()).filter(|at| block[*at].contains(ARROW)).collect();
     for (number, &at) in timings.iter().enumerate() {
         let line = first_line + at;
-        let (start_ms, end_ms, settings) =
-            times(block[at]).ok_or_else(|| TextError::time(line, block[at]))?;
+        let Some((start_ms, end_ms, settings)) = times(block[at]) else {
+            // Comments may not hold an arrow, but do; where it stands after a time it begins a cue.
+            if first.starts_with("NOTE") {
+                continue;
+            }
+            return Err(TextError::time(line, block[at]));
+        };
         // An arrow ends the text even without a blank line (WebVTT, section 6.1).
         let end = timings.get(number + 1).copied().unwrap_or(block.len());
         let (lines, _) = markup::parse(&block[at + 1..end].join("\n"), Dialect::WebVtt);

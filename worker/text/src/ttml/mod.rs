@@ -161,6 +161,8 @@ impl Reader<'_> {
             "style" | "initial" => Kind::Style,
             "region" => Kind::Region,
             "p" => Kind::P,
+            // Ruby beside the text has no place in the model.
+            "span" if attributes.get("ruby").is_some_and(|ruby| ruby.contains("text")) => Kind::Other,
             "span" => Kind::Span,
             "br" => Kind::Br,
             "image" => return Err(self.unsupported("subtitles as images (an image profile)")),

@@ -89,6 +89,10 @@ fn webvtt_is_read_with_its_settings_and_tags() {
         &["1000-2000: first", "3000-4000: second"],
     );
     check("\n\n00:01.000 --> 00:01.000\nx\n\n00:03.000 --> 00:04.000\ny", &["3000-4000: y", "skipped 1"]);
+    check(
+        "\n\nNOTE a --> b\n\n00:01.000 --> 00:02.000\n<ruby>base<rt>note</rt></ruby>!",
+        &["1000-2000: base!"],
+    );
     check("\n\n1:00 -> 2\nx", &["the file is empty: it has no cue that can be used, and 0 that cannot"]);
     check(
         "\n\n\n00:01.000 --> soon\nx",
@@ -135,7 +139,7 @@ fn ttml_times_are_those_of_all_elements_around() {
     );
     check(
         "",
-        "<body><p xml:space='preserve' begin='1s' end='2s'>a  b\nc &amp; &#x41;<metadata>no</metadata><![CDATA[<]]></p></body>",
+        "<body><p xml:space='preserve' begin='1s' end='2s'>a  b\nc &amp; &#x41;<metadata>no</metadata><span tts:ruby='text'>no</span><![CDATA[<]]></p></body>",
         &["1000-2000: a  b / c & A<"],
     );
 }
@@ -257,6 +261,18 @@ fn formats_are_known_by_content_before_the_extension() {
     check("00:00:01,000 --> 00:00:02,000\nx", Some("vtt"), Some(Format::Srt));
     check("", Some("DFXP"), Some(Format::Ttml));
     check("<html/>", Some("txt"), None);
+}
+
+#[test]
+fn cues_of_the_same_times_and_place_are_one() {
+    let time = "00:01.000 --> 00:02.000";
+    check(
+        Format::WebVtt,
+        &format!("WEBVTT\n\n{time}\na\n\n{time} line:0\nb\n\n{time} line:0\nc\n"),
+        &["1000-2000: a", "1000-2000 top: b / c"],
+    );
+    let many = format!("{time}\n{}\n", "x\n".repeat(20)).repeat(2);
+    assert_eq!(read(Format::Srt, many.as_bytes()).unwrap().cues.len(), 2);
 }
 
 #[test]
