@@ -10,6 +10,8 @@ pub const MAX_CUES: usize = 100_000;
 pub const MAX_CUE_LINES: usize = 32;
 /// Most characters of a cue: no picture has room for more, and no one reads them.
 pub const MAX_CUE_CHARS: usize = 4096;
+/// Most bytes that a cue takes in its file: tags, entities and indentation are several times the text.
+pub(crate) const MAX_CUE_BYTES: usize = 8 * MAX_CUE_CHARS;
 /// Most bytes of memory that the text of a document takes: a TTML paragraph of overlapping spans gives its text many
 /// times, and a file must not grow without bound when it is read.
 pub const MAX_DOCUMENT_BYTES: usize = 4 * MAX_BYTES;
@@ -97,6 +99,12 @@ const QUOTED_CHARS: usize = 40;
 impl TextError {
     pub(crate) fn time(line: usize, text: &str) -> TextError {
         TextError::Time { line, text: text.chars().take(QUOTED_CHARS).collect() }
+    }
+
+    /// Whether a cue of the file is short enough to be looked at.
+    pub(crate) fn check_cue_bytes(bytes: usize, line: usize) -> Result<(), TextError> {
+        let over = TextError::Limit { line, limit: MAX_CUE_BYTES, what: "bytes in a cue" };
+        if bytes > MAX_CUE_BYTES { Err(over) } else { Ok(()) }
     }
 
     pub(crate) fn pair(line: usize, text: &str) -> TextError {

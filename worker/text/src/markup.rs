@@ -15,7 +15,7 @@ pub(crate) enum Dialect {
 const MAX_NESTING: usize = 32;
 /// The longest text between angle brackets that is searched for a SubRip tag, and the longest entity: without a
 /// bound a file of opening brackets would be read once for each.
-const MAX_TAG_BYTES: usize = 256;
+const MAX_TAG_BYTES: usize = 128;
 const MAX_ENTITY_BYTES: usize = 10;
 
 /// Lines of styled text, and the place that SubRip's `{\an8}` asks for.
@@ -78,13 +78,15 @@ impl Parser {
 
     /// Takes a tag at the beginning of `rest`; gives its length.
     fn tag(&mut self, rest: &str) -> Option<usize> {
-        let (inner, len) = match (self.dialect, rest.find('>')) {
-            (_, Some(end)) if self.dialect == Dialect::WebVtt || end <= MAX_TAG_BYTES => {
-                (&rest[1..end], end + 1)
-            }
+        let bound = match self.dialect {
+            Dialect::SubRip => MAX_TAG_BYTES,
+            Dialect::WebVtt => rest.len(),
+        };
+        let (inner, len) = match (self.dialect, rest.bytes().take(bound).position(|byte| byte == b'>')) {
+            (_, Some(end)) => (&rest[1..end], end + 1),
             // An open tag at the end of a cue is a tag (WebVTT, section 6.4).
-            (Dialect::WebVtt, _) => (&rest[1..], rest.len()),
-            _ => return None,
+            (Dialect::WebVtt, None) => (&rest[1..], rest.len()),
+            (Dialect::SubRip, None) => return None,
         };
         let closing = inner.starts_with('/');
         let body = inner.trim_start_matches('/');

@@ -22,7 +22,9 @@ pub(crate) fn read(text: &str) -> Result<Document, TextError> {
         if end < lines.len() && end > at + 1 && is_counter(lines[end - 1]) {
             end -= 1;
         }
-        let (lines, place) = markup::parse(&lines[at + 1..end].join("\n"), Dialect::SubRip);
+        let text = lines[at + 1..end].join("\n");
+        TextError::check_cue_bytes(text.trim().len(), at + 1)?;
+        let (lines, place) = markup::parse(text.trim(), Dialect::SubRip);
         found.add(Cue { start_ms, end_ms, lines, place: place.unwrap_or_default() }, at + 1)?;
     }
     found.finish()

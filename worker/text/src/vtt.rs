@@ -51,7 +51,9 @@ fn cues(block: &[&str], first_line: usize, found: &mut Collector) -> Result<(), 
         };
         // An arrow ends the text even without a blank line (WebVTT, section 6.1).
         let end = timings.get(number + 1).copied().unwrap_or(block.len());
-        let (lines, _) = markup::parse(&block[at + 1..end].join("\n"), Dialect::WebVtt);
+        let text = block[at + 1..end].join("\n");
+        TextError::check_cue_bytes(text.len(), line)?;
+        let (lines, _) = markup::parse(&text, Dialect::WebVtt);
         found.add(Cue { start_ms, end_ms, lines, place: place(settings) }, line)?;
     }
     Ok(())

@@ -3,9 +3,9 @@
 use reel_common::Rational;
 
 use super::ms;
+use crate::TextError;
 use crate::document::Collector;
 use crate::model::{Cue, Line, Place, Style};
-use crate::{MAX_CUE_CHARS, TextError};
 
 /// Runs of a paragraph. Each may begin a cue that repeats all the others, so this also bounds how a file grows.
 const MAX_RUNS: usize = 256;
@@ -89,12 +89,7 @@ impl Paragraph {
         let shown = |run: &Run| run.text.contains(|c: char| !c.is_whitespace());
         let usable = |run: &&Run| run.interval.end.is_none_or(|end| end > run.interval.begin);
         let runs: Vec<&Run> = self.runs.iter().filter(usable).collect();
-        let chars = runs.iter().map(|run| run.text.len()).sum::<usize>();
-        // Indentation between elements is text as well, so this is looser than the limit of a cue.
-        if chars > 8 * MAX_CUE_CHARS {
-            let what = "bytes in a paragraph";
-            return Err(TextError::Limit { line: self.line, limit: 8 * MAX_CUE_CHARS, what });
-        }
+        TextError::check_cue_bytes(runs.iter().map(|run| run.text.len()).sum(), self.line)?;
         let spoken = runs.iter().filter(|run| shown(run));
         let mut edges: Vec<Rational> =
             spoken.flat_map(|run| [Some(run.interval.begin), run.interval.end]).flatten().collect();
