@@ -46,7 +46,7 @@ pub fn imsc1(cues: &[Cue], language: &str) -> String {
     out
 }
 
-/// A region whose edges are where the place says (TTML2, sections 11.1.2, 10.2.15 and 10.2.38).
+/// A region whose edges are where the place says (TTML2, section 11.1.2).
 fn region(out: &mut String, number: usize, place: Place) {
     let (near, far) = (MARGIN_PERCENT, 100 - MARGIN_PERCENT);
     let (left, right) = match (place.align, place.anchor_percent) {

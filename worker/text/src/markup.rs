@@ -20,7 +20,8 @@ const MAX_ENTITY_BYTES: usize = 10;
 
 /// Lines of styled text, and the place that SubRip's `{\an8}` asks for.
 pub(crate) fn parse(text: &str, dialect: Dialect) -> (Vec<Line>, Option<Place>) {
-    let mut parser = Parser { dialect, lines: vec![Line::default()], ..Parser::default() };
+    let (lines, style) = (vec![Line::default()], Style::default());
+    let mut parser = Parser { dialect, lines, style, open: Vec::new(), place: None };
     let mut rest = text;
     while let Some(at) = rest.find(['<', '&', '{', '\n']) {
         parser.text(&rest[..at]);
@@ -51,18 +52,6 @@ struct Parser {
     /// Open tags, each with the style outside.
     open: Vec<(String, Style)>,
     place: Option<Place>,
-}
-
-impl Default for Parser {
-    fn default() -> Parser {
-        Parser {
-            dialect: Dialect::WebVtt,
-            lines: Vec::new(),
-            style: Style::default(),
-            open: Vec::new(),
-            place: None,
-        }
-    }
 }
 
 impl Parser {
@@ -115,16 +104,7 @@ impl Parser {
             "i" | "em" => self.style.italic = true,
             "b" | "strong" => self.style.bold = true,
             "u" => self.style.underline = true,
-            "font" => {
-                let value = rest.to_ascii_lowercase();
-                let value = value
-                    .split_once("color")
-                    .and_then(|(_, value)| value.trim_start().strip_prefix('=').map(str::to_owned));
-                let value = value.unwrap_or_default();
-                let value = value.trim().trim_start_matches(['"', '\'']);
-                self.style.colour =
-                    Colour::parse(value.split(['"', '\'', '>', ' ']).next().unwrap_or_default());
-            }
+            "font" => self.style.colour = attribute(rest, "color").and_then(Colour::parse),
             // Classes of WebVTT stand after dots, before the name of a voice.
             _ => {}
         }
@@ -193,6 +173,13 @@ impl Parser {
         }
         Some(end + 1)
     }
+}
+
+/// The value of an attribute of an HTML tag, with or without quotes.
+fn attribute<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
+    let at = attributes.to_ascii_lowercase().find(name)?;
+    let value = attributes[at + name.len()..].trim_start().strip_prefix('=')?;
+    value.trim_start().trim_start_matches(['"', '\'']).split(['"', '\'', ' ']).next()
 }
 
 /// The place of a key on the keypad of a computer, as SubStation Alpha numbers them.

@@ -93,7 +93,7 @@ impl Colour {
     }
 
     /// A colour as TTML and HTML write it: a name, `#rrggbb`, `#rrggbbaa`, `rgb(r,g,b)` or `rgba(r,g,b,a)`
-    /// (TTML2, section 10.3.5). What is none of these is the player's colour.
+    /// (TTML2, section 10.3). What is none of these is the player's colour.
     pub(crate) fn parse(text: &str) -> Option<Colour> {
         let text = text.trim().to_ascii_lowercase();
         if let Some(digits) = text.strip_prefix('#') {

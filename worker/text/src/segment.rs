@@ -16,7 +16,7 @@ pub struct Segment {
 
 impl Segment {
     /// The cues with their times cut to the segment, as a sample of IMSC 1 holds them: a document of a sample is
-    /// active only within it (ISO/IEC 14496-30, section 5.2).
+    /// active only within it (ISO/IEC 14496-30).
     pub fn clipped(&self) -> Vec<Cue> {
         let cut = |cue: &Cue| Cue {
             start_ms: cue.start_ms.max(self.start_ms),

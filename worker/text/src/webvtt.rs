@@ -34,7 +34,7 @@ pub(crate) fn put(out: &mut String, what: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(what);
 }
 
-/// `hh:mm:ss.ttt`, as WebVTT (section 4.3) and TTML (TTML2, section 12.3.1) write times.
+/// `hh:mm:ss.ttt`, as WebVTT (section 4.1) and TTML (TTML2, section 12.3.1) write times.
 pub(crate) fn clock(ms: u64) -> String {
     format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
 }

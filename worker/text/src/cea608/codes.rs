@@ -1,4 +1,4 @@
-//! The characters, rows and colours of ANSI/CTA-608-E (section 6 and its tables; also 47 CFR 15.119).
+//! The characters, rows and colours of ANSI/CTA-608-E and 47 CFR 79.101.
 
 use crate::model::{Colour, Style};
 

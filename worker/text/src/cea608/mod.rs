@@ -1,4 +1,4 @@
-//! Line 21 captions: ANSI/CTA-608-E byte pairs into cues.
+//! Line 21 captions: byte pairs of ANSI/CTA-608-E (and 47 CFR 79.101) into cues.
 
 mod codes;
 mod screen;
@@ -40,7 +40,7 @@ const UNENDED_MS: u64 = 4000;
 /// line come every frame; a cue for each would flicker.
 const PAUSE_MS: u64 = 500;
 
-/// How characters get on the screen (section 7; 47 CFR 15.119(f)).
+/// How characters get on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     /// Text service, or no mode yet: nothing is shown.
@@ -110,7 +110,7 @@ impl Cea608 {
                 self.control(first, second);
             }
             (0x10..=0x1f, _) if first_ok => {}
-            // A damaged repetition of a control code (47 CFR 15.119(i)(1)).
+            // A damaged repetition of a control code (47 CFR 79.101).
             _ if !first_ok && second_ok && last.is_some_and(|last| last[1] == second) => {}
             (0x01..=0x0f, _) if first_ok => self.listening = false,
             _ if self.listening => {
@@ -197,7 +197,7 @@ impl Cea608 {
             self.row = self.row.max(depth - 1);
             self.shown.keep(self.row, depth);
         } else {
-            // Roll-up begins with both memories erased (47 CFR 15.119(f)(1)(x)).
+            // Roll-up begins with both memories erased (47 CFR 79.101).
             (self.shown, self.hidden) = Default::default();
             (self.row, self.column, self.pen) = (ROWS - 1, 0, Style::default());
         }

@@ -5,7 +5,7 @@ use crate::model::{Align, Cue, Line, Place, Style, Vertical};
 pub(super) const ROWS: usize = 15;
 pub(super) const COLUMNS: usize = 32;
 
-/// The part of the picture that captions stand in, and its margin, in percent (ANSI/CTA-608-E, section 4.1).
+/// The part of the picture that captions stand in, and its margin, in percent (47 CFR 79.101).
 const AREA_PERCENT: usize = 80;
 const AREA_MARGIN_PERCENT: usize = 10;
 

@@ -116,7 +116,7 @@ impl Paragraph {
     }
 }
 
-/// Lines of runs. White space is one space and none at the ends of lines (TTML2, section 8.2.1), unless preserved.
+/// Lines of runs. White space is one space and none at the ends of lines, unless preserved.
 fn lines(runs: &[&Run]) -> Vec<Line> {
     let mut lines = vec![Line::default()];
     let mut after_space = true;
