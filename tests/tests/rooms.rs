@@ -94,6 +94,7 @@ fn cores_reach_no_clock_network_disk_chance_or_codec() {
         "reel-worker-core",
         "reel-cmaf",
         "reel-package",
+        "reel-text",
     ] {
         graph.assert_apart(core, &OUTSIDE);
     }
@@ -109,6 +110,7 @@ fn scheduler_and_worker_never_know_each_other() {
         "reel-cmaf",
         "reel-media",
         "reel-package",
+        "reel-text",
         "reel-runner",
     ];
     let scheduler = ["reel-scheduler", "reel-scheduler-core"];

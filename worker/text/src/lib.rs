@@ -1,0 +1,27 @@
+//! Subtitles and captions: read, placed, cut into segments, written. Pure values: nothing is read or written here.
+//!
+//! Every reader gives one model, [`Document`], which holds what WebVTT and IMSC 1 Text can both say; what only one
+//! of them can say (fonts, sizes, backgrounds, the names of voices, ruby, writing from top to bottom) is left out.
+
+pub mod cea608;
+mod document;
+mod format;
+mod imsc1;
+mod markup;
+mod model;
+mod scc;
+mod segment;
+mod srt;
+mod timecode;
+mod ttml;
+mod vtt;
+mod webvtt;
+
+pub use document::{
+    Document, MAX_BYTES, MAX_CUE_CHARS, MAX_CUE_LINES, MAX_CUES, MAX_DOCUMENT_BYTES, TextError,
+};
+pub use format::{Format, read};
+pub use imsc1::imsc1;
+pub use model::{Align, Colour, Cue, Line, Place, Span, Style, Vertical};
+pub use segment::{Segment, clip, segments};
+pub use webvtt::webvtt;
