@@ -59,7 +59,7 @@ FUZZ_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 
 fuzz: packages
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --locked --package reel-fuzz --target $(FUZZ_TARGET) --target-dir target/fuzz
-	@for reader in cmaf index; do \
+	@for reader in cmaf index text; do \
 		mkdir -p target/fuzz/corpus-$$reader target/fuzz/seeds; \
 		find tests/media target/fixtures -type f -size -1200k 2>/dev/null | grep -E '\.(mp4|mov|mkv|mxf|ts|mpg|avi|ivf|webm|nut|gxf|h264)$$' | \
 			xargs -r -I{} cp -n {} target/fuzz/seeds/; \

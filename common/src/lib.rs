@@ -14,6 +14,7 @@ mod location;
 mod project;
 mod source;
 mod task;
+mod text;
 mod time;
 mod worker;
 
@@ -31,5 +32,6 @@ pub use source::{
     AudioFacts, Colour, Hdr10, IndexSummary, LightLevel, Mastering, Scan, SourceIdentity, Timing, VideoFacts,
 };
 pub use task::{TaskState, TaskView};
+pub use text::{TextName, TextRole, TextSource, TextSourceError};
 pub use time::{LAST_TIME_MS, Rational, Rounding, rescale};
 pub use worker::{Hold, Pool, WorkerFacts, WorkerState, WorkerView};

@@ -53,7 +53,7 @@ const CODEC_KEYS: [(&str, &[VideoCodec]); 4] = [
     ("level", &[VideoCodec::H264]),
 ];
 const RATE_KEYS: &[&str] = &["crf", "bitrate_kbps", "maxrate_kbps", "bufsize_kbps"];
-const PACKAGE_KEYS: &[&str] = &["hls", "mp4"];
+const PACKAGE_KEYS: &[&str] = &["hls", "mp4", "imsc1"];
 /// The largest numerator or denominator of a frame rate, which becomes the timescale of a title.
 const MAX_RATE_TERM: u32 = 10_000_000;
 /// SVT-AV1's choice between speed and size for video on demand.
@@ -404,7 +404,13 @@ fn package(root: &Section<'_>) -> Result<(Package, usize), ProfileError> {
     let example = "such as `hls = true` below `[package]`";
     let section = root.need("package", root.table("package", "[package]", PACKAGE_KEYS)?, example)?;
     let flag = |key| -> Result<bool, ProfileError> { Ok(section.flag(key)?.is_some_and(|at| at.value)) };
-    Ok((Package { hls: flag("hls")?, mp4: flag("mp4")? }, section.position))
+    let package = Package { hls: flag("hls")?, mp4: flag("mp4")?, imsc1: flag("imsc1")? };
+    if package.imsc1 && !package.hls {
+        return Err(
+            section.error(section.position_of("imsc1"), "`imsc1` makes segments: set `hls = true` as well")
+        );
+    }
+    Ok((package, section.position))
 }
 
 /// Codecs that exist but cannot stand where they are, with the reason.

@@ -25,6 +25,9 @@ impl Profile {
         text.push_str("\n[package]\n");
         line(&mut text, "hls", self.package.hls);
         line(&mut text, "mp4", self.package.mp4);
+        if self.package.imsc1 {
+            line(&mut text, "imsc1", true);
+        }
         text
     }
 }

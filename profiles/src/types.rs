@@ -534,4 +534,6 @@ pub struct Package {
     pub hls: bool,
     /// One MP4 file for each rendition, with the first audio track.
     pub mp4: bool,
+    /// Subtitles and captions as IMSC 1 Text as well as WebVTT; only where there is HLS.
+    pub imsc1: bool,
 }

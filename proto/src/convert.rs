@@ -153,6 +153,39 @@ impl TryFrom<v1::Stage> for common::Stage {
     }
 }
 
+impl From<common::TextSource> for v1::TextSource {
+    fn from(value: common::TextSource) -> Self {
+        let role = match value.name.role {
+            common::TextRole::Subtitles => v1::TextRole::Subtitles,
+            common::TextRole::Captions => v1::TextRole::Captions,
+            common::TextRole::Forced => v1::TextRole::Forced,
+        };
+        v1::TextSource {
+            language: value.name.language,
+            role: role.into(),
+            location: value.location,
+            identity: value.identity.map(Into::into),
+            start_ms: value.start_ms,
+        }
+    }
+}
+
+impl From<v1::TextSource> for common::TextSource {
+    fn from(value: v1::TextSource) -> Self {
+        let role = match value.role() {
+            v1::TextRole::Subtitles => common::TextRole::Subtitles,
+            v1::TextRole::Captions => common::TextRole::Captions,
+            v1::TextRole::Forced => common::TextRole::Forced,
+        };
+        common::TextSource {
+            name: common::TextName { language: value.language, role },
+            location: value.location,
+            identity: value.identity.map(Into::into),
+            start_ms: value.start_ms,
+        }
+    }
+}
+
 impl From<common::Hook> for v1::Hook {
     fn from(value: common::Hook) -> Self {
         v1::Hook { name: value.name, tasks: value.tasks }

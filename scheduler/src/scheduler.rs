@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reel_common::{
     Hold, Hook, JobId, JobState, JobView, Labels, ProjectView, Share, SourceIdentity, TaskId, TaskView,
-    WorkerView,
+    TextSource, WorkerView,
 };
 use reel_proto::v1;
 use reel_scheduler_core::Action;
@@ -54,6 +54,8 @@ pub struct JobSpec {
     pub chunk_parts: Option<u32>,
     /// Programs of the site to run when the title is delivered, or at once where there is no mezzanine.
     pub hooks: Vec<Hook>,
+    /// Subtitles and captions of the title.
+    pub texts: Vec<TextSource>,
     /// A second submit with the same key is the same job.
     pub idempotency_key: Option<String>,
 }

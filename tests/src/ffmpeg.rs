@@ -84,6 +84,13 @@ pub fn times(path: &Path, selector: &str) -> Vec<Rational> {
         .collect()
 }
 
+/// The times of the packets of a stream, in seconds.
+pub fn packet_times(path: &Path, selector: &str) -> Vec<f64> {
+    let json = probe(path, &["-select_streams", selector, "-show_entries", "packet=pts_time"]);
+    let packets = json["packets"].as_array().expect("a list of packets");
+    packets.iter().filter_map(|packet| packet["pts_time"].as_str()?.parse().ok()).collect()
+}
+
 /// One entry of the first stream that `selector` names, as ffprobe writes it.
 pub fn stream_entry(path: &Path, selector: &str, entry: &str) -> Option<String> {
     let json = probe(path, &["-select_streams", selector, "-show_entries", &format!("stream={entry}")]);

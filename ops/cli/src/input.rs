@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use reel_common::{Label, Labels, SourceIdentity};
+use reel_common::{Label, Labels, SourceIdentity, TextSource};
 use reel_store::Source;
 use url::Url;
 
@@ -56,6 +56,16 @@ fn absolute(typed: &str) -> Result<String, Stop> {
             .map(String::from)
             .map_err(|()| Stop::usage(format!("{} has no URL: rename it", path.display()))),
     }
+}
+
+/// Subtitles and captions, each looked at as the mezzanine is.
+pub(crate) fn texts(typed: Vec<TextSource>) -> Result<Vec<TextSource>, Stop> {
+    TextSource::check_all(&typed).map_err(|error| Stop::usage(error.to_string()))?;
+    let look = |text: TextSource| {
+        let Input { location, identity } = Input::open(&text.location)?;
+        Ok(TextSource { location, identity: Some(identity), ..text })
+    };
+    typed.into_iter().map(look).collect()
 }
 
 /// The labels that were typed.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use reel_common::{Hook, Labels};
+use reel_common::{Hook, Labels, TextSource};
 use serde::Deserialize;
 
-use crate::args::{Deadline, SubmitArgs};
+use crate::args::{Deadline, SubmitArgs, TextChoice};
 use crate::exit::Stop;
 
 /// Longest file: labels and paths at their limits are far shorter.
@@ -31,6 +31,8 @@ pub(crate) struct JobFile {
     pub(crate) idempotency_key: Option<String>,
     pub(crate) chunk_parts: Option<NonZeroU32>,
     hooks: Vec<String>,
+    texts: Vec<String>,
+    text_start: Option<String>,
 }
 
 impl JobFile {
@@ -51,6 +53,8 @@ impl JobFile {
                 true => said.hooks,
                 false => args.hooks.iter().map(Hook::to_string).collect(),
             },
+            texts: said.texts,
+            text_start: said.text_start,
             labels: with(said.labels, &args.labels),
             needs: with(said.needs, &args.needs),
         };
@@ -89,6 +93,21 @@ impl JobFile {
         let hooks = self.hooks.iter().map(read).collect::<Result<Vec<Hook>, Stop>>()?;
         Hook::check_all(&hooks).map_err(|error| Stop::usage(error.to_string()))?;
         Ok(hooks)
+    }
+
+    /// Its subtitles and captions; those that were typed go before those of the file.
+    pub(crate) fn texts(&self, typed: &TextChoice) -> Result<Vec<TextSource>, Stop> {
+        if !typed.texts.is_empty() {
+            return Ok(typed.texts());
+        }
+        let text =
+            |text: &String| text.parse().map_err(|error| Stop::usage(format!("text {text:?}: {error}")));
+        let texts = self.texts.iter().map(text).collect::<Result<_, Stop>>()?;
+        let start = |text: &String| {
+            text.parse().map_err(|reason| Stop::usage(format!("text_start {text}: {reason}")))
+        };
+        let text_start = self.text_start.as_ref().map(start).transpose()?;
+        Ok(TextChoice { texts, text_start }.texts())
     }
 
     /// When it is wanted, in milliseconds since 1970.

@@ -51,7 +51,7 @@ impl Bench {
 
     /// Indexes a mezzanine, with the segments of `profile`.
     pub(crate) fn index(&self, input: &Input, profile: &Profile) -> Result<IndexSummary, Stop> {
-        let result = self.run(input, profile, Work::Index(v1::IndexTask {}), &mut |_| {})?;
+        let result = self.run(input, profile, Work::Index(v1::IndexTask::default()), &mut |_| {})?;
         let RunnerResult::Index(summary) = result else { return Err(unexpected("index")) };
         let summary = IndexSummary::try_from(*summary);
         summary.map_err(|error| Stop::failed(format!("the runner's index makes no sense: {error}")))

@@ -2,7 +2,7 @@
 
 use reel_common::{
     Artifact, AttemptNumber, Epoch, Failure, Hold, Hook, HookError, IndexSummary, JobId, Labels, PartIndex,
-    Share, SourceIdentity, TaskId, WorkerFacts, WorkerId,
+    Share, SourceIdentity, TaskId, TextSource, TextSourceError, WorkerFacts, WorkerId,
 };
 
 use crate::plan::Plan;
@@ -223,6 +223,8 @@ pub struct JobSpec {
     pub chunk_parts: Option<u32>,
     /// Programs of the site that are run one after the other when the title is delivered.
     pub hooks: Vec<Hook>,
+    /// Subtitles and captions of the title.
+    pub texts: Vec<TextSource>,
     /// A submit with the key of a known job is that job; at most [`JobSpec::MAX_KEY_BYTES`].
     pub idempotency_key: Option<String>,
 }
@@ -257,6 +259,7 @@ impl Default for JobSpec {
             needs: Labels::default(),
             chunk_parts: None,
             hooks: Vec::new(),
+            texts: Vec::new(),
             idempotency_key: None,
         }
     }
@@ -404,6 +407,9 @@ pub enum Refusal {
     /// The job asks for hooks that cannot be.
     #[error(transparent)]
     BadHooks(HookError),
+    /// The job comes with texts that cannot be.
+    #[error(transparent)]
+    BadTexts(TextSourceError),
     /// The worker has been restarted since.
     #[error("worker {name} is registered with incarnation {newest}: this one is older")]
     OldIncarnation {

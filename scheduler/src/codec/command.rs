@@ -251,6 +251,7 @@ pub(super) fn encode_spec(spec: &JobSpec) -> v1::JobSpec {
         needs: wire_labels(&spec.needs),
         chunk_parts: spec.chunk_parts,
         hooks: spec.hooks.iter().cloned().map(Into::into).collect(),
+        texts: spec.texts.iter().cloned().map(Into::into).collect(),
         idempotency_key: spec.idempotency_key.clone(),
         project: if spec.project == JobSpec::DEFAULT_PROJECT { String::new() } else { spec.project.clone() },
     }
@@ -268,6 +269,7 @@ pub(super) fn decode_spec(spec: v1::JobSpec) -> Result<JobSpec, Malformed> {
         needs: read(spec.needs)?,
         chunk_parts: spec.chunk_parts,
         hooks: spec.hooks.into_iter().map(Into::into).collect(),
+        texts: spec.texts.into_iter().map(Into::into).collect(),
         idempotency_key: spec.idempotency_key,
         project: if spec.project.is_empty() { JobSpec::DEFAULT_PROJECT.to_owned() } else { spec.project },
     })

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use reel_common::{
     Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Hdr10, Hold, Hook,
     IndexSummary, JobId, Labels, PartIndex, Pool, Rational, Scan, SegmentGrid, Share, SourceIdentity, Stage,
-    TaskId, Timing, VideoFacts, WorkerFacts, WorkerId,
+    TaskId, TextSource, Timing, VideoFacts, WorkerFacts, WorkerId,
 };
 use reel_profiles::VideoCodec;
 use reel_scheduler_core::plan::RateTarget;
@@ -216,6 +216,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("skip_task", Action::SkipTask { task: TaskId { stage: Stage::Hook, ..task } }),
         ("submit_job_with_hooks", submit_with_hooks()),
         ("submit_hooks_alone", submit_hooks_alone()),
+        ("submit_job_with_texts", submit_with_texts()),
         ("register_worker_with_hooks", register(facts_with_hooks())),
         ("cancel_job", Action::CancelJob { job }),
         ("pause_job", Action::PauseJob { job }),
@@ -321,6 +322,15 @@ fn facts_with_hooks() -> WorkerFacts {
 
 fn submit_with_hooks() -> Action {
     let spec = Box::new(JobSpec { hooks: hooks(), ..spec() });
+    Action::SubmitJob { spec, profile: "p".into() }
+}
+
+fn submit_with_texts() -> Action {
+    let texts = ["en=/srv/a.srt", "en:captions=s3://bucket/a.scc", "pt-BR:forced=/srv/b.vtt"];
+    let identity = Some(SourceIdentity { size: 7, modified_us: Some(9), etag: Some("e".into()) });
+    let text =
+        |text: &str| TextSource { identity: identity.clone(), start_ms: 3_600_000, ..text.parse().unwrap() };
+    let spec = Box::new(JobSpec { texts: texts.map(text).into(), ..spec() });
     Action::SubmitJob { spec, profile: "p".into() }
 }
 

@@ -114,6 +114,7 @@ impl Driver {
             needs: spec.needs,
             chunk_parts: spec.chunk_parts,
             hooks: spec.hooks,
+            texts: spec.texts,
             idempotency_key: spec.idempotency_key,
         };
         // The same command given again takes up the work where it is.

@@ -27,7 +27,10 @@ pub(super) fn grant(state: &FarmState, store_url: &str, task: TaskId) -> Option<
 
 fn wire_work(work: Work, spec: &JobSpec, staging: String) -> WireWork {
     match work {
-        Work::Index => WireWork::Index(v1::IndexTask {}),
+        Work::Index => {
+            let texts = spec.texts.iter().cloned().map(Into::into).collect();
+            WireWork::Index(v1::IndexTask { texts })
+        }
         Work::Encode { index, parts, crf_milli } => WireWork::Encode(v1::EncodeTask {
             index: wire(index),
             parts: parts.into_iter().map(Into::into).collect(),

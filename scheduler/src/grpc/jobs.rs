@@ -25,7 +25,9 @@ impl Jobs for Service {
     ) -> Result<Response<v1::SubmitResponse>, Status> {
         let request = request.into_inner();
         // Before the log has it, from which nothing is removed.
-        for (field, location) in [("the mezzanine", &request.mezzanine), ("the output", &request.output)] {
+        let places = [("the mezzanine", &request.mezzanine), ("the output", &request.output)];
+        let texts = request.texts.iter().map(|text| ("the file of a text", &text.location));
+        for (field, location) in places.into_iter().chain(texts) {
             if let Some(problem) = secret_problem(location) {
                 return Err(Status::invalid_argument(format!("{field} {problem}")));
             }
@@ -43,6 +45,7 @@ impl Jobs for Service {
             needs: read_labels(request.needs)?,
             chunk_parts: request.chunk_parts,
             hooks: request.hooks.into_iter().map(Into::into).collect(),
+            texts: request.texts.into_iter().map(Into::into).collect(),
             idempotency_key: request.idempotency_key,
         };
         let Submitted { job, duplicate } = self.0.submit(spec).await.map_err(refused)?;

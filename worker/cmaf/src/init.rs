@@ -52,11 +52,21 @@ pub struct AudioInit<'a> {
     pub bitrate: Bitrate,
 }
 
+/// What the header of a track of IMSC 1 Text says.
+#[derive(Clone, Copy, Debug)]
+pub struct TextInit<'a> {
+    /// Ticks a second.
+    pub timescale: u32,
+    /// As of sound.
+    pub language: &'a str,
+}
+
 /// A track's header, by what it holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Config<'a> {
     Video(&'a VideoInit<'a>),
     Audio(&'a AudioInit<'a>),
+    Text(&'a TextInit<'a>),
 }
 
 /// How the segments of a track lie on its timeline, in ticks.
@@ -86,6 +96,11 @@ pub fn video_init(init: &VideoInit<'_>, span: Span) -> Vec<u8> {
 /// The init segment of an audio track.
 pub fn audio_init(init: &AudioInit<'_>, span: Span) -> Vec<u8> {
     fragmented(Config::Audio(init), b"iso6cmfc", span)
+}
+
+/// The init segment of a track whose samples are documents of IMSC 1 Text (ISO/IEC 23000-19, annex L).
+pub fn text_init(init: &TextInit<'_>, span: Span) -> Vec<u8> {
+    fragmented(Config::Text(init), b"iso6cmfcim1t", span)
 }
 
 fn fragmented(config: Config<'_>, brands: &[u8], span: Span) -> Vec<u8> {
@@ -127,6 +142,7 @@ impl Config<'_> {
         match self {
             Config::Video(init) => init.timescale,
             Config::Audio(init) => init.sample_rate,
+            Config::Text(init) => init.timescale,
         }
     }
 }
@@ -168,7 +184,7 @@ pub(crate) fn tkhd(w: &mut Writer, id: u32, duration: u64, config: Config<'_>) {
         identity_matrix(w);
         let (width, height) = match config {
             Config::Video(init) => (display_width(init), init.height),
-            Config::Audio(_) => (0, 0),
+            Config::Audio(_) | Config::Text(_) => (0, 0),
         };
         w.u32(width);
         w.u32(u32::from(height) << 16);
@@ -204,6 +220,7 @@ pub(crate) fn mdhd(w: &mut Writer, config: Config<'_>, duration: u64) {
     let language = match config {
         Config::Video(_) => "",
         Config::Audio(init) => init.language,
+        Config::Text(init) => init.language,
     };
     let version = wide(duration);
     w.full(b"mdhd", version, 0, |w| {
@@ -216,6 +233,7 @@ pub(crate) fn mdhd(w: &mut Writer, config: Config<'_>, duration: u64) {
         let (kind, name): (&[u8], &[u8]) = match config {
             Config::Video(_) => (b"vide", b"video\0"),
             Config::Audio(_) => (b"soun", b"audio\0"),
+            Config::Text(_) => (b"subt", b"text\0"),
         };
         w.bytes(kind);
         w.zeros(12);
@@ -235,6 +253,7 @@ pub(crate) fn minf(w: &mut Writer, config: Config<'_>, tables: impl FnOnce(&mut 
         match config {
             Config::Video(_) => w.full(b"vmhd", 0, 1, |w| w.zeros(8)),
             Config::Audio(_) => w.full(b"smhd", 0, 0, |w| w.zeros(4)),
+            Config::Text(_) => w.full(b"sthd", 0, 0, |_| {}),
         }
         w.boxed(b"dinf", |w| {
             w.full(b"dref", 0, 0, |w| {
@@ -248,6 +267,7 @@ pub(crate) fn minf(w: &mut Writer, config: Config<'_>, tables: impl FnOnce(&mut 
                 match config {
                     Config::Video(init) => visual_entry(w, init),
                     Config::Audio(init) => audio_entry(w, init),
+                    Config::Text(_) => stpp(w),
                 }
             });
             tables(w);
@@ -306,6 +326,15 @@ fn visual_entry(w: &mut Writer, init: &VideoInit<'_>) {
             w.u32(init.bitrate.peak);
             w.u32(init.bitrate.average);
         });
+    });
+}
+
+/// XMLSubtitleSampleEntry (ISO/IEC 14496-12, section 12.6.3), without schema and pictures beside the documents.
+fn stpp(w: &mut Writer) {
+    w.boxed(b"stpp", |w| {
+        w.zeros(6);
+        w.u16(1);
+        w.bytes(b"http://www.w3.org/ns/ttml\0\0\0");
     });
 }
 

@@ -19,7 +19,7 @@ mod recipe;
 mod timeline;
 mod tone;
 
-pub use audio::{AudioJob, audio, audio_config, audio_init, encodes};
+pub use audio::{AudioJob, audio, audio_config, audio_init, encodes, opus_version};
 pub use batch::run_as_batch;
 pub use encode::{EncodeEvents, EncodeJob, Purpose, encode};
 pub use encoder::{svt_av1_version, x264_version, x265_version};

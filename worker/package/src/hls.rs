@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use reel_common::Rational;
+use reel_common::{Rational, TextName, TextRole};
 
-use crate::{Stream, language, layout};
+use crate::{Stream, TextFormat, language, layout};
 
 /// Fragmented MP4 with EXT-X-MAP and rounded durations takes version 7.
 const VERSION: u32 = 7;
@@ -45,24 +45,38 @@ pub struct AudioMedia<'a> {
 
 /// The media playlist of a rendition or track.
 pub fn media_playlist(stream: &Stream, target_duration: u64) -> String {
+    let map = format!("#EXT-X-MAP:URI=\"{}\"\n", layout::INIT);
+    playlist(stream, target_duration, &map, layout::segment)
+}
+
+/// The media playlist of a text whose segments are files of WebVTT.
+pub fn webvtt_playlist(stream: &Stream, target_duration: u64) -> String {
+    playlist(stream, target_duration, "", layout::text_segment)
+}
+
+fn playlist(stream: &Stream, target_duration: u64, map: &str, segment: fn(u64) -> String) -> String {
     let mut text = format!(
         "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target_duration}\n\
-         #EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n\
-         #EXT-X-MAP:URI=\"{}\"\n",
-        layout::INIT
+         #EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n{map}"
     );
     for (number, duration) in (0..).zip(stream.durations_us()) {
         let (seconds, millionths) = (duration / 1_000_000, duration % 1_000_000);
         line(&mut text, format_args!("#EXTINF:{seconds}.{millionths:06},"));
-        line(&mut text, format_args!("{}", layout::segment(number)));
+        line(&mut text, format_args!("{}", segment(number)));
     }
     text.push_str("#EXT-X-ENDLIST\n");
     text
 }
 
-/// The master playlist. Each rendition is listed with each group of sound, in the order of ladder and tracks; a player
-/// begins with the first.
-pub fn master_playlist(variants: &[Variant<'_>], audio: &[AudioMedia<'_>], target_duration: u64) -> String {
+/// The master playlist. Each rendition is listed with each group of sound and each format of text, in the order of ladder,
+/// tracks and formats; a player begins with the first.
+pub fn master_playlist(
+    variants: &[Variant<'_>],
+    audio: &[AudioMedia<'_>],
+    texts: &[TextName],
+    formats: &[TextFormat],
+    target_duration: u64,
+) -> String {
     let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     let groups = groups(audio);
     for group in &groups {
@@ -70,15 +84,43 @@ pub fn master_playlist(variants: &[Variant<'_>], audio: &[AudioMedia<'_>], targe
             line(&mut text, format_args!("{}", media(&group.id, member, number == 0)));
         }
     }
-    let with_sound = groups.iter().map(Some);
-    let sounds: Vec<_> = if groups.is_empty() { vec![None] } else { with_sound.collect() };
-    for group in sounds {
+    for format in formats {
+        texts.iter().for_each(|name| line(&mut text, format_args!("{}", text_media(*format, name))));
+    }
+    let sounds = or_none(groups.iter());
+    let shown = or_none(formats.iter().filter(|_| !texts.is_empty()));
+    for (group, format) in sounds.iter().flat_map(|group| shown.iter().map(move |format| (*group, *format))) {
         for variant in variants {
-            line(&mut text, format_args!("{}", stream_inf(variant, group, target_duration)));
+            line(&mut text, format_args!("{}", stream_inf(variant, group, format, target_duration)));
             line(&mut text, format_args!("{}/{}", layout::video_folder(variant.rendition), layout::PLAYLIST));
         }
     }
     text
+}
+
+/// Each of some, or nothing once.
+fn or_none<'a, T>(some: impl Iterator<Item = &'a T>) -> Vec<Option<&'a T>> {
+    let all: Vec<_> = some.map(Some).collect();
+    if all.is_empty() { vec![None] } else { all }
+}
+
+fn text_media(format: TextFormat, name: &TextName) -> String {
+    let uri = format!("{}/{}", layout::text_folder(format, &name.to_string()), layout::PLAYLIST);
+    let language =
+        language::tag(&name.language).map(|tag| format!("LANGUAGE=\"{tag}\",")).unwrap_or_default();
+    let role = match name.role {
+        TextRole::Subtitles => "",
+        TextRole::Forced => "FORCED=YES,",
+        TextRole::Captions => {
+            "CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog,\
+             public.accessibility.describes-music-and-sound\","
+        }
+    };
+    format!(
+        "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{}\",NAME=\"{name}\",{language}DEFAULT=NO,AUTOSELECT=YES,{role}\
+         URI=\"{uri}\"",
+        format.name()
+    )
 }
 
 /// Tracks between which a player chooses by language: all of one codec and number of channels.
@@ -166,7 +208,12 @@ fn media(group: &str, member: &Member<'_>, is_default: bool) -> String {
     )
 }
 
-fn stream_inf(variant: &Variant<'_>, group: Option<&Group<'_>>, target_duration: u64) -> String {
+fn stream_inf(
+    variant: &Variant<'_>,
+    group: Option<&Group<'_>>,
+    format: Option<&TextFormat>,
+    target_duration: u64,
+) -> String {
     let members = || group.into_iter().flat_map(|group| &group.members).map(|member| member.track);
     let mut codecs = vec![variant.codec];
     for track in members() {
@@ -174,6 +221,7 @@ fn stream_inf(variant: &Variant<'_>, group: Option<&Group<'_>>, target_duration:
             codecs.push(track.codec);
         }
     }
+    codecs.extend(format.and_then(|format| format.codec()));
     let rates = |stream: &Stream| (stream.peak_bps(target_duration), stream.average_bps());
     let (mut peak, mut average) = rates(variant.stream);
     peak += members().map(|track| rates(track.stream).0).max().unwrap_or(0);
@@ -185,9 +233,10 @@ fn stream_inf(variant: &Variant<'_>, group: Option<&Group<'_>>, target_duration:
     };
     let frame_rate = variant.frame_rate.map(frame_rate).unwrap_or_default();
     let group = group.map(|group| format!(",AUDIO=\"{}\"", group.id)).unwrap_or_default();
+    let texts = format.map(|format| format!(",SUBTITLES=\"{}\"", format.name())).unwrap_or_default();
     format!(
         "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\",RESOLUTION={}x{}{frame_rate},\
-         VIDEO-RANGE={range}{group},CLOSED-CAPTIONS=NONE",
+         VIDEO-RANGE={range}{group}{texts},CLOSED-CAPTIONS=NONE",
         codecs.join(","),
         variant.width,
         variant.height
@@ -298,7 +347,7 @@ mod tests {
         let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
         let audio = [track("aac-stereo", &sound, 2, "eng"), track("aac-5.1", &sound, 6, "eng")];
         let target = target_duration([&large, &sound]);
-        insta::assert_snapshot!(master_playlist(&variants, &audio, target));
+        insta::assert_snapshot!(master_playlist(&variants, &audio, &[], &[], target));
     }
 
     #[test]
@@ -306,7 +355,7 @@ mod tests {
         let (large, small, sound) = (video(3), video(1), sound());
         let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
         let audio = [track("first", &sound, 2, "deu"), track("second", &sound, 2, "")];
-        let playlist = parse(&master_playlist(&variants, &audio, 4));
+        let playlist = parse(&master_playlist(&variants, &audio, &[], &[], 4));
         assert!(playlist.independent_segments);
         let [first, second] = &playlist.variants[..] else { panic!("two variants") };
         assert_eq!(
@@ -344,13 +393,36 @@ mod tests {
             track("commentary", &sound, 2, "en"),
             dolby("surround", "en"),
         ];
-        insta::assert_snapshot!(master_playlist(&variants, &audio, 4));
+        insta::assert_snapshot!(master_playlist(&variants, &audio, &[], &[], 4));
+    }
+
+    #[test]
+    fn texts_are_listed_in_each_format() {
+        let (large, sound) = (video(3), sound());
+        let named = |language: &str, role| TextName { language: language.to_owned(), role };
+        let texts = [
+            named("en", TextRole::Subtitles),
+            named("en", TextRole::Captions),
+            named("deu", TextRole::Forced),
+        ];
+        let formats = [TextFormat::WebVtt, TextFormat::Imsc1];
+        let audio = [track("stereo", &sound, 2, "en")];
+        let text = master_playlist(&[variant("1080p", &large, 1080)], &audio, &texts, &formats, 4);
+        insta::assert_snapshot!(text);
+        let playlist = parse(&text);
+        let named = playlist.variants.iter().map(|variant| variant.subtitles.as_deref()).collect::<Vec<_>>();
+        assert_eq!(named, [Some("webvtt"), Some("imsc1")]);
+        // Without texts no format is spoken of.
+        assert!(
+            !master_playlist(&[variant("1080p", &large, 1080)], &audio, &[], &formats, 4)
+                .contains("SUBTITLES")
+        );
     }
 
     #[test]
     fn a_silent_title_has_no_audio_group() {
         let stream = video(1);
-        let playlist = parse(&master_playlist(&[variant("only", &stream, 360)], &[], 4));
+        let playlist = parse(&master_playlist(&[variant("only", &stream, 360)], &[], &[], &[], 4));
         assert_eq!(playlist.variants[0].audio, None);
         assert_eq!(playlist.variants[0].codecs.as_deref(), Some("avc1.640028"));
         assert_eq!(playlist.variants[0].bandwidth, stream.peak_bps(4));
@@ -360,7 +432,13 @@ mod tests {
     #[test]
     fn names_never_break_a_line() {
         let (stream, sound) = (video(1), sound());
-        let text = master_playlist(&[variant("x", &stream, 360)], &[track("a\"b\n#c", &sound, 2, "en\"")], 4);
+        let text = master_playlist(
+            &[variant("x", &stream, 360)],
+            &[track("a\"b\n#c", &sound, 2, "en\"")],
+            &[],
+            &[],
+            4,
+        );
         assert_eq!(text.lines().count(), 6);
         assert!(text.contains("NAME=\"a_b_#c\""));
         assert!(!text.contains("LANGUAGE"));

@@ -1,6 +1,8 @@
 //! Where things lie in an output tree. Paths are relative to its root and use `/`; names of renditions and tracks
 //! are plain file names, which the profile has checked.
 
+use crate::TextFormat;
+
 /// The master playlist.
 pub const MASTER: &str = "master.m3u8";
 /// The proof.
@@ -18,6 +20,21 @@ pub fn video_folder(rendition: &str) -> String {
 /// The folder of an audio track's segments.
 pub fn audio_folder(track: &str) -> String {
     format!("audio/{track}")
+}
+
+/// The folder of the segments of a text.
+pub fn text_folder(format: TextFormat, text: &str) -> String {
+    format!("subtitles/{}/{text}", format.name())
+}
+
+/// A text as a file by itself.
+pub fn text_file(text: &str) -> String {
+    format!("subtitles/{text}.vtt")
+}
+
+/// The file name of a segment of WebVTT, numbered as others are.
+pub fn text_segment(number: u64) -> String {
+    format!("seg_{:05}.vtt", number + 1)
 }
 
 /// The file name of a segment; `number` counts from 0 over the title, names count from 1.

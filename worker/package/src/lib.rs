@@ -4,5 +4,7 @@ pub mod hls;
 mod language;
 pub mod layout;
 mod stream;
+mod text;
 
 pub use stream::{SegmentSize, Stream, target_duration};
+pub use text::TextFormat;

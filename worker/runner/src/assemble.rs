@@ -9,6 +9,7 @@ mod records;
 mod segment;
 mod single;
 mod staging;
+mod texts;
 
 use std::path::Path;
 
@@ -16,17 +17,20 @@ use prost::Message;
 use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
-use reel_common::{Colour, Failure, FailureClass, Hdr10, Rational};
+use reel_common::{Colour, Failure, FailureClass, Hdr10, Rational, TextName};
 use reel_media::{Timeline, audio_config, audio_init};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{Stream, layout, target_duration};
 use reel_profiles::{AudioCodec, Profile, VideoCodec};
 use reel_proto::{Malformed, v1};
 use reel_store::BlockingStore;
+use reel_text::Document;
 
+use crate::text;
 use collect::{Collected, Collector, Stored};
 use records::Records;
 use staging::Staging;
+use texts::TextSegments;
 
 /// What assemble works on.
 pub(crate) struct Assemble<'a> {
@@ -54,6 +58,7 @@ pub(crate) fn assemble(
     let index = read_index(work)?;
     let timeline = Timeline::new(&index, &work.profile.picture)
         .map_err(|error| Failure::new(error.class, &error.message, ""))?;
+    let texts = index.texts.iter().map(text::stored).collect::<Result<Vec<_>, _>>()?;
     let facts = index.video.and_then(|video| video.facts).unwrap_or_default();
     let malformed = |error: Malformed| fault(&format!("the index: {error}"));
     let colour = Colour::try_from(facts.colour.unwrap_or_default()).map_err(malformed)?;
@@ -68,7 +73,7 @@ pub(crate) fn assemble(
         progress(done, total);
     };
     let mut tree =
-        Tree { work, records: &records, timeline: &timeline, hdr10, staging, advance: &mut advance };
+        Tree { work, records: &records, timeline: &timeline, texts, hdr10, staging, advance: &mut advance };
     tree.fill()?;
     let staging = tree.staging;
     let (folder, files) = staging.finish()?;
@@ -97,6 +102,7 @@ struct Tree<'a> {
     work: &'a Assemble<'a>,
     records: &'a Records,
     timeline: &'a Timeline,
+    texts: Vec<(TextName, Document)>,
     hdr10: Hdr10,
     staging: Staging,
     advance: &'a mut dyn FnMut(u64),
@@ -130,6 +136,12 @@ impl Tree<'_> {
         damage.into_failure()?;
         if self.work.profile.package.hls {
             self.playlists(&video, &audio)?;
+        }
+        if self.work.profile.package.mp4 {
+            for (name, document) in &self.texts {
+                let text = reel_text::webvtt(&document.cues, None);
+                self.staging.write(&layout::text_file(&name.to_string()), text.as_bytes())?;
+            }
         }
         Ok(())
     }
@@ -360,8 +372,18 @@ impl Tree<'_> {
         let tracks = self.records.audio.iter().zip(&codecs).zip(audio_streams());
         let media: Vec<_> =
             tracks.map(|((record, codec), stream)| audio_media(record, codec, stream)).collect();
-        let master = master_playlist(&variants, &media, target);
-        self.staging.write(layout::MASTER, master.as_bytes())
+        let formats = text::formats(self.work.profile.package);
+        let names: Vec<TextName> = self.texts.iter().map(|(name, _)| name.clone()).collect();
+        let master = master_playlist(&variants, &media, &names, formats, target);
+        self.staging.write(layout::MASTER, master.as_bytes())?;
+        let Some(first) = video.first() else { return Ok(()) };
+        let segments = TextSegments::like(&first.stream, target);
+        for (name, document) in &self.texts {
+            for format in formats {
+                segments.write(&mut self.staging, *format, name, document)?;
+            }
+        }
+        Ok(())
     }
 
     fn variant<'a>(&'a self, number: usize, written: &'a Written) -> Variant<'a> {

@@ -8,21 +8,24 @@ use reel_common::{Artifact, Failure};
 use reel_proto::v1;
 use reel_store::Source;
 
-use crate::attempt::{Attempt, media};
+use crate::attempt::{Attempt, malformed, media};
 use crate::channel::Voice;
+use crate::text;
 
 /// How often the bytes read are told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 
-pub(crate) fn run(attempt: &Attempt) -> Result<v1::TaskFinished, Failure> {
+pub(crate) fn run(attempt: &Attempt, task: &v1::IndexTask) -> Result<v1::TaskFinished, Failure> {
     let source = attempt.source()?;
     let (running, ended) = mpsc::channel();
-    let (index, mut summary) = std::thread::scope(|scope| {
+    let (mut index, mut summary) = std::thread::scope(|scope| {
         scope.spawn(|| tell(&source, &attempt.voice, ended));
         // Dropped at the end of the scope's closure, and by a panic: the teller ends with it.
         let _running = running;
         reel_media::index(&source, &attempt.profile).map_err(media)
     })?;
+    let duration = summary.duration.unwrap_or_default().try_into().map_err(malformed)?;
+    index.texts = text::read(&task.texts, duration)?;
     let bytes = index.encode_to_vec();
     summary.artifact = Some(Artifact::of(&bytes).into());
     let file = attempt.leave("index.pb", &bytes)?;

@@ -14,6 +14,7 @@ mod host;
 mod index;
 mod measure;
 mod report;
+mod text;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
 
 fn run(attempt: Attempt) -> Result<v1::TaskFinished, Failure> {
     match attempt.spec.work.clone() {
-        Some(Work::Index(_)) => index::run(&attempt),
+        Some(Work::Index(task)) => index::run(&attempt, &task),
         Some(Work::Probe(task)) => encode::probe(&attempt, &task),
         Some(Work::Encode(task)) => encode::run(&attempt, &task),
         Some(Work::Audio(task)) => audio::run(&attempt, &task),

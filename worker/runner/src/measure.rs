@@ -8,6 +8,7 @@ use reel_media::{MeasureJob, VerifyJob};
 use reel_proto::v1;
 
 use crate::attempt::{Attempt, finished_with, media};
+use crate::text;
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::MeasureTask) -> Result<v1::TaskFinished, Failure> {
     let index = attempt.index(task.index.as_ref())?;
@@ -30,6 +31,7 @@ fn of_proved_parts(
     let job = MeasureJob { index, profile: &attempt.profile, tree, parts, audio };
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);
     let proof = reel_media::measure(&job, progress).map_err(media)?;
+    text::proof::prove(tree, &index.texts, text::formats(attempt.profile.package))?;
     Ok(finished_with(attempt.leave(PROOF, &proof.encode_to_vec())?))
 }
 

@@ -4,6 +4,7 @@
 //! once, when the title is delivered, and is the one file of a title that differs from run to run.
 
 mod audio;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,6 +69,8 @@ struct Report<'a> {
     profile: ProfileUsed<'a>,
     renditions: Vec<Rendition<'a>>,
     audio: Vec<audio::Track<'a>>,
+    /// Subtitles and captions.
+    texts: Vec<text::Text>,
     proof: Proof<'a>,
     files: Vec<File<'a>>,
 }
@@ -260,6 +263,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
         },
         renditions,
         audio: audio::tracks(&sources.assembly.audio, sources.profile),
+        texts: text::texts(&sources.index.texts),
         proof: proof(sources.proof),
         files: sources.assembly.files.iter().map(file).collect(),
     };
@@ -277,6 +281,7 @@ fn libraries() -> BTreeMap<&'static str, String> {
         ("x264", Some(reel_media::x264_version().to_owned())),
         ("x265", reel_media::x265_version()),
         ("svt-av1", Some(reel_media::svt_av1_version())),
+        ("libopus", Some(reel_media::opus_version())),
     ];
     let encoders = encoders.into_iter().filter_map(|(name, version)| Some((name, version?)));
     libav.chain(encoders).collect()
@@ -317,6 +322,7 @@ fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>]) -> Job<'a> {
             .cloned()
             .chain(missed_rates(renditions))
             .chain(audio::warnings(&sources.assembly.audio, sources.profile))
+            .chain(text::warnings(&sources.index.texts))
             .collect(),
         source_bytes_read: history.source_bytes_read,
         attempts_total: history.attempts_total,

@@ -1,6 +1,6 @@
 //! A whole document, the limits on it, and what is wrong with a file that gives none.
 
-use crate::{Cue, Span};
+use crate::{Clock, Cue, Span};
 
 /// Most bytes of a file: subtitles of a day take two; an image profile or a wrong file takes more.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -26,6 +26,8 @@ pub struct Document {
     pub language: Option<String>,
     /// Cues of the file that cannot be used: they end before they start, last no time, or have no text.
     pub skipped: usize,
+    /// How the file writes its times.
+    pub clock: Clock,
 }
 
 /// Why a file gives no document.
@@ -119,9 +121,15 @@ pub(crate) struct Collector {
     language: Option<String>,
     skipped: usize,
     bytes: usize,
+    clock: Clock,
 }
 
 impl Collector {
+    /// For a file with that way to write times.
+    pub(crate) fn of_clock(clock: Clock) -> Self {
+        Collector { clock, ..Collector::default() }
+    }
+
     /// Takes a cue that was found on that line of the file.
     pub(crate) fn add(&mut self, cue: Cue, line: usize) -> Result<(), TextError> {
         let over = |limit, what| Err(TextError::Limit { line, limit, what });
@@ -158,12 +166,12 @@ impl Collector {
 
     /// The document; refused when it has no cue.
     pub(crate) fn finish(self) -> Result<Document, TextError> {
-        let Collector { mut cues, language, skipped, .. } = self;
+        let Collector { mut cues, language, skipped, clock, .. } = self;
         if cues.is_empty() {
             return Err(TextError::Empty { skipped });
         }
         cues.sort_by_key(|cue| (cue.start_ms, cue.end_ms));
-        Ok(Document { cues: joined(cues), language, skipped })
+        Ok(Document { cues: joined(cues), language, skipped, clock })
     }
 }
 

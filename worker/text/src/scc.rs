@@ -2,16 +2,15 @@
 
 use crate::cea608::{Cea608, Channel};
 use crate::document::Collector;
-use crate::timecode::Timecode;
+use crate::timecode::{Clock, FRAMES_A_SECOND, Timecode, frame_ms};
 use crate::{Document, TextError};
 
 /// How a file begins; `V1.0` follows.
 pub(crate) const HEADER: &str = "Scenarist_SCC";
-/// Names of frames in a second of a timecode.
-const FRAMES_A_SECOND: i64 = 30;
 
 struct Pair {
     frame: i64,
+    drop: bool,
     line: usize,
     bytes: [u8; 2],
 }
@@ -32,7 +31,8 @@ fn cues(pairs: &[Pair], channel: Channel) -> Result<Collector, TextError> {
     for pair in pairs {
         decoder.push(frame_ms(pair.frame), pair.bytes);
     }
-    let mut found = Collector::default();
+    let drop = pairs.first().is_some_and(|pair| pair.drop);
+    let mut found = Collector::of_clock(Clock::Timecode { drop });
     let line = pairs.last().map_or(1, |pair| pair.line);
     decoder.finish().into_iter().try_for_each(|cue| found.add(cue, line))?;
     Ok(found)
@@ -45,11 +45,6 @@ fn odd(byte: u8) -> u8 {
     if byte.count_ones().is_multiple_of(2) { byte | 0x80 } else { byte }
 }
 
-/// The time of a frame, rounded: each lasts 1001/30 milliseconds.
-fn frame_ms(frame: i64) -> u64 {
-    u64::try_from((frame * 1001 + 15) / 30).unwrap_or_default()
-}
-
 fn pairs(text: &str) -> Result<Vec<Pair>, TextError> {
     let mut pairs = Vec::new();
     let lines =
@@ -59,13 +54,14 @@ fn pairs(text: &str) -> Result<Vec<Pair>, TextError> {
         let Some(timecode) = words.next() else {
             continue;
         };
-        let first = frame(timecode).ok_or_else(|| TextError::time(at + 1, timecode))?;
+        let (first, drop) = frame(timecode).ok_or_else(|| TextError::time(at + 1, timecode))?;
         for (number, word) in words.enumerate() {
             let value = (word.len() == 4).then(|| u16::from_str_radix(word, 16).ok()).flatten();
             let bytes =
                 value.filter(|_| !word.starts_with('+')).ok_or_else(|| TextError::pair(at + 1, word))?;
             pairs.push(Pair {
                 frame: first + number as i64,
+                drop,
                 line: at + 1,
                 bytes: bytes.to_be_bytes().map(odd),
             });
@@ -74,8 +70,8 @@ fn pairs(text: &str) -> Result<Vec<Pair>, TextError> {
     Ok(pairs)
 }
 
-/// The frame of `hh:mm:ss:ff`; a semicolon, comma or point before the frames says drop-frame.
-fn frame(text: &str) -> Option<i64> {
+/// The frame of `hh:mm:ss:ff`, and whether names are dropped: a semicolon, comma or point before the frames says so.
+fn frame(text: &str) -> Option<(i64, bool)> {
     let (clock, frames) = text.rsplit_once([':', ';', ',', '.'])?;
     let drop = text.as_bytes()[clock.len()] != b':';
     let mut parts = clock.split([':', ';']).chain([frames]).map(|part| {
@@ -84,5 +80,5 @@ fn frame(text: &str) -> Option<i64> {
     });
     let fields = [parts.next()??, parts.next()??, parts.next()??, parts.next()??];
     let fits = fields[1] < 60 && fields[2] < 60 && fields[3] < FRAMES_A_SECOND && parts.next().is_none();
-    fits.then(|| Timecode(fields).frame(FRAMES_A_SECOND, drop).max(0))
+    fits.then(|| (Timecode(fields).frame(FRAMES_A_SECOND, drop).max(0), drop))
 }

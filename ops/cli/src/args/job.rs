@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand, ValueEnum};
-use reel_common::{Hook, LAST_TIME_MS, Label, TaskId};
+use reel_common::{Hook, LAST_TIME_MS, Label, TaskId, TextSource};
 
 use super::ServerChoice;
 
@@ -30,6 +30,50 @@ impl FromStr for Deadline {
         let since_1970 = time.duration_since(UNIX_EPOCH).map_err(|_| "that is past")?.as_millis();
         let deadline = u64::try_from(since_1970).ok().filter(|ms| *ms <= LAST_TIME_MS);
         deadline.map(Deadline).ok_or_else(|| "that is too far away".to_owned())
+    }
+}
+
+/// Subtitles and captions that come with a mezzanine.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TextChoice {
+    /// A file of subtitles (SRT, WebVTT, TTML, SCC): its language, what it is for where that is `captions` or `forced`, and
+    /// its path or URL, such as en=movie.srt or en:captions=movie.scc. May be repeated.
+    #[arg(long = "text", value_name = "LANGUAGE[:ROLE]=FILE")]
+    pub(crate) texts: Vec<TextSource>,
+    /// The time in these files at which the title begins: for files whose first hour is not zero. By default 00:00:00.
+    #[arg(long, value_name = "HH:MM:SS[.mmm]", requires = "texts")]
+    pub(crate) text_start: Option<TextStart>,
+}
+
+impl TextChoice {
+    /// The texts with what was said of all of them.
+    pub(crate) fn texts(&self) -> Vec<TextSource> {
+        let start_ms = self.text_start.map_or(0, |start| start.0);
+        self.texts.iter().map(|text| TextSource { start_ms, ..text.clone() }).collect()
+    }
+}
+
+/// A time in a file, in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TextStart(pub(crate) u64);
+
+impl FromStr for TextStart {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (clock, millis) = text.split_once('.').unwrap_or((text, "0"));
+            let digits =
+                |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+            let parts: Vec<u64> = clock
+                .split(':')
+                .map(|part| part.parse().ok().filter(|_| part.len() == 2 && digits(part)))
+                .collect::<Option<_>>()?;
+            let [hours, minutes @ 0..60, seconds @ 0..60] = parts[..] else { return None };
+            let millis: u64 = format!("{millis:0<3}").parse().ok().filter(|_| digits(millis))?;
+            Some(((hours * 60 + minutes) * 60 + seconds) * 1000 + millis)
+        };
+        read().map(TextStart).ok_or_else(|| "give a time such as 01:00:00 or 00:59:58.400".to_owned())
     }
 }
 
@@ -79,6 +123,8 @@ pub(crate) struct SubmitArgs {
     /// it, such as notify or purge:8. May be repeated: one goes after the other. Without INPUT the job runs just these.
     #[arg(long = "hook", value_name = "NAME[:TASKS]", id = "hooks")]
     pub(crate) hooks: Vec<Hook>,
+    #[command(flatten)]
+    pub(crate) text: TextChoice,
     /// A second submit with the same key is the same job; by default each submit is a job of its own.
     #[arg(long, value_name = "TEXT")]
     pub(crate) idempotency_key: Option<String>,

@@ -14,6 +14,7 @@ pub(crate) use self::farm::{
 };
 pub(crate) use self::job::{
     Deadline, EventsArgs, JobArgs, JobCommand, Schema, SchemaArgs, SubmitArgs, TaskArgs, TaskCommand,
+    TextChoice,
 };
 use crate::environment;
 
@@ -74,6 +75,8 @@ pub(crate) struct TranscodeArgs {
     /// Attempts that each worker runs at once, at most 256; by default the cores divided by the workers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) slots: Option<u32>,
+    #[command(flatten)]
+    pub(crate) text: TextChoice,
     /// Parts that one attempt takes at a time; by default the plan decides.
     #[arg(long, value_name = "N")]
     pub(crate) chunk_parts: Option<NonZeroU32>,

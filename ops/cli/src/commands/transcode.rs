@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use reel_common::{JobReason, JobState, JobView};
-use reel_common::{RecipeHasher, SourceIdentity};
+use reel_common::{RecipeHasher, SourceIdentity, TextSource};
 use reel_profiles::Profile;
 use reel_scheduler::JobSpec;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use crate::commands::profile;
 use crate::destination::Destination;
 use crate::exit::Stop;
 use crate::home::{self, Home};
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::once;
 use crate::output::{clock, print, print_json};
 use crate::reporter::{Audience, Reporter};
@@ -63,8 +63,10 @@ impl Order {
         let destination = Destination::prepare(&args.output, input.local_path().as_deref(), &home)?;
         let runner = once::runner()?;
         let chunk_parts = args.chunk_parts.map(std::num::NonZeroU32::get);
+        let texts = input::texts(args.text.texts())?;
         let spec = JobSpec {
-            idempotency_key: Some(idempotency_key(&input, &destination, &profile, chunk_parts)),
+            idempotency_key: Some(idempotency_key(&input, &texts, &destination, &profile, chunk_parts)),
+            texts,
             profile: profile.to_toml(),
             profile_name: profile.name,
             mezzanine: input.location,
@@ -82,20 +84,29 @@ impl Order {
 /// another plan and so another job, which finds the parts of the first in the store.
 fn idempotency_key(
     input: &Input,
+    texts: &[TextSource],
     destination: &Destination,
     profile: &Profile,
     chunk_parts: Option<u32>,
 ) -> String {
-    let SourceIdentity { size, modified_us, etag } = &input.identity;
     let mut key = RecipeHasher::new("transcode job 1");
     key.text("mezzanine", &input.location);
-    key.text("size", &size.to_string());
-    key.text("modified", &modified_us.map_or(String::new(), |time| time.to_string()));
-    key.text("etag", etag.as_deref().unwrap_or_default());
+    add_identity(&mut key, &input.identity);
+    for text in texts {
+        key.text("text", &text.name.to_string()).text("file", &text.location);
+        key.number("start", text.start_ms as i64);
+        text.identity.iter().for_each(|identity| add_identity(&mut key, identity));
+    }
     key.text("output", &destination.path.display().to_string());
     key.text("profile", &profile.to_toml());
     key.text("chunk_parts", &chunk_parts.map_or(String::new(), |parts| parts.to_string()));
     key.finish().to_string()
+}
+
+fn add_identity(key: &mut RecipeHasher, SourceIdentity { size, modified_us, etag }: &SourceIdentity) {
+    key.text("size", &size.to_string());
+    key.text("modified", &modified_us.map_or(String::new(), |time| time.to_string()));
+    key.text("etag", etag.as_deref().unwrap_or_default());
 }
 
 async fn work(order: Order, home: &Home, mut reporter: Reporter) -> Result<(JobView, Ending), Stop> {
@@ -236,14 +247,16 @@ mod tests {
         let touched = Input { identity: touched_identity, ..input.clone() };
         let elsewhere = Destination { path: "/x".into() };
         let keys = [
-            idempotency_key(&input, &destination(), &proxy, None),
-            idempotency_key(&touched, &destination(), &proxy, None),
-            idempotency_key(&input, &elsewhere, &proxy, None),
-            idempotency_key(&input, &destination(), &vod, None),
-            idempotency_key(&input, &destination(), &proxy, Some(1)),
+            idempotency_key(&input, &[], &destination(), &proxy, None),
+            idempotency_key(&touched, &[], &destination(), &proxy, None),
+            idempotency_key(&input, &[], &elsewhere, &proxy, None),
+            idempotency_key(&input, &[], &destination(), &vod, None),
+            idempotency_key(&input, &[], &destination(), &proxy, Some(1)),
+            idempotency_key(&input, &["en=a.srt".parse().unwrap()], &destination(), &proxy, None),
+            idempotency_key(&input, &["de=a.srt".parse().unwrap()], &destination(), &proxy, None),
         ];
         assert_eq!(std::collections::BTreeSet::from(keys.clone()).len(), keys.len());
-        assert_eq!(idempotency_key(&input.clone(), &destination(), &proxy, None), keys[0]);
+        assert_eq!(idempotency_key(&input.clone(), &[], &destination(), &proxy, None), keys[0]);
     }
 
     #[test]

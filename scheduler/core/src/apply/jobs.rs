@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{Digest, Failure, FailureClass, Hook, JobId, LAST_TIME_MS, Stage, TaskId};
+use reel_common::{Digest, Failure, FailureClass, Hook, JobId, LAST_TIME_MS, Stage, TaskId, TextSource};
 
 use super::projects::name_problem;
 use super::{close_job, known_job, tell_state};
@@ -51,6 +51,7 @@ pub(super) fn on_submit_job(state: &mut FarmState, spec: JobSpec, profile: Strin
 
 fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
     Hook::check_all(&spec.hooks).map_err(Refusal::BadHooks)?;
+    TextSource::check_all(&spec.texts).map_err(Refusal::BadTexts)?;
     let key = spec.idempotency_key.as_deref().unwrap_or("-");
     // A job that only runs hooks has neither mezzanine nor output nor profile.
     let bare =
@@ -64,6 +65,9 @@ fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
     let etag = spec.identity.as_ref().and_then(|identity| identity.etag.as_ref());
     if etag.is_some_and(|tag| tag.len() > JobSpec::MAX_TEXT_BYTES) {
         return Err(Refusal::BadField { field: "the version tag of the mezzanine", problem: "is too long" });
+    }
+    if bare && !spec.texts.is_empty() {
+        return Err(Refusal::BadField { field: "the texts", problem: "have no title to go with" });
     }
     for (field, text, limit) in texts {
         if text.is_empty() && !bare {

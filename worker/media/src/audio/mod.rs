@@ -20,6 +20,7 @@ use reel_store::Source;
 
 pub(crate) use self::decode::{Sound, SoundReader};
 use self::loudness::{Measured, Meter, amplify};
+pub use self::opus::version as opus_version;
 use self::track::CodedSound;
 use crate::MediaError;
 use crate::facts::{self, MadeTrack};

@@ -33,7 +33,7 @@ pub(super) struct OpusEncoder {
 unsafe impl Send for OpusEncoder {}
 
 /// The version of libopus.
-pub(super) fn version() -> String {
+pub fn version() -> String {
     // SAFETY: gives a constant text that ends with a zero.
     unsafe { CStr::from_ptr(ffi::opus_get_version_string()) }.to_string_lossy().into_owned()
 }

@@ -61,6 +61,8 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
         audio: audio.into_iter().map(Into::into).collect(),
         addressable: gathered.addressable,
         faults,
+        // Files of their own are not read here.
+        texts: Vec::new(),
     };
     first_picture::complete(source, &mut index)?;
     let summary = summarise(source, profile, &index, gathered.random_access.len())?;

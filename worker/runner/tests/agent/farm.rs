@@ -220,7 +220,7 @@ impl Farm {
 
     /// Indexes a mezzanine and plans it.
     pub(crate) async fn plan(&mut self, mezzanine: &Path) -> Plan {
-        self.grant(mezzanine, Work::Index(v1::IndexTask {})).await;
+        self.grant(mezzanine, Work::Index(v1::IndexTask::default())).await;
         let result = match self.end().await {
             End::Committed(Some(result)) => *result,
             other => panic!("{other:?}"),

@@ -119,7 +119,7 @@ async fn a_wrong_mezzanine_fails_its_attempt_as_invalid_with_the_reason() {
     let text = farm.dir.path().join("text.mov");
     fs::write(&text, "not a film").unwrap();
     for (mezzanine, reason) in [(text, "text.mov"), (media("nothing.mov"), "does not exist")] {
-        farm.grant(&mezzanine, Work::Index(v1::IndexTask {})).await;
+        farm.grant(&mezzanine, Work::Index(v1::IndexTask::default())).await;
         let End::Failed(failure) = farm.end().await else { panic!("it was taken") };
         assert_eq!(failure.class, reel_common::FailureClass::Invalid, "{failure:?}");
         assert!(failure.message.contains(reason), "{failure:?}");

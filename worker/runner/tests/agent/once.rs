@@ -16,7 +16,7 @@ async fn probe(folder: &Path, mezzanine: &Path, memory_bytes: u64) -> Result<Run
         mezzanine: mezzanine.to_str().unwrap().to_owned(),
         profile: quick_profile(),
         store: folder.join("store").to_str().unwrap().to_owned(),
-        work: Some(Work::Index(v1::IndexTask {})),
+        work: Some(Work::Index(v1::IndexTask::default())),
         ..v1::TaskSpec::default()
     };
     let scratch = folder.join("scratch");

@@ -121,7 +121,7 @@ async fn a_closed_link_ends_the_agent_and_its_runners() {
 
 async fn script_fails(script: &str) -> Failure {
     let mut farm = Farm::with_script(script).await;
-    farm.grant(&media(MEZZANINE), Work::Index(v1::IndexTask {})).await;
+    farm.grant(&media(MEZZANINE), Work::Index(v1::IndexTask::default())).await;
     let End::Failed(failure) = farm.end().await else { panic!("it was taken") };
     failure
 }

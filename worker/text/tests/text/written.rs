@@ -97,7 +97,7 @@ fn a_cue_is_in_every_segment_that_it_touches() {
 #[test]
 fn a_document_is_cut_to_the_part_of_the_title() {
     let cues = vec![cue(1000, 2000, "a"), cue(1500, 4000, "b"), cue(3500, 9000, "c"), cue(9000, 9500, "d")];
-    let document = Document { cues, language: Some("en".to_owned()), skipped: 3 };
+    let document = Document { cues, language: Some("en".to_owned()), skipped: 3, ..Document::default() };
     let check = |origin_ms, duration_ms, expect: &[&str]| {
         let cut = clip(document.clone(), origin_ms, duration_ms);
         assert_eq!(

@@ -1,0 +1,193 @@
+//! Subtitles and captions that come with a mezzanine, in files of their own.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::SourceIdentity;
+
+/// What a text is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TextRole {
+    /// What is spoken.
+    #[default]
+    Subtitles,
+    /// What is spoken and heard, for those who do not hear.
+    Captions,
+    /// Only what nobody understands without it, shown to everybody.
+    Forced,
+}
+
+impl TextRole {
+    /// Every role.
+    pub const ALL: [TextRole; 3] = [TextRole::Subtitles, TextRole::Captions, TextRole::Forced];
+
+    /// The word used for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            TextRole::Subtitles => "subtitles",
+            TextRole::Captions => "captions",
+            TextRole::Forced => "forced",
+        }
+    }
+}
+
+/// A language and a role: what a text is known by in its title.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextName {
+    /// BCP 47 tag.
+    pub language: String,
+    /// What it is for.
+    pub role: TextRole,
+}
+
+impl fmt::Display for TextName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.role {
+            TextRole::Subtitles => f.write_str(&self.language),
+            role => write!(f, "{}-{}", self.language, role.name()),
+        }
+    }
+}
+
+/// A file of subtitles or captions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextSource {
+    /// What it is known by.
+    pub name: TextName,
+    /// Path or URL of the file.
+    pub location: String,
+    /// The version of the file that the submitter has seen.
+    pub identity: Option<SourceIdentity>,
+    /// The time in the file at which the title begins, in milliseconds; at most [`TextSource::MAX_START_MS`].
+    pub start_ms: u64,
+}
+
+/// Why something is no text of a job.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextSourceError {
+    /// Nothing that could be read as one.
+    #[error(
+        "it is written LANGUAGE=FILE or LANGUAGE:ROLE=FILE, such as en=movie.srt or en:captions=movie.scc"
+    )]
+    Form,
+    /// Not a language.
+    #[error("`{0}` is no language tag such as en, deu or pt-BR")]
+    Language(String),
+    /// Not a role.
+    #[error("`{0}` is no role: use subtitles, captions or forced")]
+    Role(String),
+    /// Two with one name.
+    #[error("there are two texts `{0}`: give one of them another role")]
+    Twice(String),
+    /// More than a job may have.
+    #[error("a job has at most {} texts", TextSource::MAX_OF_JOB)]
+    TooMany,
+    /// Its place is empty or too long.
+    #[error("the file of a text is named in 1 to {} bytes", TextSource::MAX_LOCATION_BYTES)]
+    Location,
+    /// Its start is out of bounds.
+    #[error("a text begins at most 24 hours after its file")]
+    Start,
+}
+
+impl TextSource {
+    /// Most texts of a job.
+    pub const MAX_OF_JOB: usize = 32;
+    /// Longest path or URL.
+    pub const MAX_LOCATION_BYTES: usize = 4096;
+    /// A timecode goes round after a day.
+    pub const MAX_START_MS: u64 = 24 * 60 * 60 * 1000;
+
+    /// Whether these may be the texts of a job.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check_all(texts: &[TextSource]) -> Result<(), TextSourceError> {
+        if texts.len() > Self::MAX_OF_JOB {
+            return Err(TextSourceError::TooMany);
+        }
+        for (number, text) in texts.iter().enumerate() {
+            check_language(&text.name.language)?;
+            if text.location.is_empty() || text.location.len() > Self::MAX_LOCATION_BYTES {
+                return Err(TextSourceError::Location);
+            }
+            if text.start_ms > Self::MAX_START_MS {
+                return Err(TextSourceError::Start);
+            }
+            // Names become folders, for which case may not count.
+            let name = text.name.to_string();
+            let same = |other: &TextSource| other.name.to_string().eq_ignore_ascii_case(&name);
+            if texts[..number].iter().any(same) {
+                return Err(TextSourceError::Twice(name));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_language(tag: &str) -> Result<(), TextSourceError> {
+    let subtag =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    let good = (2..=35).contains(&tag.len()) && tag.split('-').all(subtag);
+    // Else the language of one text could be the name of another.
+    let is_role = |part: &str| TextRole::ALL.iter().any(|role| part.eq_ignore_ascii_case(role.name()));
+    if good && !tag.split('-').any(is_role) { Ok(()) } else { Err(TextSourceError::Language(tag.to_owned())) }
+}
+
+impl FromStr for TextSource {
+    type Err = TextSourceError;
+
+    /// Reads `LANGUAGE[:ROLE]=FILE`.
+    fn from_str(text: &str) -> Result<Self, TextSourceError> {
+        let (name, location) = text.split_once('=').ok_or(TextSourceError::Form)?;
+        let (language, role) = name.split_once(':').unwrap_or((name, TextRole::Subtitles.name()));
+        let found = TextRole::ALL.into_iter().find(|known| known.name() == role);
+        let role = found.ok_or_else(|| TextSourceError::Role(role.to_owned()))?;
+        check_language(language)?;
+        let name = TextName { language: language.to_owned(), role };
+        let source = TextSource { name, location: location.to_owned(), identity: None, start_ms: 0 };
+        Self::check_all(std::slice::from_ref(&source)).map(|()| source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_as_they_are_typed() {
+        for (text, name, location) in [
+            ("en=movie.srt", "en", "movie.srt"),
+            ("pt-BR:forced=s3://bucket/a=b.vtt", "pt-BR-forced", "s3://bucket/a=b.vtt"),
+            ("deu:captions=/srv/a.scc", "deu-captions", "/srv/a.scc"),
+            ("en:subtitles=x", "en", "x"),
+        ] {
+            let source: TextSource = text.parse().unwrap();
+            assert_eq!((source.name.to_string().as_str(), source.location.as_str()), (name, location));
+        }
+        for (text, error) in [
+            ("movie.srt", TextSourceError::Form),
+            ("=movie.srt", TextSourceError::Language(String::new())),
+            ("../x=movie.srt", TextSourceError::Language("../x".to_owned())),
+            ("en-forced=movie.srt", TextSourceError::Language("en-forced".to_owned())),
+            ("en:cc=movie.srt", TextSourceError::Role("cc".to_owned())),
+            ("en=", TextSourceError::Location),
+        ] {
+            assert_eq!(text.parse::<TextSource>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_job_has_each_text_once() {
+        let texts =
+            |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<TextSource>>();
+        assert_eq!(TextSource::check_all(&texts(&["en=a", "en:forced=b", "de=a"])), Ok(()));
+        let twice = TextSource::check_all(&texts(&["pt-br=a", "pt-BR=b"]));
+        assert_eq!(twice, Err(TextSourceError::Twice("pt-BR".to_owned())));
+        let many: Vec<String> = (0..33).map(|number| format!("a{number}=f")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(TextSource::check_all(&texts(&many)), Err(TextSourceError::TooMany));
+        let late = TextSource { start_ms: TextSource::MAX_START_MS + 1, ..texts(&["en=a"]).remove(0) };
+        assert_eq!(TextSource::check_all(&[late]), Err(TextSourceError::Start));
+    }
+}

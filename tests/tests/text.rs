@@ -1,0 +1,205 @@
+//! Subtitles and captions, from files of every format to what ffmpeg and MediaInfo read in the title.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use reel_tests::reel::{Ended, Reel, report};
+use reel_tests::{ffmpeg, scratch};
+use serde_json::json;
+
+const SRT: &str = "1\n00:00:00,500 --> 00:00:01,500\nThe first <i>line</i>\nand the second & third\n\n\
+    2\n00:00:01,750 --> 00:00:04,250\n{\\an8}Über two boundaries\n\n3\n00:00:05,000 --> 00:00:09,000\nbeyond the end\n\n\
+    4\n00:00:03,000 --> 00:00:02,000\nbackwards\n";
+/// Two captions of 29.97 frames a second, drop frame, that begin an hour late.
+const SCC: &str = "Scenarist_SCC V1.0\n\n01:00:01;00\t9420 9420 9470 9470 c8e5 ecec ef80 942f 942f\n\n\
+    01:00:03;00\t942c 942c\n";
+const TTML: &str = "<?xml version=\"1.0\"?><tt xmlns=\"http://www.w3.org/ns/ttml\" \
+    xmlns:ttp=\"http://www.w3.org/ns/ttml#parameter\" ttp:frameRate=\"25\"><body><div>\
+    <p begin=\"00:00:02:00\" end=\"00:00:03:05\">Guten Tag<br/>Welt</p></div></body></tt>";
+const VTT: &str = "WEBVTT\n\n00:01.000 --> 00:02.000 line:0\nonly what must be\n";
+
+/// A mezzanine of six seconds.
+fn mezzanine(dir: &Path) -> PathBuf {
+    let path = dir.join("movie.mov");
+    let pictures = "testsrc2=s=320x180:r=25:d=6";
+    if !path.exists() {
+        ffmpeg::run(["-f", "lavfi", "-i", pictures, "-c:v", "mpeg4", path.to_str().unwrap()]);
+    }
+    path
+}
+
+fn profile(dir: &Path, package: &str) -> PathBuf {
+    let text = format!(
+        "name = \"text\"\nversion = 1\nsegment_seconds = 2\npart_seconds = 2\n\
+         [[video]]\nname = \"180p\"\ncodec = \"h264\"\nheight = 180\npreset = \"veryfast\"\nrate = {{ crf = 30 }}\n\
+         [package]\n{package}\n"
+    );
+    let path = dir.join("text.toml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn file(dir: &Path, name: &str, content: &str) -> PathBuf {
+    let path = dir.join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
+
+fn transcode(dir: &Path, title: &Path, package: &str, texts: &[(&str, &Path)], more: &str) -> Ended {
+    let mut reel = Reel::transcode(dir, mezzanine(dir), title, &profile(dir, package)).args("--quiet");
+    for (name, path) in texts {
+        reel = reel.args("--text").arg(format!("{name}={}", path.display()));
+    }
+    reel.args(more).run()
+}
+
+/// The cues that ffmpeg reads: begin and end in milliseconds, and the text without tags.
+fn cues(path: &Path) -> Vec<(u64, u64, String)> {
+    let text = ffmpeg::run(["-i", path.to_str().unwrap(), "-map", "0:s:0", "-c:s", "srt", "-f", "srt", "-"]);
+    let text = String::from_utf8(text).unwrap();
+    let time = |clock: &str| -> u64 {
+        let digits: Vec<u64> = clock.trim().split([':', ',']).map(|part| part.parse().unwrap()).collect();
+        ((digits[0] * 60 + digits[1]) * 60 + digits[2]) * 1000 + digits[3]
+    };
+    let blocks = text.trim().split("\n\n").filter(|block| !block.is_empty());
+    let cue = |block: &str| {
+        let mut lines = block.lines().skip(1);
+        let (begin, end) = lines.next().unwrap().split_once(" --> ").unwrap();
+        let mut shown = lines.collect::<Vec<_>>().join("|");
+        while let (Some(open), Some(close)) = (shown.find(['<', '{']), shown.find(['>', '}'])) {
+            shown.replace_range(open..=close, "");
+        }
+        (time(begin), time(end), shown)
+    };
+    blocks.map(cue).collect()
+}
+
+#[test]
+fn every_format_is_shown_at_its_times() {
+    let dir = scratch();
+    let title = dir.path().join("title");
+    let path = |name: &str, content: &str| file(dir.path(), name, content);
+    let (srt, ttml, vtt) = (path("en.srt", SRT), path("de.xml", TTML), path("fr.vtt", VTT));
+    let texts = [("en", srt.as_path()), ("deu", &ttml), ("fr-CA:forced", &vtt)];
+    transcode(dir.path(), &title, "hls = true\nmp4 = true\nimsc1 = true", &texts, "").success();
+
+    let english = [
+        (500, 1500, "The first line|and the second & third".to_owned()),
+        (1750, 4250, "Über two boundaries".to_owned()),
+        (5000, 6000, "beyond the end".to_owned()),
+    ];
+    assert_eq!(cues(&title.join("subtitles/en.vtt")), english);
+    assert_eq!(cues(&title.join("subtitles/deu.vtt")), [(2000, 3200, "Guten Tag|Welt".to_owned())]);
+    assert_eq!(
+        cues(&title.join("subtitles/fr-CA-forced.vtt")),
+        [(1000, 2000, "only what must be".to_owned())]
+    );
+    // A cue is in each segment that it touches, with its own times.
+    let segment = |number: u32| title.join(format!("subtitles/webvtt/en/seg_{number:05}.vtt"));
+    assert_eq!(cues(&segment(1)), english[..2]);
+    assert_eq!(cues(&segment(2)), english[1..2]);
+    assert_eq!(cues(&segment(3)), english[1..]);
+    assert!(!segment(4).exists());
+
+    // Time zero of the texts is where the first picture is presented.
+    let pictures = ffmpeg::times(&title.join("video/180p/playlist.m3u8"), "v:0")[0];
+    assert_eq!(pictures.to_f64(), 0.0);
+    assert!(fs::read_to_string(segment(2)).unwrap().contains("X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000"));
+
+    let documents = title.join("subtitles/imsc1/en/playlist.m3u8");
+    // ffmpeg 5.1 reads the track, and knows its documents as data.
+    assert_eq!(ffmpeg::stream_entry(&documents, "0", "codec_tag_string").as_deref(), Some("stpp"));
+    let starts = ffmpeg::packet_times(&documents, "0");
+    assert_eq!(starts, [0.0, 2.0, 4.0]);
+    let text =
+        ffmpeg::run(["-i", documents.to_str().unwrap(), "-map", "0:0", "-c", "copy", "-f", "data", "-"]);
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(text.matches("</tt>").count(), 3);
+    for wanted in [
+        "begin=\"00:00:00.500\" end=\"00:00:01.500\"",
+        "begin=\"00:00:01.750\" end=\"00:00:02.000\"",
+        "begin=\"00:00:02.000\" end=\"00:00:04.000\"",
+        "begin=\"00:00:04.000\" end=\"00:00:04.250\"",
+        "tts:fontStyle=\"italic\">line<",
+        "second &amp; third",
+    ] {
+        assert!(text.contains(wanted), "{wanted} lacks: {text}");
+    }
+
+    let master = fs::read_to_string(title.join("master.m3u8")).unwrap();
+    assert_eq!(master.matches("TYPE=SUBTITLES").count(), 6, "{master}");
+    assert!(
+        master.contains("NAME=\"fr-CA-forced\",LANGUAGE=\"fr-CA\",DEFAULT=NO,AUTOSELECT=YES,FORCED=YES"),
+        "{master}"
+    );
+    assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 2);
+    assert!(master.contains("CODECS=\"avc1.") && master.contains(",stpp.ttml.im1t\""), "{master}");
+
+    let report = report(&title);
+    let said = json!({
+        "name": "en", "language": "en", "role": "subtitles", "file": srt, "start_ms": 0, "cues": 3, "skipped": 1
+    });
+    assert_eq!(report["texts"][0], said);
+    assert!(
+        report["job"]["warnings"].to_string().contains("text en: 1 cues of its file are left out"),
+        "{report:#}"
+    );
+}
+
+#[test]
+fn captions_that_begin_at_an_hour_are_moved() {
+    let dir = scratch();
+    let title = dir.path().join("title");
+    let scc = file(dir.path(), "en.scc", SCC);
+    let texts = [("en:captions", scc.as_path())];
+    let ended = transcode(dir.path(), &title, "hls = true", &texts, "");
+    assert_eq!(ended.code, Some(3));
+    let place = format!("text `en-captions`, {}: no cue lies within the 6.0 s of the title", scc.display());
+    assert!(ended.stderr.contains(&place), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("its first is at 01:00:01") && ended.stderr.contains("--text-start"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!title.exists());
+    transcode(dir.path(), &title, "hls = true", &texts, "--text-start 01:00:00").success();
+    let found = cues(&title.join("subtitles/webvtt/en-captions/seg_00001.vtt"));
+    let [(begin, end, text)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(text, "Hello");
+    // Timecodes name frames. The caption is sent from there on, two bytes with each frame.
+    assert!((1000..1500).contains(begin) && *end == 3003, "{begin} {end}");
+    let master = fs::read_to_string(title.join("master.m3u8")).unwrap();
+    assert!(master.contains("public.accessibility.transcribes-spoken-dialog"), "{master}");
+}
+
+#[test]
+fn texts_that_cannot_be_used_are_refused_before_anything_is_encoded() {
+    let dir = scratch();
+    let title = dir.path().join("title");
+    for (name, content, code, wanted) in [
+        ("broken.srt", "1\n00:00:01,000 --> 00:0x:02,000\nhello\n", 3, "line 2: "),
+        ("empty.vtt", "WEBVTT\n", 3, "the file is empty"),
+        ("notes.txt", "x", 3, "it is none of SRT, WebVTT, TTML and SCC"),
+    ] {
+        let path = file(dir.path(), name, content);
+        let ended = transcode(dir.path(), &title, "hls = true", &[("en", path.as_path())], "");
+        assert_eq!(ended.code, Some(code), "{name}: {}", ended.stderr);
+        assert!(ended.stderr.contains(wanted) && ended.stderr.contains(name), "{name}: {}", ended.stderr);
+    }
+    let vtt = file(dir.path(), "a.vtt", VTT);
+    let twice = [("en", vtt.as_path()), ("EN:subtitles", &vtt)];
+    for (texts, wanted) in [
+        (&twice[..], "there are two texts"),
+        (&[("en:cc", vtt.as_path())], "`cc` is no role"),
+        (&[("../up", vtt.as_path())], "`../up` is no language tag"),
+    ] {
+        let ended = transcode(dir.path(), &title, "hls = true", texts, "");
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains(wanted), "{}", ended.stderr);
+    }
+    let ended = transcode(dir.path(), &title, "hls = true", &[("en", &dir.path().join("gone.srt"))], "");
+    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
+    assert!(!title.exists());
+}
