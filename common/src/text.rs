@@ -1,4 +1,4 @@
-//! Subtitles and captions that come with a mezzanine, in files of their own.
+//! Subtitles and captions that come with a mezzanine, in it or in files of their own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -49,12 +49,12 @@ impl fmt::Display for TextName {
     }
 }
 
-/// A file of subtitles or captions.
+/// Where subtitles or captions come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextSource {
     /// What it is known by.
     pub name: TextName,
-    /// Path or URL of the file.
+    /// Path or URL of a file, or `stream:N` for the N-th of the mezzanine's own, counted from 1.
     pub location: String,
     /// The version of the file that the submitter has seen.
     pub identity: Option<SourceIdentity>,
@@ -70,6 +70,9 @@ pub enum TextSourceError {
         "it is written LANGUAGE=FILE or LANGUAGE:ROLE=FILE, such as en=movie.srt or en:captions=movie.scc"
     )]
     Form,
+    /// No number of a stream.
+    #[error("`{0}` is no stream: they are counted from stream:1")]
+    Stream(String),
     /// Not a language.
     #[error("`{0}` is no language tag such as en, deu or pt-BR")]
     Language(String),
@@ -98,6 +101,11 @@ impl TextSource {
     /// A timecode goes round after a day.
     pub const MAX_START_MS: u64 = 24 * 60 * 60 * 1000;
 
+    /// Which of the mezzanine's own texts it is, from 1; `None` for a file.
+    pub fn stream(&self) -> Option<u32> {
+        self.location.strip_prefix(STREAM)?.parse().ok().filter(|number| *number > 0)
+    }
+
     /// Whether these may be the texts of a job.
     ///
     /// # Errors
@@ -114,6 +122,9 @@ impl TextSource {
             if text.start_ms > Self::MAX_START_MS {
                 return Err(TextSourceError::Start);
             }
+            if text.location.starts_with(STREAM) && text.stream().is_none() {
+                return Err(TextSourceError::Stream(text.location.clone()));
+            }
             // Names become folders, for which case may not count.
             let name = text.name.to_string();
             let same = |other: &TextSource| other.name.to_string().eq_ignore_ascii_case(&name);
@@ -124,6 +135,9 @@ impl TextSource {
         Ok(())
     }
 }
+
+/// What stands before the number of a stream.
+const STREAM: &str = "stream:";
 
 fn check_language(tag: &str) -> Result<(), TextSourceError> {
     let subtag =
@@ -161,6 +175,7 @@ mod tests {
             ("pt-BR:forced=s3://bucket/a=b.vtt", "pt-BR-forced", "s3://bucket/a=b.vtt"),
             ("deu:captions=/srv/a.scc", "deu-captions", "/srv/a.scc"),
             ("en:subtitles=x", "en", "x"),
+            ("en=stream:12", "en", "stream:12"),
         ] {
             let source: TextSource = text.parse().unwrap();
             assert_eq!((source.name.to_string().as_str(), source.location.as_str()), (name, location));
@@ -172,6 +187,7 @@ mod tests {
             ("en-forced=movie.srt", TextSourceError::Language("en-forced".to_owned())),
             ("en:cc=movie.srt", TextSourceError::Role("cc".to_owned())),
             ("en=", TextSourceError::Location),
+            ("en=stream:0", TextSourceError::Stream("stream:0".to_owned())),
         ] {
             assert_eq!(text.parse::<TextSource>(), Err(error), "{text}");
         }

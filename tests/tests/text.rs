@@ -203,3 +203,64 @@ fn texts_that_cannot_be_used_are_refused_before_anything_is_encoded() {
     assert_eq!(ended.code, Some(4), "{}", ended.stderr);
     assert!(!title.exists());
 }
+
+/// Adds texts to the mezzanine; its last arguments are codecs and the file.
+fn embed(dir: &Path, texts: &[&Path], codecs: &str, name: &str) -> PathBuf {
+    let pictures = mezzanine(dir);
+    let path = dir.join(name);
+    let mut args = vec!["-i".to_owned(), pictures.display().to_string()];
+    args.extend(texts.iter().flat_map(|text| ["-i".to_owned(), text.display().to_string()]));
+    args.extend((0..=texts.len()).flat_map(|input| ["-map".to_owned(), input.to_string()]));
+    args.extend(format!("-c:v copy {codecs}").split(' ').map(str::to_owned));
+    args.push(path.display().to_string());
+    ffmpeg::run(args);
+    path
+}
+
+#[test]
+fn texts_of_the_mezzanine_are_read_from_it() {
+    let dir = scratch();
+    let (srt, scc) = (
+        file(dir.path(), "a.srt", SRT.split("4\n").next().unwrap()),
+        file(dir.path(), "a.scc", &SCC.replace("01:00:0", "00:00:0")),
+    );
+    let both = file(dir.path(), "b.srt", "1\n00:00:02,000 --> 00:00:03,000\nsecond stream\n");
+    let profile = profile(dir.path(), "hls = true\nmp4 = true");
+    let english = [
+        (500, 1500, "The first line|and the second & third".to_owned()),
+        (1750, 4250, "Über two boundaries".to_owned()),
+        (5000, 6000, "beyond the end".to_owned()),
+    ];
+    for (codecs, name) in [
+        ("-c:s mov_text", "tx3g.mov"),
+        ("-c:s srt", "srt.mkv"),
+        ("-c:s webvtt", "vtt.mkv"),
+        ("-c:s ass", "ass.mkv"),
+    ] {
+        let clip = embed(dir.path(), &[&srt, &both], codecs, name);
+        let title = dir.path().join(format!("{name}-title"));
+        let run = Reel::transcode(dir.path(), &clip, &title, &profile)
+            .args("--quiet --text en=stream:1 --text de=stream:2");
+        run.run().success();
+        assert_eq!(cues(&title.join("subtitles/en.vtt")), english, "{name}");
+        assert_eq!(
+            cues(&title.join("subtitles/de.vtt")),
+            [(2000, 3000, "second stream".to_owned())],
+            "{name}"
+        );
+        // A style that ffmpeg carries over is kept.
+        let text = fs::read_to_string(title.join("subtitles/en.vtt")).unwrap();
+        assert!(text.contains("<i>line</i>"), "{name}: {text}");
+    }
+    let clip = embed(dir.path(), &[&scc], "-c:s copy", "captions.mov");
+    let title = dir.path().join("captions");
+    let start =
+        |texts: &str| Reel::transcode(dir.path(), &clip, &title, &profile).args("--quiet").args(texts).run();
+    start("--text en:captions=stream:1").success();
+    let found = cues(&title.join("subtitles/en-captions.vtt"));
+    let [(begin, end, text)] = found.as_slice() else { panic!("{found:?}") };
+    assert!((1000..1500).contains(begin) && end - begin == 4000 && text == "Hello", "{found:?}");
+    let ended = start("--text en=stream:2");
+    assert_eq!(ended.code, Some(3));
+    assert!(ended.stderr.contains("has no text `stream:2`: it has 1 streams of text"), "{}", ended.stderr);
+}

@@ -62,6 +62,9 @@ fn absolute(typed: &str) -> Result<String, Stop> {
 pub(crate) fn texts(typed: Vec<TextSource>) -> Result<Vec<TextSource>, Stop> {
     TextSource::check_all(&typed).map_err(|error| Stop::usage(error.to_string()))?;
     let look = |text: TextSource| {
+        if text.stream().is_some() {
+            return Ok(text);
+        }
         let Input { location, identity } = Input::open(&text.location)?;
         Ok(TextSource { location, identity: Some(identity), ..text })
     };

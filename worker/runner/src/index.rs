@@ -25,7 +25,7 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::IndexTask) -> Result<v1::TaskFin
         reel_media::index(&source, &attempt.profile).map_err(media)
     })?;
     let duration = summary.duration.unwrap_or_default().try_into().map_err(malformed)?;
-    index.texts = text::read(&task.texts, duration)?;
+    index.texts = text::read(&task.texts, &source, &index, duration)?;
     let bytes = index.encode_to_vec();
     summary.artifact = Some(Artifact::of(&bytes).into());
     let file = attempt.leave("index.pb", &bytes)?;

@@ -6,23 +6,50 @@ use std::io::Read;
 use std::path::Path;
 
 use reel_common::{Failure, FailureClass, Rational, Rounding, TextName, TextSource, redacted, rescale};
+use reel_media::{MediaError, Subtitles};
 use reel_package::TextFormat;
 use reel_profiles::Package;
 use reel_proto::v1;
 use reel_store::Source;
-use reel_text::{Document, Format, MAX_BYTES, clip};
+use reel_text::{Document, Event, Format, MAX_BYTES, TextError, clip, from_events, from_pairs};
 
 use crate::attempt::{failed, media};
 
 /// Most bytes of all texts of a title together, as WebVTT: the index carries them.
 const MAX_TEXTS_BYTES: usize = 32 << 20;
 
-/// Reads the texts of a title that lasts `duration` seconds.
+/// Reads the texts of a title that lasts `duration` seconds, from files and from the mezzanine, which has been indexed.
 ///
 /// # Errors
-/// Invalid, with the file, for one that cannot be read, is not what was submitted, or has no cue in the title.
-pub(crate) fn read(sources: &[v1::TextSource], duration: Rational) -> Result<Vec<v1::Text>, Failure> {
-    let texts = sources.iter().map(|source| one(source, duration)).collect::<Result<Vec<_>, _>>()?;
+/// Invalid, with its place, for one that cannot be read, is not what was submitted, or has no cue in the title.
+pub(crate) fn read(
+    sources: &[v1::TextSource],
+    mezzanine: &Source,
+    index: &v1::Index,
+    duration: Rational,
+) -> Result<Vec<v1::Text>, Failure> {
+    let length_ms = milliseconds(duration);
+    let one = |wire: &v1::TextSource| {
+        let source = TextSource::from(wire.clone());
+        let wrong = |error: &dyn std::fmt::Display| {
+            invalid(&format!("text `{}`, {}: {error}", source.name, redacted(&source.location)))
+        };
+        let document = match source.stream() {
+            Some(stream) => {
+                of_stream(mezzanine, index, stream).map_err(media)?.map_err(|error| wrong(&error))?
+            }
+            None => of_file(&source, &fetch(&source)?).map_err(|error| wrong(&error))?,
+        };
+        let text = placed(wire, &source, document, length_ms);
+        text.map_err(|first_ms| {
+            let (first, seconds) = (clock(first_ms), duration.to_f64());
+            wrong(&format!(
+                "no cue lies within the {seconds:.1} s of the title; its first is at {first}: say with `--text-start` at \
+                 which of its times the title begins"
+            ))
+        })
+    };
+    let texts = sources.iter().map(one).collect::<Result<Vec<_>, _>>()?;
     let bytes: usize = texts.iter().map(|text| text.webvtt.len()).sum();
     if bytes > MAX_TEXTS_BYTES {
         let most = MAX_TEXTS_BYTES >> 20;
@@ -33,24 +60,18 @@ pub(crate) fn read(sources: &[v1::TextSource], duration: Rational) -> Result<Vec
     Ok(texts)
 }
 
-fn one(wire: &v1::TextSource, duration: Rational) -> Result<v1::Text, Failure> {
-    let source = TextSource::from(wire.clone());
-    let place = redacted(&source.location);
-    let bytes = fetch(&source)?;
-    let wrong = |error: &dyn std::fmt::Display| invalid(&format!("text `{}`, {place}: {error}", source.name));
-    let extension = Path::new(&source.location).extension().and_then(|extension| extension.to_str());
-    let format = Format::detect(&bytes, extension);
-    let format = format.ok_or_else(|| wrong(&"it is none of SRT, WebVTT, TTML and SCC"))?;
-    let document = reel_text::read(format, &bytes).map_err(|error| wrong(&error))?;
+/// What the index says of a text; where none of it lies in the title, the time of its first cue as the file shows it.
+fn placed(
+    wire: &v1::TextSource,
+    source: &TextSource,
+    document: Document,
+    length_ms: u64,
+) -> Result<v1::Text, u64> {
     let first_ms = document.cues.first().map_or(0, |cue| document.clock.shown_ms(cue.start_ms));
     let start_ms = document.clock.document_ms(source.start_ms) as i64;
-    let document = clip(document, start_ms, milliseconds(duration));
+    let document = clip(document, start_ms, length_ms);
     if document.cues.is_empty() {
-        let (first, seconds) = (clock(first_ms), duration.to_f64());
-        return Err(wrong(&format!(
-            "no cue lies within the {seconds:.1} s of the title; its first is at {first}: say with `--text-start` at which \
-             of its times the title begins"
-        )));
+        return Err(first_ms);
     }
     Ok(v1::Text {
         source: Some(wire.clone()),
@@ -58,6 +79,37 @@ fn one(wire: &v1::TextSource, duration: Rational) -> Result<v1::Text, Failure> {
         cues: document.cues.len() as u32,
         skipped: document.skipped as u32,
     })
+}
+
+fn of_stream(
+    mezzanine: &Source,
+    index: &v1::Index,
+    stream: u32,
+) -> Result<Result<Document, TextError>, MediaError> {
+    Ok(match reel_media::subtitles(mezzanine, index, stream)? {
+        Subtitles::Events(events) => {
+            let event = |(start_ms, end_ms, text)| Event { start_ms, end_ms, text };
+            from_events(events.into_iter().map(event))
+        }
+        Subtitles::Captions(runs) => {
+            from_pairs(runs.iter().map(|(time_ms, pairs)| (*time_ms, pairs.as_slice())))
+        }
+    })
+}
+
+fn of_file(source: &TextSource, bytes: &[u8]) -> Result<Document, FileError> {
+    let extension = Path::new(&source.location).extension().and_then(|extension| extension.to_str());
+    let format = Format::detect(bytes, extension).ok_or(FileError::Format)?;
+    Ok(reel_text::read(format, bytes)?)
+}
+
+/// Why a file gives no document.
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    #[error("it is none of SRT, WebVTT, TTML and SCC")]
+    Format,
+    #[error(transparent)]
+    Text(#[from] TextError),
 }
 
 fn fetch(source: &TextSource) -> Result<Vec<u8>, Failure> {

@@ -5,6 +5,7 @@
 
 pub mod cea608;
 mod document;
+mod events;
 mod format;
 mod imsc1;
 mod markup;
@@ -20,6 +21,7 @@ mod webvtt;
 pub use document::{
     Document, MAX_BYTES, MAX_CUE_CHARS, MAX_CUE_LINES, MAX_CUES, MAX_DOCUMENT_BYTES, TextError,
 };
+pub use events::{Event, from_events, from_pairs};
 pub use format::{Format, read};
 pub use imsc1::imsc1;
 pub use model::{Align, Colour, Cue, Line, Place, Span, Style, Vertical};

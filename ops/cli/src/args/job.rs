@@ -37,7 +37,8 @@ impl FromStr for Deadline {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct TextChoice {
     /// A file of subtitles (SRT, WebVTT, TTML, SCC): its language, what it is for where that is `captions` or `forced`, and
-    /// its path or URL, such as en=movie.srt or en:captions=movie.scc. May be repeated.
+    /// its path or URL, such as en=movie.srt or en:captions=movie.scc; or one of the mezzanine's own, such as de=stream:2.
+    /// May be repeated.
     #[arg(long = "text", value_name = "LANGUAGE[:ROLE]=FILE")]
     pub(crate) texts: Vec<TextSource>,
     /// The time in these files at which the title begins: for files whose first hour is not zero. By default 00:00:00.
@@ -49,7 +50,8 @@ impl TextChoice {
     /// The texts with what was said of all of them.
     pub(crate) fn texts(&self) -> Vec<TextSource> {
         let start_ms = self.text_start.map_or(0, |start| start.0);
-        self.texts.iter().map(|text| TextSource { start_ms, ..text.clone() }).collect()
+        let begin = |text: &TextSource| if text.stream().is_some() { 0 } else { start_ms };
+        self.texts.iter().map(|text| TextSource { start_ms: begin(text), ..text.clone() }).collect()
     }
 }
 
