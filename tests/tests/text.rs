@@ -4,8 +4,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use reel_tests::reel::{Ended, Reel, report};
+use reel_tests::farm::Farm;
+use reel_tests::reel::{Ended, Reel, report, until};
+use reel_tests::tree::{assert_same, digests};
 use reel_tests::{ffmpeg, scratch};
 use serde_json::json;
 
@@ -263,4 +266,70 @@ fn texts_of_the_mezzanine_are_read_from_it() {
     let ended = start("--text en=stream:2");
     assert_eq!(ended.code, Some(3));
     assert!(ended.stderr.contains("has no text `stream:2`: it has 1 streams of text"), "{}", ended.stderr);
+}
+
+/// A profile with sound of every codec, texts in both formats and small parts.
+fn everything(dir: &Path) -> PathBuf {
+    let track = |name: &str, codec: &str, more: &str| {
+        format!("[[audio]]\nname = \"{name}\"\ncodec = \"{codec}\"\nchannels = 2\n{more}\n")
+    };
+    let rate = "bitrate_kbps = 192";
+    let tracks = [
+        track("aac", "aac", rate),
+        track("dolby", "ac3", rate),
+        track("plus", "eac3", &format!("{rate}\nloudness_lufs = -24")),
+        track("opus", "opus", rate),
+        track("flac", "flac", "sources = [\"1.2\", \"1.1\"]"),
+    ];
+    profile(dir, &format!("hls = true\nmp4 = true\nimsc1 = true\n{}", tracks.concat()))
+}
+
+#[test]
+fn a_farm_makes_the_same_sound_and_texts_whoever_dies() {
+    let dir = scratch();
+    let (srt, scc) = (file(dir.path(), "en.srt", SRT), file(dir.path(), "en.scc", SCC));
+    let clip = dir.path().join("clip.mov");
+    let (pictures, sound) = (
+        "testsrc2=s=320x180:r=25:d=30",
+        "anoisesrc=d=30:c=pink:r=48000:seed=3,aformat=channel_layouts=stereo",
+    );
+    let inputs =
+        ["-f", "lavfi", "-i", pictures, "-f", "lavfi", "-i", sound, "-c:v", "mpeg4", "-c:a", "pcm_s24le"];
+    ffmpeg::run(inputs.into_iter().chain([clip.to_str().unwrap()]));
+    let profile = everything(dir.path());
+    let texts = [format!("en={}", srt.display()), format!("en:captions={}", scc.display())];
+    let alone = dir.path().join("alone");
+    let single = Reel::transcode(dir.path(), &clip, &alone, &profile).args("--quiet --slots 1 --text");
+    single.arg(&texts[0]).run().success();
+
+    let mut farm = Farm::builder().schedulers(3).workers(2).start();
+    let job_file = dir.path().join("job.toml");
+    let job = |name: &str, texts: &[String], more: &str| {
+        let (input, output) = (clip.display(), farm.output(name));
+        let output = output.display();
+        let text = format!(
+            "input = \"{input}\"\noutput = \"{output}\"\nprofile = \"{}\"\ntexts = {texts:?}\nchunk_parts = 1\n{more}",
+            profile.display()
+        );
+        fs::write(&job_file, text).unwrap();
+        let accepted = farm.reel("submit --json -f").arg(&job_file).run().success().json();
+        accepted["job"].as_u64().unwrap()
+    };
+    let moved = job("moved", &texts[1..], "text_start = \"01:00:00\"");
+    let first = job("a", &texts[..1], "");
+    for least in [1, 6, 12] {
+        until("its turn", Duration::from_secs(120), || {
+            farm.job(first)["parts_committed"].as_u64() >= Some(least)
+        });
+        let leader = farm.leader();
+        farm.kill_scheduler(leader);
+        farm.kill_worker(0);
+        farm.start_worker(0);
+        farm.start_scheduler(leader);
+    }
+    assert_eq!(farm.wait(first)["state"], "done");
+    assert_same(&digests(&farm.output("a")), &digests(&alone), "after three rounds of killing");
+    assert_eq!(farm.wait(moved)["state"], "done");
+    let found = cues(&farm.output("moved").join("subtitles/en-captions.vtt"));
+    assert_eq!(found.len(), 1, "{found:?}");
 }

@@ -43,7 +43,7 @@ pub fn subtitles(source: &Source, index: &v1::Index, number: u32) -> Result<Subt
         (stream.parameters(), rational(stream.time_base()).unwrap_or(Rational::ZERO));
     let times = Times { origin: facts::origin(index)?, time_base };
     match parameters.id() {
-        ff::codec::Id::EIA_608 => captions(&mut demuxer, wanted, times).map(Subtitles::Captions),
+        ff::codec::Id::EIA_608 => captions(&mut demuxer, wanted, times),
         _ => {
             let decoder = open(parameters, stream.time_base()).map_err(|error| {
                 MediaError::invalid(format!("text `stream:{number}` of {place} cannot be decoded: {error}"))
@@ -51,7 +51,7 @@ pub fn subtitles(source: &Source, index: &v1::Index, number: u32) -> Result<Subt
             let undrawn =
                 || MediaError::invalid(format!("text `stream:{number}` of {place} holds pictures, not text"));
             let events = events(&mut demuxer, wanted, times, decoder)?;
-            events.ok_or_else(undrawn).map(Subtitles::Events)
+            events.ok_or_else(undrawn)
         }
     }
 }
@@ -105,11 +105,7 @@ fn each_packet(
 }
 
 /// Packets of CEA-608 in QuickTime: libav gives them as triplets, a marker with the field and the pair (CTA-708-E, table 3).
-fn captions(
-    demuxer: &mut Demuxer,
-    stream: usize,
-    times: Times,
-) -> Result<Vec<(u64, Vec<[u8; 2]>)>, MediaError> {
+fn captions(demuxer: &mut Demuxer, stream: usize, times: Times) -> Result<Subtitles, MediaError> {
     const FIRST_FIELD: u8 = 0xfc;
     let mut runs = Vec::new();
     each_packet(demuxer, stream, |packet, pts| {
@@ -121,7 +117,7 @@ fn captions(
         }
         Ok(())
     })?;
-    Ok(runs)
+    Ok(Subtitles::Captions(runs))
 }
 
 /// The events of a stream; `None` where it holds pictures.
@@ -130,7 +126,7 @@ fn events(
     stream: usize,
     times: Times,
     mut decoder: ff::codec::decoder::Subtitle,
-) -> Result<Option<Vec<(u64, u64, String)>>, MediaError> {
+) -> Result<Option<Subtitles>, MediaError> {
     let mut events: Vec<(i64, Option<i64>, String)> = Vec::new();
     let mut pictures = false;
     each_packet(demuxer, stream, |packet, pts| {
@@ -159,7 +155,7 @@ fn events(
         let end = u64::try_from(end.unwrap_or(start + UNENDED_MS)).ok().filter(|end| *end > 0)?;
         Some((start.max(0) as u64, end, text))
     });
-    Ok((!pictures).then(|| shown.collect()))
+    Ok((!pictures).then(|| Subtitles::Events(shown.collect())))
 }
 
 /// A decoded subtitle, which libav allocates.
