@@ -36,6 +36,7 @@ pub fn film(frames: u64, (width, height): (u32, u32)) -> IndexSummary {
         random_access_points: frames,
         duration: Rational::new(i64::try_from(frames).unwrap_or(i64::MAX), 24).unwrap_or(Rational::ZERO),
         timing: Timing::Constant { rate: Rational::whole(24) },
+        texts: Vec::new(),
         bytes_read: 1000,
     }
 }

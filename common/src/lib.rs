@@ -29,7 +29,8 @@ pub use labels::{Label, LabelError, Labels};
 pub use location::{redacted, secret_problem};
 pub use project::{ProjectView, Share};
 pub use source::{
-    AudioFacts, Colour, Hdr10, IndexSummary, LightLevel, Mastering, Scan, SourceIdentity, Timing, VideoFacts,
+    AudioFacts, Colour, Hdr10, IndexSummary, LightLevel, Mastering, Scan, SourceIdentity, TextFacts, Timing,
+    VideoFacts,
 };
 pub use task::{TaskState, TaskView};
 pub use text::{TextName, TextRole, TextSource, TextSourceError};

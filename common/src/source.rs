@@ -26,6 +26,8 @@ pub struct IndexSummary {
     pub video: VideoFacts,
     /// The audio streams, in container order.
     pub audio: Vec<AudioFacts>,
+    /// Streams of subtitles and captions, in the order of the container.
+    pub texts: Vec<TextFacts>,
     /// Presented video frames.
     pub frames: u64,
     /// Frames at which decoding can begin.
@@ -177,6 +179,17 @@ pub struct LightLevel {
     pub max_content: u16,
     /// Of the brightest frame in its mean (MaxFALL).
     pub max_frame_average: u16,
+}
+
+/// Subtitles or captions that lie in a mezzanine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextFacts {
+    /// Index of the stream in its container.
+    pub stream: u32,
+    /// Codec, in libav's short name, for example `mov_text`.
+    pub codec: String,
+    /// As of sound.
+    pub language: String,
 }
 
 /// One audio stream of a mezzanine.

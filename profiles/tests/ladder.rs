@@ -60,6 +60,7 @@ fn index(video: VideoFacts) -> IndexSummary {
         random_access_points: 250,
         duration: Rational::whole(10),
         timing: Timing::Constant { rate: Rational::whole(25) },
+        texts: Vec::new(),
         bytes_read: 0,
     }
 }

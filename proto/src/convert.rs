@@ -485,7 +485,20 @@ impl From<common::IndexSummary> for v1::IndexSummary {
             duration: Some(value.duration.into()),
             timing: Some(value.timing.into()),
             bytes_read: value.bytes_read,
+            texts: value.texts.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<common::TextFacts> for v1::TextFacts {
+    fn from(value: common::TextFacts) -> Self {
+        v1::TextFacts { stream: value.stream, codec: value.codec, language: value.language }
+    }
+}
+
+impl From<v1::TextFacts> for common::TextFacts {
+    fn from(value: v1::TextFacts) -> Self {
+        common::TextFacts { stream: value.stream, codec: value.codec, language: value.language }
     }
 }
 
@@ -503,6 +516,7 @@ impl TryFrom<v1::IndexSummary> for common::IndexSummary {
             duration: required(value.duration, "duration")?,
             timing: required(value.timing, "timing")?,
             bytes_read: value.bytes_read,
+            texts: value.texts.into_iter().map(Into::into).collect(),
         })
     }
 }

@@ -256,6 +256,8 @@ fn texts_of_the_mezzanine_are_read_from_it() {
         assert!(text.contains("<i>line</i>"), "{name}: {text}");
     }
     let clip = embed(dir.path(), &[&scc], "-c:s copy", "captions.mov");
+    let probed = Reel::new(dir.path(), ["probe", "--json", clip.to_str().unwrap()]).run().success().json();
+    assert_eq!(probed["texts"], json!([{ "stream": 1, "codec": "eia_608", "language": "" }]));
     let title = dir.path().join("captions");
     let start =
         |texts: &str| Reel::transcode(dir.path(), &clip, &title, &profile).args("--quiet").args(texts).run();

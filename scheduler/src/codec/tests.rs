@@ -98,6 +98,7 @@ fn index(timing: Timing) -> IndexSummary {
         random_access_points: 999,
         duration: Rational::new(1001, 24).unwrap(),
         timing,
+        texts: Vec::new(),
         bytes_read: 77,
     }
 }

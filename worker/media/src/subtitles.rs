@@ -23,6 +23,20 @@ pub enum Subtitles {
     Captions(Vec<(u64, Vec<[u8; 2]>)>),
 }
 
+/// The streams of text of a mezzanine, in the order in which they are counted.
+pub(crate) fn describe(demuxer: &Demuxer) -> Vec<v1::TextFacts> {
+    let facts = |stream: ff::Stream<'_>| v1::TextFacts {
+        stream: stream.index() as u32,
+        codec: stream.parameters().id().name().to_owned(),
+        language: stream.metadata().get("language").unwrap_or_default().to_owned(),
+    };
+    streams(demuxer).map(facts).collect()
+}
+
+fn streams(demuxer: &Demuxer) -> impl Iterator<Item = ff::Stream<'_>> {
+    demuxer.input.streams().filter(|stream| stream.parameters().medium() == ff::media::Type::Subtitle)
+}
+
 /// Reads the `number`-th stream of text of a mezzanine, counted from 1.
 ///
 /// # Errors
@@ -30,8 +44,7 @@ pub enum Subtitles {
 pub fn subtitles(source: &Source, index: &v1::Index, number: u32) -> Result<Subtitles, MediaError> {
     let mut demuxer = Demuxer::open(source)?;
     let place = demuxer.place.clone();
-    let is_text = |stream: &ff::Stream<'_>| stream.parameters().medium() == ff::media::Type::Subtitle;
-    let texts: Vec<usize> = demuxer.input.streams().filter(is_text).map(|stream| stream.index()).collect();
+    let texts: Vec<usize> = streams(&demuxer).map(|stream| stream.index()).collect();
     let wanted = texts.get(number as usize - 1).copied().ok_or_else(|| {
         let known = texts.len();
         MediaError::invalid(format!("{place} has no text `stream:{number}`: it has {known} streams of text"))

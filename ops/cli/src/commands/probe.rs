@@ -1,6 +1,8 @@
 //! `reel probe`: the index of a mezzanine, as a table or JSON.
 
-use reel_common::{AudioFacts, Colour, IndexSummary, Mastering, Rational, Scan, Timing, VideoFacts};
+use reel_common::{
+    AudioFacts, Colour, IndexSummary, Mastering, Rational, Scan, TextFacts, Timing, VideoFacts,
+};
 use reel_profiles::Profile;
 use serde_json::{Value, json};
 
@@ -54,11 +56,19 @@ fn as_table(input: &Input, index: &IndexSummary) -> String {
         row(["random access", &raps]),
         row(["video", &video_line(&index.video)]),
     ];
-    for (number, stream) in index.audio.iter().enumerate() {
+    // Counted as profiles and `--text` do.
+    for (number, stream) in (1..).zip(&index.audio) {
         rows.push(row([&format!("audio {number}"), &audio_line(stream)]));
     }
     if index.audio.is_empty() {
         rows.push(row(["audio", "none"]));
+    }
+    for (number, text) in (1..).zip(&index.texts) {
+        let language = if text.language.is_empty() { String::new() } else { format!(", {}", text.language) };
+        rows.push(row([
+            &format!("text {number}"),
+            &format!("stream {}: {}{language}", text.stream, text.codec),
+        ]));
     }
     rows.push(row(["bytes read", &format!("{} ({share:.2} %)", bytes(index.bytes_read))]));
     table(&rows)
@@ -135,8 +145,13 @@ fn as_json(input: &Input, index: &IndexSummary) -> Value {
         "rate": rate.to_string(),
         "video": video_json(&index.video),
         "audio": index.audio.iter().map(audio_json).collect::<Vec<_>>(),
+        "texts": index.texts.iter().map(text_json).collect::<Vec<_>>(),
         "bytes_read": index.bytes_read,
     })
+}
+
+fn text_json(text: &TextFacts) -> Value {
+    json!({ "stream": text.stream, "codec": text.codec, "language": text.language })
 }
 
 fn video_json(video: &VideoFacts) -> Value {
@@ -247,6 +262,7 @@ pub(crate) mod tests {
             random_access_points: 1440,
             duration: Rational::new(1440 * 1001, 24_000).unwrap(),
             timing: Timing::Constant { rate },
+            texts: vec![TextFacts { stream: 3, codec: "mov_text".to_owned(), language: "eng".to_owned() }],
             bytes_read: 24_117,
         };
         (input, index)

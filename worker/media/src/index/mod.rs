@@ -19,6 +19,7 @@ use self::sweep::MAX_FAULTS;
 use crate::MediaError;
 use crate::demux::{Demuxer, StreamParameters, parameters, rational, rotation};
 use crate::facts;
+use crate::subtitles;
 use crate::timeline::{Timeline, fold_packets, fold_runs};
 
 /// Indexes a mezzanine. The summary's artifact is left for the caller, who stores the index.
@@ -66,7 +67,8 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
     };
     first_picture::complete(source, &mut index)?;
     let summary = summarise(source, profile, &index, gathered.random_access.len())?;
-    Ok((index, summary))
+    let texts = subtitles::describe(&demuxer);
+    Ok((index, v1::IndexSummary { texts, ..summary }))
 }
 
 struct Claims {
@@ -178,6 +180,7 @@ fn summarise(
         random_access_points: random_access_points as u64,
         duration: Some(timeline.duration().into()),
         timing: Some(timing(&timeline, profile).into()),
+        texts: Vec::new(),
         bytes_read: source.bytes_read(),
     })
 }
@@ -207,6 +210,7 @@ pub(crate) fn grid(
         random_access_points: 0,
         duration: timeline.duration(),
         timing: timing(timeline, profile),
+        texts: Vec::new(),
         bytes_read: 0,
     };
     profile.grid(&summary).map_err(|error| MediaError::invalid(error.to_string()))
