@@ -49,6 +49,17 @@ pub fn profile(name: &str) -> PathBuf {
     workspace().join("tests/profiles").join(format!("{name}.toml"))
 }
 
+/// Writes a profile with one small rendition, in parts of 4 s of two segments, and what else is said: `[package]`, tracks.
+pub fn small_profile(dir: &Path, name: &str, more: &str) -> PathBuf {
+    let text = format!(
+        "name = \"small\"\nversion = 1\nsegment_seconds = 2\npart_seconds = 4\n\
+         [[video]]\nname = \"180p\"\ncodec = \"h264\"\nheight = 180\npreset = \"ultrafast\"\nrate = {{ crf = 30 }}\n{more}\n"
+    );
+    let path = dir.join(format!("{name}.toml"));
+    std::fs::write(&path, text).expect("a writable folder");
+    path
+}
+
 /// Numbers that follow from a seed alone (SplitMix64), for tests that vary from run to run and can be replayed.
 pub struct Dice {
     /// What to set `REEL_TEST_SEED` to for the same numbers again.

@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use reel_tests::reel::{Reel, report};
-use reel_tests::{ffmpeg, scratch};
+use reel_tests::{ffmpeg, scratch, small_profile};
 use serde_json::Value;
 
 /// Noise that swells between two levels, and a tone in the last channel: ten seconds at 48 kHz.
@@ -40,16 +39,11 @@ fn mezzanine(dir: &Path, name: &str, sound: &str, layout: &str) -> PathBuf {
 
 /// Writes a profile with one audio track, which is what its last lines say of it and more.
 fn profile(dir: &Path, name: &str, channels: u32, settings: &str) -> PathBuf {
-    let text = format!(
-        "name = \"loud\"\nversion = 1\nsegment_seconds = 2\npart_seconds = 10\n\
-         [[video]]\nname = \"180p\"\ncodec = \"h264\"\nheight = 180\npreset = \"ultrafast\"\nrate = {{ crf = 30 }}\n\
-         [package]\nmp4 = true\n\
-         [[audio]]\nname = \"sound\"\ncodec = \"aac\"\nchannels = {channels}\nbitrate_kbps = {}\n{settings}\n",
+    let track = format!(
+        "[package]\nmp4 = true\n[[audio]]\nname = \"sound\"\ncodec = \"aac\"\nchannels = {channels}\nbitrate_kbps = {}\n{settings}",
         128 * channels
     );
-    let profile = dir.join(format!("{name}.toml"));
-    fs::write(&profile, text).unwrap();
-    profile
+    small_profile(dir, name, &track)
 }
 
 /// Makes the first audio track of a title with such settings; its file, and what the report says.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use reel_tests::reel::{Reel, report};
-use reel_tests::{ffmpeg, mediainfo, scratch};
+use reel_tests::{ffmpeg, mediainfo, scratch, small_profile};
 use serde_json::Value;
 
 const RATE: usize = 48_000;
@@ -44,13 +44,8 @@ fn mezzanine(path: PathBuf, sounds: &[String]) -> PathBuf {
 /// Makes a title with these `[[audio]]` entries; the first is in its single file as well.
 fn make(dir: &Path, clip: &Path, tracks: &[String]) -> PathBuf {
     let entries = tracks.iter().map(|track| format!("[[audio]]\n{track}\n")).collect::<String>();
-    let text = format!(
-        "name = \"sound\"\nversion = 1\nsegment_seconds = 2\npart_seconds = 4\n[package]\nhls = true\nmp4 = true\n\
-         [[video]]\nname = \"180p\"\ncodec = \"h264\"\nheight = 180\npreset = \"ultrafast\"\nrate = {{ crf = 30 }}\n{entries}"
-    );
     let name = clip.file_stem().unwrap().to_str().unwrap();
-    let profile = dir.join(format!("{name}.toml"));
-    fs::write(&profile, text).unwrap();
+    let profile = small_profile(dir, name, &format!("[package]\nhls = true\nmp4 = true\n{entries}"));
     let title = dir.join(format!("{name}-title"));
     Reel::transcode(dir, clip, &title, &profile).args("--quiet").run().success();
     title
