@@ -35,6 +35,16 @@ impl Sound {
         self.channels.first().map_or(0, Vec::len)
     }
 
+    /// No sound.
+    pub(crate) fn silence(start: u64, samples: usize, channels: usize) -> Self {
+        Sound { start, channels: vec![vec![0.0; samples]; channels] }
+    }
+
+    /// The number of the sample after the last.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + self.frames() as u64
+    }
+
     /// The piece of the block that lies in `[from, end)`.
     pub(crate) fn within(mut self, from: u64, end: u64) -> Self {
         let skip = usize::try_from(from.saturating_sub(self.start)).unwrap_or(usize::MAX).min(self.frames());
@@ -423,7 +433,7 @@ impl Voice {
         let mut rows = vec![vec![0.0; (end - start) as usize]; self.mixing.rows.len()];
         let mut from = start;
         for block in &self.ready {
-            let until = (block.start + block.frames() as u64).min(end);
+            let until = block.end().min(end);
             let begin = block.start.max(from);
             if begin < until {
                 for (row, channel) in rows.iter_mut().zip(&block.channels) {
@@ -433,7 +443,7 @@ impl Voice {
                 from = until;
             }
         }
-        self.ready.retain(|block| block.start + block.frames() as u64 > end);
+        self.ready.retain(|block| block.end() > end);
         if self.known_until() < end && !self.drained {
             self.given = end;
         }

@@ -7,16 +7,12 @@ use reel_proto::v1;
 use super::Sound;
 use crate::MediaError;
 
-/// Silence is measured in blocks of this many samples.
-const SILENCE_BLOCK: u64 = 1 << 16;
-
 /// Measures sound as it comes.
 pub(super) struct Meter {
     meter: EbuR128,
-    silence: Vec<f32>,
     channels: usize,
     /// Samples until there is enough to measure.
-    lacking: u64,
+    lacking: usize,
 }
 
 impl Meter {
@@ -24,37 +20,20 @@ impl Meter {
     pub(super) fn new(channels: u32, rate: u32) -> Result<Self, MediaError> {
         let meter = EbuR128::new(channels, rate, Mode::I | Mode::TRUE_PEAK).map_err(no_meter)?;
         // A gating block of 400 ms (ITU-R BS.1770-5, annex 1).
-        let lacking = u64::from(rate) * 2 / 5;
-        Ok(Meter { meter, silence: Vec::new(), channels: channels as usize, lacking })
+        let lacking = rate as usize * 2 / 5;
+        Ok(Meter { meter, channels: channels as usize, lacking })
     }
 
-    /// Measures so many samples without sound, and the block behind them.
-    pub(super) fn follow(&mut self, silence: u64, sound: Option<&Sound>) -> Result<(), MediaError> {
-        self.add_silence(silence)?;
-        sound.map_or(Ok(()), |sound| self.add(sound))
-    }
-
-    fn add(&mut self, sound: &Sound) -> Result<(), MediaError> {
-        self.lacking = self.lacking.saturating_sub(sound.frames() as u64);
+    /// Measures sound that follows what was measured before.
+    pub(super) fn add(&mut self, sound: &Sound) -> Result<(), MediaError> {
+        self.lacking = self.lacking.saturating_sub(sound.frames());
         let rows: Vec<&[f32]> = sound.channels.iter().map(Vec::as_slice).collect();
         self.meter.add_frames_planar_f32(&rows).map_err(no_meter)
     }
 
-    fn add_silence(&mut self, mut samples: u64) -> Result<(), MediaError> {
-        self.lacking = self.lacking.saturating_sub(samples);
-        while samples > 0 {
-            let block = samples.min(SILENCE_BLOCK) as usize;
-            self.silence.resize(block, 0.0);
-            let rows = vec![self.silence.as_slice(); self.channels];
-            self.meter.add_frames_planar_f32(&rows).map_err(no_meter)?;
-            samples -= block as u64;
-        }
-        Ok(())
-    }
-
     /// What was found of all that was added; less than a gating block is measured with silence behind it.
     pub(super) fn measured(mut self) -> Result<Measured, MediaError> {
-        self.add_silence(self.lacking)?;
+        self.add(&Sound::silence(0, self.lacking, self.channels))?;
         let integrated = self.meter.loudness_global().map_err(no_meter)?;
         let peaks = (0..self.channels as u32).map(|channel| self.meter.true_peak(channel).map_err(no_meter));
         let peak = peaks.collect::<Result<Vec<f64>, _>>()?.into_iter().fold(0.0, f64::max);
@@ -122,10 +101,10 @@ mod tests {
         Sound { start: 0, channels: vec![row; channels] }
     }
 
-    fn measure(sound: &Sound, silence: u64) -> Measured {
+    fn measure(sound: &Sound, silence: usize) -> Measured {
         let mut meter = Meter::new(sound.channels.len() as u32, 48_000).unwrap();
         meter.add(sound).unwrap();
-        meter.add_silence(silence).unwrap();
+        meter.add(&Sound::silence(0, silence, sound.channels.len())).unwrap();
         meter.measured().unwrap()
     }
 

@@ -95,8 +95,10 @@ pub fn audio(
     let key = key(job, &plan, progress)?;
     if let Some(record) = find(key) {
         admit(job, &plan, record.loudness)?;
-        // Another profile may have stored it under another name.
-        return Ok((v1::AudioRecord { name: plan.track.name.clone(), ..record }, None));
+        // Another profile may have stored it under another name, of another file with the same packets.
+        let (name, source_stream) = (plan.track.name.clone(), plan.made.streams[0].stream);
+        let source_channels = plan.source_channels();
+        return Ok((v1::AudioRecord { name, source_stream, source_channels, ..record }, None));
     }
     let path = job.scratch.join(format!("{key}.m4s"));
     // Where nothing depends on it, a track is measured while it is encoded.
@@ -108,17 +110,14 @@ pub fn audio(
     let mut meter = Meter::new(plan.track.channels, plan.track.sample_rate)?;
     let mut passages = Passages::new(plan.samples);
     let rounds = plan.rounds();
-    each_block(job, &plan, |silence, block, placed| {
+    each_block(job, &plan, |mut block| {
         if measured.is_none() {
-            meter.follow(silence, block.as_ref())?;
+            meter.add(&block)?;
         }
-        output.silence(silence)?;
-        if let Some(mut block) = block {
-            passages.add(&block);
-            amplify(&mut block, gain);
-            output.push(&block)?;
-        }
-        progress((rounds - 1) * plan.samples + placed, rounds * plan.samples);
+        passages.add(&block);
+        amplify(&mut block, gain);
+        output.push(&block)?;
+        progress((rounds - 1) * plan.samples + block.end(), rounds * plan.samples);
         Ok(())
     })?;
     passages.end();
@@ -162,33 +161,41 @@ fn measure(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Measured, MediaError> {
     let mut meter = Meter::new(plan.track.channels, plan.track.sample_rate)?;
-    each_block(job, plan, |silence, block, placed| {
-        progress(plan.samples + placed, plan.rounds() * plan.samples);
-        meter.follow(silence, block.as_ref())
+    each_block(job, plan, |block| {
+        progress(plan.samples + block.end(), plan.rounds() * plan.samples);
+        meter.add(&block)
     })?;
     meter.measured()
 }
 
-/// Decodes the title's sound: how much silence comes before each block, the block, and the sample after it. What is silent
-/// after the last comes alone.
+/// Silence comes in blocks of this many samples, so that a long gap takes no memory.
+const SILENCE_BLOCK: u64 = 1 << 16;
+
+/// Decodes the title's sound: blocks without a gap, silent where there is no sound.
 fn each_block(
     job: &AudioJob<'_>,
     plan: &TrackPlan<'_>,
-    mut take: impl FnMut(u64, Option<Sound>, u64) -> Result<(), MediaError>,
+    mut take: impl FnMut(Sound) -> Result<(), MediaError>,
 ) -> Result<(), MediaError> {
     let mut sound = SoundReader::open(job.source, &plan.made, plan.origin)?;
     let mut placed = 0;
-    while placed < plan.samples
-        && let Some(block) = sound.next()?
-    {
-        let block = block.within(placed, plan.samples);
-        if block.frames() > 0 {
-            let silence = block.start - placed;
-            placed = block.start + block.frames() as u64;
-            take(silence, Some(block), placed)?;
+    while placed < plan.samples {
+        let block = sound.next()?.map(|block| block.within(placed, plan.samples));
+        if block.as_ref().is_some_and(|block| block.frames() == 0) {
+            continue;
+        }
+        let begins = block.as_ref().map_or(plan.samples, |block| block.start);
+        while placed < begins {
+            let samples = SILENCE_BLOCK.min(begins - placed);
+            take(Sound::silence(placed, samples as usize, plan.track.channels as usize))?;
+            placed += samples;
+        }
+        if let Some(block) = block {
+            placed = block.end();
+            take(block)?;
         }
     }
-    take(plan.samples - placed, None, plan.samples)
+    Ok(())
 }
 
 /// Whether the libraries of this machine encode to a codec.

@@ -14,9 +14,6 @@ use super::encoder::{self, SoundEncoder};
 use crate::MediaError;
 use crate::measure::CodedDigest;
 
-/// Silence is pushed in blocks of this many samples, so that a long gap takes no memory.
-const SILENCE_BLOCK: u64 = 1 << 16;
-
 /// A track that is being encoded.
 pub(super) struct CodedSound {
     encoder: Box<dyn SoundEncoder>,
@@ -101,17 +98,6 @@ impl CodedSound {
         Ok(())
     }
 
-    /// Adds silence.
-    pub(super) fn silence(&mut self, mut samples: u64) -> Result<(), MediaError> {
-        while samples > 0 {
-            let block = samples.min(SILENCE_BLOCK);
-            let channels = vec![vec![0.0; block as usize]; self.waiting.len()];
-            self.push(&Sound { start: 0, channels })?;
-            samples -= block;
-        }
-        Ok(())
-    }
-
     fn take(&mut self, packet: Vec<u8>) -> Result<(), MediaError> {
         let end = self.segment_ends.get(self.segment_bytes.len()).copied();
         // The encoder may give a frame more than reaches the end; it holds nothing but padding.
@@ -156,7 +142,8 @@ impl CodedSound {
     pub(super) fn finish(mut self) -> Result<v1::AudioRecord, MediaError> {
         if !self.encoder.may_end_short() {
             let total = self.segment_ends.last().copied().unwrap_or(0) * self.encoder.frame_samples() as u64;
-            self.silence(total.saturating_sub(self.samples))?;
+            let padding = total.saturating_sub(self.samples) as usize;
+            self.push(&Sound::silence(self.samples, padding, self.waiting.len()))?;
         } else if !self.waiting[0].is_empty() {
             let rows: Vec<&[f32]> = self.waiting.iter().map(Vec::as_slice).collect();
             for packet in self.encoder.encode(&rows)? {
