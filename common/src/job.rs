@@ -1,6 +1,6 @@
 //! A job as its watchers see it.
 
-use crate::{Artifact, AttemptNumber, Epoch, FailureClass, Hook, JobId, Labels, Stage, TaskId};
+use crate::{Artifact, AttemptNumber, Epoch, FailureClass, Hook, JobId, Labels, Stage, TaskId, TextSource};
 
 /// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +66,8 @@ pub struct JobView {
     pub needs: Labels,
     /// Programs of the site that are run when its title is delivered.
     pub hooks: Vec<Hook>,
+    /// Subtitles and captions of the title.
+    pub texts: Vec<TextSource>,
     /// Why it failed.
     pub reason: Option<JobReason>,
     /// The newest failure that is tried again; `None` once its stage is complete.

@@ -330,7 +330,10 @@ fn a_farm_makes_the_same_sound_and_texts_whoever_dies() {
     }
     assert_eq!(farm.wait(first)["state"], "done");
     assert_same(&digests(&farm.output("a")), &digests(&alone), "after three rounds of killing");
-    assert_eq!(farm.wait(moved)["state"], "done");
+    let done = farm.wait(moved);
+    assert_eq!(done["state"], "done");
+    let said = json!([{ "language": "en", "role": "captions", "file": scc, "start_ms": 3_600_000 }]);
+    assert_eq!(done["texts"], said);
     let found = cues(&farm.output("moved").join("subtitles/en-captions.vtt"));
     assert_eq!(found.len(), 1, "{found:?}");
 }

@@ -110,6 +110,7 @@ pub(crate) mod tests {
             labels: Labels::default(),
             needs: Labels::default(),
             hooks: Vec::new(),
+            texts: Vec::new(),
             id: JobId(1),
             state: JobState::Running,
             reason: None,

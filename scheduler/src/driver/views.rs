@@ -150,6 +150,7 @@ fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
         labels: job.spec.labels.clone(),
         needs: job.spec.needs.clone(),
         hooks: job.spec.hooks.clone(),
+        texts: job.spec.texts.clone(),
         reason: reason(job),
         stages: stages.map(|stage| stage_view(state, fleet, job, id, stage)).collect(),
         running: state.leases_of_job(id).map(|(task, lease)| running(job, fleet, task, lease)).collect(),

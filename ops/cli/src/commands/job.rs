@@ -1,7 +1,9 @@
 //! `reel job`: the jobs of a farm, for people and programs.
 
 use reel_client::Client;
-use reel_common::{Hook, JobId, JobState, JobView, Labels, RunningView, Stage, StageView, TaskId};
+use reel_common::{
+    Hook, JobId, JobState, JobView, Labels, RunningView, Stage, StageView, TaskId, TextName, TextSource,
+};
 use reel_proto::v1::{self, JobControl};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -189,6 +191,9 @@ fn as_table(view: &JobView) -> String {
         rows.push(row(["output", &view.output]));
         rows.push(row(["parts", &format!("{} of {} committed", view.parts_committed, view.parts_total)]));
     }
+    for text in &view.texts {
+        rows.push(row(["text", &format!("{}: {}", text.name, text.location)]));
+    }
     if let Some(deadline_ms) = view.deadline_ms {
         rows.push(row(["wanted by", &time(deadline_ms)]));
     }
@@ -224,6 +229,7 @@ fn as_json(view: &JobView) -> Value {
         "labels": labels_json(&view.labels),
         "needs": labels_json(&view.needs),
         "hooks": hooks(view),
+        "texts": view.texts.iter().map(text_json).collect::<Vec<_>>(),
         "stages": view.stages.iter().map(stage).collect::<Vec<_>>(),
         "running": view.running.iter().map(running).collect::<Vec<_>>(),
         "frames": view.frames,
@@ -246,6 +252,11 @@ pub(crate) fn progress(running: &RunningView) -> String {
         Stage::Hook => "runs".to_owned(),
         _ => format!("{} of {} frames", running.frames_done, running.frames_total),
     }
+}
+
+fn text_json(text: &TextSource) -> Value {
+    let TextName { language, role } = &text.name;
+    json!({ "language": language, "role": role.name(), "file": text.location, "start_ms": text.start_ms })
 }
 
 /// Its hooks, as they are typed.
