@@ -67,7 +67,7 @@ pub struct TextSource {
 pub enum TextSourceError {
     /// Nothing that could be read as one.
     #[error(
-        "it is written LANGUAGE=FILE or LANGUAGE:ROLE=FILE, such as en=movie.srt or en:captions=movie.scc"
+        "it is written LANGUAGE[:ROLE][@START]=FILE, such as en=movie.srt or en:captions@01:00:00=movie.scc"
     )]
     Form,
     /// No number of a stream.
@@ -79,6 +79,9 @@ pub enum TextSourceError {
     /// Not a role.
     #[error("`{0}` is no role: use subtitles, captions or forced")]
     Role(String),
+    /// Not a time of a file.
+    #[error("`{0}` is no time such as 01:00:00 or 00:59:58.400")]
+    Clock(String),
     /// Two with one name.
     #[error("there are two texts `{0}`: give one of them another role")]
     Twice(String),
@@ -86,7 +89,10 @@ pub enum TextSourceError {
     #[error("a job has at most {} texts", TextSource::MAX_OF_JOB)]
     TooMany,
     /// Its place is empty or too long.
-    #[error("the file of a text is named in 1 to {} bytes", TextSource::MAX_LOCATION_BYTES)]
+    #[error(
+        "the file of a text is named in 1 to {} bytes, its version in as many at most",
+        TextSource::MAX_LOCATION_BYTES
+    )]
     Location,
     /// Its start is out of bounds.
     #[error("a text begins at most 24 hours after its file")]
@@ -94,6 +100,8 @@ pub enum TextSourceError {
 }
 
 impl TextSource {
+    /// What a worker that reads texts names among its codecs.
+    pub const CODEC: &str = "text";
     /// Most texts of a job.
     pub const MAX_OF_JOB: usize = 32;
     /// Longest path or URL.
@@ -122,6 +130,10 @@ impl TextSource {
             if text.start_ms > Self::MAX_START_MS {
                 return Err(TextSourceError::Start);
             }
+            let tag = text.identity.as_ref().and_then(|identity| identity.etag.as_ref());
+            if tag.is_some_and(|tag| tag.len() > Self::MAX_LOCATION_BYTES) {
+                return Err(TextSourceError::Location);
+            }
             if text.location.starts_with(STREAM) && text.stream().is_none() {
                 return Err(TextSourceError::Stream(text.location.clone()));
             }
@@ -139,6 +151,18 @@ impl TextSource {
 /// What stands before the number of a stream.
 const STREAM: &str = "stream:";
 
+/// Milliseconds of `hh:mm:ss` with or without a fraction of up to three digits.
+fn clock_ms(text: &str) -> Option<u64> {
+    let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = clock.split(':').map(|part| part.parse().ok().filter(|_| part.len() == 2 && digits(part)));
+    let parts: Vec<u64> = parts.collect::<Option<_>>()?;
+    let [hours, minutes @ 0..60, seconds @ 0..60] = parts[..] else { return None };
+    let thousandths = (1..=3).contains(&fraction.len()) && digits(fraction);
+    let millis: u64 = format!("{fraction:0<3}").parse().ok().filter(|_| thousandths)?;
+    Some(((hours * 60 + minutes) * 60 + seconds) * 1000 + millis)
+}
+
 fn check_language(tag: &str) -> Result<(), TextSourceError> {
     let subtag =
         |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -151,15 +175,17 @@ fn check_language(tag: &str) -> Result<(), TextSourceError> {
 impl FromStr for TextSource {
     type Err = TextSourceError;
 
-    /// Reads `LANGUAGE[:ROLE]=FILE`.
+    /// Reads `LANGUAGE[:ROLE][@START]=FILE`.
     fn from_str(text: &str) -> Result<Self, TextSourceError> {
         let (name, location) = text.split_once('=').ok_or(TextSourceError::Form)?;
+        let (name, start) = name.split_once('@').unwrap_or((name, "00:00:00"));
+        let start_ms = clock_ms(start).ok_or_else(|| TextSourceError::Clock(start.to_owned()))?;
         let (language, role) = name.split_once(':').unwrap_or((name, TextRole::Subtitles.name()));
         let found = TextRole::ALL.into_iter().find(|known| known.name() == role);
         let role = found.ok_or_else(|| TextSourceError::Role(role.to_owned()))?;
         check_language(language)?;
         let name = TextName { language: language.to_owned(), role };
-        let source = TextSource { name, location: location.to_owned(), identity: None, start_ms: 0 };
+        let source = TextSource { name, location: location.to_owned(), identity: None, start_ms };
         Self::check_all(std::slice::from_ref(&source)).map(|()| source)
     }
 }
@@ -179,6 +205,14 @@ mod tests {
         ] {
             let source: TextSource = text.parse().unwrap();
             assert_eq!((source.name.to_string().as_str(), source.location.as_str()), (name, location));
+        }
+        let start = |text: &str| text.parse::<TextSource>().map(|source| source.start_ms);
+        assert_eq!(
+            [start("en=a@b"), start("en:captions@01:00:00=a"), start("en@00:59:58.4=a")],
+            [0, 3_600_000, 3_598_400].map(Ok)
+        );
+        for wrong in ["1:00:00", "01:60:00", "01:00", "01:00:00.", "01:00:00.1234", "+1:00:00", ""] {
+            assert_eq!(start(&format!("en@{wrong}=a")), Err(TextSourceError::Clock(wrong.to_owned())));
         }
         for (text, error) in [
             ("movie.srt", TextSourceError::Form),

@@ -237,6 +237,27 @@ fn one_channel_of_many_is_found_and_an_end_before_the_others_is_silent() {
 }
 
 #[test]
+fn a_stream_that_pauses_long_is_silent_meanwhile() {
+    let dir = scratch();
+    // At another rate than the track's, a converter holds sound back.
+    let stream = |frequency: u32, on: &str| {
+        format!("aevalsrc=0.3*sin(2*PI*{frequency}*t):s=44100:d=30:c=mono,aselect='{on}'")
+    };
+    let pause = "lt(t,2)+gt(t,28)";
+    for (name, on) in [("pause", pause), ("end", "lt(t,2)")] {
+        let sounds = [stream(TONES[0], "1"), stream(TONES[1], on)];
+        let clip = mezzanine(dir.path().join(format!("{name}.mkv")), &sounds);
+        let title = make(dir.path(), &clip, &[track("sound", "flac", 2, "sources = [\"1.1\", \"2.1\"]")]);
+        let found = decoded(&playlist(&title, "sound"), 2);
+        let loud = |from: f64, to: f64| {
+            let seconds = |time: f64| ((time * RATE as f64) as usize).min(found[1].len());
+            found[1][seconds(from)..seconds(to)].iter().fold(0.0f64, |peak, sample| peak.max(sample.abs()))
+        };
+        assert!(loud(1.0, 1.9) > 0.2 && loud(2.1, 3.9) < 0.001, "{name}");
+    }
+}
+
+#[test]
 fn channels_that_are_not_there_follow_the_rule_of_the_profile() {
     let dir = scratch();
     let clip = mezzanine(dir.path().join("one.mov"), &[sound(&[tone(TONES[0])], "mono")]);

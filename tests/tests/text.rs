@@ -137,11 +137,14 @@ fn every_format_is_shown_at_its_times() {
 
     let report = report(&title);
     let said = json!({
-        "name": "en", "language": "en", "role": "subtitles", "file": srt, "start_ms": 0, "cues": 3, "skipped": 1
+        "name": "en", "language": "en", "role": "subtitles", "file": srt, "start_ms": 0, "cues": 3, "skipped": 1,
+        "outside": 0
     });
     assert_eq!(report["texts"][0], said);
     assert!(
-        report["job"]["warnings"].to_string().contains("text en: 1 cues of its file are left out"),
+        report["job"]["warnings"]
+            .to_string()
+            .contains("text en: of the cues of its file, 1 have no text or end"),
         "{report:#}"
     );
 }
@@ -157,12 +160,14 @@ fn captions_that_begin_at_an_hour_are_moved() {
     let place = format!("text `en-captions`, {}: no cue lies within the 6.0 s of the title", scc.display());
     assert!(ended.stderr.contains(&place), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("its first is at 01:00:01") && ended.stderr.contains("--text-start"),
+        ended.stderr.contains("its first is at 01:00:01")
+            && ended.stderr.contains("such as en@01:00:00=FILE"),
         "{}",
         ended.stderr
     );
     assert!(!title.exists());
-    transcode(dir.path(), &title, "hls = true", &texts, "--text-start 01:00:00").success();
+    let texts = [("en:captions@01:00:00", scc.as_path())];
+    transcode(dir.path(), &title, "hls = true", &texts, "").success();
     let found = cues(&title.join("subtitles/webvtt/en-captions/seg_00001.vtt"));
     let [(begin, end, text)] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(text, "Hello");
@@ -173,6 +178,25 @@ fn captions_that_begin_at_an_hour_are_moved() {
 }
 
 #[test]
+fn what_two_say_at_once_is_shown_in_every_segment() {
+    let dir = scratch();
+    // Alike for a segment that both fill, and for one in which both end.
+    let both = "1\n00:00:00,500 --> 00:00:06,000\none\n\n2\n00:00:01,000 --> 00:00:05,500\ntwo\n\n\
+                3\n00:00:01,500 --> 00:00:05,500\nthree\n\n4\n00:01:00,000 --> 00:01:01,000\nlater\n";
+    let title = dir.path().join("title");
+    let path = file(dir.path(), "both.srt", both);
+    transcode(dir.path(), &title, "hls = true\nmp4 = true\nimsc1 = true", &[("en", path.as_path())], "")
+        .success();
+    let segment = title.join("subtitles/imsc1/en/seg_00002.m4s");
+    let text = String::from_utf8_lossy(&fs::read(segment).unwrap()).into_owned();
+    assert!(["one", "two", "three"].iter().all(|word| text.contains(&format!(">{word}<"))), "{text}");
+    let report = report(&title);
+    assert_eq!(report["texts"][0]["outside"], 1);
+    let warnings = report["job"]["warnings"].to_string();
+    assert!(warnings.contains("of the cues of its file, 1 lie outside the title"), "{warnings}");
+}
+
+#[test]
 fn texts_that_cannot_be_used_are_refused_before_anything_is_encoded() {
     let dir = scratch();
     let title = dir.path().join("title");
@@ -180,6 +204,16 @@ fn texts_that_cannot_be_used_are_refused_before_anything_is_encoded() {
         ("broken.srt", "1\n00:00:01,000 --> 00:0x:02,000\nhello\n", 3, "line 2: "),
         ("empty.vtt", "WEBVTT\n", 3, "the file is empty"),
         ("notes.txt", "x", 3, "it is none of SRT, WebVTT, TTML and SCC"),
+        // As WebVTT it would be larger than what is read.
+        (
+            "large.srt",
+            &format!(
+                "1\n00:00:01,000 --> 00:00:02,000\n{}",
+                format!("{}\n\n2\n00:00:01,000 --> 00:00:02,000\n", "&".repeat(4000)).repeat(1100)
+            ),
+            3,
+            "at most 16 MiB are read",
+        ),
     ] {
         let path = file(dir.path(), name, content);
         let ended = transcode(dir.path(), &title, "hls = true", &[("en", path.as_path())], "");
@@ -298,26 +332,26 @@ fn a_farm_makes_the_same_sound_and_texts_whoever_dies() {
         ["-f", "lavfi", "-i", pictures, "-f", "lavfi", "-i", sound, "-c:v", "mpeg4", "-c:a", "pcm_s24le"];
     ffmpeg::run(inputs.into_iter().chain([clip.to_str().unwrap()]));
     let profile = everything(dir.path());
-    let texts = [format!("en={}", srt.display()), format!("en:captions={}", scc.display())];
+    let texts = [format!("en={}", srt.display()), format!("en:captions@01:00:00={}", scc.display())];
     let alone = dir.path().join("alone");
     let single = Reel::transcode(dir.path(), &clip, &alone, &profile).args("--quiet --slots 1 --text");
     single.arg(&texts[0]).run().success();
 
     let mut farm = Farm::builder().schedulers(3).workers(2).start();
     let job_file = dir.path().join("job.toml");
-    let job = |name: &str, texts: &[String], more: &str| {
+    let job = |name: &str, texts: &[String]| {
         let (input, output) = (clip.display(), farm.output(name));
         let output = output.display();
         let text = format!(
-            "input = \"{input}\"\noutput = \"{output}\"\nprofile = \"{}\"\ntexts = {texts:?}\nchunk_parts = 1\n{more}",
+            "input = \"{input}\"\noutput = \"{output}\"\nprofile = \"{}\"\ntexts = {texts:?}\nchunk_parts = 1\n",
             profile.display()
         );
         fs::write(&job_file, text).unwrap();
         let accepted = farm.reel("submit --json -f").arg(&job_file).run().success().json();
         accepted["job"].as_u64().unwrap()
     };
-    let moved = job("moved", &texts[1..], "text_start = \"01:00:00\"");
-    let first = job("a", &texts[..1], "");
+    let moved = job("moved", &texts[1..]);
+    let first = job("a", &texts[..1]);
     for least in [1, 3, 6] {
         until("its turn", Duration::from_secs(120), || {
             farm.job(first)["parts_committed"].as_u64() >= Some(least)

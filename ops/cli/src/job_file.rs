@@ -7,7 +7,7 @@ use std::path::Path;
 use reel_common::{Hook, Labels, TextSource};
 use serde::Deserialize;
 
-use crate::args::{Deadline, SubmitArgs, TextChoice};
+use crate::args::{Deadline, SubmitArgs};
 use crate::exit::Stop;
 
 /// Longest file: labels and paths at their limits are far shorter.
@@ -32,7 +32,6 @@ pub(crate) struct JobFile {
     pub(crate) chunk_parts: Option<NonZeroU32>,
     hooks: Vec<String>,
     texts: Vec<String>,
-    text_start: Option<String>,
 }
 
 impl JobFile {
@@ -54,7 +53,6 @@ impl JobFile {
                 false => args.hooks.iter().map(Hook::to_string).collect(),
             },
             texts: said.texts,
-            text_start: said.text_start,
             labels: with(said.labels, &args.labels),
             needs: with(said.needs, &args.needs),
         };
@@ -96,18 +94,13 @@ impl JobFile {
     }
 
     /// Its subtitles and captions; those that were typed go before those of the file.
-    pub(crate) fn texts(&self, typed: &TextChoice) -> Result<Vec<TextSource>, Stop> {
-        if !typed.texts.is_empty() {
-            return Ok(typed.texts());
+    pub(crate) fn texts(&self, typed: &[TextSource]) -> Result<Vec<TextSource>, Stop> {
+        if !typed.is_empty() {
+            return Ok(typed.to_vec());
         }
-        let text =
+        let read =
             |text: &String| text.parse().map_err(|error| Stop::usage(format!("text {text:?}: {error}")));
-        let texts = self.texts.iter().map(text).collect::<Result<_, Stop>>()?;
-        let start = |text: &String| {
-            text.parse().map_err(|reason| Stop::usage(format!("text_start {text}: {reason}")))
-        };
-        let text_start = self.text_start.as_ref().map(start).transpose()?;
-        Ok(TextChoice { texts, text_start }.texts())
+        self.texts.iter().map(read).collect()
     }
 
     /// When it is wanted, in milliseconds since 1970.

@@ -25,7 +25,7 @@ pub use batch::run_as_batch;
 pub use encode::{EncodeEvents, EncodeJob, Purpose, encode};
 pub use encoder::{svt_av1_version, x264_version, x265_version};
 pub use error::MediaError;
-pub use index::index;
+pub use index::{index, segment_ends_ms};
 pub use measure::{MeasureJob, VerifyJob, measure, verify};
 pub use recipe::library_versions;
 pub use subtitles::{Subtitles, subtitles};

@@ -13,6 +13,8 @@ use crate::{MediaError, facts};
 const UNENDED_MS: i64 = 10_000;
 /// Packets beyond this are no subtitles: more than one for each frame of a day.
 const MAX_PACKETS: usize = 5_200_000;
+/// Nor are so many bytes of them.
+const MAX_BYTES: usize = 64 << 20;
 
 /// What a stream of text holds, with the title's times in milliseconds; what is over before the title begins is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,15 +104,15 @@ fn each_packet(
     stream: usize,
     mut take: impl FnMut(&ff::Packet, i64) -> Result<(), MediaError>,
 ) -> Result<(), MediaError> {
-    let mut packets = 0;
+    let (mut packets, mut bytes) = (0, 0);
     while let Some(packet) = demuxer.read()? {
         let Some(pts) = packet.pts().filter(|_| packet.stream() == stream) else { continue };
         packets += 1;
-        if packets > MAX_PACKETS {
-            let place = &demuxer.place;
-            return Err(MediaError::invalid(format!(
-                "{place} has more than {MAX_PACKETS} packets of one text"
-            )));
+        bytes += packet.size();
+        if packets > MAX_PACKETS || bytes > MAX_BYTES {
+            let (place, most) = (&demuxer.place, MAX_BYTES >> 20);
+            let limits = format!("more than {MAX_PACKETS} packets or {most} MiB of one text");
+            return Err(MediaError::invalid(format!("{place} has {limits}")));
         }
         take(&packet, pts)?;
     }
@@ -125,9 +127,8 @@ fn captions(demuxer: &mut Demuxer, stream: usize, times: Times) -> Result<Subtit
         let (triplets, _) = packet.data().unwrap_or_default().as_chunks::<3>();
         let first = triplets.iter().filter(|triplet| triplet[0] == FIRST_FIELD);
         let pairs: Vec<[u8; 2]> = first.map(|[_, a, b]| [*a, *b]).collect();
-        if let Ok(time) = u64::try_from(times.ms(pts)) {
-            runs.push((time, pairs));
-        }
+        // What is sent before the title may be shown in it.
+        runs.push((times.ms(pts).max(0) as u64, pairs));
         Ok(())
     })?;
     Ok(Subtitles::Captions(runs))
@@ -146,7 +147,7 @@ fn events(
         let start = times.ms(pts);
         let end = (packet.duration() > 0).then(|| times.ms(pts.saturating_add(packet.duration())));
         // What is shown without an end goes when the next packet comes, even an empty one.
-        if let Some((_, open @ None, _)) = events.last_mut() {
+        for (_, open, _) in events.iter_mut().rev().take_while(|(_, end, _)| end.is_none()) {
             *open = Some(start);
         }
         let mut decoded = Decoded(ff::Subtitle::new());

@@ -85,7 +85,9 @@ pub fn master_playlist(
         }
     }
     for format in formats {
-        texts.iter().for_each(|name| line(&mut text, format_args!("{}", text_media(*format, name))));
+        for (number, name) in texts.iter().enumerate() {
+            line(&mut text, format_args!("{}", text_media(*format, name, &texts[..number])));
+        }
     }
     let sounds = or_none(groups.iter());
     let shown = or_none(formats.iter().filter(|_| !texts.is_empty()));
@@ -104,10 +106,15 @@ fn or_none<'a, T>(some: impl Iterator<Item = &'a T>) -> Vec<Option<&'a T>> {
     if all.is_empty() { vec![None] } else { all }
 }
 
-fn text_media(format: TextFormat, name: &TextName) -> String {
+fn text_media(format: TextFormat, name: &TextName, earlier: &[TextName]) -> String {
     let uri = format!("{}/{}", layout::text_folder(format, &name.to_string()), layout::PLAYLIST);
     let language =
         language::tag(&name.language).map(|tag| format!("LANGUAGE=\"{tag}\",")).unwrap_or_default();
+    // Members that a player may choose by itself have to differ in language or kind.
+    let same = |other: &TextName| {
+        other.role == name.role && language::tag(&other.language) == language::tag(&name.language)
+    };
+    let autoselect = if earlier.iter().any(same) { "NO" } else { "YES" };
     let role = match name.role {
         TextRole::Subtitles => "",
         TextRole::Forced => "FORCED=YES,",
@@ -117,7 +124,7 @@ fn text_media(format: TextFormat, name: &TextName) -> String {
         }
     };
     format!(
-        "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{}\",NAME=\"{name}\",{language}DEFAULT=NO,AUTOSELECT=YES,{role}\
+        "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{}\",NAME=\"{name}\",{language}DEFAULT=NO,AUTOSELECT={autoselect},{role}\
          URI=\"{uri}\"",
         format.name()
     )

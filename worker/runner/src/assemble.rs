@@ -59,6 +59,11 @@ pub(crate) fn assemble(
     let timeline = Timeline::new(&index, &work.profile.picture)
         .map_err(|error| Failure::new(error.class, &error.message, ""))?;
     let texts = index.texts.iter().map(text::stored).collect::<Result<Vec<_>, _>>()?;
+    let ends_ms = match texts.is_empty() {
+        true => Vec::new(),
+        false => reel_media::segment_ends_ms(&index, work.profile)
+            .map_err(|error| Failure::new(error.class, &error.message, ""))?,
+    };
     let facts = index.video.and_then(|video| video.facts).unwrap_or_default();
     let malformed = |error: Malformed| fault(&format!("the index: {error}"));
     let colour = Colour::try_from(facts.colour.unwrap_or_default()).map_err(malformed)?;
@@ -72,8 +77,16 @@ pub(crate) fn assemble(
         done += bytes;
         progress(done, total);
     };
-    let mut tree =
-        Tree { work, records: &records, timeline: &timeline, texts, hdr10, staging, advance: &mut advance };
+    let mut tree = Tree {
+        work,
+        records: &records,
+        timeline: &timeline,
+        texts,
+        ends_ms,
+        hdr10,
+        staging,
+        advance: &mut advance,
+    };
     tree.fill()?;
     let staging = tree.staging;
     let (folder, files) = staging.finish()?;
@@ -103,6 +116,8 @@ struct Tree<'a> {
     records: &'a Records,
     timeline: &'a Timeline,
     texts: Vec<(TextName, Document)>,
+    /// When each segment ends, in milliseconds; empty where there are no texts.
+    ends_ms: Vec<u64>,
     hdr10: Hdr10,
     staging: Staging,
     advance: &'a mut dyn FnMut(u64),
@@ -377,7 +392,7 @@ impl Tree<'_> {
         let master = master_playlist(&variants, &media, &names, formats, target);
         self.staging.write(layout::MASTER, master.as_bytes())?;
         let Some(first) = video.first() else { return Ok(()) };
-        let segments = TextSegments::like(&first.stream, target);
+        let segments = TextSegments::like(&first.stream, self.ends_ms.clone(), target);
         for (name, document) in &self.texts {
             for format in formats {
                 segments.write(&mut self.staging, *format, name, document)?;

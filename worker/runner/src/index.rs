@@ -8,7 +8,7 @@ use reel_common::{Artifact, Failure};
 use reel_proto::v1;
 use reel_store::Source;
 
-use crate::attempt::{Attempt, malformed, media};
+use crate::attempt::{Attempt, media};
 use crate::channel::Voice;
 use crate::text;
 
@@ -24,8 +24,10 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::IndexTask) -> Result<v1::TaskFin
         let _running = running;
         reel_media::index(&source, &attempt.profile).map_err(media)
     })?;
-    let duration = summary.duration.unwrap_or_default().try_into().map_err(malformed)?;
-    index.texts = text::read(&task.texts, &source, &index, duration)?;
+    if !task.texts.is_empty() {
+        let ends_ms = reel_media::segment_ends_ms(&index, &attempt.profile).map_err(media)?;
+        index.texts = text::read(&task.texts, &source, &index, &ends_ms)?;
+    }
     let bytes = index.encode_to_vec();
     summary.artifact = Some(Artifact::of(&bytes).into());
     let file = attempt.leave("index.pb", &bytes)?;

@@ -5,20 +5,23 @@ pub(crate) mod proof;
 use std::io::Read;
 use std::path::Path;
 
-use reel_common::{Failure, FailureClass, Rational, Rounding, TextName, TextSource, redacted, rescale};
+use reel_common::{Failure, FailureClass, TextName, TextSource, redacted};
 use reel_media::{MediaError, Subtitles};
 use reel_package::TextFormat;
 use reel_profiles::Package;
 use reel_proto::v1;
 use reel_store::Source;
-use reel_text::{Document, Event, Format, MAX_BYTES, TextError, clip, from_events, from_pairs};
+use reel_text::{Cue, Document, Event, Format, MAX_BYTES, TextError, clip, from_events, from_pairs};
 
 use crate::attempt::{failed, media};
 
+/// Most cues in all segments of a title: several times what a day of speech in each of 32 languages needs, and few enough for
+/// a disk.
+const MAX_REPEATS: usize = 4_000_000;
 /// Most bytes of all texts of a title together, as WebVTT: the index carries them.
 const MAX_TEXTS_BYTES: usize = 32 << 20;
 
-/// Reads the texts of a title that lasts `duration` seconds, from files and from the mezzanine, which has been indexed.
+/// Reads the texts of a title whose segments end at these times, from files and from the mezzanine, which has been indexed.
 ///
 /// # Errors
 /// Invalid, with its place, for one that cannot be read, is not what was submitted, or has no cue in the title.
@@ -26,10 +29,11 @@ pub(crate) fn read(
     sources: &[v1::TextSource],
     mezzanine: &Source,
     index: &v1::Index,
-    duration: Rational,
+    ends_ms: &[u64],
 ) -> Result<Vec<v1::Text>, Failure> {
-    let length_ms = milliseconds(duration);
-    let one = |wire: &v1::TextSource| {
+    let length_ms = ends_ms.last().copied().unwrap_or(0);
+    let mut repeats = 0;
+    let mut one = |wire: &v1::TextSource| {
         let source = TextSource::from(wire.clone());
         let wrong = |error: &dyn std::fmt::Display| {
             invalid(&format!("text `{}`, {}: {error}", source.name, redacted(&source.location)))
@@ -40,16 +44,26 @@ pub(crate) fn read(
             }
             None => of_file(&source, &fetch(&source)?).map_err(|error| wrong(&error))?,
         };
-        let text = placed(wire, &source, document, length_ms);
-        text.map_err(|first_ms| {
-            let (first, seconds) = (clock(first_ms), duration.to_f64());
+        let outside = |first_ms| {
+            let (first, seconds) = (clock(first_ms), length_ms as f64 / 1e3);
+            let name = &source.name.language;
             wrong(&format!(
-                "no cue lies within the {seconds:.1} s of the title; its first is at {first}: say with `--text-start` at \
-                 which of its times the title begins"
+                "no cue lies within the {seconds:.1} s of the title; its first is at {first}: say at which of its times the \
+                 title begins, such as {name}@01:00:00=FILE"
             ))
-        })
+        };
+        let (text, document) = placed(wire, &source, document, length_ms).map_err(outside)?;
+        repeats += repeated(&document, ends_ms);
+        if repeats > MAX_REPEATS {
+            return Err(wrong(&format!(
+                "its cues are shown in too many segments, more than {MAX_REPEATS} together: are the times at which they end right?"
+            )));
+        }
+        // What it is kept as is read again later, under the limits of files.
+        stored(&text).map_err(|failure| wrong(&failure.message))?;
+        Ok(text)
     };
-    let texts = sources.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    let texts = sources.iter().map(&mut one).collect::<Result<Vec<_>, Failure>>()?;
     let bytes: usize = texts.iter().map(|text| text.webvtt.len()).sum();
     if bytes > MAX_TEXTS_BYTES {
         let most = MAX_TEXTS_BYTES >> 20;
@@ -66,19 +80,31 @@ fn placed(
     source: &TextSource,
     document: Document,
     length_ms: u64,
-) -> Result<v1::Text, u64> {
+) -> Result<(v1::Text, Document), u64> {
+    let all = document.cues.len();
     let first_ms = document.cues.first().map_or(0, |cue| document.clock.shown_ms(cue.start_ms));
     let start_ms = document.clock.document_ms(source.start_ms) as i64;
     let document = clip(document, start_ms, length_ms);
     if document.cues.is_empty() {
         return Err(first_ms);
     }
-    Ok(v1::Text {
+    let text = v1::Text {
         source: Some(wire.clone()),
         webvtt: reel_text::webvtt(&document.cues, None),
         cues: document.cues.len() as u32,
         skipped: document.skipped as u32,
-    })
+        outside: (all - document.cues.len()) as u32,
+    };
+    Ok((text, document))
+}
+
+/// How often the cues of a document stand in segments that end at these times.
+fn repeated(document: &Document, ends_ms: &[u64]) -> usize {
+    let segments = |cue: &Cue| {
+        let first = ends_ms.partition_point(|end| *end <= cue.start_ms);
+        ends_ms.partition_point(|end| *end < cue.end_ms) + 1 - first
+    };
+    document.cues.iter().map(segments).sum()
 }
 
 fn of_stream(
@@ -131,17 +157,6 @@ fn clock(ms: u64) -> String {
     format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
 }
 
-/// Of a time in seconds, to the nearest.
-pub(crate) fn milliseconds(seconds: Rational) -> u64 {
-    seconds.checked_mul(Rational::whole(1000)).map_or(0, |time| time.round().max(0) as u64)
-}
-
-/// Of a time in ticks of a second.
-pub(crate) fn ticks_to_ms(ticks: u64, timescale: u32) -> u64 {
-    let tick = Rational::new(1, timescale.max(1).into()).unwrap_or(Rational::whole(1));
-    rescale(ticks as i64, tick, Rational::from_millis(1), Rounding::Nearest).max(0) as u64
-}
-
 /// A text of the index: what it is known by, and its cues.
 pub(crate) fn stored(text: &v1::Text) -> Result<(TextName, Document), Failure> {
     let name = TextSource::from(text.source.clone().unwrap_or_default()).name;
@@ -156,5 +171,26 @@ pub(crate) fn formats(package: Package) -> &'static [TextFormat] {
         (false, _) => &[],
         (true, false) => &[TextFormat::WebVtt],
         (true, true) => &[TextFormat::WebVtt, TextFormat::Imsc1],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeats_are_counted_as_segments_hold_them() {
+        let cue = |start_ms, end_ms| reel_text::Event { start_ms, end_ms, text: "x".to_owned() };
+        let ends_ms = [2_000, 4_000, 6_000];
+        let count = |cues: Vec<Event>| repeated(&from_events(cues).unwrap(), &ends_ms);
+        for (start, end, expected) in
+            [(0, 2_000, 1), (0, 2_001, 2), (1_999, 6_000, 3), (2_000, 4_000, 1), (5_000, 5_001, 1)]
+        {
+            assert_eq!(count(vec![cue(start, end)]), expected, "{start} to {end}");
+            let document = from_events([cue(start, end)]).unwrap();
+            let held: usize =
+                reel_text::segments(&document, &ends_ms).map(|segment| segment.cues.len()).sum();
+            assert_eq!(held, expected);
+        }
     }
 }

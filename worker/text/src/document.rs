@@ -125,9 +125,9 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// For a file with that way to write times.
-    pub(crate) fn of_clock(clock: Clock) -> Self {
-        Collector { clock, ..Collector::default() }
+    /// Says how the file writes its times.
+    pub(crate) fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
     }
 
     /// Takes a cue that was found on that line of the file.
@@ -176,7 +176,7 @@ impl Collector {
 }
 
 /// Cues of the same times and place as one: players of WebVTT would stack them from below, in the wrong order.
-fn joined(cues: Vec<Cue>) -> Vec<Cue> {
+pub(crate) fn joined(cues: Vec<Cue>) -> Vec<Cue> {
     let mut out: Vec<Cue> = Vec::with_capacity(cues.len());
     for cue in cues {
         let together = |last: &Cue| {

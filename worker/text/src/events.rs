@@ -25,7 +25,7 @@ pub fn from_events(events: impl IntoIterator<Item = Event>) -> Result<Document, 
     let mut found = Collector::default();
     for (number, Event { start_ms, end_ms, text }) in (1..).zip(events) {
         TextError::check_cue_bytes(text.len(), number)?;
-        let text = text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", "\u{a0}");
+        let text = text.replace("\\n", "\n");
         let (lines, place) = markup::parse(&text, Dialect::SubRip);
         found.add(Cue { start_ms, end_ms, lines, place: place.unwrap_or_default() }, number)?;
     }
@@ -61,6 +61,11 @@ mod tests {
         let expected = "WEBVTT\n\n00:00:00.100 --> 00:00:00.600 line:0\n<i>one</i>\ntwo\n\n\
                         00:00:00.900 --> 00:00:01.400\nplain\u{a0}&amp;\n";
         assert_eq!(text, expected);
+        let text = crate::webvtt(
+            &from_events([event(0, "{\\i1}it{\\r} \\{is\\}{\\p1}m 0 0 l 1 1{\\p0}")]).unwrap().cues,
+            None,
+        );
+        assert_eq!(text, "WEBVTT\n\n00:00:00.000 --> 00:00:00.500\n<i>it</i> {is}\n");
         assert_eq!(from_events([]), Err(TextError::Empty { skipped: 0 }));
     }
 }

@@ -21,8 +21,17 @@ const MAX_ENTITY_BYTES: usize = 10;
 /// Lines of styled text, and the place that SubRip's `{\an8}` asks for.
 pub(crate) fn parse(text: &str, dialect: Dialect) -> (Vec<Line>, Option<Place>) {
     let (lines, style) = (vec![Line::default()], Style::default());
-    let mut parser = Parser { dialect, lines, style, open: Vec::new(), place: None };
-    let mut rest = text;
+    let mut parser = Parser { dialect, lines, style, open: Vec::new(), place: None, drawing: false };
+    // SubStation Alpha's line break, hard space and braces, which SubRip files borrow as well.
+    let text = match dialect {
+        Dialect::SubRip if text.contains('\\') => text
+            .replace("\\N", "\n")
+            .replace("\\h", "\u{a0}")
+            .replace("\\{", "&#123;")
+            .replace("\\}", "&#125;"),
+        _ => text.to_owned(),
+    };
+    let mut rest = text.as_str();
     while let Some(at) = rest.find(['<', '&', '{', '\n']) {
         parser.text(&rest[..at]);
         rest = &rest[at..];
@@ -52,12 +61,14 @@ struct Parser {
     /// Open tags, each with the style outside.
     open: Vec<(String, Style)>,
     place: Option<Place>,
+    /// Whether numbers that follow are a drawing.
+    drawing: bool,
 }
 
 impl Parser {
     fn text(&mut self, text: &str) {
         // The model has no place beside the text that ruby explains.
-        if self.open.iter().any(|(name, _)| name == "rt") {
+        if self.drawing || self.open.iter().any(|(name, _)| name == "rt") {
             return;
         }
         if let Some(line) = self.lines.last_mut() {
@@ -157,21 +168,29 @@ impl Parser {
             return None;
         }
         let end = rest.bytes().take(MAX_TAG_BYTES).position(|byte| byte == b'}')?;
-        for code in rest[2..end].split('\\') {
-            match code.trim() {
-                "i1" => self.style.italic = true,
-                "i0" => self.style.italic = false,
-                "b1" => self.style.bold = true,
-                "b0" => self.style.bold = false,
-                "u1" => self.style.underline = true,
-                "u0" => self.style.underline = false,
-                other => {
-                    let key = other.strip_prefix("an").and_then(|key| key.parse().ok());
-                    self.place = key.and_then(keypad).or(self.place);
-                }
-            }
-        }
+        rest[2..end].split('\\').for_each(|code| self.override_code(code.trim()));
         Some(end + 1)
+    }
+}
+
+impl Parser {
+    /// One override: a letter with a number, or an alignment.
+    fn override_code(&mut self, code: &str) {
+        let number = |name: &str| code.strip_prefix(name)?.parse::<u32>().ok();
+        if let Some(key) = number("an") {
+            self.place = u8::try_from(key).ok().and_then(keypad).or(self.place);
+        } else if let Some(on) = number("i") {
+            self.style.italic = on != 0;
+        } else if let Some(weight) = number("b") {
+            // A flag, or a weight of fonts.
+            self.style.bold = weight == 1 || weight >= 600;
+        } else if let Some(on) = number("u") {
+            self.style.underline = on != 0;
+        } else if let Some(scale) = number("p") {
+            self.drawing = scale != 0;
+        } else if code.starts_with('r') {
+            self.style = Style::default();
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Scenarist closed captions: lines of a timecode and CEA-608 pairs, one a frame.
 
+use reel_common::Rational;
+
 use crate::cea608::{Cea608, Channel};
 use crate::document::Collector;
 use crate::timecode::{Clock, FRAMES_A_SECOND, Timecode, frame_ms};
@@ -7,6 +9,9 @@ use crate::{Document, TextError};
 
 /// How a file begins; `V1.0` follows.
 pub(crate) const HEADER: &str = "Scenarist_SCC";
+
+/// Frames that a day of timecode has, roughly: dropped names shorten it by less than two minutes.
+const DAY: i64 = 24 * 3600 * FRAMES_A_SECOND;
 
 struct Pair {
     frame: i64,
@@ -32,7 +37,9 @@ fn cues(pairs: &[Pair], channel: Channel) -> Result<Collector, TextError> {
         decoder.push(frame_ms(pair.frame), pair.bytes);
     }
     let drop = pairs.first().is_some_and(|pair| pair.drop);
-    let mut found = Collector::of_clock(Clock::Timecode { drop });
+    let mut found = Collector::default();
+    let rate = Rational::new(30_000, 1001).unwrap_or(Rational::whole(FRAMES_A_SECOND));
+    found.set_clock(Clock::Timecode { nominal: FRAMES_A_SECOND, rate, drop });
     let line = pairs.last().map_or(1, |pair| pair.line);
     decoder.finish().into_iter().try_for_each(|cue| found.add(cue, line))?;
     Ok(found)
@@ -46,7 +53,8 @@ fn odd(byte: u8) -> u8 {
 }
 
 fn pairs(text: &str) -> Result<Vec<Pair>, TextError> {
-    let mut pairs = Vec::new();
+    let mut pairs: Vec<Pair> = Vec::new();
+    let mut days = 0;
     let lines =
         text.lines().enumerate().skip_while(|(_, line)| !line.trim_start().starts_with(HEADER)).skip(1);
     for (at, line) in lines {
@@ -55,12 +63,16 @@ fn pairs(text: &str) -> Result<Vec<Pair>, TextError> {
             continue;
         };
         let (first, drop) = frame(timecode).ok_or_else(|| TextError::time(at + 1, timecode))?;
+        // Timecodes go round at midnight.
+        if pairs.last().is_some_and(|last| last.frame - (first + days) > DAY / 2) {
+            days += DAY;
+        }
         for (number, word) in words.enumerate() {
             let value = (word.len() == 4).then(|| u16::from_str_radix(word, 16).ok()).flatten();
             let bytes =
                 value.filter(|_| !word.starts_with('+')).ok_or_else(|| TextError::pair(at + 1, word))?;
             pairs.push(Pair {
-                frame: first + number as i64,
+                frame: days + first + number as i64,
                 drop,
                 line: at + 1,
                 bytes: bytes.to_be_bytes().map(odd),

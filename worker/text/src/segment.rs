@@ -1,5 +1,6 @@
 //! Cuts a document: the part that a title uses, and the cues of each segment.
 
+use crate::document::joined;
 use crate::{Cue, Document};
 
 /// The cues that are shown in a segment.
@@ -16,14 +17,16 @@ pub struct Segment {
 
 impl Segment {
     /// The cues with their times cut to the segment, as a sample of IMSC 1 holds them: a document of a sample is
-    /// active only within it (ISO/IEC 14496-30).
+    /// active only within it (ISO/IEC 14496-30). Cues that are the same for the segment but in their lines are one.
     pub fn clipped(&self) -> Vec<Cue> {
         let cut = |cue: &Cue| Cue {
             start_ms: cue.start_ms.max(self.start_ms),
             end_ms: cue.end_ms.min(self.end_ms),
             ..cue.clone()
         };
-        self.cues.iter().map(cut).collect()
+        let mut cues: Vec<Cue> = self.cues.iter().map(cut).collect();
+        cues.sort_by_key(|cue| (cue.start_ms, cue.end_ms));
+        joined(cues)
     }
 }
 

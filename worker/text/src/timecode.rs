@@ -1,5 +1,7 @@
 //! Timecodes of SMPTE ST 12-1 as numbers of frames, and what a file means by a time of day.
 
+use reel_common::Rational;
+
 /// Names of frames in a second of a timecode of video at 30000/1001 frames a second.
 pub(crate) const FRAMES_A_SECOND: i64 = 30;
 
@@ -9,8 +11,13 @@ pub enum Clock {
     /// As they are.
     #[default]
     Real,
-    /// They are names of frames at 30000/1001 a second: without dropped names an hour of them lasts 3.6 s longer.
+    /// They are names of frames. Of video at 30000/1001 frames a second an hour of them lasts 3.6 s longer, unless names are
+    /// dropped.
     Timecode {
+        /// Names of frames in a second.
+        nominal: i64,
+        /// Frames in a second.
+        rate: Rational,
         /// Whether names are dropped.
         drop: bool,
     },
@@ -19,21 +26,30 @@ pub enum Clock {
 impl Clock {
     /// The time of the document, in milliseconds, that the file shows as `shown_ms` milliseconds after its midnight.
     pub fn document_ms(self, shown_ms: u64) -> u64 {
-        let Clock::Timecode { drop } = self else { return shown_ms };
-        let shown = i64::try_from(shown_ms).unwrap_or(i64::MAX / FRAMES_A_SECOND);
-        let (seconds, frames) = (shown / 1000, shown % 1000 * FRAMES_A_SECOND / 1000);
-        let clock = Timecode([seconds / 3600, seconds / 60 % 60, seconds % 60, frames]);
-        frame_ms(clock.frame(FRAMES_A_SECOND, drop))
+        let Clock::Timecode { nominal, rate, drop } = self else { return shown_ms };
+        let shown = i64::try_from(shown_ms).unwrap_or(i64::MAX / 1000);
+        let (seconds, frames) = (shown / 1000, shown % 1000 * nominal / 1000);
+        let timecode = Timecode([seconds / 3600, seconds / 60 % 60, seconds % 60, frames]);
+        let time = Rational::whole(timecode.frame(nominal, drop)).checked_div(rate);
+        in_ms(time).unwrap_or(shown_ms)
     }
 
     /// What the file shows at a time of the document, roughly.
     pub fn shown_ms(self, document_ms: u64) -> u64 {
         match self {
+            Clock::Timecode { nominal, rate, drop: false } => {
+                let time = i64::try_from(document_ms).ok().map(Rational::from_millis);
+                let frame = time.and_then(|time| time.checked_mul(rate)).map(Rational::round);
+                in_ms(frame.and_then(|frame| Rational::new(frame, nominal))).unwrap_or(document_ms)
+            }
             // Dropped names keep both together within a frame or two.
-            Clock::Real | Clock::Timecode { drop: true } => document_ms,
-            Clock::Timecode { drop: false } => document_ms / 1001 * 1000 + document_ms % 1001,
+            Clock::Real | Clock::Timecode { drop: true, .. } => document_ms,
         }
     }
+}
+
+fn in_ms(seconds: Option<Rational>) -> Option<u64> {
+    u64::try_from(seconds?.checked_mul(Rational::whole(1000))?.round()).ok()
 }
 
 /// The time of a frame, rounded: each lasts 1001/30 milliseconds.
@@ -63,11 +79,20 @@ mod tests {
     #[test]
     fn an_hour_of_timecode_is_longer_unless_names_are_dropped() {
         let hour = 3_600_000;
+        let timecode = |nominal, drop| Clock::Timecode {
+            nominal,
+            rate: Rational::new(nominal * 1000, 1001).unwrap(),
+            drop,
+        };
         assert_eq!(Clock::Real.document_ms(hour), hour);
-        assert_eq!(Clock::Timecode { drop: false }.document_ms(hour), 3_603_600);
-        assert_eq!(Clock::Timecode { drop: true }.document_ms(hour), 3_599_996);
-        assert_eq!(Clock::Timecode { drop: false }.document_ms(1_500), 1_502);
-        assert_eq!(Clock::Timecode { drop: false }.shown_ms(3_603_600), hour);
-        assert_eq!(Clock::Timecode { drop: true }.shown_ms(3_599_996), 3_599_996);
+        for nominal in [24, 30] {
+            assert_eq!(timecode(nominal, false).document_ms(hour), 3_603_600);
+            assert_eq!(timecode(nominal, false).shown_ms(3_603_600), hour);
+        }
+        assert_eq!(timecode(30, true).document_ms(hour), 3_599_996);
+        assert_eq!(timecode(30, false).document_ms(1_500), 1_502);
+        assert_eq!(timecode(30, true).shown_ms(3_599_996), 3_599_996);
+        let film = Clock::Timecode { nominal: 25, rate: Rational::whole(25), drop: false };
+        assert_eq!((film.document_ms(hour), film.shown_ms(hour)), (hour, hour));
     }
 }

@@ -34,49 +34,13 @@ impl FromStr for Deadline {
 }
 
 /// Subtitles and captions that come with a mezzanine.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub(crate) struct TextChoice {
-    /// A file of subtitles (SRT, WebVTT, TTML, SCC): its language, what it is for where that is `captions` or `forced`, and
-    /// its path or URL, such as en=movie.srt or en:captions=movie.scc; or one of the mezzanine's own, such as de=stream:2.
-    /// May be repeated.
-    #[arg(long = "text", value_name = "LANGUAGE[:ROLE]=FILE")]
+    /// A file of subtitles (SRT, WebVTT, TTML, SCC): its language, what it is for where that is `captions` or `forced`, the
+    /// time in it at which the title begins, and its path or URL, such as en=movie.srt or en:captions@01:00:00=movie.scc; or
+    /// one of the mezzanine's own, such as de=stream:2. May be repeated.
+    #[arg(long = "text", value_name = "LANGUAGE[:ROLE][@START]=FILE")]
     pub(crate) texts: Vec<TextSource>,
-    /// The time in these files at which the title begins: for files whose first hour is not zero. By default 00:00:00.
-    #[arg(long, value_name = "HH:MM:SS[.mmm]", requires = "texts")]
-    pub(crate) text_start: Option<TextStart>,
-}
-
-impl TextChoice {
-    /// The texts with what was said of all of them.
-    pub(crate) fn texts(&self) -> Vec<TextSource> {
-        let start_ms = self.text_start.map_or(0, |start| start.0);
-        let begin = |text: &TextSource| if text.stream().is_some() { 0 } else { start_ms };
-        self.texts.iter().map(|text| TextSource { start_ms: begin(text), ..text.clone() }).collect()
-    }
-}
-
-/// A time in a file, in milliseconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TextStart(pub(crate) u64);
-
-impl FromStr for TextStart {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let read = || {
-            let (clock, millis) = text.split_once('.').unwrap_or((text, "0"));
-            let digits =
-                |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-            let parts: Vec<u64> = clock
-                .split(':')
-                .map(|part| part.parse().ok().filter(|_| part.len() == 2 && digits(part)))
-                .collect::<Option<_>>()?;
-            let [hours, minutes @ 0..60, seconds @ 0..60] = parts[..] else { return None };
-            let millis: u64 = format!("{millis:0<3}").parse().ok().filter(|_| digits(millis))?;
-            Some(((hours * 60 + minutes) * 60 + seconds) * 1000 + millis)
-        };
-        read().map(TextStart).ok_or_else(|| "give a time such as 01:00:00 or 00:59:58.400".to_owned())
-    }
 }
 
 /// Submits a job to a farm.

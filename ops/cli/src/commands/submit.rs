@@ -21,7 +21,7 @@ pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
     let job = JobFile::of(&args)?;
     let title = if job.is_bare() { v1::SubmitRequest::default() } else { title(&job)? };
     let (labels, needs) = job.labels()?;
-    let texts = input::texts(job.texts(&args.text)?)?;
+    let texts = input::texts(job.texts(&args.text.texts)?)?;
     let request = v1::SubmitRequest {
         hooks: job.hooks()?.into_iter().map(Into::into).collect(),
         deadline_ms: job.deadline_ms()?,

@@ -63,7 +63,7 @@ impl Order {
         let destination = Destination::prepare(&args.output, input.local_path().as_deref(), &home)?;
         let runner = once::runner()?;
         let chunk_parts = args.chunk_parts.map(std::num::NonZeroU32::get);
-        let texts = input::texts(args.text.texts())?;
+        let texts = input::texts(args.text.texts)?;
         let spec = JobSpec {
             idempotency_key: Some(idempotency_key(&input, &texts, &destination, &profile, chunk_parts)),
             texts,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use reel_common::{
-    Artifact, Digest, Epoch, Failure, Hook, IndexSummary, JobState, Stage, TaskId, WorkerFacts, WorkerId,
+    Artifact, Digest, Epoch, Failure, Hook, IndexSummary, JobState, Stage, TaskId, TextSource, WorkerFacts,
+    WorkerId,
 };
 
 use super::{AttemptRecord, EncodeState, PartRange, RateState, TaskRecord, TaskSet};
@@ -271,9 +272,12 @@ impl Job {
         }
     }
 
-    /// Whether a worker has the labels that the job needs, and the codecs or the hook of `stage`.
+    /// Whether a worker has the labels that the job needs, and the codecs or the hook of `stage`. An agent from before there
+    /// were texts would index a job without them.
     pub fn suits(&self, stage: Stage, worker: &WorkerFacts) -> bool {
+        let with_texts = stage == Stage::Index && !self.spec.texts.is_empty();
         worker.labels.include(&self.spec.needs)
+            && (!with_texts || worker.codecs.contains(TextSource::CODEC))
             && self.codecs_of(stage).is_none_or(|codecs| codecs.is_subset(&worker.codecs))
             && self.program_of(stage).is_none_or(|hook| worker.hooks.contains(hook))
     }

@@ -198,8 +198,10 @@ impl SoundReader {
     /// The next block, in ascending order; blocks before the title's beginning are left out.
     pub(crate) fn next(&mut self) -> Result<Option<Sound>, MediaError> {
         loop {
-            let ready =
-                if self.picks.is_empty() { self.voices[0].ready.pop_front() } else { self.put_together() };
+            let ready = match self.picks.is_empty() {
+                true => self.voices[0].ready.pop_front(),
+                false => self.put_together()?,
+            };
             if ready.is_some() || self.voices.iter().all(|voice| voice.drained) {
                 return Ok(ready);
             }
@@ -211,19 +213,19 @@ impl SoundReader {
     }
 
     /// What all voices have from where the last block ended. A voice that is far behind the others is silent.
-    fn put_together(&mut self) -> Option<Sound> {
+    fn put_together(&mut self) -> Result<Option<Sound>, MediaError> {
         let known = |voice: &Voice| if voice.drained { u64::MAX } else { voice.known_until() };
-        let furthest = self.voices.iter().map(Voice::known_until).max()?;
-        let common = self.voices.iter().map(known).min()?.min(furthest);
+        let furthest = self.voices.iter().map(Voice::known_until).max().unwrap_or(0);
+        let common = self.voices.iter().map(known).min().unwrap_or(0).min(furthest);
         let end = common.max(furthest.saturating_sub(self.max_skew)).min(self.position + MAX_BLOCK_SAMPLES);
         if end <= self.position {
-            return None;
+            return Ok(None);
         }
         let start = std::mem::replace(&mut self.position, end);
-        let taken: Vec<Vec<Vec<f32>>> =
-            self.voices.iter_mut().map(|voice| voice.take_rows(start, end)).collect();
+        let taken = self.voices.iter_mut().map(|voice| voice.take_rows(start, end));
+        let taken: Vec<Vec<Vec<f32>>> = taken.collect::<Result<_, _>>()?;
         let channels = self.picks.iter().map(|(voice, row)| taken[*voice][*row].clone()).collect();
-        Some(Sound { start, channels })
+        Ok(Some(Sound { start, channels }))
     }
 }
 
@@ -429,7 +431,12 @@ impl Voice {
     }
 
     /// The wanted channels of `[start, end)`, silent where there is no sound; what lies before `end` is gone then.
-    fn take_rows(&mut self, start: u64, end: u64) -> Vec<Vec<f32>> {
+    fn take_rows(&mut self, start: u64, end: u64) -> Result<Vec<Vec<f32>>, MediaError> {
+        if self.known_until() < end && !self.drained {
+            // It is left behind: what its resampler still holds belongs to where it stopped.
+            self.flush_resampler()?;
+            self.given = end;
+        }
         let mut rows = vec![vec![0.0; (end - start) as usize]; self.mixing.rows.len()];
         let mut from = start;
         for block in &self.ready {
@@ -444,10 +451,7 @@ impl Voice {
             }
         }
         self.ready.retain(|block| block.end() > end);
-        if self.known_until() < end && !self.drained {
-            self.given = end;
-        }
-        rows
+        Ok(rows)
     }
 }
 

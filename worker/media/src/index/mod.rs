@@ -195,6 +195,14 @@ fn timing(timeline: &Timeline, profile: &Profile) -> Timing {
     }
 }
 
+/// When each segment of a title ends, in milliseconds.
+pub fn segment_ends_ms(index: &v1::Index, profile: &Profile) -> Result<Vec<u64>, MediaError> {
+    let timeline = Timeline::new(index, &profile.picture)?;
+    let grid = grid(index, &timeline, profile)?;
+    // A sample of a track of that rate is a millisecond.
+    Ok((1..=grid.segments()).map(|segment| timeline.sample_at(grid.segment_start(segment), 1000)).collect())
+}
+
 /// Where the segments of a title begin, as the plan cuts it.
 pub(crate) fn grid(
     index: &v1::Index,

@@ -8,7 +8,6 @@ use reel_package::{Stream, TextFormat, layout};
 use reel_text::{Document, imsc1, segments, webvtt};
 
 use super::staging::Staging;
-use crate::text::ticks_to_ms;
 
 /// What the segments of all texts have in common. Their time zero is where pictures and sound are presented from: edit lists
 /// take what those are late by.
@@ -20,13 +19,9 @@ pub(super) struct TextSegments {
 }
 
 impl TextSegments {
-    pub(super) fn like(stream: &Stream, target_duration: u64) -> Self {
-        let mut end = 0;
-        let ends_ms = stream.segments.iter().map(|segment| {
-            end += segment.ticks;
-            ticks_to_ms(end, stream.timescale)
-        });
-        TextSegments { ends_ms: ends_ms.collect(), stream: stream.clone(), target_duration }
+    /// As many as `stream` has, which end at these times.
+    pub(super) fn like(stream: &Stream, ends_ms: Vec<u64>, target_duration: u64) -> Self {
+        TextSegments { ends_ms, stream: stream.clone(), target_duration }
     }
 
     /// Writes a text in a format.

@@ -18,6 +18,8 @@ pub(super) struct Text {
     cues: u32,
     /// Cues of the file that cannot be shown.
     skipped: u32,
+    /// Cues of the file that lie outside the title.
+    outside: u32,
 }
 
 /// What is said of each.
@@ -32,6 +34,7 @@ pub(super) fn texts(texts: &[v1::Text]) -> Vec<Text> {
             start_ms: source.start_ms,
             cues: text.cues,
             skipped: text.skipped,
+            outside: text.outside,
         }
     };
     texts.iter().map(said).collect()
@@ -39,10 +42,11 @@ pub(super) fn texts(texts: &[v1::Text]) -> Vec<Text> {
 
 /// Texts of which something was left out.
 pub(super) fn warnings(list: &[v1::Text]) -> Vec<String> {
-    let lacking = texts(list).into_iter().filter(|text| text.skipped > 0);
-    lacking
-        .map(|Text { name, skipped, .. }| {
-            format!("text {name}: {skipped} cues of its file are left out, without text or with an end before their start")
-        })
-        .collect()
+    let said = |Text { name, skipped, outside, .. }: Text| {
+        let skipped = (skipped > 0).then(|| format!("{skipped} have no text or end before they begin"));
+        let outside = (outside > 0).then(|| format!("{outside} lie outside the title"));
+        let what: Vec<String> = skipped.into_iter().chain(outside).collect();
+        (!what.is_empty()).then(|| format!("text {name}: of the cues of its file, {}", what.join(", ")))
+    };
+    texts(list).into_iter().filter_map(said).collect()
 }

@@ -1,85 +1,92 @@
-//! The proof of texts: what the segments of a tree show, put together again, is what the index says.
+//! The proof of texts: each segment of a tree, read again, shows what the index says for its time, and nothing else.
 
 use std::path::Path;
 
 use reel_cmaf::fragment::Fragments;
-use reel_common::Failure;
+use reel_common::{Failure, TextName};
 use reel_package::{TextFormat, layout};
+use reel_profiles::{Package, Profile};
 use reel_proto::v1;
-use reel_text::{Cue, Format, TextError};
+use reel_text::{Cue, Document, Format, TextError, segments};
 
-use super::stored;
-use crate::attempt::failed;
+use super::{formats, stored};
+use crate::attempt::{failed, media};
 
-/// Holds the texts of a tree against those of the index.
+/// Holds the texts of a tree against those of its index.
 ///
 /// # Errors
-/// Failed, with the folder, where a cue lacks, is too much, or is shown at another time.
-pub(crate) fn prove(tree: &Path, texts: &[v1::Text], formats: &[TextFormat]) -> Result<(), Failure> {
-    for text in texts {
+/// Failed, with the file, where a cue lacks, is too much, or is shown at another time.
+pub(crate) fn prove(tree: &Path, index: &v1::Index, profile: &Profile) -> Result<(), Failure> {
+    if index.texts.is_empty() {
+        return Ok(());
+    }
+    let ends_ms = reel_media::segment_ends_ms(index, profile).map_err(media)?;
+    for text in &index.texts {
         let (name, document) = stored(text)?;
-        let wanted = merged(document.cues);
-        for format in formats {
-            let folder = layout::text_folder(*format, &name.to_string());
-            let differs = |what: String| failed(&format!("{folder} of the output {what}"));
-            let shown = merged(shown(&tree.join(&folder), *format).map_err(differs)?);
-            let other = (0..wanted.len().max(shown.len())).find(|at| wanted.get(*at) != shown.get(*at));
-            if let Some(cue) = other.and_then(|at| wanted.get(at).or(shown.get(at))) {
-                return Err(differs(format!("does not show what it should at {} ms", cue.start_ms)));
-            }
+        prove_one(tree, &name, &document, &ends_ms, profile.package).map_err(|wrong| failed(&wrong))?;
+    }
+    Ok(())
+}
+
+fn prove_one(
+    tree: &Path,
+    name: &TextName,
+    document: &Document,
+    ends_ms: &[u64],
+    package: Package,
+) -> Result<(), String> {
+    let read =
+        |path: &str| std::fs::read(tree.join(path)).map_err(|error| format!("{path} of the output: {error}"));
+    if package.mp4 {
+        let path = layout::text_file(&name.to_string());
+        compare(&path, &document.cues, &cues(Format::WebVtt, &read(&path)?, &path)?)?;
+    }
+    for format in formats(package) {
+        let folder = layout::text_folder(*format, &name.to_string());
+        for (number, segment) in (0..).zip(segments(document, ends_ms)) {
+            let (path, wanted) = match format {
+                TextFormat::WebVtt => (layout::text_segment(number), segment.cues),
+                TextFormat::Imsc1 => (layout::segment(number), segment.clipped()),
+            };
+            let path = format!("{folder}/{path}");
+            let bytes = read(&path)?;
+            let shown = match format {
+                TextFormat::WebVtt => cues(Format::WebVtt, &bytes, &path)?,
+                TextFormat::Imsc1 => cues(Format::Ttml, only_sample(&bytes, &path)?, &path)?,
+            };
+            compare(&path, &wanted, &shown)?;
+        }
+        let more = format!("{folder}/{}", layout::text_segment(ends_ms.len() as u64));
+        if tree.join(&more).exists() {
+            return Err(format!("{more} of the output is after the title's end"));
         }
     }
     Ok(())
 }
 
-/// The cues of all segments, with the title's times.
-fn shown(folder: &Path, format: TextFormat) -> Result<Vec<Cue>, String> {
-    let read =
-        |name: &str| std::fs::read(folder.join(name)).map_err(|error| format!("lacks {name}: {error}"));
-    let mut cues = Vec::new();
-    let playlist = String::from_utf8_lossy(&read(layout::PLAYLIST)?).into_owned();
-    for name in playlist.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let bytes = read(name)?;
-        match format {
-            TextFormat::WebVtt => cues.extend(document(Format::WebVtt, &bytes)?),
-            TextFormat::Imsc1 => {
-                let fragment = Fragments::of_ours(&bytes).next().and_then(Result::ok);
-                let fragment = fragment.ok_or_else(|| format!("has no fragment in {name}"))?;
-                for sample in &fragment.samples {
-                    let at = sample.position as usize;
-                    let sample = bytes.get(at..at + sample.size as usize).unwrap_or_default();
-                    cues.extend(document(Format::Ttml, sample)?);
-                }
-            }
-        }
+fn compare(path: &str, wanted: &[Cue], shown: &[Cue]) -> Result<(), String> {
+    let differs = (0..wanted.len().max(shown.len())).find(|at| wanted.get(*at) != shown.get(*at));
+    match differs.and_then(|at| wanted.get(at).or(shown.get(at))) {
+        Some(cue) => Err(format!("{path} of the output does not show what it should at {} ms", cue.start_ms)),
+        None => Ok(()),
     }
-    Ok(cues)
+}
+
+/// The document of a segment of IMSC 1.
+fn only_sample<'a>(bytes: &'a Vec<u8>, path: &str) -> Result<&'a [u8], String> {
+    let fragment = Fragments::of_ours(bytes).next().and_then(Result::ok);
+    let sample = fragment.and_then(|fragment| match fragment.samples.as_slice() {
+        [only] => bytes.get(only.position as usize..only.position as usize + only.size as usize),
+        _ => None,
+    });
+    sample.ok_or_else(|| format!("{path} of the output is not one document"))
 }
 
 /// The cues of a segment, which may have none.
-fn document(format: Format, bytes: &[u8]) -> Result<Vec<Cue>, String> {
+fn cues(format: Format, bytes: &[u8], path: &str) -> Result<Vec<Cue>, String> {
     match reel_text::read(format, bytes) {
         Ok(document) => Ok(document.cues),
         Err(TextError::Empty { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(format!("{path} of the output: {error}")),
     }
-}
-
-/// Cues that say the same in the same place without a break are one; then in the order of times and texts.
-fn merged(mut cues: Vec<Cue>) -> Vec<Cue> {
-    let what = |cue: &Cue| format!("{:?} {:?}", cue.place, cue.lines);
-    cues.sort_by_cached_key(|cue| (what(cue), cue.start_ms));
-    let mut one: Vec<Cue> = Vec::with_capacity(cues.len());
-    for cue in cues {
-        match one.last_mut() {
-            Some(last)
-                if last.end_ms >= cue.start_ms && (last.place, &last.lines) == (cue.place, &cue.lines) =>
-            {
-                last.end_ms = last.end_ms.max(cue.end_ms);
-            }
-            _ => one.push(cue),
-        }
-    }
-    one.sort_by_cached_key(|cue| (cue.start_ms, cue.end_ms, what(cue)));
-    one
 }

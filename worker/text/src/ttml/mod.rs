@@ -191,6 +191,7 @@ impl Reader<'_> {
             return Err(self.unsupported("subtitles as images (an image profile)"));
         }
         self.clock = Clock::new(attributes).map_err(|what| self.unsupported(what))?;
+        self.found.set_clock(self.clock.written());
         self.root = Root::new(attributes);
         self.found.set_language(attributes.get("lang").unwrap_or_default());
         let preserve = attributes.get("space") == Some("preserve");

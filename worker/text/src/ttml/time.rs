@@ -3,7 +3,7 @@
 use reel_common::Rational;
 
 use super::Attributes;
-use crate::timecode::Timecode;
+use crate::timecode::{self, Timecode};
 
 /// How times of a document are counted.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,16 @@ impl Clock {
             smpte,
             drop,
         })
+    }
+
+    /// How the document writes its times.
+    pub(super) fn written(&self) -> timecode::Clock {
+        match self.smpte {
+            true => {
+                timecode::Clock::Timecode { nominal: self.nominal, rate: self.frame_rate, drop: self.drop }
+            }
+            false => timecode::Clock::Real,
+        }
     }
 
     /// Seconds of media.

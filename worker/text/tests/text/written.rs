@@ -90,7 +90,7 @@ fn a_cue_is_in_every_segment_that_it_touches() {
     assert_eq!(own[2], ["0-5000: a"]);
     assert_eq!(own[3], empty);
     let clipped: Vec<Vec<String>> = all.iter().map(|segment| shown::cues(&segment.clipped())).collect();
-    assert_eq!(clipped[1], ["2000-4000: a", "2000-3000: c"]);
+    assert_eq!(clipped[1], ["2000-3000: c", "2000-4000: a"]);
     assert_eq!(clipped[2], ["4000-5000: a"]);
 }
 
