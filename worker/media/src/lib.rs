@@ -16,6 +16,7 @@ mod measure;
 mod packets;
 mod picture;
 mod recipe;
+mod stretches;
 mod timeline;
 mod tone;
 
@@ -27,4 +28,5 @@ pub use error::MediaError;
 pub use index::index;
 pub use measure::{MeasureJob, VerifyJob, measure, verify};
 pub use recipe::library_versions;
+pub use stretches::Stretches;
 pub use timeline::Timeline;

@@ -17,13 +17,14 @@ use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
 use reel_common::{Colour, Failure, FailureClass, Hdr10, Rational};
-use reel_media::{Timeline, audio_config, audio_init};
+use reel_media::{Stretches, Timeline, audio_config, audio_init};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{Stream, layout, target_duration};
 use reel_profiles::{AudioCodec, Profile, VideoCodec};
 use reel_proto::{Malformed, v1};
 use reel_store::BlockingStore;
 
+use crate::attempt::media;
 use collect::{Collected, Collector, Stored};
 use records::Records;
 use staging::Staging;
@@ -52,14 +53,14 @@ pub(crate) fn assemble(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<v1::Assembly, Failure> {
     let index = read_index(work)?;
-    let timeline = Timeline::new(&index, &work.profile.picture)
-        .map_err(|error| Failure::new(error.class, &error.message, ""))?;
+    let timeline = Timeline::new(&index, &work.profile.picture).map_err(media)?;
+    let records = Records::load(work, timeline.frames())?;
+    admit(work.profile, &records, &index)?;
     let facts = index.video.and_then(|video| video.facts).unwrap_or_default();
     let malformed = |error: Malformed| fault(&format!("the index: {error}"));
     let colour = Colour::try_from(facts.colour.unwrap_or_default()).map_err(malformed)?;
     let hdr10 = Hdr10::try_from(&facts).map_err(malformed)?;
     let (_, hdr10) = work.profile.picture.coded_colours(colour, hdr10);
-    let records = Records::load(work, timeline.frames())?;
     let staging = Staging::create(work.output, work.job, records.space(&work.profile.package))?;
     let total = records.bytes_to_copy(&work.profile.package);
     let mut done = 0;
@@ -85,6 +86,15 @@ fn read_index(work: &Assemble<'_>) -> Result<v1::Index, Failure> {
         .object(artifact)
         .map_err(|error| Failure::new(error.class(), &format!("the index: {error}"), ""))?;
     v1::Index::decode(bytes).map_err(|error| fault(&format!("the index: {error}")))
+}
+
+/// Refuses a title that is black or frozen for longer than its profile admits.
+fn admit(profile: &Profile, records: &Records, index: &v1::Index) -> Result<(), Failure> {
+    let Some(stretches) = Stretches::of(&records.parts, index, profile).map_err(media)? else {
+        return Ok(());
+    };
+    let admitted = profile.admit_pictures(&stretches.black, &stretches.frozen);
+    admitted.map(drop).map_err(|rejection| Failure::new(FailureClass::Invalid, &rejection.to_string(), ""))
 }
 
 /// A failure that another attempt may not meet.

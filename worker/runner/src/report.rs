@@ -4,6 +4,7 @@
 //! once, when the title is delivered, and is the one file of a title that differs from run to run.
 
 mod audio;
+mod picture;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,10 +12,13 @@ use std::io::Read;
 use std::path::Path;
 
 use reel_common::{Digest, Failure, Scan, TaskId};
+use reel_media::Stretches;
 use reel_package::layout;
 use reel_profiles::Profile;
 use reel_proto::v1;
 use serde::{Deserialize, Serialize};
+
+use crate::attempt::{failed, media};
 
 /// Grows when a reader of older reports would misread a new one.
 const FORMAT: u32 = 1;
@@ -65,6 +69,8 @@ struct Report<'a> {
     libraries: BTreeMap<&'static str, String>,
     job: Job<'a>,
     mezzanine: Mezzanine<'a>,
+    /// `null` where a part was made by a version that did not look.
+    picture: Option<picture::Picture>,
     profile: ProfileUsed<'a>,
     renditions: Vec<Rendition<'a>>,
     audio: Vec<audio::Track<'a>>,
@@ -80,7 +86,7 @@ struct Job<'a> {
     renditions_encoded: u64,
     renditions_reused: u64,
     parts_encoded_twice: u64,
-    /// What admission had to say of the mezzanine, and bit rates and loudnesses that were not met.
+    /// What admission had to say of the mezzanine and its pictures, and bit rates and loudnesses that were not met.
     warnings: Vec<String>,
     /// Of the mezzanine, by all attempts that ended with their result.
     source_bytes_read: u64,
@@ -246,12 +252,14 @@ struct File<'a> {
 /// The text of a report.
 pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
     let renditions = renditions(sources);
+    let stretches = Stretches::of(&sources.assembly.parts, sources.index, sources.profile).map_err(media)?;
     let report = Report {
         format: FORMAT,
         made_by: concat!("reel ", env!("CARGO_PKG_VERSION")),
         libraries: libraries(),
-        job: job(sources, &renditions),
+        job: job(sources, &renditions, stretches.as_ref()),
         mezzanine: mezzanine(sources),
+        picture: stretches.as_ref().map(picture::Picture::of),
         profile: ProfileUsed {
             name: &sources.profile.name,
             version: sources.profile.version,
@@ -264,7 +272,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
         files: sources.assembly.files.iter().map(file).collect(),
     };
     let mut text = serde_json::to_vec_pretty(&report)
-        .map_err(|error| crate::attempt::failed(&format!("the report cannot be written: {error}")))?;
+        .map_err(|error| failed(&format!("the report cannot be written: {error}")))?;
     text.push(b'\n');
     Ok(text)
 }
@@ -282,7 +290,7 @@ fn libraries() -> BTreeMap<&'static str, String> {
     libav.chain(encoders).collect()
 }
 
-fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>]) -> Job<'a> {
+fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>], stretches: Option<&Stretches>) -> Job<'a> {
     let history = sources.history;
     let attempts = history.attempts.iter().map(|attempt| Attempt {
         task: attempt
@@ -316,6 +324,7 @@ fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>]) -> Job<'a> {
             .iter()
             .cloned()
             .chain(missed_rates(renditions))
+            .chain(stretches.into_iter().flat_map(|stretches| picture::warnings(stretches, sources.profile)))
             .chain(audio::warnings(&sources.assembly.audio, sources.profile))
             .collect(),
         source_bytes_read: history.source_bytes_read,

@@ -165,7 +165,7 @@ impl Settings {
     }
 
     /// The colours of the pictures that the encoder is given: RGB has become YCbCr of BT.709 by then.
-    fn coded_colour(&self) -> Colour {
+    pub(crate) fn coded_colour(&self) -> Colour {
         match self.colour.matrix {
             0 => Colour { matrix: 1, full_range: false, ..self.colour },
             _ => self.colour,
