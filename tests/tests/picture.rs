@@ -1,5 +1,5 @@
-//! Black and frozen stretches of a mezzanine are those that ffmpeg's filters find, to the frame, however a title is made;
-//! and the profile says how long they may be.
+//! Black and frozen stretches of a mezzanine, and the SSIM of what is made of it, are what ffmpeg's filters find, however a
+//! title is made; and the profile says how long the stretches may be.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use reel_tests::fixtures;
 use reel_tests::reel::{Ended, Reel, report, until};
 use reel_tests::tree::{assert_same, assert_settings_change_no_byte, digests, stored_parts};
 use reel_tests::{ffmpeg, scratch};
@@ -181,4 +182,74 @@ fn a_profile_says_how_long_a_title_may_be_black_or_frozen() {
     assert!(ended.stderr.contains(wanted), "{}", ended.stderr);
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("title")), "{left:?}");
+}
+
+/// What ffmpeg's filter `ssim` or `psnr` says behind a word of the luma of each frame, of a title's file against its
+/// mezzanine.
+fn frames_by_ffmpeg(made: &Path, clip: &Path, bits: u32, filter: &str, word: &str) -> Vec<f64> {
+    let (stats, format) = (made.with_extension("log"), if bits == 10 { "yuv420p10le" } else { "yuv420p" });
+    let same = format!("settb=1/24,setpts=N,format={format}");
+    let filter =
+        format!("[0:v]{same}[made];[1:v]{same}[clip];[made][clip]{filter}=stats_file={}", stats.display());
+    let inputs = ["-i", made.to_str().unwrap(), "-i", clip.to_str().unwrap()];
+    ffmpeg::run(inputs.into_iter().chain(["-lavfi", &filter, "-f", "null", "-"]));
+    let text = fs::read_to_string(stats).unwrap();
+    let value =
+        |line: &str| line.split_once(word).unwrap().1.split_whitespace().next().unwrap().parse().unwrap();
+    text.lines().map(value).collect()
+}
+
+#[test]
+fn ssim_and_psnr_are_what_ffmpeg_measures() {
+    let dir = scratch();
+    let clip = dir.path().join("clip.mov");
+    let real = fixtures::bundled("big-buck-bunny-720p-5.1.mp4");
+    let args =
+        ["-i", real.to_str().unwrap(), "-vf", "scale=640:360,format=yuv420p", "-r", "24", "-frames:v", "120"];
+    ffmpeg::run(args.into_iter().chain(["-an", "-c:v", "ffv1", clip.to_str().unwrap()]));
+    for bits in [8, 10] {
+        let depth =
+            |codec: &str| if codec == "h264" { String::new() } else { format!("bit_depth = {bits}\n") };
+        let rendition = |(codec, preset, crf): (&str, &str, u32)| {
+            let depth = depth(codec);
+            format!(
+                "[[video]]\nname = \"{codec}\"\ncodec = \"{codec}\"\nheight = 360\npreset = {preset}\n{depth}\
+                 rate = {{ crf = {crf} }}\n"
+            )
+        };
+        let ladder = [("h264", "\"veryfast\"", 33), ("hevc", "\"ultrafast\"", 33), ("av1", "12", 50)];
+        let text = format!(
+            "name = \"ssim\"\nversion = 1\nsegment_seconds = 1\npart_seconds = 2\n{}[package]\nmp4 = true\n",
+            ladder.map(rendition).concat()
+        );
+        let profile = dir.path().join("ssim.toml");
+        fs::write(&profile, text).unwrap();
+        let title = dir.path().join(format!("title-{bits}"));
+        Reel::transcode(dir.path(), &clip, &title, &profile).arg("--quiet").run().success();
+        for rendition in report(&title)["renditions"].as_array().unwrap() {
+            let name = rendition["name"].as_str().unwrap();
+            let bits = if name == "h264" { 8 } else { bits };
+            let made = title.join(format!("{name}.mp4"));
+            let psnr = frames_by_ffmpeg(&made, &clip, bits, "psnr", "psnr_y:").iter().sum::<f64>() / 120.0;
+            assert!((psnr - rendition["psnr_db"].as_f64().unwrap()).abs() < 0.05, "{psnr}: {rendition:#}");
+            let frames = frames_by_ffmpeg(&made, &clip, bits, "ssim", "Y:");
+            assert_eq!(frames.len(), 120);
+            assert_near(rendition, &frames);
+            let parts = rendition["parts"].as_array().unwrap();
+            parts.iter().zip(frames.chunks(48)).for_each(|(part, frames)| assert_near(part, frames));
+        }
+    }
+}
+
+/// Whether a rendition or part has the mean and the lowest SSIM of its frames.
+fn assert_near(said: &Value, frames: &[f64]) {
+    let mean = frames.iter().sum::<f64>() / frames.len() as f64;
+    let lowest = frames.iter().copied().fold(1.0, f64::min);
+    for (key, wanted) in [("ssim", mean), ("worst_frame_ssim", lowest)] {
+        let found = said[key].as_f64().unwrap();
+        assert!(
+            (found - wanted).abs() < 0.002 && wanted < 0.98,
+            "{key} {found}, {wanted} by ffmpeg: {said:#}"
+        );
+    }
 }

@@ -171,9 +171,31 @@ struct Rendition<'a> {
     peak_segment_bps: u64,
     /// Over all frames.
     psnr_db: f64,
+    #[serde(flatten)]
+    ssim: Ssim,
     /// How it came to its bit rate; `null` where the profile gives a rate factor.
     rate: Option<RateFound>,
     parts: Vec<Part>,
+}
+
+/// Of luma; `null` where a part was made by a version that did not measure it.
+#[derive(Serialize)]
+struct Ssim {
+    /// Over all frames.
+    ssim: Option<f64>,
+    worst_frame_ssim: Option<f64>,
+}
+
+impl Ssim {
+    fn of<'a>(records: impl Iterator<Item = &'a v1::RenditionPart> + Clone) -> Self {
+        let frames: u64 = records.clone().map(|record| record.frames).sum();
+        let sum = records.clone().map(|record| Some(f64::from(record.ssim_ppm?) * record.frames as f64));
+        let worst: Option<Vec<i32>> = records.map(|record| record.worst_frame_ssim_ppm).collect();
+        Ssim {
+            ssim: sum.sum::<Option<f64>>().map(|sum| sum / frames.max(1) as f64 / 1e6),
+            worst_frame_ssim: worst.and_then(|worst| worst.into_iter().min()).map(|ppm| f64::from(ppm) / 1e6),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -208,6 +230,8 @@ struct Part {
     sample_bytes: u64,
     sha256: String,
     psnr_db: f64,
+    #[serde(flatten)]
+    ssim: Ssim,
     /// Largest mean difference of a frame to its source, of full scale.
     worst_difference_ppm: u64,
     /// Frames that look like their neighbour, where order shows in time alone.
@@ -416,6 +440,7 @@ fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::Renditi
         rate: None,
         peak_segment_bps: records().map(|(_, record)| record.peak_segment_bps).max().unwrap_or(0),
         psnr_db: psnr / frames.max(1) as f64,
+        ssim: Ssim::of(records().map(|(_, record)| record)),
         parts: records().map(|(index, record)| part(index, record)).collect(),
     }
 }
@@ -434,6 +459,7 @@ fn part(index: u32, record: &v1::RenditionPart) -> Part {
         sample_bytes: record.sample_bytes,
         sha256,
         psnr_db: psnr_db(record),
+        ssim: Ssim::of(std::iter::once(record)),
         worst_difference_ppm: proof.worst_difference_ppm,
         ties: proof.ties,
     }
