@@ -1,5 +1,7 @@
 //! Whether a mezzanine is taken, by the admission rules of the profile; and which source stream each track takes.
 
+use std::ops::Range;
+
 use reel_common::{AudioFacts, Colour, IndexSummary, Rational, Scan, Timing};
 
 use crate::ladder::Display;
@@ -33,6 +35,19 @@ pub struct Rejection {
     pub profile: String,
     /// One reason for each rule.
     pub reasons: Vec<String>,
+}
+
+/// Consecutive frames of a title that are all black, or all alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The frames.
+    pub frames: Range<u64>,
+    /// Seconds from the start of the title at which the first of them is shown.
+    pub start: Rational,
+    /// And at which the last of them is shown no more.
+    pub end: Rational,
+    /// For how long they are shown.
+    pub seconds: Rational,
 }
 
 /// What an audio track is made from.
@@ -69,10 +84,33 @@ impl Profile {
             verdict.reasons.push(error.to_string());
         }
         self.apply_rules(index, &mut verdict);
-        if verdict.reasons.is_empty() {
-            return Ok(verdict.warnings);
+        verdict.of(self)
+    }
+
+    /// Holds the black and the frozen stretches of a title against the admission rules, the longest of each.
+    ///
+    /// # Errors
+    /// [`Rejection`] where a rule rejects.
+    pub fn admit_pictures(&self, black: &[Stretch], frozen: &[Stretch]) -> Result<Vec<Warning>, Rejection> {
+        let rules = &self.admission;
+        let mut verdict = Verdict::default();
+        for (key, rule, stretches, what) in [
+            ("max_black_s", rules.max_black_s, black, "black"),
+            ("max_frozen_s", rules.max_frozen_s, frozen, "frozen"),
+        ] {
+            // Of several that are as long, the first.
+            let longest = stretches.iter().rev().max_by_key(|stretch| stretch.seconds);
+            let Some((Rule { limit, action }, longest)) = rule.zip(longest) else { continue };
+            if longest.seconds > limit {
+                let (seconds, start) = (plain(longest.seconds), plain(longest.start));
+                let (frame, limit) = (longest.frames.start, plain(limit));
+                let text = format!(
+                    "it is {what} for {seconds} s, from {start} s (frame {frame}) on, and `{key}` is {limit}"
+                );
+                verdict.add(action, text);
+            }
         }
-        Err(Rejection { profile: self.name.clone(), reasons: verdict.reasons })
+        verdict.of(self)
     }
 
     /// The tracks that are made of a source, in profile order: a track with `sources` takes those channels, one with a
@@ -260,6 +298,14 @@ struct Verdict {
 }
 
 impl Verdict {
+    /// What a profile says in the end.
+    fn of(self, profile: &Profile) -> Result<Vec<Warning>, Rejection> {
+        if self.reasons.is_empty() {
+            return Ok(self.warnings);
+        }
+        Err(Rejection { profile: profile.name.clone(), reasons: self.reasons })
+    }
+
     fn add(&mut self, action: Action, text: String) {
         match action {
             Action::Reject => self.reasons.push(text),

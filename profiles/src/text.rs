@@ -53,6 +53,8 @@ fn admission(text: &mut String, admission: &Admission) {
     if admission.silent_audio != Admission::default().silent_audio {
         line(text, "silent_audio", quoted(admission.silent_audio.name()));
     }
+    rule(text, "max_black_s", admission.max_black_s, decimal);
+    rule(text, "max_frozen_s", admission.max_frozen_s, decimal);
     line(text, "interlaced", quoted(admission.interlaced.name()));
     line(text, "hdr", quoted(admission.hdr.name()));
     line(text, "hdr_colour", quoted(admission.hdr_colour.name()));

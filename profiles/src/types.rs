@@ -91,6 +91,10 @@ pub struct Admission {
     pub missing_audio: Action,
     /// What to do with sound that is silent: nowhere louder than -70 LUFS (ITU-R BS.1770, the absolute gate).
     pub silent_audio: Action,
+    /// Longest time for which the title may be black.
+    pub max_black_s: Option<Rule<Rational>>,
+    /// Longest time for which the title may stand still.
+    pub max_frozen_s: Option<Rule<Rational>>,
     /// What to do with a field-coded or interlaced source.
     pub interlaced: Action,
     /// What to do with a source in PQ or HLG where a rendition has 8 bit, which shows it with banding.
@@ -115,6 +119,8 @@ impl Default for Admission {
             variable_frame_rate: Action::Allow,
             missing_audio: Action::Warn,
             silent_audio: Action::Warn,
+            max_black_s: None,
+            max_frozen_s: None,
             interlaced: Action::Warn,
             hdr: Action::Reject,
             hdr_colour: Action::Warn,

@@ -266,6 +266,8 @@ fn admission_rules_are_checked() {
         "max_frame_rate = 29.97",
         "max_frame_rate = { limit = \"29.97\", action = \"warn\" }",
         "hdr = \"maybe\"",
+        "max_black_s = -1",
+        "max_frozen_s = \"2\"",
         "damage = \"ignore\"",
         "damage = { allow = 0 }",
         "damage = { upto = 3 }",

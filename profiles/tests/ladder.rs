@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use reel_common::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Scan, Timing, VideoFacts};
-use reel_profiles::{LadderError, Profile, ResolvedRendition, TrackInput, catalog};
+use reel_profiles::{
+    LadderError, Profile, Rejection, ResolvedRendition, Stretch, TrackInput, Warning, catalog,
+};
 
 fn profile(name: &str) -> Profile {
     Profile::parse(catalog::text(name).unwrap(), name).unwrap()
@@ -80,7 +82,8 @@ fn the_catalog_resolves_as_recorded() {
 
 #[test]
 fn a_profile_survives_its_canonical_text() {
-    let rules = "[admission]\nmin_height = 240\nmin_duration_s = { limit = 1.25, action = \"allow\" }";
+    let rules = "[admission]\nmin_height = 240\nmin_duration_s = { limit = 1.25, action = \"allow\" }\n\
+                 max_black_s = 2.5\nmax_frozen_s = { limit = 4, action = \"warn\" }";
     let profile = edited(&[
         ("[admission]", rules),
         ("damage = \"refuse\"", "damage = { allow = 3 }"),
@@ -269,6 +272,28 @@ fn every_rule_names_what_was_measured() {
         }),
     ];
     insta::assert_snapshot!(broken.join("\n"));
+}
+
+#[test]
+fn the_longest_stretches_are_held_against_the_rules() {
+    let stretch = |start: u64, seconds| {
+        let (start_s, seconds) = (Rational::from_millis(start as i64 * 40), Rational::from_millis(seconds));
+        let end = start_s.checked_add(seconds).unwrap();
+        Stretch { frames: start..start + 50, start: start_s, end, seconds }
+    };
+    let stretches = [stretch(100, 1200), stretch(200, 2000), stretch(300, 2000), stretch(500, 40)];
+    let verdict = |rules: &str| {
+        let profile = edited(&[("[admission]", &format!("[admission]\n{rules}"))]);
+        profile.admit_pictures(&stretches[1..], &stretches)
+    };
+    let said = |verdict: Result<Vec<Warning>, Rejection>| verdict.unwrap_err().reasons.join("; ");
+    assert_eq!(verdict(""), Ok(Vec::new()));
+    assert_eq!(verdict("max_black_s = 2\nmax_frozen_s = { limit = 1, action = \"allow\" }"), Ok(Vec::new()));
+    let black = "it is black for 2 s, from 8 s (frame 200) on, and `max_black_s` is 1.999";
+    let frozen = "it is frozen for 2 s, from 8 s (frame 200) on, and `max_frozen_s` is 0.5";
+    let warned = verdict("max_black_s = { limit = 1.999, action = \"warn\" }");
+    assert_eq!(warned, Ok(vec![Warning(black.to_owned())]));
+    assert_eq!(said(verdict("max_black_s = 1.999\nmax_frozen_s = 0.5")), format!("{black}; {frozen}"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
 use reel_common::{Colour, Failure, FailureClass, Hdr10, Rational, TextName};
-use reel_media::{Timeline, audio_config, audio_init};
+use reel_media::{Stretches, Timeline, audio_config, audio_init};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{Stream, layout, target_duration};
 use reel_profiles::{AudioCodec, Profile, VideoCodec};
@@ -26,6 +26,7 @@ use reel_proto::{Malformed, v1};
 use reel_store::BlockingStore;
 use reel_text::Document;
 
+use crate::attempt::media;
 use crate::text;
 use collect::{Collected, Collector, Stored};
 use records::Records;
@@ -56,20 +57,19 @@ pub(crate) fn assemble(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<v1::Assembly, Failure> {
     let index = read_index(work)?;
-    let timeline = Timeline::new(&index, &work.profile.picture)
-        .map_err(|error| Failure::new(error.class, &error.message, ""))?;
+    let timeline = Timeline::new(&index, &work.profile.picture).map_err(media)?;
+    let records = Records::load(work, timeline.frames())?;
+    admit(work.profile, &records, &index)?;
     let texts = index.texts.iter().map(text::stored).collect::<Result<Vec<_>, _>>()?;
     let ends_ms = match texts.is_empty() {
         true => Vec::new(),
-        false => reel_media::segment_ends_ms(&index, work.profile)
-            .map_err(|error| Failure::new(error.class, &error.message, ""))?,
+        false => reel_media::segment_ends_ms(&index, work.profile).map_err(media)?,
     };
     let facts = index.video.and_then(|video| video.facts).unwrap_or_default();
     let malformed = |error: Malformed| fault(&format!("the index: {error}"));
     let colour = Colour::try_from(facts.colour.unwrap_or_default()).map_err(malformed)?;
     let hdr10 = Hdr10::try_from(&facts).map_err(malformed)?;
     let (_, hdr10) = work.profile.picture.coded_colours(colour, hdr10);
-    let records = Records::load(work, timeline.frames())?;
     let staging = Staging::create(work.output, work.job, records.space(&work.profile.package))?;
     let total = records.bytes_to_copy(&work.profile.package);
     let mut done = 0;
@@ -103,6 +103,15 @@ fn read_index(work: &Assemble<'_>) -> Result<v1::Index, Failure> {
         .object(artifact)
         .map_err(|error| Failure::new(error.class(), &format!("the index: {error}"), ""))?;
     v1::Index::decode(bytes).map_err(|error| fault(&format!("the index: {error}")))
+}
+
+/// Refuses a title that is black or frozen for longer than its profile admits.
+fn admit(profile: &Profile, records: &Records, index: &v1::Index) -> Result<(), Failure> {
+    let Some(stretches) = Stretches::of(&records.parts, index, profile).map_err(media)? else {
+        return Ok(());
+    };
+    let admitted = profile.admit_pictures(&stretches.black, &stretches.frozen);
+    admitted.map(drop).map_err(|rejection| Failure::new(FailureClass::Invalid, &rejection.to_string(), ""))
 }
 
 /// A failure that another attempt may not meet.

@@ -4,6 +4,7 @@
 //! once, when the title is delivered, and is the one file of a title that differs from run to run.
 
 mod audio;
+mod picture;
 mod text;
 
 use std::collections::BTreeMap;
@@ -12,10 +13,13 @@ use std::io::Read;
 use std::path::Path;
 
 use reel_common::{Digest, Failure, Scan, TaskId};
+use reel_media::Stretches;
 use reel_package::layout;
 use reel_profiles::Profile;
 use reel_proto::v1;
 use serde::{Deserialize, Serialize};
+
+use crate::attempt::{failed, media};
 
 /// Grows when a reader of older reports would misread a new one.
 const FORMAT: u32 = 1;
@@ -66,6 +70,8 @@ struct Report<'a> {
     libraries: BTreeMap<&'static str, String>,
     job: Job<'a>,
     mezzanine: Mezzanine<'a>,
+    /// `null` where a part was made by a version that did not look.
+    picture: Option<picture::Picture>,
     profile: ProfileUsed<'a>,
     renditions: Vec<Rendition<'a>>,
     audio: Vec<audio::Track<'a>>,
@@ -83,7 +89,7 @@ struct Job<'a> {
     renditions_encoded: u64,
     renditions_reused: u64,
     parts_encoded_twice: u64,
-    /// What admission had to say of the mezzanine, and bit rates and loudnesses that were not met.
+    /// What admission had to say of the mezzanine and its pictures, and bit rates and loudnesses that were not met.
     warnings: Vec<String>,
     /// Of the mezzanine, by all attempts that ended with their result.
     source_bytes_read: u64,
@@ -168,9 +174,31 @@ struct Rendition<'a> {
     peak_segment_bps: u64,
     /// Over all frames.
     psnr_db: f64,
+    #[serde(flatten)]
+    ssim: Ssim,
     /// How it came to its bit rate; `null` where the profile gives a rate factor.
     rate: Option<RateFound>,
     parts: Vec<Part>,
+}
+
+/// Of luma; `null` where a part was made by a version that did not measure it.
+#[derive(Serialize)]
+struct Ssim {
+    /// Over all frames.
+    ssim: Option<f64>,
+    worst_frame_ssim: Option<f64>,
+}
+
+impl Ssim {
+    fn of<'a>(records: impl Iterator<Item = &'a v1::RenditionPart> + Clone) -> Self {
+        let frames: u64 = records.clone().map(|record| record.frames).sum();
+        let sum = records.clone().map(|record| Some(f64::from(record.ssim_ppm?) * record.frames as f64));
+        let worst: Option<Vec<i32>> = records.map(|record| record.worst_frame_ssim_ppm).collect();
+        Ssim {
+            ssim: sum.sum::<Option<f64>>().map(|sum| sum / frames.max(1) as f64 / 1e6),
+            worst_frame_ssim: worst.and_then(|worst| worst.into_iter().min()).map(|ppm| f64::from(ppm) / 1e6),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -205,6 +233,8 @@ struct Part {
     sample_bytes: u64,
     sha256: String,
     psnr_db: f64,
+    #[serde(flatten)]
+    ssim: Ssim,
     /// Largest mean difference of a frame to its source, of full scale.
     worst_difference_ppm: u64,
     /// Frames that look like their neighbour, where order shows in time alone.
@@ -249,12 +279,14 @@ struct File<'a> {
 /// The text of a report.
 pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
     let renditions = renditions(sources);
+    let stretches = Stretches::of(&sources.assembly.parts, sources.index, sources.profile).map_err(media)?;
     let report = Report {
         format: FORMAT,
         made_by: concat!("reel ", env!("CARGO_PKG_VERSION")),
         libraries: libraries(),
-        job: job(sources, &renditions),
+        job: job(sources, &renditions, stretches.as_ref()),
         mezzanine: mezzanine(sources),
+        picture: stretches.as_ref().map(picture::Picture::of),
         profile: ProfileUsed {
             name: &sources.profile.name,
             version: sources.profile.version,
@@ -268,7 +300,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
         files: sources.assembly.files.iter().map(file).collect(),
     };
     let mut text = serde_json::to_vec_pretty(&report)
-        .map_err(|error| crate::attempt::failed(&format!("the report cannot be written: {error}")))?;
+        .map_err(|error| failed(&format!("the report cannot be written: {error}")))?;
     text.push(b'\n');
     Ok(text)
 }
@@ -287,7 +319,7 @@ fn libraries() -> BTreeMap<&'static str, String> {
     libav.chain(encoders).collect()
 }
 
-fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>]) -> Job<'a> {
+fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>], stretches: Option<&Stretches>) -> Job<'a> {
     let history = sources.history;
     let attempts = history.attempts.iter().map(|attempt| Attempt {
         task: attempt
@@ -321,6 +353,7 @@ fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>]) -> Job<'a> {
             .iter()
             .cloned()
             .chain(missed_rates(renditions))
+            .chain(stretches.into_iter().flat_map(|stretches| picture::warnings(stretches, sources.profile)))
             .chain(audio::warnings(&sources.assembly.audio, sources.profile))
             .chain(text::warnings(&sources.index.texts))
             .collect(),
@@ -413,6 +446,7 @@ fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::Renditi
         rate: None,
         peak_segment_bps: records().map(|(_, record)| record.peak_segment_bps).max().unwrap_or(0),
         psnr_db: psnr / frames.max(1) as f64,
+        ssim: Ssim::of(records().map(|(_, record)| record)),
         parts: records().map(|(index, record)| part(index, record)).collect(),
     }
 }
@@ -431,6 +465,7 @@ fn part(index: u32, record: &v1::RenditionPart) -> Part {
         sample_bytes: record.sample_bytes,
         sha256,
         psnr_db: psnr_db(record),
+        ssim: Ssim::of(std::iter::once(record)),
         worst_difference_ppm: proof.worst_difference_ppm,
         ties: proof.ties,
     }

@@ -4,6 +4,7 @@
 //! with what they were given. Queues between them are short, so that a slow encoder holds up the decoder instead of
 //! filling memory.
 
+mod detect;
 mod lane;
 mod overlap;
 mod part;
@@ -20,6 +21,7 @@ use reel_profiles::{DamageRule, Profile, Quality, ResolvedRendition};
 use reel_proto::v1;
 use reel_store::Source;
 
+use self::detect::Detector;
 use self::lane::{Assignment, Lane, Order};
 use self::overlap::Overlap;
 use self::part::scratch_path;
@@ -131,6 +133,9 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
             prover: claims,
             finished,
             reducer: Reducer::new(facts.rotation),
+            detector: Detector::new(
+                renditions.first().is_some_and(|first| first.settings.coded_colour().full_range),
+            ),
             scan: facts.scan,
             tones,
             digests,
@@ -228,6 +233,8 @@ struct OpenPart {
     overlaps: Vec<Overlap>,
     /// Frames of the part for which another stands.
     mended: Vec<u64>,
+    /// Frames of the part that are black or frozen.
+    pictures: v1::PictureRuns,
     records: Vec<Option<v1::RenditionPart>>,
     files: Vec<Option<PathBuf>>,
 }
@@ -238,12 +245,14 @@ impl OpenPart {
         self.records.iter().all(Option::is_some) && self.feeding.iter().all(Option::is_none)
     }
 
-    /// Adds to the proofs of what was encoded here what decoding has shown of it. Where a frame was `lacking`, another
+    /// Adds to the records of what was encoded here what decoding has shown of it. Where a frame was `lacking`, another
     /// decode of the same frames may lack others.
-    fn complete_proofs(&mut self, lacking: bool) {
+    fn complete_records(&mut self, lacking: bool) {
         let encoded = self.records.iter_mut().zip(&self.overlaps).zip(&self.files);
         for ((record, overlap), _) in encoded.filter(|(_, file)| file.is_some()) {
-            if let Some(proof) = record.as_mut().and_then(|record| record.proof.as_mut()) {
+            let Some(record) = record else { continue };
+            record.pictures = Some(self.pictures.clone());
+            if let Some(proof) = record.proof.as_mut() {
                 if !lacking {
                     overlap.tell(proof);
                 }
@@ -273,6 +282,7 @@ struct Director<'a> {
     prover: mpsc::SyncSender<Claim>,
     finished: mpsc::Receiver<Outcome>,
     reducer: Reducer,
+    detector: Detector,
     /// How the mezzanine's lines were taken.
     scan: Scan,
     tones: Option<Arc<ToneTable>>,
@@ -337,6 +347,7 @@ impl Director<'_> {
             feeding: Vec::new(),
             overlaps: Vec::new(),
             mended: Vec::new(),
+            pictures: v1::PictureRuns::default(),
             records: Vec::new(),
             files: vec![None; self.lanes.len()],
         };
@@ -433,9 +444,13 @@ impl Director<'_> {
         }
         let wanted: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.is_wanted(*lane, frame)).collect();
         if !wanted.is_empty() {
+            let seen = self.detector.look(frame, &picture)?;
             let reduced = self.reducer.reduce(&picture)?;
             for part in &mut self.open {
                 part.overlaps.iter_mut().for_each(|overlap| overlap.add(frame, &reduced));
+                if (part.spec.start()..part.spec.end).contains(&frame) {
+                    seen.add_to(frame, &mut part.pictures);
+                }
             }
             self.claim(Claim::Frame(frame, Box::new(reduced.thumbnail)))?;
         }
@@ -506,7 +521,7 @@ impl Director<'_> {
         let mut delivered = false;
         while self.open.front().is_some_and(OpenPart::is_complete) {
             let Some(mut part) = self.open.pop_front() else { break };
-            part.complete_proofs(self.lacking);
+            part.complete_records(self.lacking);
             self.done += part.spec.frames();
             events.progress(self.done, self.total, part.spec.index);
             let renditions = part.records.into_iter().flatten().collect();

@@ -42,6 +42,9 @@ pub(super) struct PartEncoder<'a> {
     over: bool,
     /// Sum of what the encoder says of its frames, in thousandths of a decibel.
     psnr_mdb: i64,
+    /// Likewise of their SSIM in millionths, and the lowest of any frame.
+    ssim_ppm: i64,
+    worst_ssim_ppm: i32,
     /// Bytes of the coded frames.
     sample_bytes: u64,
 }
@@ -77,6 +80,8 @@ impl<'a> PartEncoder<'a> {
             kept: 0,
             over: false,
             psnr_mdb: 0,
+            ssim_ppm: 0,
+            worst_ssim_ppm: i32::MAX,
             sample_bytes: 0,
         })
     }
@@ -151,6 +156,9 @@ impl<'a> PartEncoder<'a> {
         }
         self.sample_bytes += unit.data.len() as u64;
         self.psnr_mdb += (unit.psnr * 1000.0).round() as i64;
+        let ssim_ppm = (unit.ssim * 1e6).round() as i32;
+        self.ssim_ppm += i64::from(ssim_ppm);
+        self.worst_ssim_ppm = self.worst_ssim_ppm.min(ssim_ppm);
         self.kept += 1;
         self.segment.push((frame, unit));
         if self.is_coded() { self.end_segment(self.spec.end) } else { Ok(()) }
@@ -232,6 +240,8 @@ impl<'a> PartEncoder<'a> {
             last_pts: self.timeline.title_ticks(self.spec.end - 1),
             timescale: self.timeline.timescale(),
             psnr_mdb: self.psnr_mdb / frames,
+            ssim_ppm: Some((self.ssim_ppm / frames) as i32),
+            worst_frame_ssim_ppm: Some(self.worst_ssim_ppm),
             sample_bytes: self.sample_bytes,
             peak_segment_bps: peak.max().unwrap_or(0),
             ..Default::default()

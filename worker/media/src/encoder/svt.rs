@@ -179,6 +179,7 @@ impl Gop {
                 data,
                 key: header.pic_type == lib::EbAv1PictureType_EB_AV1_KEY_PICTURE,
                 psnr: self.psnr(header.luma_sse),
+                ssim: header.luma_ssim,
             });
             let last = header.flags & lib::EB_BUFFERFLAG_EOS != 0;
             lib::svt_av1_enc_release_out_buffer(&mut packet);

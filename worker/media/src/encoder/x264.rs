@@ -87,6 +87,7 @@ impl Settings {
         raw.i_log_level = x264::X264_LOG_INFO as i32;
         raw.pf_log = Some(say_nothing);
         raw.analyse.b_psnr = 1;
+        raw.analyse.b_ssim = 1;
     }
 
     fn set_picture(&self, raw: &mut x264::x264_param_t) -> Result<(), MediaError> {
@@ -162,6 +163,7 @@ impl X264 {
                     data: std::slice::from_raw_parts((*nals).p_payload, size).to_vec(),
                     key: output.i_type == x264::X264_TYPE_IDR as i32,
                     psnr: output.prop.f_psnr[0],
+                    ssim: output.prop.f_ssim,
                 })),
             }
         }

@@ -1,7 +1,8 @@
 //! HEVC by libx265.
 //!
-//! The library itself and not libav's wrapper of it: that one keeps each frame's PSNR to itself.
+//! The library itself and not libav's wrapper of it: that one keeps the pictures to itself that a decoder will see.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_int};
 use std::ptr;
 
@@ -11,7 +12,7 @@ use reel_common::{LightLevel, Mastering};
 use reel_profiles::{BitDepth, Coding};
 
 use super::libraries as lib;
-use super::{AccessUnit, Encoder, FrameType, Headers, Settings, Surroundings, alone};
+use super::{AccessUnit, Encoder, FrameType, Headers, Settings, Surroundings, alone, quality};
 use crate::MediaError;
 
 /// With fewer frames before a part its first picture is visibly coarser than that of an encoder that has been running.
@@ -28,7 +29,7 @@ const PREFIX_SEI: u8 = 39;
 
 /// What is the same for all renditions: one thread, nothing of the host in the stream, key frames where they are asked
 /// for and at cuts.
-const SETTINGS: [(&CStr, &CStr); 17] = [
+const SETTINGS: [(&CStr, &CStr); 16] = [
     (c"pools", c"1"),
     (c"frame-threads", c"1"),
     (c"wpp", c"1"),
@@ -44,7 +45,6 @@ const SETTINGS: [(&CStr, &CStr); 17] = [
     // Without a bound; by -1 x265 would look for no cuts either.
     (c"keyint", c"2147483647"),
     (c"min-keyint", c"1"),
-    (c"psnr", c"1"),
     (c"sar", c"1:1"),
     // Half full: the part before seldom leaves less.
     (c"vbv-init", c"0.5"),
@@ -59,6 +59,8 @@ pub(super) struct X265 {
     messages: Vec<u8>,
     input: Picture,
     output: Picture,
+    /// Luma of the pictures that are not coded yet, by their times. x265 measures only where it logs, to stderr.
+    luma: BTreeMap<i64, Vec<u8>>,
 }
 
 // SAFETY: an encoder is used by one thread at a time through `&mut self`; x265 ties nothing to a thread.
@@ -213,7 +215,8 @@ impl X265 {
             // Its settings were taken one by one: it may have got no memory.
             return Err(MediaError::failed(settings.refused().message));
         }
-        let mut encoder = X265 { api, raw, parameters, messages: Vec::new(), input, output };
+        let mut encoder =
+            X265 { api, raw, parameters, messages: Vec::new(), input, output, luma: BTreeMap::new() };
         let units = encoder.header_units()?;
         encoder.messages =
             units.into_iter().filter(|unit| unit_type(unit) == Some(PREFIX_SEI)).flatten().collect();
@@ -232,6 +235,33 @@ impl X265 {
         }
     }
 
+    /// Bytes of a sample in pictures of the encoder.
+    fn sample_bytes(&self) -> usize {
+        if self.api.bit_depth > 8 { 2 } else { 1 }
+    }
+
+    /// Luma PSNR and SSIM of a coded frame.
+    ///
+    /// # Safety
+    /// `output` was filled by the last call that gave a frame.
+    unsafe fn quality(&mut self, output: &lib::x265_picture) -> Result<(f64, f64), MediaError> {
+        let unknown = || MediaError::failed("x265 gave a frame that it was not given");
+        let source = self.luma.remove(&output.pts).ok_or_else(unknown)?;
+        let bytes = self.sample_bytes();
+        // SAFETY: the parameters are allocated.
+        let width = unsafe { (*self.parameters.raw.as_ptr()).sourceWidth } as usize;
+        let coded = (0..).map(|number| {
+            // SAFETY: the frame has as many lines as its source, as long or longer, in memory of the encoder that is valid
+            // until the next call.
+            unsafe {
+                let start = output.planes[0].cast::<u8>().add(number * output.stride[0] as usize);
+                std::slice::from_raw_parts(start, width * bytes)
+            }
+        });
+        let lines = source.chunks_exact(width * bytes).zip(coded);
+        Ok(quality::compare(lines, bytes, width, self.api.bit_depth as u32))
+    }
+
     /// Gives the next picture in, or null where there are no more, and takes a coded frame.
     ///
     /// # Safety
@@ -248,10 +278,11 @@ impl X265 {
                 1.. => {
                     let coded = units(nals, count).concat();
                     let output = &*output;
-                    let (time, psnr) = (output.pts, output.frameData.psnrY);
+                    let time = output.pts;
+                    let (psnr, ssim) = self.quality(output)?;
                     let key = output.sliceType == lib::X265_TYPE_IDR as c_int;
                     let data = if key { [self.messages.as_slice(), &coded].concat() } else { coded };
-                    Ok(Some(AccessUnit { time, data, key, psnr }))
+                    Ok(Some(AccessUnit { time, data, key, psnr, ssim }))
                 }
                 _ => Err(MediaError::failed("x265 failed to encode a frame")),
             }
@@ -296,6 +327,9 @@ impl Encoder for X265 {
         time: i64,
         kind: FrameType,
     ) -> Result<Vec<AccessUnit>, MediaError> {
+        let width = picture.width() as usize * self.sample_bytes();
+        let lines = picture.data(0).chunks(picture.stride(0)).take(picture.height() as usize);
+        self.luma.insert(time, lines.map(|line| &line[..width]).collect::<Vec<_>>().concat());
         let input = self.input.raw.as_ptr();
         // SAFETY: the picture was initialised; the planes stay valid during the call, and x265 copies them.
         let unit = unsafe {

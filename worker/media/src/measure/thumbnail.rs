@@ -71,16 +71,16 @@ impl Reducer {
 
 /// How the luma samples lie in the first plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Luma {
+pub(crate) struct Luma {
     /// Bytes of a sample: 1, or 2 in little-endian order.
-    bytes: usize,
+    pub(crate) bytes: usize,
     /// How far a sample is shifted right to be one of 256 levels.
-    shift: u32,
+    pub(crate) shift: u32,
 }
 
 impl Luma {
     /// The layout of formats with a luma plane of their own.
-    fn of(format: Pixel) -> Option<Self> {
+    pub(crate) fn of(format: Pixel) -> Option<Self> {
         // SAFETY: the function returns a static descriptor, or null.
         let descriptor = unsafe { ffi::av_pix_fmt_desc_get(format.into()).as_ref() }?;
         let foreign = ffi::AV_PIX_FMT_FLAG_RGB

@@ -52,7 +52,7 @@ fn prove_one(
             let bytes = read(&path)?;
             let shown = match format {
                 TextFormat::WebVtt => cues(Format::WebVtt, &bytes, &path)?,
-                TextFormat::Imsc1 => cues(Format::Ttml, only_sample(&bytes, &path)?, &path)?,
+                TextFormat::Imsc1 => cues(Format::Ttml, &only_sample(bytes, &path)?, &path)?,
             };
             compare(&path, &wanted, &shown)?;
         }
@@ -73,13 +73,13 @@ fn compare(path: &str, wanted: &[Cue], shown: &[Cue]) -> Result<(), String> {
 }
 
 /// The document of a segment of IMSC 1.
-fn only_sample<'a>(bytes: &'a Vec<u8>, path: &str) -> Result<&'a [u8], String> {
-    let fragment = Fragments::of_ours(bytes).next().and_then(Result::ok);
+fn only_sample(bytes: Vec<u8>, path: &str) -> Result<Vec<u8>, String> {
+    let fragment = Fragments::of_ours(&bytes).next().and_then(Result::ok);
     let sample = fragment.and_then(|fragment| match fragment.samples.as_slice() {
         [only] => bytes.get(only.position as usize..only.position as usize + only.size as usize),
         _ => None,
     });
-    sample.ok_or_else(|| format!("{path} of the output is not one document"))
+    sample.map(<[u8]>::to_vec).ok_or_else(|| format!("{path} of the output is not one document"))
 }
 
 /// The cues of a segment, which may have none.
