@@ -259,10 +259,9 @@ const RUNNER_BASE: u64 = 128 * MIB;
 const DECODED_PICTURES: u64 = 32;
 /// Bytes a pixel of a decoded picture: 4:2:2 in 16-bit words.
 const DECODED_PIXEL_BYTES: u64 = 4;
-/// Pictures that x264 and x265 hold beside their lookahead: references, reordering, reconstruction; and with x265 the luma of
-/// thirty, a third of the bytes of a picture each, which is compared with what comes out.
+/// Pictures that x264 and x265 hold beside their lookahead: references, reordering, reconstruction.
 const X264_PICTURES: u64 = 32;
-const X265_PICTURES: u64 = 50;
+const X265_PICTURES: u64 = 40;
 /// What waits of the next part's preroll, which is longer where there is no VBV: 24 pictures of half the bytes.
 const X264_PREROLL_PICTURES: u64 = 12;
 /// Pictures that SVT-AV1 holds at presets up to [`LAST_SLOW_PRESET`], and at faster ones: groups of 32, their references,
@@ -283,8 +282,7 @@ const ENCODER_BASE: u64 = 16 * MIB;
 ///
 /// `base + source pixels * 4 * 32 + sum over renditions (16 MiB + pixels * 3 * pictures)`, half as much again for 10 bit. A
 /// 1080p rendition of H.264 at preset medium comes to 443 MiB, against 0.4 to 0.5 GiB measured. Whole attempts with one
-/// rendition from 1080p, reckoned and measured in MiB: HEVC medium 811 and 557, in 10 bit at preset fast 975 and 783 (both
-/// measured without that luma), AV1 at
+/// rendition from 1080p, reckoned and measured in MiB: HEVC medium 752 and 557, in 10 bit at preset fast 886 and 783, AV1 at
 /// preset 8 1155 and 1024, in 10 bit 1535 and 1433, at preset 4 1440 and 1251.
 fn encode_memory(video: &VideoFacts, ladder: &[ResolvedRendition]) -> u64 {
     let encoders = ladder.iter().map(|resolved| {
