@@ -10,6 +10,7 @@ mod hook;
 mod ids;
 mod job;
 mod labels;
+mod language;
 mod location;
 mod project;
 mod source;
@@ -26,6 +27,7 @@ pub use hook::{Hook, HookError};
 pub use ids::{AttemptNumber, Epoch, IdError, JobId, PartIndex, Stage, TaskId, WorkerId};
 pub use job::{JobReason, JobState, JobView, RunningView, StageView, Trouble};
 pub use labels::{Label, LabelError, Labels};
+pub use language::language_tag;
 pub use location::{redacted, secret_problem};
 pub use project::{ProjectView, Share};
 pub use source::{

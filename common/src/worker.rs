@@ -64,7 +64,7 @@ pub struct WorkerFacts {
     pub pool: Pool,
     /// What its operator says of it.
     pub labels: Labels,
-    /// What its runner can encode to: names as profiles write them, such as `h264` and `aac`.
+    /// What its runner can encode to, as profiles name it, such as `h264` and `aac`, and `text` where it reads subtitles.
     pub codecs: BTreeSet<String>,
     /// Names of the programs of the site that it runs.
     pub hooks: BTreeSet<String>,

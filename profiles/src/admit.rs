@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use reel_common::{AudioFacts, Colour, IndexSummary, Rational, Scan, Timing};
+use reel_common::{AudioFacts, Colour, IndexSummary, Rational, Scan, Timing, language_tag};
 
 use crate::ladder::Display;
 use crate::text::decimal;
@@ -216,6 +216,32 @@ impl Profile {
             }
         }
         self.warn_of_mono(index, verdict);
+        self.warn_of_languages(index, verdict);
+    }
+
+    /// A group of HLS has all languages: one that is made in a single codec makes every group need that codec.
+    fn warn_of_languages(&self, index: &IndexSummary, verdict: &mut Verdict) {
+        let language = |track: &AudioTrack| match (&track.language, input(track, &index.audio).ok()?) {
+            (Some(named), _) => Some(named.clone()),
+            (None, TrackInput::Stream(stream)) => Some(index.audio[stream as usize].language.clone()),
+            (None, TrackInput::Channels(channels)) => {
+                Some(index.audio[channels.first()?.0 as usize].language.clone())
+            }
+        };
+        let made: Vec<_> = self.audio.iter().filter_map(|track| Some((track, language(track)?))).collect();
+        let Some((first, _)) = made.first() else { return };
+        for (track, language) in &made {
+            let spoken = |(other, spoken): &(&AudioTrack, String)| {
+                other.codec == first.codec && same_language(spoken, language)
+            };
+            if self.package.hls && !made.iter().any(spoken) {
+                let (name, codec, first) = (&track.name, track.codec, first.codec);
+                verdict.warn(format!(
+                    "its sound in `{language}`, track `{name}`, is in {codec} alone: what cannot play that cannot play the \
+                     title; make it in {first} as well"
+                ));
+            }
+        }
     }
 
     /// Channels that lie in streams of their own are easily taken for one of them.
@@ -279,11 +305,13 @@ fn input(track: &AudioTrack, streams: &[AudioFacts]) -> Result<TrackInput, Strin
     found.map(|stream| TrackInput::Stream(stream as u32)).ok_or(lacks)
 }
 
-/// Languages match by their primary subtag where one of them has no more than that.
+/// Languages match by their primary subtag where one of them has no more than that; `de`, `deu` and `ger` are one.
 fn same_language(found: &str, wanted: &str) -> bool {
-    let primary = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
-    found.eq_ignore_ascii_case(wanted)
-        || ((!found.contains('-') || !wanted.contains('-')) && primary(found) == primary(wanted))
+    let shortest = |tag: &str| language_tag(tag).unwrap_or_else(|| tag.to_owned()).to_ascii_lowercase();
+    let (found, wanted) = (shortest(found), shortest(wanted));
+    let primary = |tag: &str| tag.split('-').next().map(str::to_owned);
+    found == wanted
+        || ((!found.contains('-') || !wanted.contains('-')) && primary(&found) == primary(&wanted))
 }
 
 /// A whole number as such, another with up to three digits after the point.

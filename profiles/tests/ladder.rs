@@ -307,8 +307,28 @@ fn tracks_find_their_language() {
     assert_eq!(sources("pt"), [TrackInput::Stream(2)]);
     assert_eq!(sources("PT-br"), [TrackInput::Stream(2)]);
     assert_eq!(sources("pt-PT"), []);
+    assert_eq!([sources("de"), sources("ger")], [[TrackInput::Stream(1)], [TrackInput::Stream(1)]]);
     assert_eq!(profile("proxy").tracks(&streams)[0].input, TrackInput::Stream(0));
     assert_eq!(profile("proxy").tracks(&[]), []);
+}
+
+#[test]
+fn a_language_in_one_codec_alone_is_warned_of() {
+    let german = "[[audio]]\nname = \"dolby\"\ncodec = \"eac3\"\nchannels = 2\nbitrate_kbps = 192\nlanguage = \"de\"\n";
+    let warned = |german: &str| {
+        let profile = edited(&[("[package]", &format!("{german}[package]"))]);
+        let streams = vec![sound("eng"), sound("deu")];
+        let warnings = profile.admit(&IndexSummary { audio: streams, ..index(picture(1280, 720)) }).unwrap();
+        warnings
+            .into_iter()
+            .map(|warning| warning.0)
+            .filter(|text| text.contains("alone"))
+            .collect::<Vec<_>>()
+    };
+    insta::assert_snapshot!(warned(german).join("; "));
+    assert_eq!(warned(&german.replace("\"de\"", "\"en\"")), Vec::<String>::new());
+    let both = format!("{german}{}", german.replace("dolby", "plain").replace("eac3", "aac"));
+    assert_eq!(warned(&both), Vec::<String>::new());
 }
 
 #[test]

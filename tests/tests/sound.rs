@@ -237,6 +237,21 @@ fn one_channel_of_many_is_found_and_an_end_before_the_others_is_silent() {
 }
 
 #[test]
+fn a_track_of_the_store_is_reported_with_its_own_source() {
+    let dir = scratch();
+    let stream = |at: usize| sound(&[tone(TONES[at])], "mono");
+    for (name, streams, sources, place) in [
+        ("first", vec![stream(0), stream(1)], ["1.1", "2.1"], [1, 2]),
+        ("again", vec![stream(2), stream(0), stream(1)], ["2.1", "3.1"], [2, 3]),
+    ] {
+        let clip = mezzanine(dir.path().join(format!("{name}.mov")), &streams);
+        let title = make(dir.path(), &clip, &[track("sound", "flac", 2, &format!("sources = {sources:?}"))]);
+        let said = place.map(|stream| serde_json::json!({ "stream": stream, "channel": 0 }));
+        assert_eq!(report(&title)["audio"][0]["source_channels"], Value::from(said.to_vec()), "{name}");
+    }
+}
+
+#[test]
 fn a_stream_that_pauses_long_is_silent_meanwhile() {
     let dir = scratch();
     // At another rate than the track's, a converter holds sound back.

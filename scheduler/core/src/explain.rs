@@ -1,5 +1,6 @@
 //! Why the tasks of a job do not run.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use reel_common::{JobId, JobState, Labels, Stage, WorkerFacts};
@@ -130,7 +131,7 @@ impl fmt::Display for Obstacle {
                 write!(out, "no worker that takes work has the labels {needs}")
             }
             Obstacle::NobodySuits { codecs, .. } => {
-                write!(out, "no worker that takes work can encode to {}", codecs.join(", "))
+                write!(out, "no worker that takes work offers {}", codecs.join(", "))
             }
             Obstacle::NobodyHas { hook } => write!(
                 out,
@@ -246,14 +247,15 @@ fn of_fleet(state: &FarmState, job: &Job, stage: Stage) -> Option<Obstacle> {
 /// What no worker has: labels, or of those that have them some codec.
 fn lacking<'a>(job: &Job, stage: Stage, labelled: impl Iterator<Item = &'a WorkerFacts>) -> Obstacle {
     let (needs, labelled) = (job.spec.needs.clone(), labelled.collect::<Vec<_>>());
-    let wanted = || job.codecs_of(stage).into_iter().flatten().filter(|_| !labelled.is_empty()).cloned();
-    let missing: Vec<_> =
-        wanted().filter(|codec| !labelled.iter().any(|facts| facts.codecs.contains(codec))).collect();
+    let codecs =
+        job.codecs_of(stage).filter(|_| !labelled.is_empty()).map(Cow::into_owned).unwrap_or_default();
+    let had = |codec: &String| labelled.iter().any(|facts| facts.codecs.contains(codec));
+    let missing: Vec<_> = codecs.iter().filter(|codec| !had(codec)).cloned().collect();
     if let Some(hook) = job.program_of(stage).filter(|_| !labelled.is_empty()) {
         return Obstacle::NobodyHas { hook: hook.to_owned() };
     }
     // Where each is there, but never all on one worker, all are named.
-    let codecs = if missing.is_empty() { wanted().collect() } else { missing };
+    let codecs = if missing.is_empty() { codecs.into_iter().collect() } else { missing };
     Obstacle::NobodySuits { needs, codecs }
 }
 
@@ -288,7 +290,7 @@ fn of_project(state: &FarmState, id: JobId, job: &Job) -> Vec<Obstacle> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use reel_common::{FailureClass, Hold, Share};
+    use reel_common::{FailureClass, Hold, Share, TextSource};
 
     use super::*;
     use crate::command::{Action, JobSpec};
@@ -348,7 +350,18 @@ mod tests {
 
         let plan = crate::Plan { video_codecs: BTreeSet::from(["av1".to_owned()]), ..plan_of(2, 1, 0) };
         let farm = FarmBuilder::new().worker("w", 1).job(plan).build();
-        assert_eq!(texts(&farm, 1), "no worker that takes work can encode to av1");
+        assert_eq!(texts(&farm, 1), "no worker that takes work offers av1");
+
+        // An older version would make the title without its texts.
+        let mut farm = FarmBuilder::new().worker("old", 1).build();
+        let spec = JobSpec { texts: vec!["en=a.srt".parse().unwrap()], ..job_spec("out") };
+        farm.ok(Action::SubmitJob { spec: Box::new(spec), profile: "profile text".to_owned() });
+        assert_eq!(texts(&farm, 1), "no worker that takes work offers text");
+        farm.place();
+        assert!(farm.state.leases.is_empty());
+        let codecs = BTreeSet::from([TextSource::CODEC.to_owned()]);
+        farm.register_facts(WorkerFacts { codecs, ..facts("new", 1, 1, 1 << 40) });
+        assert_eq!(names(&farm, 1), [""; 0]);
     }
 
     #[test]

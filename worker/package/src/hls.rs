@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use reel_common::{Rational, TextName, TextRole};
+use reel_common::{Rational, TextName, TextRole, language_tag};
 
-use crate::{Stream, TextFormat, language, layout};
+use crate::{Stream, TextFormat, layout};
 
 /// Fragmented MP4 with EXT-X-MAP and rounded durations takes version 7.
 const VERSION: u32 = 7;
@@ -108,11 +108,10 @@ fn or_none<'a, T>(some: impl Iterator<Item = &'a T>) -> Vec<Option<&'a T>> {
 
 fn text_media(format: TextFormat, name: &TextName, earlier: &[TextName]) -> String {
     let uri = format!("{}/{}", layout::text_folder(format, &name.to_string()), layout::PLAYLIST);
-    let language =
-        language::tag(&name.language).map(|tag| format!("LANGUAGE=\"{tag}\",")).unwrap_or_default();
+    let language = language_tag(&name.language).map(|tag| format!("LANGUAGE=\"{tag}\",")).unwrap_or_default();
     // Members that a player may choose by itself have to differ in language or kind.
     let same = |other: &TextName| {
-        other.role == name.role && language::tag(&other.language) == language::tag(&name.language)
+        other.role == name.role && language_tag(&other.language) == language_tag(&name.language)
     };
     let autoselect = if earlier.iter().any(same) { "NO" } else { "YES" };
     let role = match name.role {
@@ -148,7 +147,7 @@ struct Member<'a> {
 impl Member<'_> {
     /// Whether two say the same, each in its codec.
     fn corresponds(&self, other: &Member<'_>) -> bool {
-        let tags = [self, other].map(|member| language::tag(member.track.language));
+        let tags = [self, other].map(|member| language_tag(member.track.language));
         tags[0] == tags[1] && self.among_language == other.among_language
     }
 }
@@ -163,8 +162,8 @@ fn groups<'a>(audio: &'a [AudioMedia<'a>]) -> Vec<Group<'a>> {
             groups.push(Group { id, members: Vec::new() });
             groups.len() - 1
         });
-        let tag = language::tag(track.language);
-        let same = groups[at].members.iter().filter(|member| language::tag(member.track.language) == tag);
+        let tag = language_tag(track.language);
+        let same = groups[at].members.iter().filter(|member| language_tag(member.track.language) == tag);
         let member = Member { track, name: track.track, among_language: same.count() };
         groups[at].members.push(member);
     }
@@ -205,7 +204,7 @@ fn media(group: &str, member: &Member<'_>, is_default: bool) -> String {
     let default = if is_default { "YES" } else { "NO" };
     // Members that a player may choose by itself have to differ in language.
     let autoselect = if member.among_language == 0 { "YES" } else { "NO" };
-    let language = language::tag(member.track.language);
+    let language = language_tag(member.track.language);
     let language = language.map(|tag| format!("LANGUAGE=\"{tag}\",")).unwrap_or_default();
     format!(
         "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{name}\",{language}DEFAULT={default},\

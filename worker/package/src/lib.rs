@@ -1,7 +1,6 @@
 //! HLS playlists and the layout of an output tree. Pure text: nothing is read or written here.
 
 pub mod hls;
-mod language;
 pub mod layout;
 mod stream;
 mod text;

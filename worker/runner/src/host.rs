@@ -48,7 +48,7 @@ impl Arguments {
     }
 }
 
-/// Says on stdout what this runner can encode to, as profiles name it, one a line.
+/// Says on stdout what this runner can encode to, as profiles name it, and that it reads texts, one a line.
 #[expect(clippy::print_stdout, reason = "it is asked for")]
 pub(crate) fn tell_codecs() -> ExitCode {
     // x265 gives the same bytes with one level of SIMD alone, which a host may lack.

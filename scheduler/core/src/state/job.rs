@@ -1,5 +1,6 @@
 //! One job: its request, its plan, and how far each stage is.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
@@ -272,12 +273,9 @@ impl Job {
         }
     }
 
-    /// Whether a worker has the labels that the job needs, and the codecs or the hook of `stage`. An agent from before there
-    /// were texts would index a job without them.
+    /// Whether a worker has the labels that the job needs, and the codecs or the hook of `stage`.
     pub fn suits(&self, stage: Stage, worker: &WorkerFacts) -> bool {
-        let with_texts = stage == Stage::Index && !self.spec.texts.is_empty();
         worker.labels.include(&self.spec.needs)
-            && (!with_texts || worker.codecs.contains(TextSource::CODEC))
             && self.codecs_of(stage).is_none_or(|codecs| codecs.is_subset(&worker.codecs))
             && self.program_of(stage).is_none_or(|hook| worker.hooks.contains(hook))
     }
@@ -288,11 +286,14 @@ impl Job {
         Some(&hook.name)
     }
 
-    /// The codecs that attempts of `stage` encode to.
-    pub(crate) fn codecs_of(&self, stage: Stage) -> Option<&BTreeSet<String>> {
+    /// The codecs that attempts of `stage` need. An agent from before there were texts would index a job without them.
+    pub(crate) fn codecs_of(&self, stage: Stage) -> Option<Cow<'_, BTreeSet<String>>> {
         match (stage, &self.plan) {
-            (Stage::Encode | Stage::Probe, Some(plan)) => Some(&plan.video_codecs),
-            (Stage::Audio, Some(plan)) => Some(&plan.audio_codecs),
+            (Stage::Encode | Stage::Probe, Some(plan)) => Some(Cow::Borrowed(&plan.video_codecs)),
+            (Stage::Audio, Some(plan)) => Some(Cow::Borrowed(&plan.audio_codecs)),
+            (Stage::Index, _) if !self.spec.texts.is_empty() => {
+                Some(Cow::Owned(BTreeSet::from([TextSource::CODEC.to_owned()])))
+            }
             _ => None,
         }
     }

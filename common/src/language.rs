@@ -15,7 +15,7 @@ swasw swesv tahty tamta tattt telte tgktg tgltl thath tibbo tirti tonto tsntn ts
 urdur uzbuz venve vievi volvo welcy wlnwa wolwo xhoxh yidyi yoryo zhaza zhozh zulzu";
 
 /// The BCP 47 tag of a language; `None` where it is undetermined or no tag at all.
-pub(crate) fn tag(language: &str) -> Option<String> {
+pub fn language_tag(language: &str) -> Option<String> {
     let well_formed = language.len() <= 35
         && language.split('-').all(|part| {
             (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -35,9 +35,9 @@ mod tests {
 
     #[test]
     fn languages_get_their_shortest_tag() {
-        let tags = ["eng", "ger", "deu", "en", "pt-BR", "por-BR", "gsw", "fil", "zul"].map(tag);
+        let tags = ["eng", "ger", "deu", "en", "pt-BR", "por-BR", "gsw", "fil", "zul"].map(language_tag);
         let expected = ["en", "de", "de", "en", "pt-BR", "pt-BR", "gsw", "fil", "zu"];
         assert_eq!(tags, expected.map(|tag| Some(tag.to_owned())));
-        assert_eq!(["", "und", "a b", "en\"", "-", "klingonese"].map(tag), [const { None }; 6]);
+        assert_eq!(["", "und", "a b", "en\"", "-", "klingonese"].map(language_tag), [const { None }; 6]);
     }
 }
