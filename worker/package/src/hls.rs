@@ -43,6 +43,15 @@ pub struct AudioMedia<'a> {
     pub language: &'a str,
 }
 
+/// The texts of a title in one format.
+#[derive(Clone, Debug)]
+pub struct TextGroup {
+    /// The format.
+    pub format: TextFormat,
+    /// What each is known by, and its segments.
+    pub texts: Vec<(TextName, Stream)>,
+}
+
 /// The media playlist of a rendition or track.
 pub fn media_playlist(stream: &Stream, target_duration: u64) -> String {
     let map = format!("#EXT-X-MAP:URI=\"{}\"\n", layout::INIT);
@@ -73,8 +82,7 @@ fn playlist(stream: &Stream, target_duration: u64, map: &str, segment: fn(u64) -
 pub fn master_playlist(
     variants: &[Variant<'_>],
     audio: &[AudioMedia<'_>],
-    texts: &[TextName],
-    formats: &[TextFormat],
+    texts: &[TextGroup],
     target_duration: u64,
 ) -> String {
     let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
@@ -84,16 +92,16 @@ pub fn master_playlist(
             line(&mut text, format_args!("{}", media(&group.id, member, number == 0)));
         }
     }
-    for format in formats {
-        for (number, name) in texts.iter().enumerate() {
-            line(&mut text, format_args!("{}", text_media(*format, name, &texts[..number])));
+    for group in texts {
+        for (number, (name, _)) in group.texts.iter().enumerate() {
+            line(&mut text, format_args!("{}", text_media(group.format, name, &group.texts[..number])));
         }
     }
     let sounds = or_none(groups.iter());
-    let shown = or_none(formats.iter().filter(|_| !texts.is_empty()));
-    for (group, format) in sounds.iter().flat_map(|group| shown.iter().map(move |format| (*group, *format))) {
+    let shown = or_none(texts.iter());
+    for (sound, text_group) in sounds.iter().flat_map(|sound| shown.iter().map(move |text| (*sound, *text))) {
         for variant in variants {
-            line(&mut text, format_args!("{}", stream_inf(variant, group, format, target_duration)));
+            line(&mut text, format_args!("{}", stream_inf(variant, sound, text_group, target_duration)));
             line(&mut text, format_args!("{}/{}", layout::video_folder(variant.rendition), layout::PLAYLIST));
         }
     }
@@ -106,11 +114,11 @@ fn or_none<'a, T>(some: impl Iterator<Item = &'a T>) -> Vec<Option<&'a T>> {
     if all.is_empty() { vec![None] } else { all }
 }
 
-fn text_media(format: TextFormat, name: &TextName, earlier: &[TextName]) -> String {
+fn text_media(format: TextFormat, name: &TextName, earlier: &[(TextName, Stream)]) -> String {
     let uri = format!("{}/{}", layout::text_folder(format, &name.to_string()), layout::PLAYLIST);
     let language = language_tag(&name.language).map(|tag| format!("LANGUAGE=\"{tag}\",")).unwrap_or_default();
     // Members that a player may choose by itself have to differ in language or kind.
-    let same = |other: &TextName| {
+    let same = |(other, _): &(TextName, Stream)| {
         other.role == name.role && language_tag(&other.language) == language_tag(&name.language)
     };
     let autoselect = if earlier.iter().any(same) { "NO" } else { "YES" };
@@ -217,7 +225,7 @@ fn media(group: &str, member: &Member<'_>, is_default: bool) -> String {
 fn stream_inf(
     variant: &Variant<'_>,
     group: Option<&Group<'_>>,
-    format: Option<&TextFormat>,
+    texts: Option<&TextGroup>,
     target_duration: u64,
 ) -> String {
     let members = || group.into_iter().flat_map(|group| &group.members).map(|member| member.track);
@@ -227,11 +235,14 @@ fn stream_inf(
             codecs.push(track.codec);
         }
     }
-    codecs.extend(format.and_then(|format| format.codec()));
+    codecs.extend(texts.and_then(|texts| texts.format.codec()));
     let rates = |stream: &Stream| (stream.peak_bps(target_duration), stream.average_bps());
     let (mut peak, mut average) = rates(variant.stream);
     peak += members().map(|track| rates(track.stream).0).max().unwrap_or(0);
     average += members().map(|track| rates(track.stream).1).max().unwrap_or(0);
+    let shown = || texts.into_iter().flat_map(|group| &group.texts).map(|(_, stream)| rates(stream));
+    peak += shown().map(|(peak, _)| peak).max().unwrap_or(0);
+    average += shown().map(|(_, average)| average).max().unwrap_or(0);
     let range = match variant.transfer {
         16 => "PQ",
         18 => "HLG",
@@ -239,10 +250,10 @@ fn stream_inf(
     };
     let frame_rate = variant.frame_rate.map(frame_rate).unwrap_or_default();
     let group = group.map(|group| format!(",AUDIO=\"{}\"", group.id)).unwrap_or_default();
-    let texts = format.map(|format| format!(",SUBTITLES=\"{}\"", format.name())).unwrap_or_default();
+    let subtitles = texts.map(|texts| format!(",SUBTITLES=\"{}\"", texts.format.name())).unwrap_or_default();
     format!(
         "#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{}\",RESOLUTION={}x{}{frame_rate},\
-         VIDEO-RANGE={range}{group}{texts},CLOSED-CAPTIONS=NONE",
+         VIDEO-RANGE={range}{group}{subtitles},CLOSED-CAPTIONS=NONE",
         codecs.join(","),
         variant.width,
         variant.height
@@ -353,7 +364,7 @@ mod tests {
         let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
         let audio = [track("aac-stereo", &sound, 2, "eng"), track("aac-5.1", &sound, 6, "eng")];
         let target = target_duration([&large, &sound]);
-        insta::assert_snapshot!(master_playlist(&variants, &audio, &[], &[], target));
+        insta::assert_snapshot!(master_playlist(&variants, &audio, &[], target));
     }
 
     #[test]
@@ -361,7 +372,7 @@ mod tests {
         let (large, small, sound) = (video(3), video(1), sound());
         let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
         let audio = [track("first", &sound, 2, "deu"), track("second", &sound, 2, "")];
-        let playlist = parse(&master_playlist(&variants, &audio, &[], &[], 4));
+        let playlist = parse(&master_playlist(&variants, &audio, &[], 4));
         assert!(playlist.independent_segments);
         let [first, second] = &playlist.variants[..] else { panic!("two variants") };
         assert_eq!(
@@ -399,36 +410,38 @@ mod tests {
             track("commentary", &sound, 2, "en"),
             dolby("surround", "en"),
         ];
-        insta::assert_snapshot!(master_playlist(&variants, &audio, &[], &[], 4));
+        insta::assert_snapshot!(master_playlist(&variants, &audio, &[], 4));
     }
 
     #[test]
     fn texts_are_listed_in_each_format() {
         let (large, sound) = (video(3), sound());
-        let named = |language: &str, role| TextName { language: language.to_owned(), role };
-        let texts = [
+        let named = |language: &str, role| {
+            (TextName { language: language.to_owned(), role }, stream(24_000, &[(96_096, 600)]))
+        };
+        let texts = vec![
             named("en", TextRole::Subtitles),
             named("en", TextRole::Captions),
             named("deu", TextRole::Forced),
+            named("eng", TextRole::Subtitles),
         ];
-        let formats = [TextFormat::WebVtt, TextFormat::Imsc1];
+        let groups =
+            [TextFormat::WebVtt, TextFormat::Imsc1].map(|format| TextGroup { format, texts: texts.clone() });
         let audio = [track("stereo", &sound, 2, "en")];
-        let text = master_playlist(&[variant("1080p", &large, 1080)], &audio, &texts, &formats, 4);
+        let text = master_playlist(&[variant("1080p", &large, 1080)], &audio, &groups, 4);
         insta::assert_snapshot!(text);
         let playlist = parse(&text);
         let named = playlist.variants.iter().map(|variant| variant.subtitles.as_deref()).collect::<Vec<_>>();
         assert_eq!(named, [Some("webvtt"), Some("imsc1")]);
-        // Without texts no format is spoken of.
-        assert!(
-            !master_playlist(&[variant("1080p", &large, 1080)], &audio, &[], &formats, 4)
-                .contains("SUBTITLES")
-        );
+        // Texts take their share.
+        let alone = parse(&master_playlist(&[variant("1080p", &large, 1080)], &audio, &[], 4));
+        assert_eq!(playlist.variants[0].bandwidth - alone.variants[0].bandwidth, 1_199);
     }
 
     #[test]
     fn a_silent_title_has_no_audio_group() {
         let stream = video(1);
-        let playlist = parse(&master_playlist(&[variant("only", &stream, 360)], &[], &[], &[], 4));
+        let playlist = parse(&master_playlist(&[variant("only", &stream, 360)], &[], &[], 4));
         assert_eq!(playlist.variants[0].audio, None);
         assert_eq!(playlist.variants[0].codecs.as_deref(), Some("avc1.640028"));
         assert_eq!(playlist.variants[0].bandwidth, stream.peak_bps(4));
@@ -438,13 +451,8 @@ mod tests {
     #[test]
     fn names_never_break_a_line() {
         let (stream, sound) = (video(1), sound());
-        let text = master_playlist(
-            &[variant("x", &stream, 360)],
-            &[track("a\"b\n#c", &sound, 2, "en\"")],
-            &[],
-            &[],
-            4,
-        );
+        let text =
+            master_playlist(&[variant("x", &stream, 360)], &[track("a\"b\n#c", &sound, 2, "en\"")], &[], 4);
         assert_eq!(text.lines().count(), 6);
         assert!(text.contains("NAME=\"a_b_#c\""));
         assert!(!text.contains("LANGUAGE"));

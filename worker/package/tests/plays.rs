@@ -142,7 +142,7 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
         language: "eng",
     };
     let master = out.join(layout::MASTER);
-    fs::write(&master, master_playlist(&[variant], &[track], &[], &[], target)).unwrap();
+    fs::write(&master, master_playlist(&[variant], &[track], &[], target)).unwrap();
 
     let expected = pictures(&source);
     assert_eq!(expected.len(), 96);

@@ -389,6 +389,13 @@ impl Tree<'_> {
         for (path, text) in playlists {
             self.staging.write(&path, text.as_bytes())?;
         }
+        let mut texts = Vec::new();
+        if let Some(first) = video.first().filter(|_| !self.texts.is_empty()) {
+            let segments = TextSegments::like(&first.stream, self.ends_ms.clone(), target);
+            for format in text::formats(self.work.profile.package) {
+                texts.push(segments.write(&mut self.staging, *format, &self.texts)?);
+            }
+        }
         let variants: Vec<_> =
             video.iter().enumerate().map(|(number, written)| self.variant(number, written)).collect();
         let codecs =
@@ -396,18 +403,8 @@ impl Tree<'_> {
         let tracks = self.records.audio.iter().zip(&codecs).zip(audio_streams());
         let media: Vec<_> =
             tracks.map(|((record, codec), stream)| audio_media(record, codec, stream)).collect();
-        let formats = text::formats(self.work.profile.package);
-        let names: Vec<TextName> = self.texts.iter().map(|(name, _)| name.clone()).collect();
-        let master = master_playlist(&variants, &media, &names, formats, target);
-        self.staging.write(layout::MASTER, master.as_bytes())?;
-        let Some(first) = video.first() else { return Ok(()) };
-        let segments = TextSegments::like(&first.stream, self.ends_ms.clone(), target);
-        for (name, document) in &self.texts {
-            for format in formats {
-                segments.write(&mut self.staging, *format, name, document)?;
-            }
-        }
-        Ok(())
+        let master = master_playlist(&variants, &media, &texts, target);
+        self.staging.write(layout::MASTER, master.as_bytes())
     }
 
     fn variant<'a>(&'a self, number: usize, written: &'a Written) -> Variant<'a> {

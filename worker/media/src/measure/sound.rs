@@ -145,7 +145,7 @@ pub(crate) fn check_offsets(
             Ok(offset) if offset.abs() <= MAX_OFFSET => Ok(offset),
             Ok(offset) => Err(MediaError::failed(format!("{label} is late by {offset} samples"))),
             Err(likeness) => Err(MediaError::failed(format!(
-                "{label} is not the sound of the mezzanine: they correlate by {likeness:.2}"
+                "{label} is not the sound of the mezzanine: they correlate by {likeness:.2}, as noise does at too low a bit rate"
             ))),
         })
         .collect()

@@ -3,8 +3,8 @@
 use reel_cmaf::init::{Span, TextInit, text_init};
 use reel_cmaf::segment::{Sample, media_segment};
 use reel_common::{Failure, TextName};
-use reel_package::hls::{media_playlist, webvtt_playlist};
-use reel_package::{Stream, TextFormat, layout};
+use reel_package::hls::{TextGroup, media_playlist, webvtt_playlist};
+use reel_package::{SegmentSize, Stream, TextFormat, layout};
 use reel_text::{Document, imsc1, segments, webvtt};
 
 use super::staging::Staging;
@@ -24,28 +24,47 @@ impl TextSegments {
         TextSegments { ends_ms, stream: stream.clone(), target_duration }
     }
 
-    /// Writes a text in a format.
+    /// Writes texts in a format.
     pub(super) fn write(
         &self,
         staging: &mut Staging,
         format: TextFormat,
-        name: &TextName,
-        document: &Document,
-    ) -> Result<(), Failure> {
-        let folder = layout::text_folder(format, &name.to_string());
-        let playlist = match format {
-            TextFormat::WebVtt => self.webvtt(staging, &folder, document)?,
-            TextFormat::Imsc1 => self.imsc1(staging, &folder, name, document)?,
-        };
-        staging.write(&format!("{folder}/{}", layout::PLAYLIST), playlist.as_bytes())
+        texts: &[(TextName, Document)],
+    ) -> Result<TextGroup, Failure> {
+        let mut group = TextGroup { format, texts: Vec::with_capacity(texts.len()) };
+        for (name, document) in texts {
+            let folder = layout::text_folder(format, &name.to_string());
+            let mut stream = self.stream.clone();
+            let playlist = match format {
+                TextFormat::WebVtt => {
+                    self.webvtt(staging, &folder, document, &mut stream.segments)?;
+                    webvtt_playlist(&stream, self.target_duration)
+                }
+                TextFormat::Imsc1 => {
+                    self.imsc1(staging, &folder, name, document, &mut stream.segments)?;
+                    media_playlist(&stream, self.target_duration)
+                }
+            };
+            staging.write(&format!("{folder}/{}", layout::PLAYLIST), playlist.as_bytes())?;
+            group.texts.push((name.clone(), stream));
+        }
+        Ok(group)
     }
 
-    fn webvtt(&self, staging: &mut Staging, folder: &str, document: &Document) -> Result<String, Failure> {
-        for (number, segment) in (0..).zip(segments(document, &self.ends_ms)) {
+    fn webvtt(
+        &self,
+        staging: &mut Staging,
+        folder: &str,
+        document: &Document,
+        written: &mut [SegmentSize],
+    ) -> Result<(), Failure> {
+        for ((number, segment), written) in (0..).zip(segments(document, &self.ends_ms)).zip(written) {
             let path = format!("{folder}/{}", layout::text_segment(number));
-            staging.write(&path, webvtt(&segment.cues, Some(0)).as_bytes())?;
+            let text = webvtt(&segment.cues, Some(0));
+            staging.write(&path, text.as_bytes())?;
+            written.bytes = text.len() as u64;
         }
-        Ok(webvtt_playlist(&self.stream, self.target_duration))
+        Ok(())
     }
 
     /// Documents count from the beginning of their track (ISO/IEC 14496-30, section 5.4).
@@ -55,21 +74,22 @@ impl TextSegments {
         folder: &str,
         name: &TextName,
         document: &Document,
-    ) -> Result<String, Failure> {
+        written: &mut [SegmentSize],
+    ) -> Result<(), Failure> {
         let Stream { timescale, .. } = self.stream;
         let init = TextInit { timescale, language: &name.language };
         let span = Span { start: 0, duration: self.stream.duration() };
         staging.write(&format!("{folder}/{}", layout::INIT), &text_init(&init, span))?;
         let mut begins = 0;
-        let lengths = self.stream.segments.iter().map(|segment| segment.ticks);
-        for ((number, segment), ticks) in (0u32..).zip(segments(document, &self.ends_ms)).zip(lengths) {
+        for ((number, segment), written) in (0u32..).zip(segments(document, &self.ends_ms)).zip(written) {
             let text = imsc1(&segment.clipped(), &name.language);
-            let sample =
-                Sample { data: text.as_bytes(), duration: ticks as u32, composition_offset: 0, sync: true };
-            let path = format!("{folder}/{}", layout::segment(number.into()));
-            staging.write(&path, &media_segment(number + 1, begins, &[sample]))?;
-            begins += ticks;
+            let duration = written.ticks as u32;
+            let sample = Sample { data: text.as_bytes(), duration, composition_offset: 0, sync: true };
+            let bytes = media_segment(number + 1, begins, &[sample]);
+            staging.write(&format!("{folder}/{}", layout::segment(number.into())), &bytes)?;
+            written.bytes = bytes.len() as u64;
+            begins += written.ticks;
         }
-        Ok(media_playlist(&self.stream, self.target_duration))
+        Ok(())
     }
 }
