@@ -211,8 +211,10 @@ impl Reader<'_> {
         }
         let content = matches!(kind, Kind::Holder | Kind::P | Kind::Span | Kind::Br);
         let region = attributes.get("region").and_then(|id| self.regions.get(id)).copied();
+        let unseen =
+            attributes.get("display") == Some("none") || attributes.get("visibility") == Some("hidden");
         Ok(Level {
-            kind: if parent.kind == Kind::Other { Kind::Other } else { kind },
+            kind: if parent.kind == Kind::Other || (content && unseen) { Kind::Other } else { kind },
             id: attributes.get("id").map(str::to_owned),
             look: if content { look.over(parent.look) } else { look },
             region: region.or(parent.region),

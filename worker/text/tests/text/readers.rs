@@ -1,6 +1,7 @@
 //! What each reader makes of real-world forms, and what it says of broken ones.
 
-use reel_text::{Format, MAX_BYTES, read};
+use reel_common::Rational;
+use reel_text::{Clock, Format, MAX_BYTES, read};
 
 use crate::shown;
 
@@ -142,6 +143,36 @@ fn ttml_times_are_those_of_all_elements_around() {
         "<body><p xml:space='preserve' begin='1s' end='2s'>a  b\nc &amp; &#x41;<metadata>no</metadata><span tts:ruby='text'>no</span><![CDATA[<]]></p></body>",
         &["1000-2000: a  b / c & A<"],
     );
+    check(
+        "",
+        "<body><p begin='1s' end='2s'>a<span tts:display='none'>b</span></p><p begin='3s' end='4s' tts:visibility='hidden'>c</p></body>",
+        &["1000-2000: a"],
+    );
+}
+
+#[test]
+fn a_document_knows_how_its_times_are_written() {
+    let clock = |format, text: &str| read(format, text.as_bytes()).unwrap().clock;
+    let film =
+        "ttp:timeBase='smpte' ttp:frameRate='24' ttp:frameRateMultiplier='1000 1001' ttp:dropMode='nonDrop'";
+    let body = "<body><p begin='01:00:05:00' end='01:00:06:00'>a</p></body>";
+    let rate = |frames| Rational::new(frames, 1001).unwrap();
+    assert_eq!(
+        clock(Format::Ttml, &ttml(film, "", body)),
+        Clock::Timecode { nominal: 24, rate: rate(24_000), drop: false }
+    );
+    assert_eq!(clock(Format::Ttml, &ttml("", "", body)), Clock::Real);
+    let scc = "Scenarist_SCC V1.0\n\n01:00:01;00\t9420 9420 c8e5 942f 942f\n";
+    assert_eq!(clock(Format::Scc, scc), Clock::Timecode { nominal: 30, rate: rate(30_000), drop: true });
+}
+
+#[test]
+fn timecodes_go_round_at_midnight() {
+    let show = |timecode: &str| format!("{timecode}\t94ae 94ae 9420 9420 c8e5 942f 942f\n\n");
+    let text = format!("Scenarist_SCC V1.0\n\n{}{}", show("23:59:58:00"), show("00:00:01:00"));
+    let document = read(Format::Scc, text.as_bytes()).unwrap();
+    let [first, second] = document.cues.as_slice() else { panic!("{:?}", document.cues) };
+    assert!(second.start_ms - first.start_ms == 3003, "{first:?} {second:?}");
 }
 
 #[test]
