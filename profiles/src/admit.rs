@@ -211,8 +211,9 @@ impl Profile {
     fn apply_to_sound(&self, index: &IndexSummary, verdict: &mut Verdict) {
         for track in &self.audio {
             if let Err(lacks) = input(track, &index.audio) {
-                verdict
-                    .add(self.admission.missing_audio, format!("it has {lacks} for track `{}`", track.name));
+                let action = self.admission.missing_audio;
+                let left_out = if action == Action::Reject { "" } else { ", which is left out" };
+                verdict.add(action, format!("it has {lacks} for track `{}`{left_out}", track.name));
             }
         }
         self.warn_of_mono(index, verdict);

@@ -349,7 +349,10 @@ fn tracks_are_made_of_channels_that_are_there() {
             .collect::<Vec<_>>()
     };
     assert_eq!(found(&profile, &streams), Vec::<String>::new());
-    assert_eq!(found(&profile, &streams[..2]), ["it has no audio channel `3.2` for track `aac-stereo`"]);
+    assert_eq!(
+        found(&profile, &streams[..2]),
+        ["it has no audio channel `3.2` for track `aac-stereo`, which is left out"]
+    );
     // Six streams of one channel, of which the first would be made stereo.
     insta::assert_snapshot!(found(&edited(&[]), &vec![mono; 6]).join("; "));
 }

@@ -185,8 +185,13 @@ fn what_two_say_at_once_is_shown_in_every_segment() {
                 3\n00:00:01,500 --> 00:00:05,500\nthree\n\n4\n00:01:00,000 --> 00:01:01,000\nlater\n";
     let title = dir.path().join("title");
     let path = file(dir.path(), "both.srt", both);
-    transcode(dir.path(), &title, "hls = true\nmp4 = true\nimsc1 = true", &[("en", path.as_path())], "")
-        .success();
+    let texts = [("en", path.as_path())];
+    let ended = transcode(dir.path(), &title, "hls = true\nmp4 = true\nimsc1 = true", &texts, "").success();
+    assert!(
+        ended.stderr.contains("warning: text en: of the cues of its file, 1 lie outside"),
+        "{}",
+        ended.stderr
+    );
     let segment = title.join("subtitles/imsc1/en/seg_00002.m4s");
     let text = String::from_utf8_lossy(&fs::read(segment).unwrap()).into_owned();
     assert!(["one", "two", "three"].iter().all(|word| text.contains(&format!(">{word}<"))), "{text}");
@@ -202,7 +207,7 @@ fn texts_that_cannot_be_used_are_refused_before_anything_is_encoded() {
     let title = dir.path().join("title");
     for (name, content, code, wanted) in [
         ("broken.srt", "1\n00:00:01,000 --> 00:0x:02,000\nhello\n", 3, "line 2: "),
-        ("empty.vtt", "WEBVTT\n", 3, "the file is empty"),
+        ("empty.vtt", "WEBVTT\n", 3, "it has no cue that can be used"),
         ("notes.txt", "x", 3, "it is none of SRT, WebVTT, TTML and SCC"),
         // As WebVTT it would be larger than what is read.
         (

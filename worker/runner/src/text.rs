@@ -46,10 +46,10 @@ pub(crate) fn read(
         };
         let outside = |first_ms| {
             let (first, seconds) = (clock(first_ms), length_ms as f64 / 1e3);
-            let name = &source.name.language;
+            let (name, hour) = (&source.name.language, first_ms / 3_600_000);
             wrong(&format!(
                 "no cue lies within the {seconds:.1} s of the title; its first is at {first}: say at which of its times the \
-                 title begins, such as {name}@01:00:00=FILE"
+                 title begins, such as {name}@{hour:02}:00:00=FILE"
             ))
         };
         let (text, document) = placed(wire, &source, document, length_ms).map_err(outside)?;

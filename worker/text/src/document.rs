@@ -88,7 +88,7 @@ pub enum TextError {
         what: &'static str,
     },
     /// No cue that can be used.
-    #[error("the file is empty: it has no cue that can be used, and {skipped} that cannot")]
+    #[error("it has no cue that can be used, and {skipped} that cannot")]
     Empty {
         /// Cues that have no text or end before they start.
         skipped: usize,

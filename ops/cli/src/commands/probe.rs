@@ -64,11 +64,9 @@ fn as_table(input: &Input, index: &IndexSummary) -> String {
         rows.push(row(["audio", "none"]));
     }
     for (number, text) in (1..).zip(&index.texts) {
-        let language = if text.language.is_empty() { String::new() } else { format!(", {}", text.language) };
-        rows.push(row([
-            &format!("text {number}"),
-            &format!("stream {}: {}{language}", text.stream, text.codec),
-        ]));
+        let language = if text.language.is_empty() { "LANGUAGE" } else { &text.language };
+        let (codec, label) = (&text.codec, format!("text {number}"));
+        rows.push(row([&label, &format!("{codec}, taken by --text {language}=stream:{number}")]));
     }
     rows.push(row(["bytes read", &format!("{} ({share:.2} %)", bytes(index.bytes_read))]));
     table(&rows)

@@ -130,7 +130,11 @@ async fn follow(
     }
     reporter.accepted(&accepted.view, accepted.resumed)?;
     farm.employ(&order.fleet, home).await?;
-    let (view, ending) = farm.watch(accepted.view.id, reporter).await?;
+    let (mut view, ending) = farm.watch(accepted.view.id, reporter).await?;
+    if view.state == JobState::Done {
+        view.warnings = reported_warnings(&order.destination).unwrap_or(view.warnings);
+        reporter.follow(&view)?;
+    }
     if ending == Ending::Starved {
         farm.give_up(view.id).await;
     }
@@ -139,6 +143,13 @@ async fn follow(
         ledger::clear_staging(&order.destination.path, view.id);
     }
     Ok((view, ending))
+}
+
+/// All warnings of a delivered title: those of admission, and behind them what was seen while it was made.
+fn reported_warnings(destination: &Destination) -> Option<Vec<String>> {
+    let report = std::fs::read(destination.path.join("report.json")).ok()?;
+    let report: Value = serde_json::from_slice(&report).ok()?;
+    serde_json::from_value(report["job"]["warnings"].clone()).ok()
 }
 
 fn stopped(view: &JobView, signal: &str) -> Stop {

@@ -55,7 +55,7 @@ fn subrip_is_read_as_players_read_it() {
         "1\n00:00:02,000 --> 00:00:99,000\nx",
         &["line 2: `00:00:02,000 --> 00:00:99,000` is no time that this format knows: correct it"],
     );
-    check("", &["the file is empty: it has no cue that can be used, and 0 that cannot"]);
+    check("", &["it has no cue that can be used, and 0 that cannot"]);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn webvtt_is_read_with_its_settings_and_tags() {
         "\n\nNOTE a --> b\n\n00:01.000 --> 00:02.000\n<ruby>base<rt>note</rt></ruby>!",
         &["1000-2000: base!"],
     );
-    check("\n\n1:00 -> 2\nx", &["the file is empty: it has no cue that can be used, and 0 that cannot"]);
+    check("\n\n1:00 -> 2\nx", &["it has no cue that can be used, and 0 that cannot"]);
     check(
         "\n\n\n00:01.000 --> soon\nx",
         &["line 4: `00:01.000 --> soon` is no time that this format knows: correct it"],
@@ -260,7 +260,7 @@ fn scenarist_files_go_through_the_decoder_at_the_time_of_each_pair() {
     check("00:00:01:00 1c20 1c70 4869 1c2f\n00:00:02:00 1c2c", &["1101-2002 left: Hi"]);
     check("00:00:01 9420", &["line 3: `00:00:01` is no time that this format knows: correct it"]);
     check("00:00:01:00 9420 94z0", &["line 3: `94z0` is no pair of bytes in four hexadecimal digits"]);
-    check("00:00:01:00 9420 9420", &["the file is empty: it has no cue that can be used, and 0 that cannot"]);
+    check("00:00:01:00 9420 9420", &["it has no cue that can be used, and 0 that cannot"]);
 }
 
 #[test]
