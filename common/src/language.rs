@@ -14,15 +14,22 @@ rusru sagsg sansa sinsi slksk slosk slvsl smese smosm snasn sndsd somso sotst sp
 swasw swesv tahty tamta tattt telte tgktg tgltl thath tibbo tirti tonto tsntn tsots tuktk turtr twitw uigug ukruk \
 urdur uzbuz venve vievi volvo welcy wlnwa wolwo xhoxh yidyi yoryo zhaza zhozh zulzu";
 
+/// Whether a text has the form of a tag of a language that somebody names, such as `en`, `deu` or `pt-BR`.
+pub fn is_language_tag(text: &str) -> bool {
+    text.len() >= 2 && is_well_formed(text)
+}
+
+fn is_well_formed(text: &str) -> bool {
+    let subtag =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    text.len() <= 35 && text.split('-').all(subtag)
+}
+
 /// The BCP 47 tag of a language; `None` where it is undetermined or no tag at all.
 pub fn language_tag(language: &str) -> Option<String> {
-    let well_formed = language.len() <= 35
-        && language.split('-').all(|part| {
-            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        });
     let (primary, rest) = language.split_at(language.find('-').unwrap_or(language.len()));
     let primary = primary.to_ascii_lowercase();
-    if !well_formed || primary == "und" {
+    if !is_well_formed(language) || primary == "und" {
         return None;
     }
     let shorter = SHORTER.split(' ').find_map(|pair| pair.strip_prefix(primary.as_str()));

@@ -27,7 +27,7 @@ pub use hook::{Hook, HookError};
 pub use ids::{AttemptNumber, Epoch, IdError, JobId, PartIndex, Stage, TaskId, WorkerId};
 pub use job::{JobReason, JobState, JobView, RunningView, StageView, Trouble};
 pub use labels::{Label, LabelError, Labels};
-pub use language::language_tag;
+pub use language::{is_language_tag, language_tag};
 pub use location::{redacted, secret_problem};
 pub use project::{ProjectView, Share};
 pub use source::{

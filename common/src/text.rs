@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::SourceIdentity;
+use crate::{SourceIdentity, is_language_tag};
 
 /// What a text is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,12 +164,12 @@ fn clock_ms(text: &str) -> Option<u64> {
 }
 
 fn check_language(tag: &str) -> Result<(), TextSourceError> {
-    let subtag =
-        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
-    let good = (2..=35).contains(&tag.len()) && tag.split('-').all(subtag);
     // Else the language of one text could be the name of another.
     let is_role = |part: &str| TextRole::ALL.iter().any(|role| part.eq_ignore_ascii_case(role.name()));
-    if good && !tag.split('-').any(is_role) { Ok(()) } else { Err(TextSourceError::Language(tag.to_owned())) }
+    match is_language_tag(tag) && !tag.split('-').any(is_role) {
+        true => Ok(()),
+        false => Err(TextSourceError::Language(tag.to_owned())),
+    }
 }
 
 impl FromStr for TextSource {

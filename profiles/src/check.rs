@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::Rational;
+use reel_common::{Rational, is_language_tag};
 
 use crate::parse::audio::TrackPlaces;
 use crate::parse::{Parsed, RenditionPlaces};
@@ -260,10 +260,7 @@ fn one_track(parsed: &Parsed<'_>, track: &AudioTrack, places: &TrackPlaces) -> R
             .to_owned()
     })?;
     let Some(language) = &track.language else { return Ok(()) };
-    let subtag =
-        |tag: &str| (1..=8).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let tag = language.len() <= 35 && language.len() >= 2 && language.split('-').all(subtag);
-    ensure(parsed, tag, places.language, || {
+    ensure(parsed, is_language_tag(language), places.language, || {
         "`language` is a tag such as \"en\", \"deu\" or \"pt-BR\"".to_owned()
     })
 }

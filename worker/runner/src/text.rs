@@ -11,7 +11,7 @@ use reel_package::TextFormat;
 use reel_profiles::Package;
 use reel_proto::v1;
 use reel_store::Source;
-use reel_text::{Cue, Document, Event, Format, MAX_BYTES, TextError, clip, from_events, from_pairs};
+use reel_text::{Cue, Document, Event, Format, MAX_BYTES, TextError, clip, clock, from_events, from_pairs};
 
 use crate::attempt::{failed, media};
 
@@ -151,10 +151,6 @@ fn fetch(source: &TextSource) -> Result<Vec<u8>, Failure> {
 
 fn invalid(message: &str) -> Failure {
     Failure::new(FailureClass::Invalid, message, "")
-}
-
-fn clock(ms: u64) -> String {
-    format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
 }
 
 /// A text of the index: what it is known by, and its cues.

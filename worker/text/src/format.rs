@@ -51,9 +51,10 @@ impl Format {
 /// A file that is too large, in an unknown encoding, not of this format, or without a cue.
 pub fn read(format: Format, bytes: &[u8]) -> Result<Document, TextError> {
     let text = decode(bytes)?;
-    // Lines of old files end with a carriage return alone.
-    let lone = text.replace("\r\n", "\n").contains('\r');
-    let text = if lone { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text };
+    let text = match text.contains('\r') {
+        true => text.replace("\r\n", "\n").replace('\r', "\n").into(),
+        false => text,
+    };
     match format {
         Format::Srt => srt::read(&text),
         // Strictly nothing stands before the first line, but files have blank ones there.

@@ -27,4 +27,4 @@ pub use imsc1::imsc1;
 pub use model::{Align, Colour, Cue, Line, Place, Span, Style, Vertical};
 pub use segment::{Segment, clip, segments};
 pub use timecode::Clock;
-pub use webvtt::webvtt;
+pub use webvtt::{clock, webvtt};

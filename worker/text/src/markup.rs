@@ -1,5 +1,7 @@
 //! The text of a cue in SubRip and WebVTT: tags, entities and positions between braces.
 
+use std::borrow::Cow;
+
 use crate::model::{Align, Colour, Line, Place, Style, Vertical};
 
 /// Whose tags they are.
@@ -23,15 +25,16 @@ pub(crate) fn parse(text: &str, dialect: Dialect) -> (Vec<Line>, Option<Place>) 
     let (lines, style) = (vec![Line::default()], Style::default());
     let mut parser = Parser { dialect, lines, style, open: Vec::new(), place: None, drawing: false };
     // SubStation Alpha's line break, hard space and braces, which SubRip files borrow as well.
-    let text = match dialect {
+    let text: Cow<'_, str> = match dialect {
         Dialect::SubRip if text.contains('\\') => text
             .replace("\\N", "\n")
             .replace("\\h", "\u{a0}")
             .replace("\\{", "&#123;")
-            .replace("\\}", "&#125;"),
-        _ => text.to_owned(),
+            .replace("\\}", "&#125;")
+            .into(),
+        _ => text.into(),
     };
-    let mut rest = text.as_str();
+    let mut rest: &str = &text;
     while let Some(at) = rest.find(['<', '&', '{', '\n']) {
         parser.text(&rest[..at]);
         rest = &rest[at..];

@@ -14,7 +14,7 @@ pub(crate) fn is_timing(line: &str) -> bool {
 /// Reads a file. Counters are looked over, blank lines do not end a cue, and the next times do.
 pub(crate) fn read(text: &str) -> Result<Document, TextError> {
     let mut found = Collector::default();
-    let lines: Vec<&str> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
+    let lines: Vec<&str> = text.split('\n').collect();
     let timings: Vec<usize> = (0..lines.len()).filter(|at| is_timing(lines[*at])).collect();
     for (number, &at) in timings.iter().enumerate() {
         let (start_ms, end_ms) = times(lines[at]).ok_or_else(|| TextError::time(at + 1, lines[at]))?;

@@ -15,7 +15,6 @@ const CUE_PERCENT: u8 = 11;
 /// Reads a file, or a segment of HLS with its `X-TIMESTAMP-MAP` looked over.
 pub(crate) fn read(text: &str) -> Result<Document, TextError> {
     let mut found = Collector::default();
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let lines: Vec<&str> = text.split('\n').collect();
     let signed =
         lines[0].strip_prefix("WEBVTT").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']));

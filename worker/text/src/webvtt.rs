@@ -35,7 +35,7 @@ pub(crate) fn put(out: &mut String, what: std::fmt::Arguments<'_>) {
 }
 
 /// `hh:mm:ss.ttt`, as WebVTT (section 4.1) and TTML (TTML2, section 12.3.1) write times.
-pub(crate) fn clock(ms: u64) -> String {
+pub fn clock(ms: u64) -> String {
     format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
 }
 

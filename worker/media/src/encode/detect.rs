@@ -8,7 +8,7 @@ use ffmpeg_next as ff;
 use reel_proto::v1;
 
 use crate::MediaError;
-use crate::measure::Luma;
+use crate::measure::{Luma, words};
 use crate::picture::Scaler;
 use crate::stretches::join;
 
@@ -118,10 +118,6 @@ fn lines(picture: &Video, plane: usize, luma: Luma) -> impl Iterator<Item = &[u8
     let (width, height) = (picture.plane_width(plane) as usize, picture.plane_height(plane) as usize);
     let lines = picture.data(plane).chunks(picture.stride(plane)).take(height);
     lines.map(move |line| &line[..width * luma.bytes])
-}
-
-fn words(line: &[u8]) -> impl Iterator<Item = u16> {
-    line.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! PSNR and SSIM of luma, for an encoder that does not tell them.
 
+use crate::measure::words;
+
 /// Samples of an edge of the blocks that SSIM is summed over; a window is two by two of them.
 const BLOCK: usize = 4;
 /// Samples of a window.
@@ -26,7 +28,7 @@ pub(super) fn compare<'a>(
             1 => {
                 add(&mut columns, a.iter().map(|sample| u32::from(*sample)), b.iter().map(|b| u32::from(*b)))
             }
-            _ => add(&mut columns, words(a), words(b)),
+            _ => add(&mut columns, words(a).map(u32::from), words(b).map(u32::from)),
         }
         samples += width;
         if number % BLOCK == 0 {
@@ -45,10 +47,6 @@ pub(super) fn compare<'a>(
         errors => (10.0 * (peak * peak * samples as f64 / errors as f64).log10()).min(100.0),
     };
     (psnr, ssim / windows.max(1) as f64)
-}
-
-fn words(line: &[u8]) -> impl Iterator<Item = u32> {
-    line.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]).into())
 }
 
 /// Adds a line of each picture.

@@ -139,8 +139,12 @@ fn add_bytes<'a>(columns: &mut [u32], few: &mut [u16], lines: impl Iterator<Item
 
 /// Adds a line of words in little-endian order.
 fn add_words(columns: &mut [u32], line: &[u8]) {
-    let samples = line.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    columns.iter_mut().zip(samples).for_each(|(column, sample)| *column += u32::from(sample));
+    columns.iter_mut().zip(words(line)).for_each(|(column, sample)| *column += u32::from(sample));
+}
+
+/// The samples of a line of words in little-endian order.
+pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = u16> {
+    line.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
 }
 
 #[cfg(test)]
