@@ -1,6 +1,8 @@
 //! A job as its watchers see it.
 
-use crate::{Artifact, AttemptNumber, Epoch, FailureClass, Hook, JobId, Labels, Stage, TaskId, TextSource};
+use crate::{
+    Artifact, AttemptNumber, Edit, Epoch, FailureClass, Hook, JobId, Labels, Stage, TaskId, TextSource,
+};
 
 /// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +70,8 @@ pub struct JobView {
     pub hooks: Vec<Hook>,
     /// Subtitles and captions of the title.
     pub texts: Vec<TextSource>,
+    /// What the title is made of; `None` where it is the mezzanine as it is.
+    pub edit: Option<Edit>,
     /// Why it failed.
     pub reason: Option<JobReason>,
     /// The newest failure that is tried again; `None` once its stage is complete.

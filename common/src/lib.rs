@@ -2,6 +2,7 @@
 
 mod artifact;
 mod digest;
+mod edit;
 mod failure;
 #[cfg(feature = "fixture")]
 pub mod fixture;
@@ -21,6 +22,7 @@ mod worker;
 
 pub use artifact::Artifact;
 pub use digest::{Digest, DigestError, DigestWriter, RecipeHasher, RecipeKey};
+pub use edit::{Edit, EditError, EditEvent, EditSource, EditTime, SourceSpan, Timecode};
 pub use failure::{Failure, FailureClass};
 pub use grid::{GridError, PartSpec, SegmentGrid};
 pub use hook::{Hook, HookError};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Artifact, Rational};
+use crate::{Artifact, Rational, SourceSpan};
 
 /// What tells one version of a source from another without reading it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,13 +56,20 @@ pub enum Timing {
         /// The first frame of each segment of the job's profile, ascending from 0.
         segment_starts: Vec<u64>,
     },
+    /// Frame n is shown at `n / rate`; the title is edited.
+    Edited {
+        /// Frames per second.
+        rate: Rational,
+        /// What it is made of, in order; none goes on where the one before ends.
+        spans: Vec<SourceSpan>,
+    },
 }
 
 impl Timing {
     /// Frames per second; the average where the rate varies.
     pub fn rate(&self) -> Rational {
         match self {
-            Timing::Constant { rate } => *rate,
+            Timing::Constant { rate } | Timing::Edited { rate, .. } => *rate,
             Timing::Variable { average_rate, .. } => *average_rate,
         }
     }

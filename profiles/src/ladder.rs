@@ -168,9 +168,23 @@ impl Profile {
         made.map(|made| made.and_then(with_fields)).collect()
     }
 
+    /// Width over height of a source's pictures as they are shown, of what a crop leaves of them.
+    ///
+    /// # Errors
+    /// [`LadderError`] where the source is no picture.
+    pub fn display_aspect(&self, facts: &VideoFacts, crop: Crop) -> Result<Rational, LadderError> {
+        Display::of(facts, crop).map(|display| display.aspect)
+    }
+
+    /// How many frames a segment has at a constant rate: `segment_seconds * rate`, rounded to the nearest and at least one.
+    pub fn segment_frames(&self, rate: Rational) -> u32 {
+        let frames = self.segment_seconds.checked_mul(rate).map_or(1, Rational::round);
+        u32::try_from(frames.max(1)).unwrap_or(u32::MAX)
+    }
+
     /// Where the title is cut into segments and parts.
     ///
-    /// With a constant rate a segment has `segment_seconds * rate` frames, rounded to the nearest and at least one; with
+    /// With a constant rate all segments have [`Profile::segment_frames`], but for those where an edit begins and ends; with
     /// a variable rate segments begin at the frames that the index lists. A part has `part_seconds / segment_seconds`
     /// segments.
     ///
@@ -181,9 +195,10 @@ impl Profile {
         let per_part = u32::try_from(per_part).unwrap_or(1).max(1);
         match &index.timing {
             Timing::Constant { rate } => {
-                let frames = self.segment_seconds.checked_mul(*rate).map_or(1, Rational::round);
-                let frames = u32::try_from(frames.max(1)).unwrap_or(u32::MAX);
-                SegmentGrid::regular(index.frames, frames, per_part)
+                SegmentGrid::regular(index.frames, self.segment_frames(*rate), per_part)
+            }
+            Timing::Edited { rate, spans } => {
+                SegmentGrid::of_spans(spans, self.segment_frames(*rate), per_part)
             }
             Timing::Variable { segment_starts, .. } => {
                 SegmentGrid::listed(index.frames, segment_starts.clone(), per_part)

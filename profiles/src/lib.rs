@@ -19,6 +19,6 @@ pub use level::Level;
 pub use read::ProfileError;
 pub use types::{
     Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Fields,
-    H264Profile, Loudness, Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule, SourceChannel,
-    ToneMap, Tune, VideoCodec,
+    H264Profile, HDR_TRANSFERS, Loudness, Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule,
+    SourceChannel, ToneMap, Tune, VideoCodec,
 };

@@ -34,7 +34,7 @@ macro_rules! words {
 }
 
 /// TransferCharacteristics of H.273 that make a source HDR: 16 is PQ (SMPTE ST 2084), 18 is HLG (ARIB STD-B67).
-pub(crate) const HDR_TRANSFERS: [u8; 2] = [16, 18];
+pub const HDR_TRANSFERS: [u8; 2] = [16, 18];
 
 /// A named, versioned recipe: segments and parts, admission, ladder, audio, packaging.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -530,6 +530,10 @@ impl From<common::Timing> for v1::index_summary::Timing {
                 let average_rate = Some(average_rate.into());
                 v1::index_summary::Timing::Variable(v1::VariableTiming { average_rate, segment_frames })
             }
+            common::Timing::Edited { rate, spans } => {
+                let spans = spans.into_iter().map(Into::into).collect();
+                v1::index_summary::Timing::Edited(v1::EditedTiming { rate: Some(rate.into()), spans })
+            }
         }
     }
 }
@@ -551,6 +555,10 @@ impl TryFrom<v1::index_summary::Timing> for common::Timing {
                 let average_rate = required(variable.average_rate, "average rate")?;
                 Ok(common::Timing::Variable { average_rate, segment_starts })
             }
+            v1::index_summary::Timing::Edited(edited) => Ok(common::Timing::Edited {
+                rate: required(edited.rate, "frame rate")?,
+                spans: edited.spans.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            }),
         }
     }
 }
@@ -582,6 +590,10 @@ mod tests {
     fn variable_timing_survives_the_wire() {
         let average_rate = common::Rational::whole(24);
         let timing = common::Timing::Variable { average_rate, segment_starts: vec![0, 90, 200] };
+        let there = v1::index_summary::Timing::from(timing.clone());
+        assert_eq!(common::Timing::try_from(there), Ok(timing));
+        let spans = vec![common::SourceSpan { source: 1, start: 7, end: 9 }];
+        let timing = common::Timing::Edited { rate: average_rate, spans };
         let there = v1::index_summary::Timing::from(timing.clone());
         assert_eq!(common::Timing::try_from(there), Ok(timing));
     }

@@ -1,6 +1,7 @@
 //! Wire and Raft-log schema: code generated from the .proto files, and conversions to the value types of `common`.
 
 mod convert;
+mod edit;
 mod views;
 
 pub use convert::{Malformed, labels, wire_labels};

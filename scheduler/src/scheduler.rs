@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reel_common::{
-    Hold, Hook, JobId, JobState, JobView, Labels, ProjectView, Share, SourceIdentity, TaskId, TaskView,
+    Edit, Hold, Hook, JobId, JobState, JobView, Labels, ProjectView, Share, SourceIdentity, TaskId, TaskView,
     TextSource, WorkerView,
 };
 use reel_proto::v1;
@@ -56,6 +56,8 @@ pub struct JobSpec {
     pub hooks: Vec<Hook>,
     /// Subtitles and captions of the title.
     pub texts: Vec<TextSource>,
+    /// What the title is made of; `None` where it is the mezzanine as it is.
+    pub edit: Option<Edit>,
     /// A second submit with the same key is the same job.
     pub idempotency_key: Option<String>,
 }

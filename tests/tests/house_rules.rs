@@ -89,7 +89,8 @@ fn commands_of_the_readme_are_known_with_their_options() {
 #[test]
 fn the_profile_of_the_readme_is_right() {
     let readme = root_file("README.md");
-    let profile = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let (_, profiles) = readme.split_once("## Profiles").unwrap();
+    let profile = profiles.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let dir = scratch();
     let path = dir.path().join("readme.toml");
     fs::write(&path, profile).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reel_common::{Hook, Labels, TextSource};
 use serde::Deserialize;
@@ -32,6 +32,7 @@ pub(crate) struct JobFile {
     pub(crate) chunk_parts: Option<NonZeroU32>,
     hooks: Vec<String>,
     texts: Vec<String>,
+    pub(crate) edit: Option<PathBuf>,
 }
 
 impl JobFile {
@@ -53,6 +54,7 @@ impl JobFile {
                 false => args.hooks.iter().map(Hook::to_string).collect(),
             },
             texts: said.texts,
+            edit: args.edit.edit.clone().or(said.edit),
             labels: with(said.labels, &args.labels),
             needs: with(said.needs, &args.needs),
         };

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod destination;
+mod edit_file;
 mod environment;
 mod exit;
 mod home;

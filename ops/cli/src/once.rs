@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use reel_common::{Artifact, IndexSummary, SourceIdentity};
+use reel_common::{Artifact, Edit, IndexSummary, SourceIdentity};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_proto::v1::task_spec::Work;
@@ -50,8 +50,14 @@ impl Bench {
     }
 
     /// Indexes a mezzanine, with the segments of `profile`.
-    pub(crate) fn index(&self, input: &Input, profile: &Profile) -> Result<IndexSummary, Stop> {
-        let result = self.run(input, profile, Work::Index(v1::IndexTask::default()), &mut |_| {})?;
+    pub(crate) fn index(
+        &self,
+        input: &Input,
+        edit: Option<Edit>,
+        profile: &Profile,
+    ) -> Result<IndexSummary, Stop> {
+        let task = v1::IndexTask { edit: edit.map(Into::into), ..v1::IndexTask::default() };
+        let result = self.run(input, profile, Work::Index(task), &mut |_| {})?;
         let RunnerResult::Index(summary) = result else { return Err(unexpected("index")) };
         let summary = IndexSummary::try_from(*summary);
         summary.map_err(|error| Stop::failed(format!("the runner's index makes no sense: {error}")))

@@ -111,6 +111,7 @@ pub(crate) mod tests {
             needs: Labels::default(),
             hooks: Vec::new(),
             texts: Vec::new(),
+            edit: None,
             id: JobId(1),
             state: JobState::Running,
             reason: None,

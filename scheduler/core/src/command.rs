@@ -1,8 +1,8 @@
 //! What can be asked of the farm's state, and what it answers.
 
 use reel_common::{
-    Artifact, AttemptNumber, Epoch, Failure, Hold, Hook, HookError, IndexSummary, JobId, Labels, PartIndex,
-    Share, SourceIdentity, TaskId, TextSource, TextSourceError, WorkerFacts, WorkerId,
+    Artifact, AttemptNumber, Edit, EditError, Epoch, Failure, Hold, Hook, HookError, IndexSummary, JobId,
+    Labels, PartIndex, Share, SourceIdentity, TaskId, TextSource, TextSourceError, WorkerFacts, WorkerId,
 };
 
 use crate::plan::Plan;
@@ -225,6 +225,8 @@ pub struct JobSpec {
     pub hooks: Vec<Hook>,
     /// Subtitles and captions of the title.
     pub texts: Vec<TextSource>,
+    /// What the title is made of; `None` where it is the mezzanine as it is.
+    pub edit: Option<Edit>,
     /// A submit with the key of a known job is that job; at most [`JobSpec::MAX_KEY_BYTES`].
     pub idempotency_key: Option<String>,
 }
@@ -260,6 +262,7 @@ impl Default for JobSpec {
             chunk_parts: None,
             hooks: Vec::new(),
             texts: Vec::new(),
+            edit: None,
             idempotency_key: None,
         }
     }
@@ -410,6 +413,9 @@ pub enum Refusal {
     /// The job comes with texts that cannot be.
     #[error(transparent)]
     BadTexts(TextSourceError),
+    /// The job is edited in a way that cannot be.
+    #[error(transparent)]
+    BadEdit(EditError),
     /// The worker has been restarted since.
     #[error("worker {name} is registered with incarnation {newest}: this one is older")]
     OldIncarnation {

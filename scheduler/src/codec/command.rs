@@ -252,6 +252,7 @@ pub(super) fn encode_spec(spec: &JobSpec) -> v1::JobSpec {
         chunk_parts: spec.chunk_parts,
         hooks: spec.hooks.iter().cloned().map(Into::into).collect(),
         texts: spec.texts.iter().cloned().map(Into::into).collect(),
+        edit: spec.edit.clone().map(Into::into),
         idempotency_key: spec.idempotency_key.clone(),
         project: if spec.project == JobSpec::DEFAULT_PROJECT { String::new() } else { spec.project.clone() },
     }
@@ -270,6 +271,7 @@ pub(super) fn decode_spec(spec: v1::JobSpec) -> Result<JobSpec, Malformed> {
         chunk_parts: spec.chunk_parts,
         hooks: spec.hooks.into_iter().map(Into::into).collect(),
         texts: spec.texts.into_iter().map(Into::into).collect(),
+        edit: spec.edit.map(TryInto::try_into).transpose()?,
         idempotency_key: spec.idempotency_key,
         project: if spec.project.is_empty() { JobSpec::DEFAULT_PROJECT.to_owned() } else { spec.project },
     })
@@ -359,22 +361,35 @@ fn encode_grid(grid: &SegmentGrid) -> v1::SegmentGrid {
         frames: grid.frames(),
         segments_per_part: grid.segments_per_part(),
         segment_frames: grid.segment_frames(),
-        segment_lengths: grid.listed_starts().windows(2).map(|pair| pair[1] - pair[0]).collect(),
+        segment_lengths: lengths(grid.listed_starts()),
+        part_segments: lengths(grid.listed_parts()),
+        edited: !grid.listed_parts().is_empty(),
     }
 }
 
+/// The lengths of all but the last of what begins at ascending numbers from 0.
+fn lengths(starts: &[u64]) -> Vec<u64> {
+    starts.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+/// What begins at 0 and behind each of these lengths.
+fn starts(lengths: &[u64]) -> Result<Vec<u64>, Malformed> {
+    let mut starts = vec![0_u64];
+    for length in lengths {
+        starts.push(starts[starts.len() - 1].checked_add(*length).ok_or(Malformed("segment length"))?);
+    }
+    Ok(starts)
+}
+
 fn decode_grid(grid: v1::SegmentGrid) -> Result<SegmentGrid, Malformed> {
+    let (frames, per_part) = (grid.frames, grid.segments_per_part);
+    let segments = || starts(&grid.segment_lengths);
     let made = match grid.segment_frames {
-        Some(length) => SegmentGrid::regular(grid.frames, length, grid.segments_per_part),
-        None => {
-            let mut starts = vec![0_u64];
-            for length in grid.segment_lengths {
-                let start =
-                    starts[starts.len() - 1].checked_add(length).ok_or(Malformed("segment length"))?;
-                starts.push(start);
-            }
-            SegmentGrid::listed(grid.frames, starts, grid.segments_per_part)
+        Some(length) => SegmentGrid::regular(frames, length, per_part),
+        None if grid.edited => {
+            SegmentGrid::edited(frames, segments()?, starts(&grid.part_segments)?, per_part)
         }
+        None => SegmentGrid::listed(frames, segments()?, per_part),
     };
     made.map_err(|_| Malformed("grid of a plan"))
 }

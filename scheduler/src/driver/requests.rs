@@ -115,6 +115,7 @@ impl Driver {
             chunk_parts: spec.chunk_parts,
             hooks: spec.hooks,
             texts: spec.texts,
+            edit: spec.edit,
             idempotency_key: spec.idempotency_key,
         };
         // The same command given again takes up the work where it is.

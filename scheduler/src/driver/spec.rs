@@ -29,7 +29,7 @@ fn wire_work(work: Work, spec: &JobSpec, staging: String) -> WireWork {
     match work {
         Work::Index => {
             let texts = spec.texts.iter().cloned().map(Into::into).collect();
-            WireWork::Index(v1::IndexTask { texts })
+            WireWork::Index(v1::IndexTask { texts, edit: spec.edit.clone().map(Into::into) })
         }
         Work::Encode { index, parts, crf_milli } => WireWork::Encode(v1::EncodeTask {
             index: wire(index),

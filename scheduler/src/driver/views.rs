@@ -151,6 +151,7 @@ fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
         needs: job.spec.needs.clone(),
         hooks: job.spec.hooks.clone(),
         texts: job.spec.texts.clone(),
+        edit: job.spec.edit.clone(),
         reason: reason(job),
         stages: stages.map(|stage| stage_view(state, fleet, job, id, stage)).collect(),
         running: state.leases_of_job(id).map(|(task, lease)| running(job, fleet, task, lease)).collect(),
@@ -278,7 +279,7 @@ fn uncommitted_frames(job: &Job, grid: &SegmentGrid, own: PartRange, done: u64) 
 }
 
 fn part_frames(grid: &SegmentGrid, part: PartIndex) -> u64 {
-    let start = |part: u32| grid.segment_start(u64::from(part) * u64::from(grid.segments_per_part()));
+    let start = |part: u32| grid.segment_start(grid.first_segment(part));
     start(part.0 + 1).saturating_sub(start(part.0))
 }
 

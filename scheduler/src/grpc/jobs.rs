@@ -1,7 +1,7 @@
 //! What users ask about jobs.
 
 use futures::stream::BoxStream;
-use reel_common::{JobId, Labels, secret_problem};
+use reel_common::{Edit, JobId, Labels, secret_problem};
 use reel_proto::labels;
 use reel_proto::v1::jobs_server::Jobs;
 use reel_proto::v1::{self, JobControl};
@@ -27,7 +27,9 @@ impl Jobs for Service {
         // Before the log has it, from which nothing is removed.
         let places = [("the mezzanine", &request.mezzanine), ("the output", &request.output)];
         let texts = request.texts.iter().map(|text| ("the file of a text", &text.location));
-        for (field, location) in places.into_iter().chain(texts) {
+        let sources = request.edit.iter().flat_map(|edit| &edit.sources);
+        let sources = sources.map(|source| ("a source of the edit", &source.location));
+        for (field, location) in places.into_iter().chain(texts).chain(sources) {
             if let Some(problem) = secret_problem(location) {
                 return Err(Status::invalid_argument(format!("{field} {problem}")));
             }
@@ -46,6 +48,7 @@ impl Jobs for Service {
             chunk_parts: request.chunk_parts,
             hooks: request.hooks.into_iter().map(Into::into).collect(),
             texts: request.texts.into_iter().map(Into::into).collect(),
+            edit: request.edit.map(read_edit).transpose()?,
             idempotency_key: request.idempotency_key,
         };
         let Submitted { job, duplicate } = self.0.submit(spec).await.map_err(refused)?;
@@ -122,6 +125,10 @@ impl Jobs for Service {
     async fn history(&self, request: Request<v1::GetJobRequest>) -> Result<Response<v1::JobHistory>, Status> {
         self.0.history(JobId(request.into_inner().job)).await.map(Response::new).map_err(refused)
     }
+}
+
+fn read_edit(wire: v1::Edit) -> Result<Edit, Status> {
+    Edit::try_from(wire).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 fn read_labels(wire: Vec<v1::Label>) -> Result<Labels, Status> {

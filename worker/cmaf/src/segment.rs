@@ -61,6 +61,38 @@ pub fn media_segment(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>
     w.finish()
 }
 
+/// Gives a segment another place: its number, from 1, and a decode time that is `moved` ticks later. `head` is one that
+/// [`media_segment`] made, at least up to its media bytes.
+///
+/// Returns whether it was, and was changed.
+pub fn move_segment(head: &mut [u8], sequence: u32, moved: i64) -> bool {
+    let inside = |outer: (usize, usize), head: &[u8], kind: &[u8; 4]| {
+        let mut at = outer.0;
+        while at + 8 <= outer.1.min(head.len()) {
+            let size = u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
+            if &head[at + 4..at + 8] == kind {
+                return Some((at + 8, at.checked_add(size)?)).filter(|(_, end)| *end <= head.len());
+            }
+            at = at.checked_add(size.max(8))?;
+        }
+        None
+    };
+    let places = || {
+        let moof = inside((0, head.len()), head, b"moof")?;
+        let mfhd = inside(moof, head, b"mfhd")?;
+        let tfdt = inside(inside(moof, head, b"traf")?, head, b"tfdt")?;
+        // Version and flags, then the number; those of version 1, then a time of 64 bits (ISO/IEC 14496-12, 8.8.5 and 8.8.12).
+        let time = (tfdt.1 - tfdt.0 == 12 && head[tfdt.0] == 1).then_some(tfdt.0 + 4)?;
+        (mfhd.1 - mfhd.0 == 8).then_some((mfhd.0 + 4, time))
+    };
+    let Some((number, time)) = places() else { return false };
+    let old: [u8; 8] = std::array::from_fn(|byte| head[time + byte]);
+    let Some(new) = u64::from_be_bytes(old).checked_add_signed(moved) else { return false };
+    head[number..number + 4].copy_from_slice(&sequence.to_be_bytes());
+    head[time..time + 8].copy_from_slice(&new.to_be_bytes());
+    true
+}
+
 fn flags(sample: &Sample<'_>) -> u32 {
     if sample.sync { SYNC_FLAGS } else { NON_SYNC_FLAGS }
 }

@@ -96,7 +96,7 @@ impl<'a> FrameReader<'a> {
     /// One picture more than frames `[start, end)` need, so that the last but one frame never takes the last of them.
     fn pictures_for(timeline: &Timeline, start: u64, end: u64) -> (u64, u64) {
         let (first, last) = timeline.pictures_for(start, end);
-        (first, (last + 1).min(timeline.pictures()))
+        (first, (last + 1).min(timeline.pictures_end()))
     }
 
     /// Lets the reader go on to frame `end`. Must be called before the last frame was asked for.

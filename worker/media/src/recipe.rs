@@ -74,16 +74,16 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The window of a part, with what its encoder sees beside it.
-    pub(crate) fn of(part: &PartSpec, surroundings: Surroundings, title_frames: u64) -> Self {
-        Self::around(part.start(), part.end, surroundings, title_frames)
+    /// The window of a part, with what its encoder sees beside it of the frames `seen`.
+    pub(crate) fn of(part: &PartSpec, surroundings: Surroundings, seen: (u64, u64)) -> Self {
+        Self::around(part.start(), part.end, surroundings, seen)
     }
 
     /// The window around frames `[start, end)`.
-    pub(crate) fn around(start: u64, end: u64, surroundings: Surroundings, title_frames: u64) -> Self {
+    pub(crate) fn around(start: u64, end: u64, surroundings: Surroundings, seen: (u64, u64)) -> Self {
         Window {
-            start: start.saturating_sub(FRAMES_BEFORE),
-            end: (end + surroundings.tail.max(FRAMES_BEHIND)).min(title_frames),
+            start: start.saturating_sub(FRAMES_BEFORE).max(seen.0),
+            end: (end + surroundings.tail.max(FRAMES_BEHIND)).min(seen.1),
         }
     }
 
@@ -112,7 +112,7 @@ pub(crate) fn video_key(
     part: &PartSpec,
     window: Window,
 ) -> Result<RecipeKey, MediaError> {
-    let mut key = RecipeHasher::new("video part 12");
+    let mut key = RecipeHasher::new("video part 13");
     add_decoder(&mut key, digests.index)?;
     key.text("damage", &format!("{:?}", recipe.damage));
     let rules = recipe.rules;
@@ -137,7 +137,7 @@ pub(crate) fn video_key(
     }
     key.bytes("headers", &recipe.headers.config);
     key.text("rate", &recipe.settings.rate.to_string());
-    key.number("composition delay", digests.timeline.composition_delay());
+    key.number("composition delay", digests.timeline.times().composition_delay());
     add_place(&mut key, digests.timeline, part, window);
     digests.add(digests.timeline.packets_for(window.start, window.end), &mut key)?;
     Ok(key.finish())
@@ -186,7 +186,8 @@ pub fn library_versions() -> [(&'static str, u32); 6] {
 
 /// Where the part lies: its segments, its window, and the times of its frames.
 fn add_place(key: &mut RecipeHasher, timeline: &Timeline, part: &PartSpec, window: Window) {
-    key.number("timescale", timeline.timescale().into());
+    let times = timeline.times();
+    key.number("timescale", times.timescale().into());
     key.number("first segment", part.first_segment as i64);
     for frame in window.start..window.end {
         // Where the rate is conformed, frames and pictures have numbers of their own.
@@ -200,10 +201,13 @@ fn add_place(key: &mut RecipeHasher, timeline: &Timeline, part: &PartSpec, windo
     }
     key.number("end", part.end as i64);
     key.number("window start", window.start as i64).number("window end", window.end as i64);
+    // A filter sees fewer pictures at the edge of a span.
+    let (first, last) = timeline.pictures_for(window.start, window.end);
+    key.number("first picture", first as i64).number("last picture", last as i64);
     // With a constant rate, the rate and the frame numbers say it all.
-    if timeline.constant_rate().is_none() {
+    if times.constant_rate().is_none() {
         for frame in window.start..=window.end {
-            key.number("time", timeline.title_ticks(frame));
+            key.number("time", times.ticks(frame));
         }
     }
 }

@@ -5,7 +5,7 @@ use reel_profiles::{Profile, Stretch};
 use reel_proto::v1;
 
 use crate::MediaError;
-use crate::timeline::Timeline;
+use crate::times::TitleTimes;
 
 /// The stretches of a title, each list in order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,18 +35,18 @@ impl Stretches {
             runs.black.iter().for_each(|run| join(&mut joined.black, *run));
             runs.frozen.iter().for_each(|run| join(&mut joined.frozen, *run));
         }
-        let timeline = Timeline::new(index, &profile.picture)?;
+        let times = TitleTimes::new(index, &profile.picture)?;
         let stretches = |runs: Vec<v1::FrameRun>, before| {
-            let stretch = |run: v1::FrameRun| stretch(&timeline, run.start.saturating_sub(before), run.end);
+            let stretch = |run: v1::FrameRun| stretch(&times, run.start.saturating_sub(before), run.end);
             runs.into_iter().filter_map(stretch).collect()
         };
         Ok(Some(Stretches { black: stretches(joined.black, 0), frozen: stretches(joined.frozen, 1) }))
     }
 }
 
-fn stretch(timeline: &Timeline, start: u64, end: u64) -> Option<Stretch> {
-    let (from, to) = (timeline.title_ticks(start), timeline.title_ticks(end));
-    let seconds = |ticks| Rational::new(ticks, timeline.timescale().into());
+fn stretch(times: &TitleTimes, start: u64, end: u64) -> Option<Stretch> {
+    let (from, to) = (times.ticks(start), times.ticks(end));
+    let seconds = |ticks| Rational::new(ticks, times.timescale().into());
     Some(Stretch {
         frames: start..end,
         start: seconds(from)?,

@@ -1,10 +1,10 @@
-//! The index, unfolded: when each frame is shown, and which packets it takes to decode a run of frames.
+//! The index, unfolded: which picture each frame shows, and which packets it takes to decode a run of frames.
 
-use reel_common::{Rational, Rounding, Scan, rescale};
+use reel_common::{Rational, Rounding, Scan, SourceSpan, rescale};
 use reel_profiles::Picture;
 use reel_proto::v1;
 
-use crate::encoder::REORDER_FRAMES;
+use crate::times::TitleTimes;
 use crate::{MediaError, deinterlace};
 
 /// Ticks per second of a title with a variable frame rate, where the source's own do not fit.
@@ -29,15 +29,13 @@ pub(crate) struct PacketRange {
     pub(crate) end: usize,
 }
 
-/// The packets and pictures of a mezzanine's video stream, and the frames of the title that is made of them. Frame n shows
-/// picture n unless the rate is conformed.
-pub struct Timeline {
+/// The packets and pictures of a mezzanine's video stream, and the frames that a title has of it. Frame n shows picture n
+/// unless the rate is conformed.
+pub(crate) struct Timeline {
     /// PTS of each presented picture in ticks of `time_base`, ascending.
     pictures: Vec<i64>,
     end_pts: i64,
     time_base: Rational,
-    /// Frames of the title per second.
-    rate: Option<Rational>,
     /// The picture that each frame shows, where the rate is conformed.
     conformed: Option<Vec<u64>>,
     /// Pictures before and after those that frames show which their filter looks at.
@@ -46,12 +44,14 @@ pub struct Timeline {
     random_access: Vec<usize>,
     /// `needed[n]`: the largest packet number among the packets of pictures 0..=n.
     needed: Vec<usize>,
-    composition_delay: i64,
+    times: TitleTimes,
+    /// The frames that may be looked at, `[start, end)`: all, unless only a span of the source is in the title.
+    seen: (u64, u64),
 }
 
 impl Timeline {
     /// Unfolds an index, for a title whose pictures follow `rules`.
-    pub fn new(index: &v1::Index, rules: &Picture) -> Result<Self, MediaError> {
+    pub(crate) fn new(index: &v1::Index, rules: &Picture) -> Result<Self, MediaError> {
         let damaged =
             || MediaError::failed("the index artifact is malformed: remove it from the store and run again");
         let video = index.video.as_ref().ok_or_else(damaged)?;
@@ -69,23 +69,37 @@ impl Timeline {
         }
         let end_pts = pictures[pictures.len() - 1].saturating_add_unsigned(video.last_duration);
         let scan = video.facts.as_ref().map_or(Scan::Progressive, Scan::from);
+        let frames = pictures.len() as u64;
+        let times = match rate {
+            Some(rate) => TitleTimes::constant(rate, frames)?,
+            None => variable_times(&pictures, end_pts, time_base),
+        };
         let timeline = Timeline {
             pictures,
             end_pts,
             time_base,
-            rate,
             conformed: None,
             context: if rules.deinterlaces(scan) { deinterlace::CONTEXT } else { 0 },
             packets,
             random_access,
             needed,
-            composition_delay: 0,
+            times,
+            seen: (0, frames),
         };
-        let timeline = match rules.frame_rate.filter(|wanted| rate != Some(*wanted)) {
-            Some(wanted) => timeline.conform(wanted)?,
-            None => timeline,
-        };
-        Ok(Timeline { composition_delay: timeline.longest_reorder(), ..timeline })
+        match rules.frame_rate.filter(|wanted| rate != Some(*wanted)) {
+            Some(wanted) => timeline.conform(wanted),
+            None => Ok(timeline),
+        }
+    }
+
+    /// Looks at the frames of a span alone.
+    pub(crate) fn within(self, span: SourceSpan) -> Result<Self, MediaError> {
+        match span.start < span.end && span.end <= self.frames() {
+            true => Ok(Timeline { seen: (span.start, span.end), ..self }),
+            false => {
+                Err(MediaError::failed("the edit goes beyond its source: the plan is not of this index"))
+            }
+        }
     }
 
     /// Shows the pictures at a constant rate. A picture belongs to the frame that is nearest to its time; each frame shows
@@ -112,17 +126,34 @@ impl Timeline {
             }
             shown.push(next as u64 - 1);
         }
-        Ok(Timeline { rate: Some(rate), conformed: Some(shown), ..self })
+        let times = TitleTimes::constant(rate, frames as u64)?;
+        Ok(Timeline { conformed: Some(shown), times, seen: (0, frames as u64), ..self })
     }
 
-    /// How many frames the title has.
-    pub fn frames(&self) -> u64 {
-        self.conformed.as_ref().map_or(self.pictures(), |shown| shown.len() as u64)
+    /// When the frames are shown, counted from the source's first.
+    pub(crate) fn times(&self) -> &TitleTimes {
+        &self.times
     }
 
-    /// How many pictures the mezzanine presents.
-    pub(crate) fn pictures(&self) -> u64 {
-        self.pictures.len() as u64
+    pub(crate) fn into_times(self) -> TitleTimes {
+        self.times
+    }
+
+    /// How many frames the source has.
+    pub(crate) fn frames(&self) -> u64 {
+        self.times.frames()
+    }
+
+    /// The frames that may be looked at, `[start, end)`.
+    pub(crate) fn seen(&self) -> (u64, u64) {
+        self.seen
+    }
+
+    /// The number after that of the last picture that may be looked at.
+    pub(crate) fn pictures_end(&self) -> u64 {
+        let all = self.pictures.len() as u64;
+        // The last frames may show less than all pictures.
+        if self.seen.1 == self.frames() { all } else { (self.picture_of(self.seen.1 - 1) + 1).min(all) }
     }
 
     /// The picture that a frame shows.
@@ -132,85 +163,9 @@ impl Timeline {
 
     /// The pictures `[first, last)` that frames `[start, end)` are made of.
     pub(crate) fn pictures_for(&self, start: u64, end: u64) -> (u64, u64) {
-        let first = self.picture_of(start).saturating_sub(self.context);
-        (first, (self.picture_of(end - 1) + 1 + self.context).min(self.pictures()))
-    }
-
-    /// Frames per second, where it is constant.
-    pub fn constant_rate(&self) -> Option<Rational> {
-        self.rate
-    }
-
-    /// Frames per second over the whole title; where it varies, in thousandths.
-    pub fn average_rate(&self) -> Rational {
-        let ticks = Rational::whole((self.end_pts - self.pictures[0]).max(1));
-        let frames = Rational::whole(self.pictures.len() as i64);
-        let seconds = ticks.checked_mul(self.time_base);
-        let thousandths = |rate: Rational| Some(rate.checked_mul(Rational::whole(1000))?.round().max(1));
-        let average = || Some(Rational::from_millis(thousandths(frames.checked_div(seconds?)?)?));
-        self.rate.or_else(average).unwrap_or(Rational::whole(25))
-    }
-
-    /// From the first frame to the end of the last, in seconds.
-    pub fn duration(&self) -> Rational {
-        let timescale = Rational::whole(i64::from(self.timescale()));
-        Rational::whole(self.title_ticks(self.frames())).checked_div(timescale).unwrap_or(Rational::ZERO)
-    }
-
-    /// Ticks per second of the title's own timeline.
-    ///
-    /// With a constant rate n/d a frame lasts a whole number of ticks: the timescale is n, times 1000 where n is
-    /// below 1000. With a variable rate it is that of the source, or 90,000.
-    pub fn timescale(&self) -> u32 {
-        let ticks = match self.rate {
-            Some(rate) => rate.num() * rate_factor(rate),
-            None if self.time_base.num() == 1
-                && (MIN_TIMESCALE..=MAX_TIMESCALE).contains(&self.time_base.den()) =>
-            {
-                self.time_base.den()
-            }
-            None => VARIABLE_TIMESCALE,
-        };
-        u32::try_from(ticks).unwrap_or(VARIABLE_TIMESCALE as u32)
-    }
-
-    /// When frame `frame` is shown on the title's timeline, in ticks of [`Timeline::timescale`]; the end of the
-    /// title for the number after the last.
-    pub fn title_ticks(&self, frame: u64) -> i64 {
-        if let Some(rate) = self.rate {
-            return frame as i64 * rate.den() * rate_factor(rate);
-        }
-        let pts = self.pictures.get(frame as usize).copied().unwrap_or(self.end_pts);
-        let tick = Rational::new(1, i64::from(self.timescale())).unwrap_or(Rational::whole(1));
-        rescale(pts - self.pictures[0], self.time_base, tick, Rounding::Nearest)
-    }
-
-    /// When frame `frame` is shown, in samples of sound at `rate` a second.
-    pub(crate) fn sample_at(&self, frame: u64, rate: u32) -> u64 {
-        self.samples(self.title_ticks(frame), rate)
-    }
-
-    /// So many ticks in samples of sound at `rate` a second.
-    pub(crate) fn samples(&self, ticks: i64, rate: u32) -> u64 {
-        let seconds = Rational::whole(ticks).checked_div(Rational::whole(self.timescale().into()));
-        let samples = seconds.and_then(|seconds| seconds.checked_mul(Rational::whole(rate.into())));
-        samples.map_or(0, Rational::round).max(0) as u64
-    }
-
-    /// By how much composition times of all renditions are later than their place on the title's timeline, in
-    /// ticks: the longest time that the reordering of frames takes anywhere, so that no frame is shown before it is
-    /// decoded. It is the same for the whole ladder, and sound follows it: who ignores edit lists still hears and
-    /// sees in step, and sees no jump when the rendition changes.
-    pub(crate) fn composition_delay(&self) -> i64 {
-        self.composition_delay
-    }
-
-    fn longest_reorder(&self) -> i64 {
-        let distance = |frame| self.title_ticks(frame + REORDER_FRAMES) - self.title_ticks(frame);
-        match self.rate {
-            Some(_) => distance(0),
-            None => (0..self.frames().saturating_sub(REORDER_FRAMES)).map(distance).max().unwrap_or(0),
-        }
+        let seen_from = if self.seen.0 == 0 { 0 } else { self.picture_of(self.seen.0) };
+        let first = self.picture_of(start).saturating_sub(self.context).max(seen_from);
+        (first, (self.picture_of(end - 1) + 1 + self.context).min(self.pictures_end()))
     }
 
     /// The number of the picture that is shown at `pts`, in ticks of the source.
@@ -252,19 +207,27 @@ impl Timeline {
         next.checked_sub(1).map_or(0, |at| self.random_access[at])
     }
 
-    /// Seconds from the start of the title at which frame `frame` is shown, for messages.
-    pub(crate) fn seconds(&self, frame: u64) -> f64 {
-        self.title_ticks(frame) as f64 / f64::from(self.timescale())
-    }
-
     /// Seconds from the start of the title at which the mezzanine shows a picture, for messages.
     pub(crate) fn picture_seconds(&self, picture: u64) -> f64 {
         (self.pictures[picture as usize] - self.pictures[0]) as f64 * self.time_base.to_f64()
     }
 }
 
-fn rate_factor(rate: Rational) -> i64 {
-    if rate.num() < MIN_TIMESCALE { 1000 } else { 1 }
+/// The times of pictures that are shown as they are: with the timescale of the source, or 90,000.
+fn variable_times(pictures: &[i64], end_pts: i64, time_base: Rational) -> TitleTimes {
+    let own = time_base.num() == 1 && (MIN_TIMESCALE..=MAX_TIMESCALE).contains(&time_base.den());
+    let timescale = if own { time_base.den() } else { VARIABLE_TIMESCALE };
+    let tick = Rational::new(1, timescale).unwrap_or(Rational::whole(1));
+    let first = pictures[0];
+    let ticks = pictures.iter().chain([&end_pts]);
+    let ticks = ticks.map(|pts| rescale(pts - first, time_base, tick, Rounding::Nearest)).collect();
+    let thousandths = |rate: Rational| Some(rate.checked_mul(Rational::whole(1000))?.round().max(1));
+    let average = || {
+        let seconds = Rational::whole((end_pts - first).max(1)).checked_mul(time_base)?;
+        let rate = Rational::whole(pictures.len() as i64).checked_div(seconds)?;
+        Some(Rational::from_millis(thousandths(rate)?))
+    };
+    TitleTimes::listed(ticks, timescale as u32, average().unwrap_or(Rational::whole(25)))
 }
 
 fn sums(deltas: impl Iterator<Item = i64>) -> impl Iterator<Item = i64> {
@@ -424,9 +387,9 @@ pub(crate) mod tests {
         let (frames, packets, access) = open_gops(2);
         let ntsc = Rational::new(24_000, 1001).unwrap();
         let at = timeline(&frames, &packets, &access, Some(ntsc));
-        assert_eq!((at.timescale(), at.title_ticks(0), at.title_ticks(7)), (24_000, 0, 7007));
+        assert_eq!((at.times.timescale(), at.times.ticks(0), at.times.ticks(7)), (24_000, 0, 7007));
         let film = timeline(&frames, &packets, &access, Some(Rational::whole(24)));
-        assert_eq!((film.timescale(), film.title_ticks(7)), (24_000, 7000));
+        assert_eq!((film.times.timescale(), film.times.ticks(7)), (24_000, 7000));
     }
 
     #[test]
@@ -444,7 +407,7 @@ pub(crate) mod tests {
         let half = conformed(Rational::whole(12));
         assert_eq!(shown(&half), (0..11).map(|frame| frame * 2).collect::<Vec<_>>());
         let film = conformed(Rational::whole(30));
-        assert_eq!((film.frames(), film.timescale(), film.title_ticks(3)), (28, 30_000, 3000));
+        assert_eq!((film.frames(), film.times.timescale(), film.times.ticks(3)), (28, 30_000, 3000));
         assert_eq!(shown(&film)[..11], [0, 1, 1, 2, 3, 4, 5, 5, 6, 7, 8]);
         // The end is not cut off: 6.4 frames.
         assert_eq!(conformed(Rational::whole(7)).frames(), 7);

@@ -7,7 +7,7 @@ use std::io::{Seek, SeekFrom, Write};
 
 use common::{CLIPS, Recorder, clip, make_tree, run, title};
 use reel_common::FailureClass;
-use reel_media::{MeasureJob, Timeline, VerifyJob, encode, measure, verify};
+use reel_media::{MeasureJob, TitleTimes, VerifyJob, encode, measure, verify};
 use reel_profiles::DamageRule;
 use reel_proto::v1;
 
@@ -48,7 +48,7 @@ fn mended_parts_are_the_same_however_they_are_grouped() {
         run(&title, std::slice::from_ref(part), scratch[1].path(), &mut single);
     }
     let frames: u64 = whole.records.iter().map(|record| record.renditions[0].frames).sum();
-    assert_eq!(frames, Timeline::new(&title.index, &title.profile.picture).unwrap().frames());
+    assert_eq!(frames, TitleTimes::new(&title.index, &title.profile.picture).unwrap().frames());
     assert_eq!(whole.records, single.records);
 }
 
@@ -79,8 +79,12 @@ fn mended_frames_are_named_and_counted_over_the_whole_title() {
     assert_eq!(prove(DamageRule::Allow(lacking)).unwrap(), proof);
     let message = prove(DamageRule::Allow(lacking - 1)).unwrap_err().message;
     assert!(message.contains(&format!("{lacking} frames do not decode")), "{message}");
-    let job =
-        VerifyJob { source: &title.source, index: &title.index, profile: &title.profile, tree: tree.path() };
+    let job = VerifyJob {
+        sources: std::slice::from_ref(&title.source),
+        index: &title.index,
+        profile: &title.profile,
+        tree: tree.path(),
+    };
     assert_eq!(verify(&job, &mut |_, _| ()).unwrap().mended, proof.mended);
 }
 

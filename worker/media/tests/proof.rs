@@ -10,7 +10,12 @@ use reel_media::{MeasureJob, MediaError, VerifyJob, measure, verify};
 use reel_proto::v1;
 
 fn prove(title: &Title, tree: &Path) -> Result<v1::Proof, MediaError> {
-    let job = VerifyJob { source: &title.source, index: &title.index, profile: &title.profile, tree };
+    let job = VerifyJob {
+        sources: std::slice::from_ref(&title.source),
+        index: &title.index,
+        profile: &title.profile,
+        tree,
+    };
     verify(&job, &mut |_, _| ())
 }
 

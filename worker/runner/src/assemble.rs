@@ -1,7 +1,7 @@
 //! Assemble: committed parts and tracks become the output tree, in a staging folder beside the destination.
 //!
 //! Parts lie on the title's own timeline, so that a rendition is their concatenation: no timestamp is computed here,
-//! but each is checked. Every stored byte is compared with its record while it is copied. Memory holds the sample
+//! but each is checked. Parts of an edited title lie on the timelines of their sources, and are moved. Every stored byte is compared with its record while it is copied. Memory holds the sample
 //! table of one rendition, never media; a handful of files are open at a time, however many parts there are.
 
 mod collect;
@@ -18,7 +18,7 @@ use reel_cmaf::VideoConfig;
 use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
 use reel_common::{Colour, Failure, FailureClass, Hdr10, Rational, TextName};
-use reel_media::{Stretches, Timeline, audio_config, audio_init};
+use reel_media::{Stretches, TitleTimes, audio_config, audio_init};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{Stream, layout, target_duration};
 use reel_profiles::{AudioCodec, Profile, VideoCodec};
@@ -57,8 +57,8 @@ pub(crate) fn assemble(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<v1::Assembly, Failure> {
     let index = read_index(work)?;
-    let timeline = Timeline::new(&index, &work.profile.picture).map_err(media)?;
-    let records = Records::load(work, timeline.frames())?;
+    let times = TitleTimes::new(&index, &work.profile.picture).map_err(media)?;
+    let records = Records::load(work, &index, times.frames())?;
     admit(work.profile, &records, &index)?;
     let texts = index.texts.iter().map(text::stored).collect::<Result<Vec<_>, _>>()?;
     let ends_ms = match texts.is_empty() {
@@ -80,7 +80,7 @@ pub(crate) fn assemble(
     let mut tree = Tree {
         work,
         records: &records,
-        timeline: &timeline,
+        times: &times,
         texts,
         ends_ms,
         hdr10,
@@ -123,7 +123,7 @@ fn fault(message: &str) -> Failure {
 struct Tree<'a> {
     work: &'a Assemble<'a>,
     records: &'a Records,
-    timeline: &'a Timeline,
+    times: &'a TitleTimes,
     texts: Vec<(TextName, Document)>,
     /// When each segment ends, in milliseconds; empty where there are no texts.
     ends_ms: Vec<u64>,
@@ -219,8 +219,8 @@ impl Tree<'_> {
                 self.check_part(part, record, start, &samples)?;
             }
         }
-        if damage.is_empty() && samples.specs.len() as u64 != self.timeline.frames() {
-            let (found, frames) = (samples.specs.len(), self.timeline.frames());
+        if damage.is_empty() && samples.specs.len() as u64 != self.times.frames() {
+            let (found, frames) = (samples.specs.len(), self.times.frames());
             return Err(fault(&format!("rendition {}: {found} of {frames} frames", first.rendition)));
         }
         Ok(samples)
@@ -240,8 +240,7 @@ impl Tree<'_> {
         if end - start != record.frames {
             return fault(&format!("it has {} frames, its record says {}", end - start, record.frames));
         }
-        if self.timeline.timescale() != record.timescale || self.timeline.title_ticks(end) != samples.next_dts
-        {
+        if self.times.timescale() != record.timescale || self.times.ticks(end) != samples.next_dts {
             return fault("its frames are not at the times of the index");
         }
         Ok(())
@@ -369,7 +368,7 @@ impl Tree<'_> {
     fn frame_rate(&self, samples: &Collected) -> Option<Rational> {
         let shortest = samples.specs.iter().map(|spec| spec.duration).filter(|ticks| *ticks > 0).min();
         let highest = || Rational::new(samples.stream.timescale.into(), shortest?.into());
-        self.timeline.constant_rate().or_else(highest)
+        self.times.constant_rate().or_else(highest)
     }
 
     fn playlists(&mut self, video: &[Written], audio: &[Collected]) -> Result<(), Failure> {

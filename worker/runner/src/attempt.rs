@@ -40,11 +40,17 @@ impl Attempt {
 
     /// The mezzanine, which must be the one that was submitted.
     pub(crate) fn source(&self) -> Result<Source, Failure> {
-        let source = Source::open(&self.spec.mezzanine).map_err(|error| media(error.into()))?;
-        if let Some(identity) = &self.spec.identity {
-            source.expect(&identity.clone().into()).map_err(|error| media(error.into()))?;
+        open(&self.spec.mezzanine, self.spec.identity.clone())
+    }
+
+    /// The mezzanine, and those that the title's edit has beside it, which must be the ones that were indexed.
+    pub(crate) fn sources(&self, index: &v1::Index) -> Result<Vec<Source>, Failure> {
+        let mut sources = vec![self.source()?];
+        for beside in index.edit.iter().flat_map(|edit| &edit.sources) {
+            let identity = beside.index.as_ref().and_then(|index| index.identity.clone());
+            sources.push(open(&beside.location, identity)?);
         }
-        Ok(source)
+        Ok(sources)
     }
 
     /// The index that an earlier task stored.
@@ -77,6 +83,20 @@ impl Attempt {
             .map(str::to_owned)
             .ok_or_else(|| failed(&format!("{} is not a file of the scratch folder", path.display())))
     }
+}
+
+/// A mezzanine, which must be the one with this identity.
+pub(crate) fn open(location: &str, identity: Option<v1::SourceIdentity>) -> Result<Source, Failure> {
+    let source = Source::open(location).map_err(|error| media(error.into()))?;
+    if let Some(identity) = identity {
+        source.expect(&identity.into()).map_err(|error| media(error.into()))?;
+    }
+    Ok(source)
+}
+
+/// Bytes that were read of them together.
+pub(crate) fn bytes_read(sources: &[Source]) -> u64 {
+    sources.iter().map(Source::bytes_read).sum()
 }
 
 /// What a task that ends in one object ends in.

@@ -5,14 +5,14 @@ use reel_common::Failure;
 use reel_media::AudioJob;
 use reel_proto::v1;
 
-use crate::attempt::{Attempt, finished_with, media};
+use crate::attempt::{Attempt, bytes_read, finished_with, media};
 use crate::encode::find;
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::AudioTask) -> Result<v1::TaskFinished, Failure> {
     let index = attempt.index(task.index.as_ref())?;
-    let source = attempt.source()?;
+    let sources = attempt.sources(&index)?;
     let job = AudioJob {
-        source: &source,
+        sources: &sources,
         index: &index,
         profile: &attempt.profile,
         track: task.track as usize,
@@ -23,7 +23,7 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::AudioTask) -> Result<v1::TaskFin
     })
     .map_err(media)?;
     let mut finished = finished_with(attempt.leave("track.pb", &record.encode_to_vec())?);
-    finished.source_bytes_read = Some(source.bytes_read());
+    finished.source_bytes_read = Some(bytes_read(&sources));
     if let Some(file) = file {
         let scratch_file = attempt.name_of(&file)?;
         finished.recipe_files.push(v1::RecipeFile { recipe_key: record.recipe_key, scratch_file });

@@ -7,7 +7,7 @@ use reel_common::{Failure, PartIndex, PartSpec, RecipeKey};
 use reel_media::{EncodeEvents, EncodeJob, Purpose};
 use reel_proto::v1;
 
-use crate::attempt::{Attempt, malformed, media};
+use crate::attempt::{Attempt, bytes_read, malformed, media};
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::EncodeTask) -> Result<v1::TaskFinished, Failure> {
     let chunk = Chunk {
@@ -47,9 +47,9 @@ fn encode(attempt: &Attempt, chunk: &Chunk<'_>) -> Result<(u64, Vec<u64>), Failu
     let parts: Result<Vec<PartSpec>, _> = chunk.parts.iter().cloned().map(PartSpec::try_from).collect();
     let parts = parts.map_err(malformed)?;
     let qualities: Vec<_> = chunk.qualities.iter().map(|quality| quality.crf_milli.clone()).collect();
-    let source = attempt.source()?;
+    let sources = attempt.sources(&index)?;
     let job = EncodeJob {
-        source: &source,
+        sources: &sources,
         index: &index,
         profile: &attempt.profile,
         parts: &parts,
@@ -61,7 +61,7 @@ fn encode(attempt: &Attempt, chunk: &Chunk<'_>) -> Result<(u64, Vec<u64>), Failu
     reel_media::encode(&job, &mut events).map_err(media)?;
     match events.failed {
         Some(failure) => Err(failure),
-        None => Ok((source.bytes_read(), events.sample_bytes)),
+        None => Ok((bytes_read(&sources), events.sample_bytes)),
     }
 }
 

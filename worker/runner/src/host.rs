@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use reel_common::TextSource;
+use reel_common::{Edit, TextSource};
 use reel_profiles::{AudioCodec, VideoCodec};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
@@ -55,7 +55,7 @@ pub(crate) fn tell_codecs() -> ExitCode {
     let runs = |codec: &&VideoCodec| **codec != VideoCodec::Hevc || reel_media::x265_version().is_some();
     let video = VideoCodec::ALL.iter().filter(runs).map(|codec| codec.name());
     let audio = AudioCodec::ALL.iter().filter(|codec| reel_media::encodes(**codec)).map(|codec| codec.name());
-    video.chain(audio).chain([TextSource::CODEC]).for_each(|name| println!("{name}"));
+    video.chain(audio).chain([TextSource::CODEC, Edit::CODEC]).for_each(|name| println!("{name}"));
     ExitCode::SUCCESS
 }
 

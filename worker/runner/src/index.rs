@@ -4,11 +4,11 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use prost::Message;
-use reel_common::{Artifact, Failure};
+use reel_common::{Artifact, Edit, Failure};
 use reel_proto::v1;
 use reel_store::Source;
 
-use crate::attempt::{Attempt, media};
+use crate::attempt::{Attempt, bytes_read, malformed, media, open};
 use crate::channel::Voice;
 use crate::text;
 
@@ -16,17 +16,21 @@ use crate::text;
 const TELL_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::IndexTask) -> Result<v1::TaskFinished, Failure> {
-    let source = attempt.source()?;
-    let (running, ended) = mpsc::channel();
-    let (mut index, mut summary) = std::thread::scope(|scope| {
-        scope.spawn(|| tell(&source, &attempt.voice, ended));
-        // Dropped at the end of the scope's closure, and by a panic: the teller ends with it.
-        let _running = running;
-        reel_media::index(&source, &attempt.profile).map_err(media)
-    })?;
+    let mut sources = vec![attempt.source()?];
+    let (mut index, mut summary) = measure(attempt, &sources[0])?;
+    if let Some(edit) = &task.edit {
+        let mut indexes = vec![index];
+        for beside in &edit.sources {
+            let source = open(&beside.location, beside.identity.clone())?;
+            indexes.push(measure(attempt, &source)?.0);
+            sources.push(source);
+        }
+        let edit = Edit::try_from(edit.clone()).map_err(malformed)?;
+        index = reel_media::edited(indexes, &edit, &attempt.profile).map_err(media)?;
+        summary = reel_media::summary_of_edited(summary, &index, &attempt.profile).map_err(media)?;
+    }
     if !task.texts.is_empty() {
-        let ends_ms = reel_media::segment_ends_ms(&index, &attempt.profile).map_err(media)?;
-        index.texts = text::read(&task.texts, &source, &index, &ends_ms)?;
+        index.texts = text::read(&task.texts, &sources[0], &index, &attempt.profile)?;
     }
     let bytes = index.encode_to_vec();
     summary.artifact = Some(Artifact::of(&bytes).into());
@@ -34,8 +38,18 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::IndexTask) -> Result<v1::TaskFin
     Ok(v1::TaskFinished {
         result: Some(v1::task_finished::Result::Index(summary)),
         object_files: vec![file],
-        source_bytes_read: Some(source.bytes_read()),
+        source_bytes_read: Some(bytes_read(&sources)),
         ..v1::TaskFinished::default()
+    })
+}
+
+fn measure(attempt: &Attempt, source: &Source) -> Result<(v1::Index, v1::IndexSummary), Failure> {
+    let (running, ended) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| tell(source, &attempt.voice, ended));
+        // Dropped at the end of the scope's closure, and by a panic: the teller ends with it.
+        let _running = running;
+        reel_media::index(source, &attempt.profile).map_err(media)
     })
 }
 

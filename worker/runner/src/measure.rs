@@ -7,7 +7,7 @@ use reel_common::Failure;
 use reel_media::{MeasureJob, VerifyJob};
 use reel_proto::v1;
 
-use crate::attempt::{Attempt, finished_with, media};
+use crate::attempt::{Attempt, bytes_read, finished_with, media};
 use crate::text;
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::MeasureTask) -> Result<v1::TaskFinished, Failure> {
@@ -37,12 +37,12 @@ fn of_proved_parts(
 
 /// A delivered tree is decoded beside the mezzanine.
 fn from_nothing(attempt: &Attempt, index: &v1::Index, tree: &Path) -> Result<v1::TaskFinished, Failure> {
-    let source = attempt.source()?;
-    let job = VerifyJob { source: &source, index, profile: &attempt.profile, tree };
+    let sources = attempt.sources(index)?;
+    let job = VerifyJob { sources: &sources, index, profile: &attempt.profile, tree };
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);
     let proof = reel_media::verify(&job, progress).map_err(media)?;
     let finished = finished_with(attempt.leave(PROOF, &proof.encode_to_vec())?);
-    Ok(v1::TaskFinished { source_bytes_read: Some(source.bytes_read()), ..finished })
+    Ok(v1::TaskFinished { source_bytes_read: Some(bytes_read(&sources)), ..finished })
 }
 
 /// The file in which the proof is left for the agent.

@@ -4,6 +4,7 @@
 //! once, when the title is delivered, and is the one file of a title that differs from run to run.
 
 mod audio;
+mod edit;
 mod picture;
 mod text;
 
@@ -70,6 +71,8 @@ struct Report<'a> {
     libraries: BTreeMap<&'static str, String>,
     job: Job<'a>,
     mezzanine: Mezzanine<'a>,
+    /// `null` where the title is the mezzanine as it is.
+    edit: Option<edit::Edited<'a>>,
     /// `null` where a part was made by a version that did not look.
     picture: Option<picture::Picture>,
     profile: ProfileUsed<'a>,
@@ -286,6 +289,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
         libraries: libraries(),
         job: job(sources, &renditions, stretches.as_ref()),
         mezzanine: mezzanine(sources),
+        edit: edit::Edited::of(sources.index),
         picture: stretches.as_ref().map(picture::Picture::of),
         profile: ProfileUsed {
             name: &sources.profile.name,
@@ -352,6 +356,7 @@ fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>], stretches: Optio
             .warnings
             .iter()
             .cloned()
+            .chain(sources.index.edit.iter().flat_map(|edit| edit.warnings.iter().cloned()))
             .chain(missed_rates(renditions))
             .chain(stretches.into_iter().flat_map(|stretches| picture::warnings(stretches, sources.profile)))
             .chain(audio::warnings(&sources.assembly.audio, sources.profile))

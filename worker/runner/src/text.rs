@@ -8,10 +8,12 @@ use std::path::Path;
 use reel_common::{Failure, FailureClass, TextName, TextSource, redacted};
 use reel_media::{MediaError, Subtitles};
 use reel_package::TextFormat;
-use reel_profiles::Package;
+use reel_profiles::{Package, Profile};
 use reel_proto::v1;
 use reel_store::Source;
-use reel_text::{Cue, Document, Event, Format, MAX_BYTES, TextError, clip, clock, from_events, from_pairs};
+use reel_text::{
+    Cue, Document, Event, Format, MAX_BYTES, TextError, clip, clock, edited, from_events, from_pairs,
+};
 
 use crate::attempt::{failed, media};
 
@@ -21,7 +23,7 @@ const MAX_REPEATS: usize = 4_000_000;
 /// Most bytes of all texts of a title together, as WebVTT: the index carries them.
 const MAX_TEXTS_BYTES: usize = 32 << 20;
 
-/// Reads the texts of a title whose segments end at these times, from files and from the mezzanine, which has been indexed.
+/// Reads the texts of a title, from files and from the mezzanine, which has been indexed.
 ///
 /// # Errors
 /// Invalid, with its place, for one that cannot be read, is not what was submitted, or has no cue in the title.
@@ -29,8 +31,10 @@ pub(crate) fn read(
     sources: &[v1::TextSource],
     mezzanine: &Source,
     index: &v1::Index,
-    ends_ms: &[u64],
+    profile: &Profile,
 ) -> Result<Vec<v1::Text>, Failure> {
+    let ends_ms = &reel_media::segment_ends_ms(index, profile).map_err(media)?;
+    let runs = reel_media::runs_of_mezzanine_ms(index, profile).map_err(media)?;
     let length_ms = ends_ms.last().copied().unwrap_or(0);
     let mut repeats = 0;
     let mut one = |wire: &v1::TextSource| {
@@ -40,7 +44,10 @@ pub(crate) fn read(
         };
         let document = match source.stream() {
             Some(stream) => {
-                of_stream(mezzanine, index, stream).map_err(media)?.map_err(|error| wrong(&error))?
+                let document = of_stream(mezzanine, index, stream).map_err(media)?;
+                let document = document.map_err(|error| wrong(&error))?;
+                // What lies in the mezzanine is edited with it; a file is of the title as it becomes.
+                runs.as_ref().map_or_else(|| document.clone(), |runs| edited(&document, runs))
             }
             None => of_file(&source, &fetch(&source)?).map_err(|error| wrong(&error))?,
         };

@@ -25,6 +25,6 @@ pub use events::{Event, from_events, from_pairs};
 pub use format::{Format, read};
 pub use imsc1::imsc1;
 pub use model::{Align, Colour, Cue, Line, Place, Span, Style, Vertical};
-pub use segment::{Segment, clip, segments};
+pub use segment::{Segment, clip, edited, segments};
 pub use timecode::Clock;
 pub use webvtt::{clock, webvtt};

@@ -42,6 +42,19 @@ pub fn segments(document: &Document, ends_ms: &[u64]) -> impl Iterator<Item = Se
     })
 }
 
+/// What a document becomes when what it goes with is made of runs of it, one behind the other: each from a time to a time,
+/// in milliseconds, and the time at which it begins then. A cue that is cut through stands in both runs.
+pub fn edited(document: &Document, runs: &[(u64, u64, u64)]) -> Document {
+    let cues_of = |&(start_ms, end_ms, new_ms): &(u64, u64, u64)| {
+        let moved = move |ms: u64| ms.clamp(start_ms, end_ms) - start_ms + new_ms;
+        let shown = document.cues.iter().filter(move |cue| cue.start_ms < end_ms && cue.end_ms > start_ms);
+        shown.map(move |cue| Cue { start_ms: moved(cue.start_ms), end_ms: moved(cue.end_ms), ..cue.clone() })
+    };
+    let mut cues: Vec<Cue> = runs.iter().flat_map(cues_of).collect();
+    cues.sort_by_key(|cue| (cue.start_ms, cue.end_ms));
+    Document { cues, ..document.clone() }
+}
+
 /// The part of a document from `origin_ms` on, which becomes time zero, and of that length. A negative origin moves
 /// everything to later. Cues outside are gone, and may be all of them.
 pub fn clip(mut document: Document, origin_ms: i64, duration_ms: u64) -> Document {

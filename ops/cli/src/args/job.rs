@@ -43,6 +43,14 @@ pub(crate) struct TextChoice {
     pub(crate) texts: Vec<TextSource>,
 }
 
+/// What a title is made of, where it is not the mezzanine as it is.
+#[derive(Debug, Args)]
+pub(crate) struct EditChoice {
+    /// An edit decision list: runs of frames of the mezzanine and of other files, in the order of the title (README, "Edits").
+    #[arg(long, value_name = "EDIT.toml")]
+    pub(crate) edit: Option<PathBuf>,
+}
+
 /// Submits a job to a farm.
 ///
 /// When this returns, the job is on the disks of a majority of the schedulers and will not be lost. Mezzanine and OUTPUT
@@ -91,6 +99,8 @@ pub(crate) struct SubmitArgs {
     pub(crate) hooks: Vec<Hook>,
     #[command(flatten)]
     pub(crate) text: TextChoice,
+    #[command(flatten)]
+    pub(crate) edit: EditChoice,
     /// A second submit with the same key is the same job; by default each submit is a job of its own.
     #[arg(long, value_name = "TEXT")]
     pub(crate) idempotency_key: Option<String>,

@@ -13,8 +13,8 @@ pub(crate) use self::farm::{
     SchedulerCommand, SchedulerStartArgs, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs,
 };
 pub(crate) use self::job::{
-    Deadline, EventsArgs, JobArgs, JobCommand, Schema, SchemaArgs, SubmitArgs, TaskArgs, TaskCommand,
-    TextChoice,
+    Deadline, EditChoice, EventsArgs, JobArgs, JobCommand, Schema, SchemaArgs, SubmitArgs, TaskArgs,
+    TaskCommand, TextChoice,
 };
 use crate::environment;
 
@@ -77,6 +77,8 @@ pub(crate) struct TranscodeArgs {
     pub(crate) slots: Option<u32>,
     #[command(flatten)]
     pub(crate) text: TextChoice,
+    #[command(flatten)]
+    pub(crate) edit: EditChoice,
     /// Parts that one attempt takes at a time; by default the plan decides.
     #[arg(long, value_name = "N")]
     pub(crate) chunk_parts: Option<NonZeroU32>,
@@ -119,6 +121,8 @@ pub(crate) struct PlanArgs {
     /// Parts that one attempt takes at a time; by default the plan decides.
     #[arg(long, value_name = "N")]
     pub(crate) chunk_parts: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub(crate) edit: EditChoice,
     /// One JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,7 +2,8 @@
 
 use reel_client::Client;
 use reel_common::{
-    Hook, JobId, JobState, JobView, Labels, RunningView, Stage, StageView, TaskId, TextName, TextSource,
+    Edit, EditEvent, EditSource, EditTime, Hook, JobId, JobState, JobView, Labels, RunningView, Stage,
+    StageView, TaskId, TextName, TextSource,
 };
 use reel_proto::v1::{self, JobControl};
 use serde_json::{Value, json};
@@ -194,6 +195,11 @@ fn as_table(view: &JobView) -> String {
     for text in &view.texts {
         rows.push(row(["text", &format!("{}: {}", text.name, text.location)]));
     }
+    if let Some(edit) = &view.edit {
+        let named = |source: &EditSource| format!(", {}: {}", source.name, source.location);
+        let sources: String = edit.sources.iter().map(named).collect();
+        rows.push(row(["edit", &format!("{} events{sources}", edit.events.len())]));
+    }
     if let Some(deadline_ms) = view.deadline_ms {
         rows.push(row(["wanted by", &time(deadline_ms)]));
     }
@@ -217,6 +223,16 @@ fn as_table(view: &JobView) -> String {
     table(&rows)
 }
 
+fn edit_json(edit: &Edit) -> Value {
+    let source = |source: &EditSource| json!({ "name": source.name, "location": source.location });
+    let typed = |time: Option<EditTime>| time.map(|time| time.to_string());
+    let event = |event: &EditEvent| json!({ "source": edit.source_name(event.source), "in": typed(event.start), "out": typed(event.end) });
+    json!({
+        "sources": edit.sources.iter().map(source).collect::<Vec<_>>(),
+        "events": edit.events.iter().map(event).collect::<Vec<_>>(),
+    })
+}
+
 fn as_json(view: &JobView) -> Value {
     json!({
         "id": view.id,
@@ -230,6 +246,7 @@ fn as_json(view: &JobView) -> Value {
         "needs": labels_json(&view.needs),
         "hooks": hooks(view),
         "texts": view.texts.iter().map(text_json).collect::<Vec<_>>(),
+        "edit": view.edit.as_ref().map(edit_json),
         "stages": view.stages.iter().map(stage).collect::<Vec<_>>(),
         "running": view.running.iter().map(running).collect::<Vec<_>>(),
         "frames": view.frames,

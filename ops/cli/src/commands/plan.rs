@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::args::PlanArgs;
 use crate::commands::{probe, profile};
+use crate::edit_file;
 use crate::exit::Stop;
 use crate::input::Input;
 use crate::once::Bench;
@@ -15,7 +16,8 @@ use crate::output::{bytes, print, print_json, row, table};
 pub(crate) fn run(args: PlanArgs) -> Result<(), Stop> {
     let profile = profile::load(&args.profile.name)?;
     let input = Input::open(&args.input)?;
-    let index = Bench::new()?.index(&input, &profile)?;
+    let edit = args.edit.edit.as_deref().map(edit_file::read).transpose()?;
+    let index = Bench::new()?.index(&input, edit, &profile)?;
     let chunk_parts = args.chunk_parts.map(std::num::NonZeroU32::get);
     let shown = Shown::of(input, profile, index, chunk_parts)?;
     if args.json { print_json(&shown.as_json()) } else { print(&shown.as_table()) }

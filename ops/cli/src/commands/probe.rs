@@ -19,7 +19,7 @@ const ANY_PROFILE: &str = "vod-abr";
 pub(crate) fn run(args: ProbeArgs) -> Result<(), Stop> {
     let profile: Profile = profile::load(ANY_PROFILE)?;
     let input = Input::open(&args.input)?;
-    let index = Bench::new()?.index(&input, &profile)?;
+    let index = Bench::new()?.index(&input, None, &profile)?;
     if args.json { print_json(&as_json(&input, &index)) } else { print(&as_table(&input, &index)) }
 }
 
@@ -31,8 +31,10 @@ pub(crate) fn seconds(time: Rational) -> String {
 /// How frames lie in time, for people.
 pub(crate) fn timing(timing: &Timing) -> String {
     match timing {
-        Timing::Constant { rate } if rate.den() == 1 => format!("{rate} fps"),
-        Timing::Constant { rate } => format!("{rate} fps ({:.3})", rate.to_f64()),
+        Timing::Constant { rate } | Timing::Edited { rate, .. } if rate.den() == 1 => format!("{rate} fps"),
+        Timing::Constant { rate } | Timing::Edited { rate, .. } => {
+            format!("{rate} fps ({:.3})", rate.to_f64())
+        }
         Timing::Variable { average_rate, .. } => {
             format!("variable, {:.3} fps on average", average_rate.to_f64())
         }
@@ -128,7 +130,7 @@ fn audio_line(stream: &AudioFacts) -> String {
 
 fn as_json(input: &Input, index: &IndexSummary) -> Value {
     let (kind, rate) = match index.timing {
-        Timing::Constant { rate } => ("constant", rate),
+        Timing::Constant { rate } | Timing::Edited { rate, .. } => ("constant", rate),
         Timing::Variable { average_rate, .. } => ("variable", average_rate),
     };
     json!({

@@ -14,7 +14,7 @@ use crate::input::{self, Input};
 use crate::job_file::JobFile;
 use crate::output::{print, print_json};
 use crate::reporter::Audience;
-use crate::{server, signals};
+use crate::{edit_file, server, signals};
 
 pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
     let client = server::client(&args.server)?;
@@ -22,7 +22,9 @@ pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
     let title = if job.is_bare() { v1::SubmitRequest::default() } else { title(&job)? };
     let (labels, needs) = job.labels()?;
     let texts = input::texts(job.texts(&args.text.texts)?)?;
+    let edit = job.edit.as_deref().map(edit_file::read).transpose()?;
     let request = v1::SubmitRequest {
+        edit: edit.map(Into::into),
         hooks: job.hooks()?.into_iter().map(Into::into).collect(),
         deadline_ms: job.deadline_ms()?,
         texts: texts.into_iter().map(Into::into).collect(),

@@ -6,8 +6,8 @@ mod ledger;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use reel_common::{Edit, EditTime, RecipeHasher, SourceIdentity, TextSource};
 use reel_common::{JobReason, JobState, JobView};
-use reel_common::{RecipeHasher, SourceIdentity, TextSource};
 use reel_profiles::Profile;
 use reel_scheduler::JobSpec;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::args::TranscodeArgs;
 use crate::commands::profile;
 use crate::destination::Destination;
+use crate::edit_file;
 use crate::exit::Stop;
 use crate::home::{self, Home};
 use crate::input::{self, Input};
@@ -64,9 +65,18 @@ impl Order {
         let runner = once::runner()?;
         let chunk_parts = args.chunk_parts.map(std::num::NonZeroU32::get);
         let texts = input::texts(args.text.texts)?;
+        let edit = args.edit.edit.as_deref().map(edit_file::read).transpose()?;
         let spec = JobSpec {
-            idempotency_key: Some(idempotency_key(&input, &texts, &destination, &profile, chunk_parts)),
+            idempotency_key: Some(idempotency_key(
+                &input,
+                &texts,
+                edit.as_ref(),
+                &destination,
+                &profile,
+                chunk_parts,
+            )),
             texts,
+            edit,
             profile: profile.to_toml(),
             profile_name: profile.name,
             mezzanine: input.location,
@@ -85,6 +95,7 @@ impl Order {
 fn idempotency_key(
     input: &Input,
     texts: &[TextSource],
+    edit: Option<&Edit>,
     destination: &Destination,
     profile: &Profile,
     chunk_parts: Option<u32>,
@@ -96,6 +107,16 @@ fn idempotency_key(
         key.text("text", &text.name.to_string()).text("file", &text.location);
         key.number("start", text.start_ms as i64);
         text.identity.iter().for_each(|identity| add_identity(&mut key, identity));
+    }
+    for source in edit.iter().flat_map(|edit| &edit.sources) {
+        key.text("source", &source.name).text("file", &source.location);
+        source.identity.iter().for_each(|identity| add_identity(&mut key, identity));
+    }
+    for event in edit.iter().flat_map(|edit| &edit.events) {
+        let typed = |time: Option<EditTime>| time.map_or_else(String::new, |time| time.to_string());
+        key.number("event", event.source.into())
+            .text("in", &typed(event.start))
+            .text("out", &typed(event.end));
     }
     key.text("output", &destination.path.display().to_string());
     key.text("profile", &profile.to_toml());
@@ -239,7 +260,7 @@ fn last_object(view: &JobView, ending: Ending, destination: &Destination, elapse
 #[cfg(test)]
 mod tests {
     use reel_common::Trouble;
-    use reel_common::{AttemptNumber, FailureClass, JobId, Stage, TaskId};
+    use reel_common::{AttemptNumber, EditEvent, FailureClass, JobId, Stage, TaskId};
 
     use super::*;
     use crate::exit::Exit;
@@ -257,17 +278,21 @@ mod tests {
         let touched_identity = SourceIdentity { modified_us: Some(8), ..input.identity.clone() };
         let touched = Input { identity: touched_identity, ..input.clone() };
         let elsewhere = Destination { path: "/x".into() };
+        let event = |start| EditEvent { start: Some(EditTime::Frame(start)), ..EditEvent::default() };
+        let [cut, later] = [8, 9].map(|start| Edit { events: vec![event(start)], ..Edit::default() });
         let keys = [
-            idempotency_key(&input, &[], &destination(), &proxy, None),
-            idempotency_key(&touched, &[], &destination(), &proxy, None),
-            idempotency_key(&input, &[], &elsewhere, &proxy, None),
-            idempotency_key(&input, &[], &destination(), &vod, None),
-            idempotency_key(&input, &[], &destination(), &proxy, Some(1)),
-            idempotency_key(&input, &["en=a.srt".parse().unwrap()], &destination(), &proxy, None),
-            idempotency_key(&input, &["de=a.srt".parse().unwrap()], &destination(), &proxy, None),
+            idempotency_key(&input, &[], None, &destination(), &proxy, None),
+            idempotency_key(&touched, &[], None, &destination(), &proxy, None),
+            idempotency_key(&input, &[], None, &elsewhere, &proxy, None),
+            idempotency_key(&input, &[], None, &destination(), &vod, None),
+            idempotency_key(&input, &[], None, &destination(), &proxy, Some(1)),
+            idempotency_key(&input, &[], Some(&cut), &destination(), &proxy, None),
+            idempotency_key(&input, &[], Some(&later), &destination(), &proxy, None),
+            idempotency_key(&input, &["en=a.srt".parse().unwrap()], None, &destination(), &proxy, None),
+            idempotency_key(&input, &["de=a.srt".parse().unwrap()], None, &destination(), &proxy, None),
         ];
         assert_eq!(std::collections::BTreeSet::from(keys.clone()).len(), keys.len());
-        assert_eq!(idempotency_key(&input.clone(), &[], &destination(), &proxy, None), keys[0]);
+        assert_eq!(idempotency_key(&input.clone(), &[], None, &destination(), &proxy, None), keys[0]);
     }
 
     #[test]

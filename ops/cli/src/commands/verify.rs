@@ -5,7 +5,9 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Component, Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use reel_common::{Artifact, Digest, DigestWriter};
+use reel_common::{
+    Artifact, Digest, DigestWriter, Edit, EditError, EditEvent, EditSource, EditTime, SourceIdentity,
+};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use serde::Deserialize;
@@ -26,7 +28,7 @@ pub(crate) fn run(args: VerifyArgs) -> Result<(), Stop> {
     let input = Input::open(&args.against)?;
     let bench = Bench::new()?;
     let total = title.check_files()?;
-    let index = bench.index(&input, &title.profile)?;
+    let index = bench.index(&input, title.edit.clone(), &title.profile)?;
     let bar = bar();
     let tree = title.folder.display().to_string();
     let proof = bench.verify(&input, &title.profile, index.artifact, tree, &mut |progress| {
@@ -54,6 +56,53 @@ fn bar() -> ProgressBar {
 struct Report {
     profile: ReportProfile,
     files: Vec<ReportFile>,
+    edit: Option<ReportEdit>,
+}
+
+/// Of an edited title.
+#[derive(Deserialize)]
+struct ReportEdit {
+    sources: Vec<ReportSource>,
+    events: Vec<ReportEvent>,
+}
+
+#[derive(Deserialize)]
+struct ReportSource {
+    name: String,
+    url: String,
+    bytes: u64,
+    modified_us: Option<i64>,
+    etag: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ReportEvent {
+    source: String,
+    r#in: u64,
+    out: u64,
+}
+
+impl ReportEdit {
+    /// The edit that makes the same title, of the same versions of the sources.
+    fn edit(self) -> Result<Edit, EditError> {
+        let source = |ReportSource { name, url, bytes, modified_us, etag }| EditSource {
+            name,
+            location: url,
+            identity: Some(SourceIdentity { size: bytes, modified_us, etag }),
+        };
+        let sources: Vec<EditSource> = self.sources.into_iter().map(source).collect();
+        let event = |event: ReportEvent| EditEvent {
+            source: sources
+                .iter()
+                .position(|source| source.name == event.source)
+                .map_or(0, |at| at as u32 + 1),
+            start: Some(EditTime::Frame(event.r#in)),
+            end: Some(EditTime::Frame(event.out)),
+        };
+        let events = self.events.into_iter().map(event).collect();
+        let edit = Edit { sources, events };
+        edit.check().map(|()| edit)
+    }
 }
 
 #[derive(Deserialize)]
@@ -73,6 +122,7 @@ struct Title {
     folder: PathBuf,
     profile: Profile,
     files: Vec<ReportFile>,
+    edit: Option<Edit>,
 }
 
 impl Title {
@@ -101,7 +151,9 @@ impl Title {
         let report: Report = serde_json::from_slice(&text)
             .map_err(|error| damaged(format!("not the report of a title: {error}")))?;
         let profile = Profile::parse(&report.profile.text, "profile").map_err(|e| damaged(e.to_string()))?;
-        Ok(Title { folder, profile, files: report.files })
+        let edit =
+            report.edit.map(ReportEdit::edit).transpose().map_err(|error| damaged(error.to_string()))?;
+        Ok(Title { folder, profile, files: report.files, edit })
     }
 
     /// Compares every file with the report; gives the bytes that were read.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{Digest, Failure, FailureClass, Hook, JobId, LAST_TIME_MS, Stage, TaskId, TextSource};
+use reel_common::{
+    Digest, Edit, Failure, FailureClass, Hook, JobId, LAST_TIME_MS, Stage, TaskId, TextSource,
+};
 
 use super::projects::name_problem;
 use super::{close_job, known_job, tell_state};
@@ -52,6 +54,7 @@ pub(super) fn on_submit_job(state: &mut FarmState, spec: JobSpec, profile: Strin
 fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
     Hook::check_all(&spec.hooks).map_err(Refusal::BadHooks)?;
     TextSource::check_all(&spec.texts).map_err(Refusal::BadTexts)?;
+    spec.edit.as_ref().map_or(Ok(()), Edit::check).map_err(Refusal::BadEdit)?;
     let key = spec.idempotency_key.as_deref().unwrap_or("-");
     // A job that only runs hooks has neither mezzanine nor output nor profile.
     let bare =
@@ -68,6 +71,9 @@ fn check_spec(spec: &JobSpec, profile: &str) -> Result<(), Refusal> {
     }
     if bare && !spec.texts.is_empty() {
         return Err(Refusal::BadField { field: "the texts", problem: "have no title to go with" });
+    }
+    if bare && spec.edit.is_some() {
+        return Err(Refusal::BadField { field: "the edit", problem: "has no title to go with" });
     }
     for (field, text, limit) in texts {
         if text.is_empty() && !bare {

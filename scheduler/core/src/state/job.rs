@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use reel_common::{
-    Artifact, Digest, Epoch, Failure, Hook, IndexSummary, JobState, Stage, TaskId, TextSource, WorkerFacts,
-    WorkerId,
+    Artifact, Digest, Edit, Epoch, Failure, Hook, IndexSummary, JobState, Stage, TaskId, TextSource,
+    WorkerFacts, WorkerId,
 };
 
 use super::{AttemptRecord, EncodeState, PartRange, RateState, TaskRecord, TaskSet};
@@ -286,8 +286,19 @@ impl Job {
         Some(&hook.name)
     }
 
-    /// The codecs that attempts of `stage` need. An agent from before there were texts would index a job without them.
+    /// The codecs that attempts of `stage` need. An agent from before there were texts would index a job without them, one
+    /// from before there were edits would make a title of the mezzanine as it is.
     pub(crate) fn codecs_of(&self, stage: Stage) -> Option<Cow<'_, BTreeSet<String>>> {
+        let of_media = self.media_codecs_of(stage);
+        if self.spec.edit.is_none() || stage == Stage::Hook {
+            return of_media;
+        }
+        let mut codecs = of_media.map(Cow::into_owned).unwrap_or_default();
+        codecs.insert(Edit::CODEC.to_owned());
+        Some(Cow::Owned(codecs))
+    }
+
+    fn media_codecs_of(&self, stage: Stage) -> Option<Cow<'_, BTreeSet<String>>> {
         match (stage, &self.plan) {
             (Stage::Encode | Stage::Probe, Some(plan)) => Some(Cow::Borrowed(&plan.video_codecs)),
             (Stage::Audio, Some(plan)) => Some(Cow::Borrowed(&plan.audio_codecs)),

@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use libfuzzer_sys::fuzz_target;
-use reel_media::{Timeline, index};
+use reel_media::{TitleTimes, index};
 use reel_profiles::{Profile, catalog};
 use reel_store::Source;
 
@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
         file.write_all(bytes).expect("there is room");
         let Ok(source) = Source::open(&file.path().to_string_lossy()) else { return };
         if let Ok((made, _)) = index(&source, profile) {
-            Timeline::new(&made, &profile.picture).expect("what was indexed unfolds");
+            TitleTimes::new(&made, &profile.picture).expect("what was indexed unfolds");
         }
     });
 });

@@ -5,8 +5,10 @@ mod encoder;
 mod loudness;
 mod opus;
 mod resample;
+mod title;
 mod track;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ffmpeg_next::ffi;
@@ -21,19 +23,21 @@ use reel_store::Source;
 pub(crate) use self::decode::{Sound, SoundReader};
 use self::loudness::{Measured, Meter, amplify};
 pub use self::opus::version as opus_version;
+use self::title::SoundPiece;
+pub(crate) use self::title::TitleSound;
 use self::track::CodedSound;
 use crate::MediaError;
 use crate::facts::{self, MadeTrack};
 use crate::index::grid;
 use crate::measure::{Joined, Passages, check_offsets};
 use crate::recipe::add_libraries;
-use crate::timeline::Timeline;
+use crate::times::TitleTimes;
 
 /// An audio track to make.
 pub struct AudioJob<'a> {
-    /// The mezzanine.
-    pub source: &'a Source,
-    /// Its index.
+    /// The mezzanine, and those that the title's edit has beside it.
+    pub sources: &'a [Source],
+    /// The title's index.
     pub index: &'a v1::Index,
     /// The recipe.
     pub profile: &'a Profile,
@@ -46,9 +50,9 @@ pub struct AudioJob<'a> {
 /// Where a track comes from and how long it is.
 struct TrackPlan<'a> {
     track: &'a AudioTrack,
+    /// What of the mezzanine it is made from.
     made: MadeTrack<'a>,
-    /// Title time 0 on the container's timeline, in seconds.
-    origin: Rational,
+    sound: TitleSound<'a>,
     /// Samples of the presentation.
     samples: u64,
     /// The sample before which each segment ends.
@@ -92,7 +96,7 @@ pub fn audio(
 ) -> Result<(v1::AudioRecord, Option<PathBuf>), MediaError> {
     use_portable_arithmetic();
     let plan = plan(job)?;
-    let key = key(job, &plan, progress)?;
+    let key = key(&plan, progress)?;
     if let Some(record) = find(key) {
         admit(job, &plan, record.loudness)?;
         // Another profile may have stored it under another name, of another file with the same packets.
@@ -102,7 +106,7 @@ pub fn audio(
     }
     let path = job.scratch.join(format!("{key}.m4s"));
     // Where nothing depends on it, a track is measured while it is encoded.
-    let measured = plan.is_measured_first().then(|| measure(job, &plan, progress)).transpose()?;
+    let measured = plan.is_measured_first().then(|| measure(&plan, progress)).transpose()?;
     let gain = plan.track.loudness.zip(measured).map_or(0, |(wanted, measured)| measured.gain_to(wanted));
     let dialnorm = measured.map_or(Measured::SOFTEST, |measured| measured.dialnorm(gain));
     let mut output =
@@ -110,7 +114,7 @@ pub fn audio(
     let mut meter = Meter::new(plan.track.channels, plan.track.sample_rate)?;
     let mut passages = Passages::new(plan.samples);
     let rounds = plan.rounds();
-    each_block(job, &plan, |mut block| {
+    plan.sound.each_block(&mut |mut block| {
         if measured.is_none() {
             meter.add(&block)?;
         }
@@ -147,7 +151,7 @@ fn admit(
     if !silent || job.profile.admission.silent_audio != Action::Reject {
         return Ok(());
     }
-    let (place, stream) = (job.source.location(), plan.made.streams[0].stream);
+    let (place, stream) = (job.sources[0].location(), plan.made.streams[0].stream);
     Err(MediaError::invalid(format!(
         "{place} is not admitted: its audio stream {stream} is silent, nowhere louder than -70 LUFS; mend it, or allow \
          `silent_audio` in the profile"
@@ -155,47 +159,13 @@ fn admit(
 }
 
 /// How loud a track is, before any of it is encoded.
-fn measure(
-    job: &AudioJob<'_>,
-    plan: &TrackPlan<'_>,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<Measured, MediaError> {
+fn measure(plan: &TrackPlan<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<Measured, MediaError> {
     let mut meter = Meter::new(plan.track.channels, plan.track.sample_rate)?;
-    each_block(job, plan, |block| {
+    plan.sound.each_block(&mut |block| {
         progress(plan.samples + block.end(), plan.rounds() * plan.samples);
         meter.add(&block)
     })?;
     meter.measured()
-}
-
-/// Silence comes in blocks of this many samples, so that a long gap takes no memory.
-const SILENCE_BLOCK: u64 = 1 << 16;
-
-/// Decodes the title's sound: blocks without a gap, silent where there is no sound.
-fn each_block(
-    job: &AudioJob<'_>,
-    plan: &TrackPlan<'_>,
-    mut take: impl FnMut(Sound) -> Result<(), MediaError>,
-) -> Result<(), MediaError> {
-    let mut sound = SoundReader::open(job.source, &plan.made, plan.origin)?;
-    let mut placed = 0;
-    while placed < plan.samples {
-        let block = sound.next()?.map(|block| block.within(placed, plan.samples));
-        if block.as_ref().is_some_and(|block| block.frames() == 0) {
-            continue;
-        }
-        let begins = block.as_ref().map_or(plan.samples, |block| block.start);
-        while placed < begins {
-            let samples = SILENCE_BLOCK.min(begins - placed);
-            take(Sound::silence(placed, samples as usize, plan.track.channels as usize))?;
-            placed += samples;
-        }
-        if let Some(block) = block {
-            placed = block.end();
-            take(block)?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether the libraries of this machine encode to a codec.
@@ -265,33 +235,29 @@ fn use_portable_arithmetic() {
 fn plan<'a>(job: &AudioJob<'a>) -> Result<TrackPlan<'a>, MediaError> {
     let made = facts::tracks(job.index, job.profile)?.into_iter().find(|made| made.number == job.track);
     let Some(made) = made else {
-        let place = job.source.location();
+        let place = job.sources[0].location();
         return Err(MediaError::invalid(format!(
             "{place} has no sound for audio track {} of the profile",
             job.track
         )));
     };
     let track = made.track;
-    let timeline = Timeline::new(job.index, &job.profile.picture)?;
-    let grid = grid(job.index, &timeline, job.profile)?;
-    let sample_at = |frame| timeline.sample_at(frame, track.sample_rate);
+    let times = TitleTimes::new(job.index, &job.profile.picture)?;
+    let grid = grid(job.index, &times, job.profile)?;
+    let sample_at = |frame| times.sample_at(frame, track.sample_rate);
     Ok(TrackPlan {
         track,
         made,
-        origin: facts::origin(job.index)?,
-        samples: sample_at(timeline.frames()),
+        sound: TitleSound::new(job.sources, job.index, job.profile, job.track)?,
+        samples: sample_at(times.frames()),
         segment_ends: (1..=grid.segments()).map(|segment| sample_at(grid.segment_start(segment))).collect(),
-        delay: timeline.samples(timeline.composition_delay(), track.sample_rate),
+        delay: times.samples(times.composition_delay(), track.sample_rate),
     })
 }
 
 /// The key of a track: its packets with their times, its place on the timeline, and the encoder's settings.
 /// Reads the whole track, which is the first of its rounds.
-fn key(
-    job: &AudioJob<'_>,
-    plan: &TrackPlan<'_>,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<RecipeKey, MediaError> {
+fn key(plan: &TrackPlan<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<RecipeKey, MediaError> {
     let mut key = RecipeHasher::new("audio track 8");
     add_libraries(&mut key);
     key.text("architecture", std::env::consts::ARCH);
@@ -301,14 +267,37 @@ fn key(
         key.number("segment", *end as i64);
     }
     key.text("language", &plan.language());
-    for (stream, channel) in &plan.made.picks {
+    let pieces = &plan.sound.pieces;
+    let mut known = BTreeSet::new();
+    for piece in pieces {
+        // A title that is one source as it is has one piece, which needs no place.
+        if pieces.len() > 1 || piece.from > 0 {
+            key.number("source", piece.number as i64).number("from", piece.from as i64);
+            key.number("start", piece.start as i64).number("end", piece.end as i64);
+        }
+        if let Some(made) = piece.made.as_ref().filter(|_| known.insert(piece.number)) {
+            add_source(&mut key, piece, made, plan, progress)?;
+        }
+    }
+    Ok(key.finish())
+}
+
+/// The packets of a source with their times, and what decodes them.
+fn add_source(
+    key: &mut RecipeHasher,
+    piece: &SoundPiece<'_>,
+    made: &MadeTrack<'_>,
+    plan: &TrackPlan<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), MediaError> {
+    for (stream, channel) in &made.picks {
         key.number("picked stream", *stream as i64).number("picked channel", *channel as i64);
     }
     let mut packets = DigestWriter::default();
-    let setups = decode::each_packet(job.source, &plan.made, |packet| {
+    let setups = decode::each_packet(piece.source, made, |packet| {
         packets.add(&(packet.stream as u64).to_le_bytes());
-        // Times relative to the title's beginning: where a container counts from does not matter.
-        let place = packet.time.and_then(|time| time.checked_sub(plan.origin));
+        // Times relative to the source's beginning: where a container counts from does not matter.
+        let place = packet.time.and_then(|time| time.checked_sub(piece.origin));
         packets.add(place.map(|place| place.to_string()).unwrap_or_default().as_bytes());
         for bytes in [packet.data, packet.skip] {
             packets.add(&(bytes.len() as u64).to_le_bytes());
@@ -319,13 +308,13 @@ fn key(
         let sample = sample.map_or(0, |sample| sample.round().max(0) as u64);
         progress(sample.min(plan.samples), plan.rounds() * plan.samples);
     })?;
-    for (facts, setup) in plan.made.streams.iter().zip(setups) {
+    for (facts, setup) in made.streams.iter().zip(setups) {
         key.text("codec", &facts.codec).text("layout", &facts.layout);
         key.number("source rate", facts.sample_rate.into()).number("source channels", facts.channels.into());
         key.bytes("extradata", &setup.extradata).number("codec tag", setup.codec_tag.into());
     }
     key.bytes("packets", &packets.finish().0);
-    Ok(key.finish())
+    Ok(())
 }
 
 /// What the profile asks of a track.

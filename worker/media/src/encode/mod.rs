@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use reel_common::{FailureClass, PartIndex, PartSpec, RecipeKey, Scan, VideoFacts};
+use reel_common::{FailureClass, PartIndex, PartSpec, RecipeKey, Scan};
 use reel_profiles::{DamageRule, Profile, Quality, ResolvedRendition};
 use reel_proto::v1;
 use reel_store::Source;
@@ -26,8 +26,8 @@ use self::lane::{Assignment, Lane, Order};
 use self::overlap::Overlap;
 use self::part::scratch_path;
 use self::prover::{Claim, Prover};
-use crate::MediaError;
 use crate::decode::Speed;
+use crate::edit::Piece;
 use crate::encoder::{Headers, Settings, Surroundings};
 use crate::facts;
 use crate::frames::{Decoded, FrameReader, Reading};
@@ -35,6 +35,7 @@ use crate::measure::Reducer;
 use crate::recipe::{PacketDigests, VideoRecipe, Window, video_key};
 use crate::timeline::Timeline;
 use crate::tone::ToneTable;
+use crate::{MediaError, edit};
 
 /// Decoded frames that wait for one encoder.
 const QUEUED_FRAMES: usize = 4;
@@ -43,13 +44,13 @@ const QUEUED_CLAIMS: usize = 64;
 
 /// A chunk to encode.
 pub struct EncodeJob<'a> {
-    /// The mezzanine.
-    pub source: &'a Source,
-    /// Its index.
+    /// The mezzanine, and those that the title's edit has beside it.
+    pub sources: &'a [Source],
+    /// The title's index.
     pub index: &'a v1::Index,
     /// The recipe.
     pub profile: &'a Profile,
-    /// Consecutive parts.
+    /// Consecutive parts of the title.
     pub parts: &'a [PartSpec],
     /// Of each part the rate factors in thousandths, one for each rendition with a bit rate, in the ladder's order; of no
     /// part where no rendition has one.
@@ -74,7 +75,8 @@ pub enum Purpose {
 
 /// What an encode attempt asks and tells while it runs.
 pub trait EncodeEvents {
-    /// The record of a part that is in the store already.
+    /// The record of a part that is in the store already. Records count frames and ticks from the beginning of the part's
+    /// source.
     fn find(&mut self, key: RecipeKey) -> Option<v1::RenditionPart>;
     /// Frames done of the chunk's total, and the part in hand.
     fn progress(&mut self, done: u64, total: u64, part: PartIndex);
@@ -87,18 +89,53 @@ pub trait EncodeEvents {
 
 /// Encodes the parts of a chunk that are not in the store, in order.
 pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
-    let timeline = Timeline::new(job.index, &job.profile.picture)?;
-    let facts = facts::video(job.index)?;
-    let renditions = renditions(job, &facts, &timeline)?;
-    let tones = facts::tones(&facts, job.profile)?;
-    if job.parts.iter().any(|part| part.end > timeline.frames()) {
-        return Err(MediaError::failed(
-            "a part lies beyond the end of the mezzanine: the plan is not of this index",
-        ));
+    let pieces = edit::pieces(job.index, job.profile)?;
+    let beyond = || MediaError::failed("a part lies beyond the title: the plan is not of this index");
+    let mut progress = (0, job.parts.iter().map(PartSpec::frames).sum());
+    let mut rest = job.parts;
+    while let Some(first) = rest.first() {
+        let piece = pieces.iter().find(|piece| first.start() < piece.end()).ok_or_else(beyond)?;
+        let (parts, others) = rest.split_at(rest.iter().take_while(|part| part.end <= piece.end()).count());
+        if parts.is_empty() {
+            return Err(beyond());
+        }
+        let done = job.parts.len() - rest.len();
+        let chunk = Chunk {
+            source: job.sources.get(piece.source).ok_or_else(beyond)?,
+            piece,
+            parts: parts.iter().map(|part| piece.part_of_source(part, job.profile)).collect(),
+            qualities: job.qualities.get(done..).unwrap_or_default(),
+        };
+        encode_chunk(job, &chunk, progress, events)?;
+        progress.0 += parts.iter().map(PartSpec::frames).sum::<u64>();
+        rest = others;
     }
+    Ok(())
+}
+
+/// Consecutive parts that are made of one piece of the title, in frames of its source.
+struct Chunk<'a> {
+    source: &'a Source,
+    piece: &'a Piece<'a>,
+    parts: Vec<PartSpec>,
+    qualities: &'a [Vec<u32>],
+}
+
+/// `progress` is how many frames are done, and in total.
+fn encode_chunk(
+    job: &EncodeJob<'_>,
+    chunk: &Chunk<'_>,
+    progress: (u64, u64),
+    events: &mut dyn EncodeEvents,
+) -> Result<(), MediaError> {
+    let timeline = chunk.piece.timeline()?;
+    let facts = facts::video(chunk.piece.index)?;
+    let renditions = renditions(job, facts.rotation, &timeline)?;
+    let tones = facts::tones(&facts, job.profile)?;
     let given = renditions.iter().filter(|rendition| rendition.given.is_some()).count();
-    let known = job.qualities.iter().filter(|quality| quality.len() == given).count();
-    if given > 0 && known != job.parts.len() {
+    let known =
+        chunk.qualities.iter().take(chunk.parts.len()).filter(|quality| quality.len() == given).count();
+    if given > 0 && known != chunk.parts.len() {
         let message =
             "the task lacks the quality of a part that has a bit rate: give all hosts the same version";
         return Err(MediaError::failed(message));
@@ -108,7 +145,7 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
         let (claims, inbox) = mpsc::sync_channel(QUEUED_CLAIMS);
         let (renditions, timeline) = (renditions.as_slice(), &timeline);
         let proved = results.clone();
-        let prover = move || Prover::new(renditions, timeline, proved).run_guarded(&inbox);
+        let prover = move || Prover::new(renditions, timeline.times(), proved).run_guarded(&inbox);
         thread::Builder::new().name("prove".to_owned()).spawn_scoped(scope, prover).map_err(no_thread)?;
         let lanes = renditions.iter().enumerate().map(|(number, rendition)| {
             let (orders, inbox) = mpsc::sync_channel(QUEUED_FRAMES);
@@ -121,12 +158,13 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
         });
         let lanes = lanes.collect::<Result<_, MediaError>>()?;
         drop(results);
-        let digests = PacketDigests::new(job.source, job.index, timeline);
-        let qualities = job.qualities.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
-        let queue = job.parts.iter().cloned().zip(qualities).collect();
-        let total = job.parts.iter().map(PartSpec::frames).sum();
+        let digests = PacketDigests::new(chunk.source, chunk.piece.index, timeline);
+        let qualities = chunk.qualities.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
+        let queue = chunk.parts.iter().cloned().zip(qualities).collect();
+        let (done, total) = progress;
         let director = Director {
             job,
+            chunk,
             timeline,
             renditions,
             lanes,
@@ -143,7 +181,7 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
             prepared: None,
             open: VecDeque::new(),
             lacking: false,
-            done: 0,
+            done,
             total,
         };
         director.run(events)
@@ -172,16 +210,19 @@ impl RenditionSetup {
 /// The rate factor with which an encoder is asked for its headers, which do not depend on it, where each part has its own.
 const ANY_CRF_MILLI: u32 = 30_000;
 
+/// The title's renditions, of pictures that are to be turned.
 fn renditions(
     job: &EncodeJob<'_>,
-    facts: &VideoFacts,
+    turn: u16,
     timeline: &Timeline,
 ) -> Result<Vec<RenditionSetup>, MediaError> {
+    let facts = facts::video(job.index)?;
     let ladder = facts::ladder(job.index, job.profile)?;
-    let variable_timescale = timeline.constant_rate().is_none().then(|| timeline.timescale());
+    let times = timeline.times();
+    let variable_timescale = times.constant_rate().is_none().then(|| times.timescale());
     let mut with_bitrate = 0..;
     let setup = |mut rendition: ResolvedRendition| {
-        let rate = timeline.average_rate();
+        let rate = times.average_rate();
         let (colour, hdr10) = job.profile.picture.coded_colours(facts.colour, facts.hdr10);
         let (crf_milli, given) = match rendition.rendition.rate.quality {
             Quality::Crf(crf_milli) => (crf_milli, None),
@@ -195,7 +236,7 @@ fn renditions(
         let settings = Settings { rendition, crf_milli, colour, hdr10, rate, variable_timescale };
         let headers = settings.open()?.headers()?;
         let surroundings = settings.surroundings()?;
-        Ok(Some(RenditionSetup { settings, headers, surroundings, turn: facts.rotation, given }))
+        Ok(Some(RenditionSetup { settings, headers, surroundings, turn, given }))
     };
     ladder.into_iter().map(setup).filter_map(Result::transpose).collect()
 }
@@ -276,6 +317,7 @@ type Outcome = Result<Proved, MediaError>;
 /// Decodes, and tells lanes and prover what to do with the frames.
 struct Director<'a> {
     job: &'a EncodeJob<'a>,
+    chunk: &'a Chunk<'a>,
     timeline: &'a Timeline,
     renditions: &'a [RenditionSetup],
     lanes: Vec<mpsc::SyncSender<Order>>,
@@ -320,12 +362,12 @@ impl Director<'_> {
         };
         let mut renditions = Vec::with_capacity(self.renditions.len());
         for setup in self.renditions {
-            let window = Window::of(&spec, setup.surroundings, self.timeline.frames());
+            let window = Window::of(&spec, setup.surroundings, self.timeline.seen());
             let settings = setup.settings_of(quality);
             let recipe = VideoRecipe {
                 settings: &settings,
                 headers: &setup.headers,
-                rules: &self.job.profile.picture,
+                rules: &self.chunk.piece.rules,
                 scan: self.scan,
                 tones: self.tones.as_ref().map(|tones| tones.digest()),
                 damage: self.job.profile.admission.damage,
@@ -354,8 +396,8 @@ impl Director<'_> {
         for (lane, rendition) in prepared.renditions.into_iter().enumerate() {
             let window = rendition.window;
             part.feeding.push(rendition.found.is_none().then_some(window));
-            let (around, frames) = (self.renditions[lane].surroundings, self.timeline.frames());
-            part.overlaps.push(Overlap::new(&spec, around, frames));
+            let around = self.renditions[lane].surroundings;
+            part.overlaps.push(Overlap::new(&spec, around, self.timeline.seen()));
             if rendition.found.is_none() {
                 self.claim(Claim::Begin { lane, spec: spec.clone() })?;
                 let path = scratch_path(self.job.scratch, &rendition.key);
@@ -376,10 +418,10 @@ impl Director<'_> {
     /// Decodes on from the start of the prepared part for as long as one part's window runs into the next's.
     fn decode_from(&mut self, window: Window, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
         let reading = Reading {
-            source: self.job.source,
-            index: self.job.index,
+            source: self.chunk.source,
+            index: self.chunk.piece.index,
             timeline: self.timeline,
-            rules: &self.job.profile.picture,
+            rules: &self.chunk.piece.rules,
             tones: self.tones.clone(),
             damage: self.job.profile.admission.damage,
             speed: Speed::Exact,

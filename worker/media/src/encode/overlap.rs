@@ -23,10 +23,10 @@ struct Border {
 }
 
 impl Overlap {
-    /// The borders of a part whose encoder sees `surroundings`, in a title of `frames`.
-    pub(super) fn new(part: &PartSpec, surroundings: Surroundings, frames: u64) -> Self {
+    /// The borders of a part whose encoder sees `surroundings`, of the frames `seen`.
+    pub(super) fn new(part: &PartSpec, surroundings: Surroundings, seen: (u64, u64)) -> Self {
         let around = |at: u64| Border {
-            window: Window::around(at, at, surroundings, frames),
+            window: Window::around(at, at, surroundings, seen),
             digest: DigestWriter::default(),
         };
         Overlap { before: around(part.start()), after: around(part.end) }

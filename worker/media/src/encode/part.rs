@@ -15,10 +15,13 @@ use crate::MediaError;
 use crate::encoder::{AccessUnit, Effort, Encoder, FrameType, Surroundings};
 use crate::recipe::Window;
 use crate::timeline::Timeline;
+use crate::times::TitleTimes;
 
 /// Encodes the frames of a part's window and keeps exactly the part's own.
 pub(super) struct PartEncoder<'a> {
-    timeline: &'a Timeline,
+    times: &'a TitleTimes,
+    /// The frame before which what may be looked at ends.
+    seen_end: u64,
     spec: PartSpec,
     /// The frames that the encoder sees.
     window: Window,
@@ -63,11 +66,12 @@ impl<'a> PartEncoder<'a> {
             encoder.set_effort(Effort::Least)?;
         }
         Ok(PartEncoder {
-            timeline,
+            times: timeline.times(),
+            seen_end: timeline.seen().1,
             spec,
             window,
             surroundings,
-            composition_delay: timeline.composition_delay(),
+            composition_delay: timeline.times().composition_delay(),
             variable: settings.variable_timescale.is_some(),
             name: settings.encoder_name(),
             encoder,
@@ -100,7 +104,7 @@ impl<'a> PartEncoder<'a> {
         if self.is_coded() || !self.window.contains(frame) {
             return Ok(());
         }
-        let time = if self.variable { self.timeline.title_ticks(frame) } else { frame as i64 };
+        let time = if self.variable { self.times.ticks(frame) } else { frame as i64 };
         self.pending.insert(time, frame);
         let units = self.encoder.encode(picture, time, self.frame_type(frame))?;
         units.into_iter().try_for_each(|unit| self.take(unit))
@@ -111,7 +115,7 @@ impl<'a> PartEncoder<'a> {
         let begins = self.spec.segment_starts.binary_search(&frame).is_ok() || frame == self.spec.end;
         match begins {
             true => FrameType::Key,
-            false if frame + 1 == self.spec.end && frame + 1 < self.timeline.frames() => FrameType::Predicted,
+            false if frame + 1 == self.spec.end && frame + 1 < self.seen_end => FrameType::Predicted,
             false => FrameType::Auto,
         }
     }
@@ -183,22 +187,21 @@ impl<'a> PartEncoder<'a> {
         };
         let mut samples = Vec::with_capacity(units.len());
         for ((frame, unit), nth) in units.iter().zip(start..) {
-            let decode = self.timeline.title_ticks(nth);
-            let offset = self.timeline.title_ticks(*frame) + self.composition_delay - decode;
+            let decode = self.times.ticks(nth);
+            let offset = self.times.ticks(*frame) + self.composition_delay - decode;
             if offset < 0 {
                 let name = self.name;
                 return Err(MediaError::failed(format!("{name} decodes frame {frame} after it is shown")));
             }
             samples.push(Sample {
                 data: &unit.data,
-                duration: u32::try_from(self.timeline.title_ticks(nth + 1) - decode)
-                    .map_err(|_| too_long(nth))?,
+                duration: u32::try_from(self.times.ticks(nth + 1) - decode).map_err(|_| too_long(nth))?,
                 composition_offset: i32::try_from(offset).map_err(|_| too_long(nth))?,
                 sync: unit.key,
             });
         }
         let sequence = self.spec.first_segment + self.segments_done as u64 + 1;
-        let base = self.timeline.title_ticks(start);
+        let base = self.times.ticks(start);
         let segment = media_segment(sequence as u32, base as u64, &samples);
         self.output.write(&segment)?;
         self.written.push(segment);
@@ -228,17 +231,16 @@ impl<'a> PartEncoder<'a> {
     pub(super) fn finish(self) -> Result<(v1::RenditionPart, PathBuf), MediaError> {
         let frames = self.kept as i64;
         let seconds = |(start, end): (u64, u64)| {
-            let ticks = self.timeline.title_ticks(end) - self.timeline.title_ticks(start);
+            let ticks = self.times.ticks(end) - self.times.ticks(start);
             ticks.max(1) as u64
         };
         let rates = self.spec.segments().zip(&self.output.segments);
-        let peak =
-            rates.map(|(range, bytes)| bytes * 8 * u64::from(self.timeline.timescale()) / seconds(range));
+        let peak = rates.map(|(range, bytes)| bytes * 8 * u64::from(self.times.timescale()) / seconds(range));
         let record = v1::RenditionPart {
             frames: self.kept,
-            first_pts: self.timeline.title_ticks(self.spec.start()),
-            last_pts: self.timeline.title_ticks(self.spec.end - 1),
-            timescale: self.timeline.timescale(),
+            first_pts: self.times.ticks(self.spec.start()),
+            last_pts: self.times.ticks(self.spec.end - 1),
+            timescale: self.times.timescale(),
             psnr_mdb: self.psnr_mdb / frames,
             ssim_ppm: Some((self.ssim_ppm / frames) as i32),
             worst_frame_ssim_ppm: Some(self.worst_ssim_ppm),

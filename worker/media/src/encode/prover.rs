@@ -15,7 +15,7 @@ use reel_proto::v1;
 use super::{Outcome, Proved, RenditionSetup};
 use crate::MediaError;
 use crate::measure::{Around, CodedDigest, Compared, Comparison, OutputDecoder, Thumbnail};
-use crate::timeline::Timeline;
+use crate::times::TitleTimes;
 
 /// What the prover is told. Whoever sends a claim has seen to it that what it rests on was sent before.
 pub(super) enum Claim {
@@ -43,7 +43,7 @@ struct Open<'a> {
 /// The thread that proves.
 pub(super) struct Prover<'a> {
     renditions: &'a [RenditionSetup],
-    timeline: &'a Timeline,
+    times: &'a TitleTimes,
     results: mpsc::Sender<Outcome>,
     /// Of the mezzanine's frames that open parts still need.
     thumbnails: BTreeMap<u64, Box<Thumbnail>>,
@@ -53,10 +53,10 @@ pub(super) struct Prover<'a> {
 impl<'a> Prover<'a> {
     pub(super) fn new(
         renditions: &'a [RenditionSetup],
-        timeline: &'a Timeline,
+        times: &'a TitleTimes,
         results: mpsc::Sender<Outcome>,
     ) -> Self {
-        Prover { renditions, timeline, results, thumbnails: BTreeMap::new(), open: Vec::new() }
+        Prover { renditions, times, results, thumbnails: BTreeMap::new(), open: Vec::new() }
     }
 
     /// Runs until nobody claims anything any more. The first thing that does not hold is its last result.
@@ -92,7 +92,7 @@ impl<'a> Prover<'a> {
         let label = format!("part {} of rendition {}", spec.index, setup.settings.rendition.rendition.name);
         let codec = setup.settings.coding().codec();
         let decoder = OutputDecoder::open(&label, codec, &setup.headers.config)?;
-        let comparison = Comparison::new(&label, self.timeline, spec.start());
+        let comparison = Comparison::new(&label, self.times, spec.start());
         self.open.push(Open { lane, spec, decoder, comparison, coded: CodedDigest::default() });
         Ok(())
     }
@@ -104,7 +104,7 @@ impl<'a> Prover<'a> {
     fn prove(&mut self, lane: usize, part: PartIndex, segment: Vec<u8>) -> Result<(), MediaError> {
         // A part that was abandoned meanwhile is nobody's business.
         let Some(at) = self.position(lane, part) else { return Ok(()) };
-        let delay = self.timeline.composition_delay();
+        let delay = self.times.composition_delay();
         let malformed = |error| MediaError::failed(format!("part {part} was written wrong: {error}"));
         for fragment in Fragments::of_ours(&segment) {
             for sample in fragment.map_err(|error| malformed(error.to_string()))?.samples {
@@ -179,6 +179,7 @@ mod tests {
     use crate::encoder::tests::settings;
     use crate::measure::Reducer;
     use crate::recipe::Window;
+    use crate::timeline::Timeline;
     use crate::timeline::{Packet, tests::timeline};
 
     const FRAMES: u64 = 24;
@@ -254,7 +255,7 @@ mod tests {
         claim(Claim::End { lane: 0, part: PartIndex(0), record: Box::new(record), path });
         drop(claims);
         let (results, finished) = mpsc::channel();
-        Prover::new(std::slice::from_ref(&setup), &timeline, results).run_guarded(&inbox);
+        Prover::new(std::slice::from_ref(&setup), timeline.times(), results).run_guarded(&inbox);
         finished.recv().unwrap().map(|proved| (proved.record, proved.path))
     }
 

@@ -18,9 +18,10 @@ use self::rap::Syntax;
 use self::sweep::MAX_FAULTS;
 use crate::MediaError;
 use crate::demux::{Demuxer, StreamParameters, parameters, rational, rotation};
-use crate::facts;
 use crate::subtitles;
-use crate::timeline::{Timeline, fold_packets, fold_runs};
+use crate::timeline::{fold_packets, fold_runs};
+use crate::times::TitleTimes;
+use crate::{edit, facts};
 
 /// Indexes a mezzanine. The summary's artifact is left for the caller, who stores the index.
 pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::IndexSummary), MediaError> {
@@ -64,11 +65,27 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
         faults,
         // Files of their own are not read here.
         texts: Vec::new(),
+        edit: None,
     };
     first_picture::complete(source, &mut index)?;
     let summary = summarise(source, profile, &index, gathered.random_access.len())?;
     let texts = subtitles::describe(&demuxer);
     Ok((index, v1::IndexSummary { texts, ..summary }))
+}
+
+/// The summary of a mezzanine as that of a title that is made of it and, by the edit in its index, of others.
+pub fn summary_of_edited(
+    summary: v1::IndexSummary,
+    index: &v1::Index,
+    profile: &Profile,
+) -> Result<v1::IndexSummary, MediaError> {
+    let times = TitleTimes::new(index, &profile.picture)?;
+    Ok(v1::IndexSummary {
+        frames: times.frames(),
+        duration: Some(times.duration().into()),
+        timing: Some(timing(index, &times, profile)?.into()),
+        ..summary
+    })
 }
 
 struct Claims {
@@ -170,43 +187,44 @@ fn summarise(
     index: &v1::Index,
     random_access_points: usize,
 ) -> Result<v1::IndexSummary, MediaError> {
-    let timeline = Timeline::new(index, &profile.picture)?;
+    let times = TitleTimes::new(index, &profile.picture)?;
     Ok(v1::IndexSummary {
         artifact: None,
         container: index.container.clone(),
         video: index.video.as_ref().and_then(|video| video.facts.clone()),
         audio: index.audio.clone(),
-        frames: timeline.frames(),
+        frames: times.frames(),
         random_access_points: random_access_points as u64,
-        duration: Some(timeline.duration().into()),
-        timing: Some(timing(&timeline, profile).into()),
+        duration: Some(times.duration().into()),
+        timing: Some(timing(index, &times, profile)?.into()),
         texts: Vec::new(),
         bytes_read: source.bytes_read(),
     })
 }
 
-fn timing(timeline: &Timeline, profile: &Profile) -> Timing {
-    match timeline.constant_rate() {
-        Some(rate) => Timing::Constant { rate },
-        None => Timing::Variable {
-            average_rate: timeline.average_rate(),
-            segment_starts: segment_starts(timeline, profile.segment_seconds),
+fn timing(index: &v1::Index, times: &TitleTimes, profile: &Profile) -> Result<Timing, MediaError> {
+    Ok(match (edit::of(index)?, times.constant_rate()) {
+        (Some(edit), _) => Timing::Edited { rate: edit.rate, spans: edit.spans },
+        (None, Some(rate)) => Timing::Constant { rate },
+        (None, None) => Timing::Variable {
+            average_rate: times.average_rate(),
+            segment_starts: segment_starts(times, profile.segment_seconds),
         },
-    }
+    })
 }
 
 /// When each segment of a title ends, in milliseconds.
 pub fn segment_ends_ms(index: &v1::Index, profile: &Profile) -> Result<Vec<u64>, MediaError> {
-    let timeline = Timeline::new(index, &profile.picture)?;
-    let grid = grid(index, &timeline, profile)?;
+    let times = TitleTimes::new(index, &profile.picture)?;
+    let grid = grid(index, &times, profile)?;
     // A sample of a track of that rate is a millisecond.
-    Ok((1..=grid.segments()).map(|segment| timeline.sample_at(grid.segment_start(segment), 1000)).collect())
+    Ok((1..=grid.segments()).map(|segment| times.sample_at(grid.segment_start(segment), 1000)).collect())
 }
 
 /// Where the segments of a title begin, as the plan cuts it.
 pub(crate) fn grid(
     index: &v1::Index,
-    timeline: &Timeline,
+    times: &TitleTimes,
     profile: &Profile,
 ) -> Result<SegmentGrid, MediaError> {
     let summary = IndexSummary {
@@ -214,10 +232,10 @@ pub(crate) fn grid(
         container: index.container.clone(),
         video: facts::video(index)?,
         audio: Vec::new(),
-        frames: timeline.frames(),
+        frames: times.frames(),
         random_access_points: 0,
-        duration: timeline.duration(),
-        timing: timing(timeline, profile),
+        duration: times.duration(),
+        timing: timing(index, times, profile)?,
         texts: Vec::new(),
         bytes_read: 0,
     };
@@ -226,14 +244,14 @@ pub(crate) fn grid(
 
 /// With a variable frame rate, segment k begins at the first frame shown at or after k segment lengths; a tail
 /// shorter than half a segment joins the segment before.
-fn segment_starts(timeline: &Timeline, segment_seconds: Rational) -> Vec<u64> {
-    let timescale = Rational::whole(timeline.timescale().into());
+fn segment_starts(times: &TitleTimes, segment_seconds: Rational) -> Vec<u64> {
+    let timescale = Rational::whole(times.timescale().into());
     let length = segment_seconds.checked_mul(timescale).map_or(1, Rational::round).max(1);
-    let end = timeline.title_ticks(timeline.frames());
+    let end = times.ticks(times.frames());
     let mut starts = vec![0];
     let mut next = length;
-    for frame in 1..timeline.frames() {
-        let ticks = timeline.title_ticks(frame);
+    for frame in 1..times.frames() {
+        let ticks = times.ticks(frame);
         if ticks >= next && (end - ticks) * 2 >= length {
             starts.push(frame);
             next = (ticks / length + 1) * length;

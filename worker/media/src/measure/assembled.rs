@@ -10,8 +10,9 @@ use reel_proto::v1;
 use super::tree::{Carrier, CodedTrack, Stream};
 use super::{expected_tree, video};
 use crate::MediaError;
+use crate::edit::Places;
 use crate::facts;
-use crate::timeline::Timeline;
+use crate::times::TitleTimes;
 
 /// A tree that was assembled of proved parts and tracks.
 pub struct MeasureJob<'a> {
@@ -31,27 +32,28 @@ pub struct MeasureJob<'a> {
 /// parts whose decodes of the mezzanine agree where they meet. The error names the first thing that does not hold.
 /// `progress` is told frames found, in all files of all renditions.
 pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
-    let timeline = Timeline::new(job.index, &job.profile.picture)?;
+    let times = TitleTimes::new(job.index, &job.profile.picture)?;
+    let places = Places::of(job.index)?;
     let ladder = facts::ladder(job.index, job.profile)?;
     let tree = expected_tree(job.tree, ladder, &facts::tracks(job.index, job.profile)?)?;
-    let total = tree.video.iter().map(|stream| stream.carriers.len() as u64).sum::<u64>() * timeline.frames();
+    let total = tree.video.iter().map(|stream| stream.carriers.len() as u64).sum::<u64>() * times.frames();
     let mut found = 0;
     let mut proof = v1::Proof::default();
     let mut mended = BTreeSet::new();
     for stream in &tree.video {
         let parts = Parts::of(job.parts, &stream.name)?;
         for carrier in &stream.carriers {
-            parts.check(&CodedTrack::read(carrier, TrackKind::Video)?, &timeline, &mut |frames| {
+            parts.check(&CodedTrack::read(carrier, TrackKind::Video)?, &times, &places, &mut |frames| {
                 found += frames;
                 progress(found, total);
             })?;
         }
-        parts.check_borders(&timeline, job.profile.admission.damage)?;
+        parts.check_borders(&times, &places, job.profile.admission.damage)?;
         if let DamageRule::Allow(most) = job.profile.admission.damage {
             parts.check_mended(most)?;
         }
         mended.extend(parts.mended());
-        proof.renditions.push(parts.sum_up(stream, &timeline));
+        proof.renditions.push(parts.sum_up(stream, &times));
     }
     for stream in &tree.audio {
         let record = job.audio.iter().find(|record| record.name == stream.name);
@@ -93,12 +95,13 @@ impl<'a> Parts<'a> {
     fn check(
         &self,
         track: &CodedTrack,
-        timeline: &Timeline,
+        times: &TitleTimes,
+        places: &Places,
         found: &mut dyn FnMut(u64),
     ) -> Result<(), MediaError> {
         let label = &track.label;
-        video::check_times(track, timeline)?;
-        let mut rest = track.samples.as_slice();
+        video::check_times(track, times)?;
+        let (mut rest, mut start) = (track.samples.as_slice(), 0);
         for (number, (part, proof)) in self.parts.iter().enumerate() {
             let differs =
                 || MediaError::failed(format!("{label} does not hold part {number} as it was proved"));
@@ -106,10 +109,13 @@ impl<'a> Parts<'a> {
             let (samples, after) = rest.split_at_checked(frames).ok_or_else(differs)?;
             let starts_clean = samples.first().is_some_and(|sample| sample.sync);
             let same_header = part.codec_config == track.config;
-            if !starts_clean || !same_header || track.coded_digest(samples)?.0[..] != proof.coded_digest {
+            let moved = places.moved(start);
+            let moved = times.ticks(moved.unsigned_abs()) * moved.signum();
+            let coded = track.coded_digest(samples, moved)?;
+            if !starts_clean || !same_header || coded.0[..] != proof.coded_digest {
                 return Err(differs());
             }
-            rest = after;
+            (rest, start) = (after, start + part.frames);
             found(part.frames);
         }
         match rest {
@@ -118,12 +124,20 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Whether both parts at each border have decoded the same pictures of the mezzanine around it. A part for which
+    /// Whether both parts at each border have decoded the same pictures of the mezzanine around it, but where an edit cuts. A part for which
     /// frames were lacking tells nothing of its borders.
-    fn check_borders(&self, timeline: &Timeline, damage: DamageRule) -> Result<(), MediaError> {
+    fn check_borders(
+        &self,
+        times: &TitleTimes,
+        places: &Places,
+        damage: DamageRule,
+    ) -> Result<(), MediaError> {
         let mut end = 0;
         for (number, pair) in (1..).zip(self.parts.windows(2)) {
             end += pair[0].0.frames;
+            if places.begins_at(end) {
+                continue;
+            }
             let (before, after) = (&pair[0].1.border_after, &pair[1].1.border_before);
             let told = !before.is_empty() && !after.is_empty();
             if !told && damage == DamageRule::Refuse {
@@ -133,7 +147,7 @@ impl<'a> Parts<'a> {
                 )));
             }
             if told && before != after {
-                let (rendition, seconds) = (self.rendition, timeline.seconds(end));
+                let (rendition, seconds) = (self.rendition, times.seconds(end));
                 return Err(MediaError::invalid(format!(
                     "the mezzanine decodes differently around frame {end}, {seconds:.3} s, depending on where decoding \
                      begins (found in rendition {rendition}): it is damaged there, or one of its random access points is none; convert it to \
@@ -161,12 +175,12 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn sum_up(&self, stream: &Stream, timeline: &Timeline) -> v1::RenditionProof {
+    fn sum_up(&self, stream: &Stream, times: &TitleTimes) -> v1::RenditionProof {
         let proofs = || self.parts.iter().map(|(_, proof)| proof);
         v1::RenditionProof {
             worst_difference_ppm: proofs().map(|proof| proof.worst_difference_ppm).max().unwrap_or(0),
             ties: proofs().map(|proof| proof.ties).sum(),
-            ..video::whole(&stream.name, timeline)
+            ..video::whole(&stream.name, times)
         }
     }
 }
@@ -187,7 +201,7 @@ fn check_audio(carrier: &Carrier, record: &v1::AudioRecord) -> Result<(), MediaE
         return Err(MediaError::failed(format!("{label} ends at sample {due} of {samples}")));
     }
     let differs = track.config != record.codec_config
-        || track.coded_digest(&track.samples)?.0[..] != record.coded_digest;
+        || track.coded_digest(&track.samples, 0)?.0[..] != record.coded_digest;
     match differs {
         true => Err(MediaError::failed(format!("{label} does not hold its track as it was proved"))),
         false => Ok(()),

@@ -25,23 +25,25 @@ pub(crate) use self::thumbnail::{Luma, Reduced, Reducer, Thumbnail, words};
 pub(crate) use self::tree::{CodedDigest, Joined};
 use self::tree::{Stream, Tree};
 pub(crate) use self::video::{Around, Compared, Comparison, OutputDecoder};
-use crate::audio::SoundReader;
+use crate::audio::TitleSound;
 use crate::decode::Speed;
+use crate::edit::Piece;
 use crate::encoder::Surroundings;
 use crate::facts::{self, MadeTrack};
 use crate::frames::{Decoded, FrameReader, Reading};
 use crate::recipe::Window;
 use crate::timeline::Timeline;
-use crate::{MediaError, index};
+use crate::times::TitleTimes;
+use crate::{MediaError, edit, index};
 
 /// Thumbnails of the mezzanine that wait for one rendition; 2.3 kB each.
 const QUEUED_THUMBNAILS: usize = 256;
 
 /// An output tree to prove from nothing.
 pub struct VerifyJob<'a> {
-    /// The mezzanine.
-    pub source: &'a Source,
-    /// Its index.
+    /// The mezzanine, and those that the title's edit has beside it.
+    pub sources: &'a [Source],
+    /// The title's index.
     pub index: &'a v1::Index,
     /// Tells what the tree must hold, and whether damage was allowed.
     pub profile: &'a Profile,
@@ -52,11 +54,11 @@ pub struct VerifyJob<'a> {
 /// Proves a tree: every rendition shows every frame of the mezzanine once, in order, at its time, and every audio
 /// track sounds when the mezzanine does. The error names the first thing that does not hold.
 pub fn verify(job: &VerifyJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<v1::Proof, MediaError> {
-    let timeline = Timeline::new(job.index, &job.profile.picture)?;
+    let times = TitleTimes::new(job.index, &job.profile.picture)?;
     let tracks = facts::tracks(job.index, job.profile)?;
     let tree = expected_tree(job.tree, facts::ladder(job.index, job.profile)?, &tracks)?;
-    let (renditions, mended) = prove_video(job, &timeline, &tree.video, progress)?;
-    let prove = |stream| prove_audio(job, &timeline, stream, &tracks);
+    let (renditions, mended) = prove_video(job, &times, &tree.video, progress)?;
+    let prove = |stream| prove_audio(job, &times, stream);
     let audio = tree.audio.iter().map(prove).collect::<Result<_, _>>()?;
     Ok(v1::Proof { renditions, audio, mended })
 }
@@ -95,7 +97,7 @@ fn expect_streams(kind: &str, streams: &[Stream], names: Vec<String>) -> Result<
 /// Decodes the mezzanine once, from end to end, beside all renditions. Gives the frames that it lacks as well.
 fn prove_video(
     job: &VerifyJob<'_>,
-    timeline: &Timeline,
+    times: &TitleTimes,
     streams: &[Stream],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Vec<v1::RenditionProof>, Vec<u64>), MediaError> {
@@ -105,9 +107,9 @@ fn prove_video(
         for stream in streams {
             let (sender, receiver) = mpsc::sync_channel(QUEUED_THUMBNAILS);
             senders.push(sender);
-            provers.push(scope.spawn(move || video::prove(stream, timeline, &receiver)));
+            provers.push(scope.spawn(move || video::prove(stream, times, &receiver)));
         }
-        let decoded = send_thumbnails(job, timeline, &senders, progress);
+        let decoded = send_thumbnails(job, times.frames(), &senders, progress);
         drop(senders);
         let proofs: Vec<_> = provers.into_iter().map(join).collect();
         // A rendition that is short of the mezzanine's frames fails because of the mezzanine.
@@ -128,64 +130,90 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, MediaError>>) -> Resul
 
 fn send_thumbnails(
     job: &VerifyJob<'_>,
-    timeline: &Timeline,
+    frames: u64,
     senders: &[mpsc::SyncSender<Thumbnail>],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<u64>, MediaError> {
-    let frames = timeline.frames();
-    let (source, index, rules) = (job.source, job.index, &job.profile.picture);
-    // Frames that were mended in the encode are mended here alike: what stands for them depends on where decoding began.
-    let (damage, spans) = match job.profile.admission.damage {
-        DamageRule::Refuse => (DamageRule::Refuse, vec![(0, 0, frames)]),
-        _ => (DamageRule::Repeat, decoded_spans(job, timeline)?),
-    };
-    let facts = facts::video(job.index)?;
-    let tones = facts::tones(&facts, job.profile)?;
-    let mut reducer = Reducer::new(facts.rotation);
     let mut lacking = Vec::new();
-    for (begin, start, end) in spans {
-        let tones = tones.clone();
-        let reading = Reading { source, index, timeline, rules, tones, damage, speed: Speed::Rough };
-        let mut reader = FrameReader::new(reading, (begin, end))?;
-        while let Some(Decoded { frame, picture, mended }) = reader.next()? {
-            if frame < start {
-                continue;
-            }
+    for piece in edit::pieces(job.index, job.profile)? {
+        let mut take = |frame: u64, mended: bool, thumbnail: Thumbnail| {
             lacking.extend(mended.then_some(frame));
-            let thumbnail = reducer.reduce(&picture)?.thumbnail;
-            let listening = senders.iter().filter(|sender| sender.send(thumbnail).is_ok()).count();
-            if listening < senders.len() {
-                // A rendition that has failed says so itself.
-                return Ok(lacking);
-            }
             progress(frame + 1, frames);
+            // A rendition that has failed says so itself.
+            senders.iter().filter(|sender| sender.send(thumbnail).is_ok()).count() == senders.len()
+        };
+        if !each_thumbnail(job, &piece, &mut take)? {
+            break;
         }
     }
     Ok(lacking)
 }
 
-/// For each part the frame from which it was decoded, and its own `[start, end)`. All renditions begin to decode together.
-fn decoded_spans(job: &VerifyJob<'_>, timeline: &Timeline) -> Result<Vec<(u64, u64, u64)>, MediaError> {
-    let grid = index::grid(job.index, timeline, job.profile)?;
+/// Calls back for each frame of a piece, with its number in the title, until it is told that this is enough.
+fn each_thumbnail(
+    job: &VerifyJob<'_>,
+    piece: &Piece<'_>,
+    take: &mut dyn FnMut(u64, bool, Thumbnail) -> bool,
+) -> Result<bool, MediaError> {
+    let source = job.sources.get(piece.source).ok_or_else(|| MediaError::failed("a source is missing"))?;
+    let timeline = &piece.timeline()?;
+    let (index, rules) = (piece.index, &piece.rules);
+    // Frames that were mended in the encode are mended here alike: what stands for them depends on where decoding began.
+    let (damage, spans) = match job.profile.admission.damage {
+        DamageRule::Refuse => {
+            (DamageRule::Refuse, vec![(piece.first(), piece.first(), piece.first() + piece.frames)])
+        }
+        _ => (DamageRule::Repeat, decoded_spans(job, piece, timeline)?),
+    };
+    let facts = facts::video(index)?;
+    let tones = facts::tones(&facts, job.profile)?;
+    let mut reducer = Reducer::new(facts.rotation);
+    for (begin, start, end) in spans {
+        let tones = tones.clone();
+        let reading = Reading { source, index, timeline, rules, tones, damage, speed: Speed::Rough };
+        let mut reader = FrameReader::new(reading, (begin, end))?;
+        while let Some(Decoded { frame, picture, mended }) = reader.next()? {
+            let in_title = piece.start + frame.saturating_sub(piece.first());
+            if frame >= start && !take(in_title, mended, reducer.reduce(&picture)?.thumbnail) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// For each part of a piece the frame from which it was decoded, and its own `[start, end)`, in frames of its source. All
+/// renditions begin to decode together.
+fn decoded_spans(
+    job: &VerifyJob<'_>,
+    piece: &Piece<'_>,
+    timeline: &Timeline,
+) -> Result<Vec<(u64, u64, u64)>, MediaError> {
+    let times = TitleTimes::new(job.index, &job.profile.picture)?;
+    let grid = index::grid(job.index, &times, job.profile)?;
     let alone = Surroundings { preroll: 0, tail: 0 };
     let parts = (0..grid.parts()).filter_map(|part| grid.part(PartIndex(part)));
-    let begin = |part: &PartSpec| Window::of(part, alone, timeline.frames()).start;
+    let parts = parts.filter(|part| (piece.start..piece.end()).contains(&part.start()));
+    let parts = parts.map(|part| piece.part_of_source(&part, job.profile));
+    let begin = |part: &PartSpec| Window::of(part, alone, timeline.seen()).start;
     Ok(parts.map(|part| (begin(&part), part.start(), part.end)).collect())
 }
 
 fn prove_audio(
     job: &VerifyJob<'_>,
-    timeline: &Timeline,
+    times: &TitleTimes,
     stream: &Stream,
-    tracks: &[MadeTrack<'_>],
 ) -> Result<v1::AudioProof, MediaError> {
-    let made = tracks.iter().find(|made| made.track.name == stream.name);
-    let made =
-        made.ok_or_else(|| MediaError::failed(format!("nothing is known of track {}", stream.name)))?;
-    let origin = facts::origin(job.index)?;
-    let rate = made.track.sample_rate;
-    let samples = timeline.sample_at(timeline.frames(), rate);
-    let mut mezzanine = SoundReader::open(job.source, made, origin)?;
-    let passages = Passages::pick(&mut mezzanine, samples)?;
-    sound::prove(stream, &passages, made.track)
+    let track = job.profile.audio.iter().position(|track| track.name == stream.name);
+    let track =
+        track.ok_or_else(|| MediaError::failed(format!("nothing is known of track {}", stream.name)))?;
+    let made = &job.profile.audio[track];
+    let samples = times.sample_at(times.frames(), made.sample_rate);
+    let mut passages = Passages::new(samples);
+    TitleSound::new(job.sources, job.index, job.profile, track)?.each_block(&mut |block| {
+        passages.add(&block);
+        Ok(())
+    })?;
+    passages.end();
+    sound::prove(stream, &passages, made)
 }

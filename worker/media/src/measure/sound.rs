@@ -49,17 +49,7 @@ impl Passages {
         Passages { title: samples, thirds: [const { None }; 3], waiting: Vec::new(), start: 0 }
     }
 
-    /// Picks the passages of the mezzanine's sound.
-    pub(super) fn pick(sound: &mut SoundReader, samples: u64) -> Result<Self, MediaError> {
-        let mut passages = Passages::new(samples);
-        while let Some(block) = sound.next()? {
-            passages.add(&block);
-        }
-        passages.end();
-        Ok(passages)
-    }
-
-    /// Takes the next sound of the mezzanine.
+    /// Takes the next sound of the title before it was encoded.
     pub(crate) fn add(&mut self, block: &Sound) {
         if self.start + self.waiting.len() as u64 != block.start {
             self.waiting.clear();

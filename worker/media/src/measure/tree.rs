@@ -273,11 +273,11 @@ impl CodedTrack {
         Ok(data)
     }
 
-    /// A digest over samples, as a [`CodedDigest`] gives it.
-    pub(super) fn coded_digest(&self, samples: &[Sample]) -> Result<Digest, MediaError> {
+    /// A digest over samples, as a [`CodedDigest`] gives it of what was made to be shown `moved` ticks earlier.
+    pub(super) fn coded_digest(&self, samples: &[Sample], moved: i64) -> Result<Digest, MediaError> {
         let mut digest = CodedDigest::default();
         for sample in samples {
-            digest.add(sample.pts, &self.data(sample)?);
+            digest.add(sample.pts - moved, &self.data(sample)?);
         }
         Ok(digest.finish())
     }

@@ -12,7 +12,7 @@ use super::tree::{CodedTrack, Stream};
 use crate::MediaError;
 use crate::decode::{Speed, open_decoder};
 use crate::encoder::REORDER_FRAMES;
-use crate::timeline::Timeline;
+use crate::times::TitleTimes;
 
 /// Two neighbours that differ by less than this many levels of 256 are told apart by their times alone: that
 /// little may be lost in coding.
@@ -25,12 +25,12 @@ const MAX_LEVELS: f64 = 20.0;
 /// Checks one rendition against the thumbnails of the mezzanine's frames, which come in order.
 pub(super) fn prove(
     stream: &Stream,
-    timeline: &Timeline,
+    times: &TitleTimes,
     mezzanine: &mpsc::Receiver<Thumbnail>,
 ) -> Result<v1::RenditionProof, MediaError> {
     let track = CodedTrack::of_stream(stream, TrackKind::Video)?;
-    check_times(&track, timeline)?;
-    let mut comparison = Comparison::new(&track.label, timeline, 0);
+    check_times(&track, times)?;
+    let mut comparison = Comparison::new(&track.label, times, 0);
     let mut decoder = OutputDecoder::open(&track.label, track.video_codec()?, &track.config)?;
     let mut window = Sliding::default();
     let coded = track.samples.iter().map(Some).chain([None]);
@@ -44,43 +44,43 @@ pub(super) fn prove(
             comparison.push(pts, &output, &window.around())?;
         }
     }
-    let Compared { worst_difference_ppm, ties } = comparison.finish(timeline.frames())?;
-    Ok(v1::RenditionProof { worst_difference_ppm, ties, ..whole(&stream.name, timeline) })
+    let Compared { worst_difference_ppm, ties } = comparison.finish(times.frames())?;
+    Ok(v1::RenditionProof { worst_difference_ppm, ties, ..whole(&stream.name, times) })
 }
 
 /// What is said of a rendition that shows the whole title.
-pub(super) fn whole(rendition: &str, timeline: &Timeline) -> v1::RenditionProof {
-    let frames = timeline.frames();
+pub(super) fn whole(rendition: &str, times: &TitleTimes) -> v1::RenditionProof {
+    let frames = times.frames();
     v1::RenditionProof {
         rendition: rendition.to_owned(),
         frames,
-        first_pts: timeline.title_ticks(0),
-        last_pts: timeline.title_ticks(frames - 1),
-        timescale: timeline.timescale(),
+        first_pts: times.ticks(0),
+        last_pts: times.ticks(frames - 1),
+        timescale: times.timescale(),
         ..Default::default()
     }
 }
 
 /// Every frame of the title is there once, at its time.
-pub(super) fn check_times(track: &CodedTrack, timeline: &Timeline) -> Result<(), MediaError> {
-    let (label, frames) = (&track.label, timeline.frames());
+pub(super) fn check_times(track: &CodedTrack, times: &TitleTimes) -> Result<(), MediaError> {
+    let (label, frames) = (&track.label, times.frames());
     if track.samples.len() as u64 != frames {
         return Err(MediaError::failed(format!(
             "{label} has {} frames, the mezzanine has {frames}",
             track.samples.len()
         )));
     }
-    if track.timescale != timeline.timescale() {
+    if track.timescale != times.timescale() {
         return Err(MediaError::failed(format!("{label} counts {} ticks a second", track.timescale)));
     }
-    let mut times: Vec<i64> = track.samples.iter().map(|sample| sample.pts).collect();
-    times.sort_unstable();
-    let wrong = (0..frames).zip(&times).find(|(frame, time)| timeline.title_ticks(*frame) != **time);
+    let mut found: Vec<i64> = track.samples.iter().map(|sample| sample.pts).collect();
+    found.sort_unstable();
+    let wrong = (0..frames).zip(&found).find(|(frame, time)| times.ticks(*frame) != **time);
     match wrong {
         None => Ok(()),
         Some((frame, time)) => Err(MediaError::failed(format!(
             "{label} shows frame {frame} at tick {time} instead of {}",
-            timeline.title_ticks(frame)
+            times.ticks(frame)
         ))),
     }
 }
@@ -185,7 +185,7 @@ pub(crate) struct Compared {
 /// Compares consecutive frames of one rendition.
 pub(crate) struct Comparison<'a> {
     label: String,
-    timeline: &'a Timeline,
+    times: &'a TitleTimes,
     /// The frame that is due.
     next: u64,
     /// Largest mean difference, in levels of 256.
@@ -195,8 +195,8 @@ pub(crate) struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     /// A comparison that begins with frame `first`; `label` is for messages.
-    pub(crate) fn new(label: &str, timeline: &'a Timeline, first: u64) -> Self {
-        Comparison { label: label.to_owned(), timeline, next: first, worst: 0.0, ties: 0 }
+    pub(crate) fn new(label: &str, times: &'a TitleTimes, first: u64) -> Self {
+        Comparison { label: label.to_owned(), times, next: first, worst: 0.0, ties: 0 }
     }
 
     /// The frame that is due.
@@ -212,8 +212,8 @@ impl<'a> Comparison<'a> {
         around: &Around<'_>,
     ) -> Result<(), MediaError> {
         let frame = self.next;
-        let due = self.timeline.title_ticks(frame);
-        if frame >= self.timeline.frames() || pts != due {
+        let due = self.times.ticks(frame);
+        if frame >= self.times.frames() || pts != due {
             return Err(MediaError::failed(format!(
                 "{} decodes to tick {pts} where {due} is due",
                 self.label
@@ -223,7 +223,7 @@ impl<'a> Comparison<'a> {
         let here = difference(output, own);
         self.worst = self.worst.max(here);
         if here > MAX_LEVELS {
-            let seconds = self.timeline.seconds(frame);
+            let seconds = self.times.seconds(frame);
             return Err(MediaError::failed(format!(
                 "{} shows something else at frame {frame}, {seconds:.3} s: it differs by {here:.1} levels of 256",
                 self.label
@@ -237,7 +237,7 @@ impl<'a> Comparison<'a> {
             // A frame in the neighbour's place would be nearer to the neighbour by nearly all of the motion;
             // coding loss alone never takes it half of the way.
             if here - difference(output, neighbour) > (motion / 2.0).max(TIE_LEVELS) {
-                let seconds = self.timeline.seconds(frame);
+                let seconds = self.times.seconds(frame);
                 return Err(MediaError::failed(format!(
                     "{} shows frame {} of the mezzanine in the place of frame {frame}, at {seconds:.3} s",
                     self.label,

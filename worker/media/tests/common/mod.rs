@@ -92,7 +92,7 @@ impl Title {
     /// An encode of some of its parts.
     pub(crate) fn job<'a>(&'a self, parts: &'a [PartSpec], scratch: &'a Path) -> EncodeJob<'a> {
         EncodeJob {
-            source: &self.source,
+            sources: std::slice::from_ref(&self.source),
             index: &self.index,
             profile: &self.profile,
             parts,
@@ -154,7 +154,7 @@ pub(crate) fn make_tree(title: &Title, root: &Path) -> (Vec<v1::PartRecord>, Vec
         return (recorder.records, Vec::new());
     }
     let job = AudioJob {
-        source: &title.source,
+        sources: std::slice::from_ref(&title.source),
         index: &title.index,
         profile: &title.profile,
         track: 0,

@@ -22,6 +22,8 @@ pub(super) struct Stored<'a> {
     /// What it should be.
     pub(super) artifact: Artifact,
     segment_bytes: &'a [u64],
+    /// By how many ticks the title has it later than it was made for; `None` where it was made for its place.
+    moved: Option<i64>,
 }
 
 impl<'a> Stored<'a> {
@@ -29,7 +31,9 @@ impl<'a> Stored<'a> {
     pub(super) fn of_part(records: &'a Records, part: usize, rendition: usize) -> Result<Self, Failure> {
         let record = records.rendition(part, rendition);
         let name = format!("part {part} of rendition {}", record.rendition);
-        Self::new(name, part, &record.recipe_key, record.artifact.as_ref(), &record.segment_bytes)
+        let stored =
+            Self::new(name, part, &record.recipe_key, record.artifact.as_ref(), &record.segment_bytes)?;
+        Ok(Stored { moved: records.moved(part), ..stored })
     }
 
     /// One audio track.
@@ -55,7 +59,7 @@ impl<'a> Stored<'a> {
             return Err(bad("list of segments"));
         }
         let source = u32::try_from(source).map_err(|_| bad("number"))?;
-        Ok(Stored { key: recipe_key(key)?, name, source, artifact, segment_bytes })
+        Ok(Stored { key: recipe_key(key)?, name, source, artifact, segment_bytes, moved: None })
     }
 }
 
@@ -155,7 +159,7 @@ impl Collector<'_> {
         let mut offset = 0;
         let mut trouble = None;
         for length in stored.segment_bytes {
-            match self.copy_segment(&mut reader, *length, stored.source, offset, samples) {
+            match self.copy_segment(&mut reader, *length, stored, offset, samples) {
                 Ok(()) => offset += length,
                 Err(Trouble::Output(failure)) => return Err(failure),
                 Err(Trouble::Source(what)) => {
@@ -176,21 +180,22 @@ impl Collector<'_> {
         &mut self,
         reader: &mut dyn std::io::Read,
         length: u64,
-        source: u32,
+        stored: &Stored<'_>,
         offset: u64,
         samples: &mut Collected,
     ) -> Result<(), Trouble> {
         let number = samples.stream.segments.len() as u64;
         let path = self.folder.map(|folder| format!("{folder}/{}", layout::segment(number)));
         let mut file = path.map(|path| self.staging.open(&path)).transpose().map_err(Trouble::Output)?;
-        let fragment = segment::pass(reader, length, &mut |bytes| {
+        let moved = stored.moved.map(|ticks| (number as u32 + 1, ticks));
+        let fragment = segment::pass(reader, length, moved, &mut |bytes| {
             (self.advance)(bytes.len() as u64);
             file.as_mut().map_or(Ok(()), |file| self.staging.append(file, bytes))
         })?;
         if let Some(file) = file {
             self.staging.close(file);
         }
-        samples.add(&fragment, source, offset).map_err(Trouble::Source)
+        samples.add(&fragment, stored.source, offset).map_err(Trouble::Source)
     }
 }
 

@@ -10,6 +10,7 @@ use reel_proto::v1;
 use reel_store::StoreError;
 
 use super::{Assemble, fault};
+use crate::attempt::media;
 
 /// Room for a file's last block and its directory entry.
 const FILE_BYTES: u64 = 8192;
@@ -24,6 +25,8 @@ pub(super) struct Records {
     pub(super) audio: Vec<v1::AudioRecord>,
     /// The numbers of these tracks in the profile.
     pub(super) track_numbers: Vec<u32>,
+    /// By how many ticks each part is later in the title than in its source; empty where the title is its mezzanine.
+    moved: Vec<i64>,
 }
 
 /// Parts and tracks whose stored bytes are not what was committed.
@@ -57,10 +60,10 @@ impl Damage {
 }
 
 impl Records {
-    /// Loads every record and checks that together they make a title of `frames` frames.
-    pub(super) fn load(work: &Assemble<'_>, frames: u64) -> Result<Self, Failure> {
+    /// Loads every record and checks that together they make the title of an index, which has `frames` frames.
+    pub(super) fn load(work: &Assemble<'_>, index: &v1::Index, frames: u64) -> Result<Self, Failure> {
         let mut damage = Damage::default();
-        let mut parts = Vec::new();
+        let mut parts: Vec<v1::PartRecord> = Vec::new();
         for (number, artifact) in (0..).zip(&work.task.parts) {
             match load(work, artifact, &format!("the record of part {number}"))? {
                 Some(bytes) => parts.push(decode(bytes, &format!("the record of part {number}"))?),
@@ -77,7 +80,16 @@ impl Records {
         damage.into_failure()?;
         let track_numbers =
             audio.iter().map(|record| track_number(work, record)).collect::<Result<_, _>>()?;
-        let records = Records { parts, audio, track_numbers };
+        let first_pts = |parts: &[v1::PartRecord]| -> Vec<i64> {
+            parts.iter().map(|part| part.renditions.first().map_or(0, |record| record.first_pts)).collect()
+        };
+        let made_for = first_pts(&parts);
+        let parts = reel_media::placed(parts, index, work.profile).map_err(media)?;
+        let moved = match index.edit {
+            Some(_) => first_pts(&parts).into_iter().zip(made_for).map(|(here, made)| here - made).collect(),
+            None => Vec::new(),
+        };
+        let records = Records { parts, audio, track_numbers, moved };
         records.check(work, frames)?;
         Ok(records)
     }
@@ -110,6 +122,11 @@ impl Records {
             }
         }
         Ok(())
+    }
+
+    /// By how many ticks a part is later in an edited title than in its source.
+    pub(super) fn moved(&self, part: usize) -> Option<i64> {
+        self.moved.get(part).copied()
     }
 
     /// How many renditions each part has.

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use reel_cmaf::ReadAt;
 use reel_cmaf::fragment::{Fragment, Fragments};
+use reel_cmaf::segment::move_segment;
 use reel_common::Failure;
 
 /// `styp` and `moof` of a segment: ten minutes at 60 frames a second take less.
@@ -19,14 +20,21 @@ pub(super) enum Trouble {
     Output(Failure),
 }
 
-/// Reads the next `length` bytes, which are one segment, passes them on to `sink`, and says what they hold. Positions
-/// are relative to the segment.
+/// Reads the next `length` bytes, which are one segment, gives it another number and time if it is to have one (`moved`:
+/// the number, and how many ticks later), passes them on to `sink`, and says what they hold. Positions are relative to
+/// the segment.
 pub(super) fn pass(
     reader: &mut dyn Read,
     length: u64,
+    moved: Option<(u32, i64)>,
     sink: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<Fragment, Trouble> {
-    let head = read_head(reader, length)?;
+    let mut head = read_head(reader, length)?;
+    if let Some((number, ticks)) = moved
+        && !move_segment(&mut head, number, ticks)
+    {
+        return Err(Trouble::Source("a segment in it cannot be moved".to_owned()));
+    }
     sink(&head).map_err(Trouble::Output)?;
     let mut left = length - head.len() as u64;
     let fragment = parse(&Head { head, length })?;

@@ -1,0 +1,229 @@
+//! Edited titles: frame-exact over several mezzanines, made anew only where an edit touches them, the same bytes whoever dies.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reel_common::Rational;
+use reel_tests::farm::Farm;
+use reel_tests::fixtures;
+use reel_tests::reel::{Ended, Reel, report, until};
+use reel_tests::tree::{assert_same, digests};
+use reel_tests::{ffmpeg, scratch, signal, small_profile};
+use serde_json::{Value, json};
+
+/// Writes an edit: its sources and, for each event, the source and where it begins and ends.
+fn edit(dir: &Path, name: &str, sources: &[(&str, &Path)], events: &[(&str, &str, &str)]) -> PathBuf {
+    let mut text = "[sources]\n".to_owned();
+    for (name, path) in sources {
+        text.push_str(&format!("{name} = \"{}\"\n", path.display()));
+    }
+    for (source, start, end) in events {
+        let time =
+            |key, time: &str| if time.is_empty() { String::new() } else { format!("{key} = \"{time}\"\n") };
+        text.push_str(&format!(
+            "[[event]]\nsource = \"{source}\"\n{}{}",
+            time("in", start),
+            time("out", end)
+        ));
+    }
+    let path = dir.join(format!("{name}.toml"));
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn profile(dir: &Path, more: &str) -> PathBuf {
+    let sound = "[[audio]]\nname = \"stereo\"\ncodec = \"aac\"\nchannels = 2\nbitrate_kbps = 128\n";
+    small_profile(dir, "edits", &format!("{more}[package]\nhls = true\nmp4 = true\n{sound}"))
+}
+
+fn transcode(dir: &Path, mezzanine: &Path, output: &Path, profile: &Path, edit: &Path) -> Ended {
+    Reel::transcode(dir, mezzanine, output, profile).args("--quiet --edit").arg(edit).run()
+}
+
+/// The frame numbers that a file shows.
+fn numbers(path: &Path) -> Vec<Option<u32>> {
+    signal::numbers(&ffmpeg::decode(path).thumbs)
+}
+
+fn shown(runs: &[std::ops::Range<u32>]) -> Vec<Option<u32>> {
+    runs.iter().cloned().flatten().map(Some).collect()
+}
+
+/// Of how many parts the renditions were made and found.
+fn made(title: &Path) -> (u64, u64) {
+    let report = report(title);
+    let count = |what: &str| report["job"][what].as_u64().unwrap();
+    (count("renditions_encoded"), count("renditions_reused"))
+}
+
+#[test]
+fn frames_of_several_mezzanines_come_in_the_order_of_the_edit() {
+    let dir = scratch();
+    // Open GOPs, whose leading pictures need the GOP before; and another codec, size and container.
+    let (main, other) = (fixtures::open_gop_h264_mkv().path, fixtures::dnxhd_mxf().path);
+    let [in_main, in_other] = [&main, &other].map(|path| numbers(path));
+    let events = [
+        ("other", "00:00:01:00", "90"),
+        ("mezzanine", "57", "00:00:06.080"),
+        ("mezzanine", "", "00:00:00:03"),
+        ("other", "00:00:02:20", ""),
+    ];
+    let edit = edit(dir.path(), "edit", &[("other", &other)], &events);
+    let profile = profile(dir.path(), "");
+    let title = dir.path().join("title");
+    transcode(dir.path(), &main, &title, &profile, &edit).success();
+    let expected = [&in_other[25..90], &in_main[57..152], &in_main[..3], &in_other[70..]].concat();
+    for made in ["180p.mp4", "video/180p/playlist.m3u8"] {
+        assert_eq!(numbers(&title.join(made)), expected, "{made}");
+    }
+    // Each frame is shown for a 25th of a second.
+    let times = ffmpeg::decode(&title.join("180p.mp4")).times;
+    let frames = (0..).map(|frame| Rational::new(frame, 25).unwrap());
+    assert!(times.iter().copied().eq(frames.take(expected.len())), "{times:?}");
+    let events = report(&title)["edit"]["events"].clone();
+    let event = |source: &str, start: u64, end: u64, first: u64| json!({ "source": source, "in": start, "out": end, "first_frame": first, "start_s": first as f64 / 25.0 });
+    let rest = in_other.len() as u64;
+    let found = [
+        event("other", 25, 90, 0),
+        event("mezzanine", 57, 152, 65),
+        event("mezzanine", 0, 3, 160),
+        event("other", 70, rest, 163),
+    ];
+    assert_eq!(events, Value::from(found.to_vec()));
+    Reel::verify(dir.path(), &title, &main).run().success();
+    // In the middle of each run that is long enough, the source's sound, as far from the pictures as there.
+    let sounds = [&other, &main].map(|path| (ffmpeg::sound(path, 0).unwrap(), ffmpeg::times(path, "v:0")[0]));
+    let made = title.join("180p.mp4");
+    let (made, first) = (ffmpeg::sound(&made, 0).unwrap(), ffmpeg::times(&made, "v:0")[0]);
+    for (source, start, end, place) in [(0, 25, 90, 0), (1, 57, 152, 65), (0, 70, rest, 163)] {
+        let seconds = |frames: u64| Rational::new(frames as i64, 25).unwrap();
+        let (sound, origin) = &sounds[source];
+        let moved = origin.checked_add(seconds(start)).unwrap().checked_sub(seconds(place)).unwrap();
+        for at in [place + 20, place + (end - start) / 2, place + (end - start) - 30] {
+            let delay = signal::delay((sound, moved), (&made, first), seconds(at));
+            assert!(delay.is_some_and(|samples| samples.abs() <= 1), "frame {at}: {delay:?}");
+        }
+    }
+}
+
+#[test]
+fn an_edit_encodes_only_what_it_touches() {
+    let dir = scratch();
+    let (film, _) = fixtures::two_cuts(10);
+    let bumper = fixtures::prores_mov().path;
+    let profile = profile(dir.path(), "[picture]\nframe_rate = \"24\"\n");
+    let run = |name: &str, events: &[(&str, &str, &str)]| {
+        let bumper: &[(&str, &Path)] =
+            if events.iter().any(|event| event.0 == "bumper") { &[("bumper", &bumper)] } else { &[] };
+        let edit = edit(dir.path(), name, bumper, events);
+        let title = dir.path().join(name);
+        transcode(dir.path(), &film.path, &title, &profile, &edit).success();
+        title
+    };
+    // 720 frames in parts of 96.
+    let whole = dir.path().join("whole");
+    Reel::transcode(dir.path(), &film.path, &whole, &profile).arg("--quiet").run().success();
+    assert_eq!(made(&whole), (8, 0));
+    // A cut touches the part that it begins in and the one that it ends in.
+    let cut = run("cut", &[("mezzanine", "", "250"), ("mezzanine", "400", "")]);
+    assert_eq!(made(&cut), (2, 5));
+    assert_eq!(numbers(&cut.join("180p.mp4")), shown(&[0..250, 400..720]));
+    // Moving things about touches nothing but what is new; that the title begins elsewhere neither.
+    let longer = run(
+        "longer",
+        &[("bumper", "", "48"), ("mezzanine", "", "250"), ("bumper", "48", "60"), ("mezzanine", "400", "")],
+    );
+    assert_eq!(made(&longer), (2, 7));
+    assert_eq!(numbers(&longer.join("180p.mp4")), shown(&[0..48, 0..250, 48..60, 400..720]));
+    // An edit that leaves all as it is makes the same bytes, and none anew.
+    let same = run("same", &[("mezzanine", "0", "300"), ("mezzanine", "300", "720")]);
+    assert_eq!(made(&same), (0, 8));
+    assert_same(&digests(&same), &digests(&whole), "an edit that changes nothing");
+}
+
+#[test]
+fn nothing_is_looked_at_that_was_cut_out() {
+    let dir = scratch();
+    // Two films that differ in their frames 240 to 479 alone.
+    let (first, second) = fixtures::two_cuts(10);
+    let ladder = "[[video]]\nname = \"hevc\"\ncodec = \"hevc\"\nheight = 90\npreset = \"fast\"\nrate = { crf = 30 }\n\
+                  [[video]]\nname = \"av1\"\ncodec = \"av1\"\nheight = 90\npreset = 10\nrate = { crf = 40 }\n";
+    let profile = small_profile(dir.path(), "ladder", &format!("{ladder}[package]\nmp4 = true\n"));
+    let edit = edit(dir.path(), "cut", &[], &[("mezzanine", "", "240"), ("mezzanine", "480", "")]);
+    let title = |name: &str, film: &Path| {
+        let (home, title) = (scratch(), dir.path().join(name));
+        transcode(home.path(), film, &title, &profile, &edit).success();
+        digests(&title)
+    };
+    assert_same(&title("one", &first.path), &title("other", &second.path), "the same cut of two films");
+}
+
+#[test]
+fn what_cannot_be_edited_is_refused_with_what_to_do() {
+    let dir = scratch();
+    let main = fixtures::two_cuts(10).0.path;
+    let profile = profile(dir.path(), "");
+    let refused = |sources: &[(&str, &Path)], events: &[(&str, &str, &str)], fragments: &[&str]| {
+        let edit = edit(dir.path(), "refused", sources, events);
+        let ended = transcode(dir.path(), &main, &dir.path().join("none"), &profile, &edit);
+        assert_ne!(ended.code, Some(0), "{fragments:?}");
+        for fragment in fragments {
+            assert!(ended.stderr.contains(fragment), "`{fragment}` is not in {}", ended.stderr);
+        }
+        assert!(!dir.path().join("none").exists());
+    };
+    refused(&[], &[("mezzanine", "10", "721")], &["event 1", "no frame 721", "720 frames at 24"]);
+    refused(&[], &[("mezzanine", "", ""), ("mezzanine", "00:00:10:24", "")], &["event 2", "00:00:10:24"]);
+    refused(&[], &[("mezzanine", "9", "9")], &["event 1", "no frames"]);
+    let tall = fixtures::rotated_mov().path;
+    refused(
+        &[("tall", &tall)],
+        &[("mezzanine", "", ""), ("tall", "", "")],
+        &["source `tall`", "display aspect"],
+    );
+    let hdr = fixtures::hdr10_ts().path;
+    refused(&[("hdr", &hdr)], &[("mezzanine", "", ""), ("hdr", "", "")], &["source `hdr`", "colour"]);
+    let nowhere = dir.path().join("nowhere.mov");
+    refused(&[("a", &nowhere)], &[("a", "", "")], &["nowhere.mov"]);
+    let varying = fixtures::variable_rate_mkv().path;
+    let edit = edit(dir.path(), "varying", &[], &[("mezzanine", "", "20")]);
+    let ended = transcode(dir.path(), &varying, &dir.path().join("none"), &profile, &edit);
+    assert_eq!(ended.code, Some(3));
+    assert!(ended.stderr.contains("frame_rate = "), "{}", ended.stderr);
+}
+
+#[test]
+fn a_farm_edits_to_the_same_bytes_whoever_dies() {
+    let dir = scratch();
+    let (film, _) = fixtures::two_cuts(10);
+    let bumper = fixtures::prores_mov().path;
+    let profile = profile(dir.path(), "[picture]\nframe_rate = \"24\"\n");
+    let events =
+        [("bumper", "12", "60"), ("mezzanine", "10", "301"), ("bumper", "100", ""), ("mezzanine", "350", "")];
+    let edit = edit(dir.path(), "edit", &[("bumper", &bumper)], &events);
+    let alone = dir.path().join("alone");
+    Reel::transcode(dir.path(), &film.path, &alone, &profile)
+        .args("--quiet --slots 1 --edit")
+        .arg(&edit)
+        .run()
+        .success();
+    let mut farm = Farm::builder().schedulers(3).workers(2).start();
+    let job = farm.submit(&film.path, "a", &profile, &format!("--chunk-parts 1 --edit {}", edit.display()));
+    for least in [1, 3, 5] {
+        until("its turn", Duration::from_secs(120), || {
+            farm.job(job)["parts_committed"].as_u64() >= Some(least)
+        });
+        let leader = farm.leader();
+        farm.kill_scheduler(leader);
+        farm.kill_worker(0);
+        farm.start_worker(0);
+        farm.start_scheduler(leader);
+    }
+    let done = farm.wait(job);
+    assert_eq!(done["state"], "done");
+    assert_eq!(done["edit"]["events"][1], json!({ "source": "mezzanine", "in": "10", "out": "301" }));
+    assert_same(&digests(&farm.output("a")), &digests(&alone), "after three rounds of killing");
+}

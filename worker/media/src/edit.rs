@@ -1,0 +1,331 @@
+//! What a title is made of: its mezzanine as it is, or spans of several.
+//!
+//! A piece is made in the frames of its source, as if the whole source were the title, but that nothing outside of the span
+//! is looked at. Its place in the title comes in when the parts are put together. So a part keeps its bytes, and its name in
+//! the store, wherever an edit moves it to.
+
+use reel_common::{Colour, Edit, EditTime, PartSpec, Rational, SourceSpan, Timecode, VideoFacts};
+use reel_profiles::{Crop, HDR_TRANSFERS, Picture, Profile};
+use reel_proto::v1;
+
+use crate::timeline::Timeline;
+use crate::times::TitleTimes;
+use crate::{MediaError, facts};
+
+/// The edit of a title, as its index has it.
+pub(crate) struct TitleEdit {
+    /// Frames of the title per second.
+    pub(crate) rate: Rational,
+    /// In the title's order.
+    pub(crate) spans: Vec<SourceSpan>,
+}
+
+impl TitleEdit {
+    /// How many frames the title has.
+    pub(crate) fn frames(&self) -> u64 {
+        self.spans.iter().map(SourceSpan::frames).sum()
+    }
+}
+
+/// The edit of the title that an index is of; `None` where the title is the mezzanine as it is.
+pub(crate) fn of(index: &v1::Index) -> Result<Option<TitleEdit>, MediaError> {
+    let Some(edit) = &index.edit else { return Ok(None) };
+    let spans = edit.spans.iter().copied().map(TryInto::try_into).collect::<Result<_, _>>()?;
+    Ok(Some(TitleEdit { rate: edit.rate.unwrap_or_default().try_into()?, spans }))
+}
+
+/// A run of frames of a title that are of one source.
+pub(crate) struct Piece<'a> {
+    /// 0 for the job's mezzanine, n for entry n - 1 of the edit's sources.
+    pub(crate) source: usize,
+    /// The index of the source.
+    pub(crate) index: &'a v1::Index,
+    /// What is done to its pictures.
+    pub(crate) rules: Picture,
+    /// The title's frame that its first is.
+    pub(crate) start: u64,
+    /// Its frames in the source; `None` where it is the whole source.
+    pub(crate) span: Option<SourceSpan>,
+    /// How many frames it has.
+    pub(crate) frames: u64,
+}
+
+impl Piece<'_> {
+    /// The frames of the source, of which those of the piece may be looked at.
+    pub(crate) fn timeline(&self) -> Result<Timeline, MediaError> {
+        let timeline = Timeline::new(self.index, &self.rules)?;
+        match self.span {
+            Some(span) => timeline.within(span),
+            None => Ok(timeline),
+        }
+    }
+
+    /// The number that its first frame has in the source.
+    pub(crate) fn first(&self) -> u64 {
+        self.span.map_or(0, |span| span.start)
+    }
+
+    /// A part of the title that lies in it, in frames of the source. Its segments are numbered as those of the source are.
+    pub(crate) fn part_of_source(&self, part: &PartSpec, profile: &Profile) -> PartSpec {
+        let Some(span) = self.span else { return part.clone() };
+        let moved = |frame: u64| frame - self.start + span.start;
+        let segment_starts: Vec<u64> = part.segment_starts.iter().map(|start| moved(*start)).collect();
+        let length = self.rules.frame_rate.map_or(1, |rate| profile.segment_frames(rate));
+        PartSpec {
+            index: part.index,
+            first_segment: segment_starts[0] / u64::from(length),
+            segment_starts,
+            end: moved(part.end),
+        }
+    }
+
+    /// The title's frame after its last.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + self.frames
+    }
+}
+
+/// What the title of an index is made of, in order.
+pub(crate) fn pieces<'a>(index: &'a v1::Index, profile: &Profile) -> Result<Vec<Piece<'a>>, MediaError> {
+    let Some(edit) = of(index)? else {
+        let rules = profile.picture.clone();
+        let frames = Timeline::new(index, &rules)?.frames();
+        return Ok(vec![Piece { source: 0, index, rules, start: 0, span: None, frames }]);
+    };
+    let mut start = 0;
+    let mut pieces = Vec::with_capacity(edit.spans.len());
+    for span in edit.spans {
+        let source = span.source as usize;
+        let (index, rules) = (index_of(index, source)?, rules_of(profile, source, edit.rate));
+        pieces.push(Piece { source, index, rules, start, span: Some(span), frames: span.frames() });
+        start += span.frames();
+    }
+    Ok(pieces)
+}
+
+/// Where the sources of a title lie in it.
+pub(crate) struct Places(Vec<Place>);
+
+struct Place {
+    /// The title's frame at which it begins.
+    start: u64,
+    /// The number of that frame in its source.
+    first: u64,
+}
+
+impl Places {
+    /// Those of the title that an index is of.
+    pub(crate) fn of(index: &v1::Index) -> Result<Self, MediaError> {
+        let spans = of(index)?.map_or_else(Vec::new, |edit| edit.spans);
+        let mut start = 0;
+        let place = |span: SourceSpan| {
+            let place = Place { start, first: span.start };
+            start += span.frames();
+            place
+        };
+        Ok(Places(spans.into_iter().map(place).collect()))
+    }
+
+    /// By how many frames what is in the title from frame `frame` is later there than in its source.
+    pub(crate) fn moved(&self, frame: u64) -> i64 {
+        let place = self.0.partition_point(|place| place.start <= frame).checked_sub(1);
+        place.map_or(0, |place| self.0[place].start as i64 - self.0[place].first as i64)
+    }
+
+    /// Whether another source, or another run of it, begins with a frame.
+    pub(crate) fn begins_at(&self, frame: u64) -> bool {
+        self.0.iter().any(|place| place.start == frame)
+    }
+}
+
+/// The runs of the mezzanine that an edited title shows: from a time of it to a time, and the title's time at which the run
+/// begins, in milliseconds; `None` where the title is the mezzanine as it is.
+pub fn runs_of_mezzanine_ms(
+    index: &v1::Index,
+    profile: &Profile,
+) -> Result<Option<Vec<(u64, u64, u64)>>, MediaError> {
+    if index.edit.is_none() {
+        return Ok(None);
+    }
+    let times = TitleTimes::new(index, &profile.picture)?;
+    // A sample of sound of that rate is a millisecond.
+    let ms = |frame| times.sample_at(frame, 1000);
+    let own = pieces(index, profile)?.into_iter().filter(|piece| piece.source == 0);
+    Ok(Some(
+        own.map(|piece| (ms(piece.first()), ms(piece.first() + piece.frames), ms(piece.start))).collect(),
+    ))
+}
+
+/// Puts the records of all parts, which count from the beginnings of their sources, in their places in the title.
+pub fn placed(
+    mut parts: Vec<v1::PartRecord>,
+    index: &v1::Index,
+    profile: &Profile,
+) -> Result<Vec<v1::PartRecord>, MediaError> {
+    let (places, times) = (Places::of(index)?, TitleTimes::new(index, &profile.picture)?);
+    let mut start = 0;
+    for part in &mut parts {
+        let moved = places.moved(start);
+        for record in &mut part.renditions {
+            let ticks = times.ticks(moved.unsigned_abs()) * moved.signum();
+            record.first_pts += ticks;
+            record.last_pts += ticks;
+            let place = |frame: &mut u64| *frame = frame.saturating_add_signed(moved);
+            if let Some(proof) = &mut record.proof {
+                proof.mended.iter_mut().for_each(place);
+            }
+            let runs =
+                record.pictures.iter_mut().flat_map(|runs| runs.black.iter_mut().chain(&mut runs.frozen));
+            runs.for_each(|run| [&mut run.start, &mut run.end].into_iter().for_each(place));
+        }
+        start += part.renditions.first().map_or(0, |record| record.frames);
+    }
+    Ok(parts)
+}
+
+/// The index of a source of the title that an index is of.
+pub(crate) fn index_of(index: &v1::Index, source: usize) -> Result<&v1::Index, MediaError> {
+    let Some(beside) = source.checked_sub(1) else { return Ok(index) };
+    let sources = index.edit.as_ref().map_or(&[][..], |edit| &edit.sources);
+    let found = sources.get(beside).and_then(|source| source.index.as_ref());
+    found.ok_or_else(|| MediaError::failed("the index lacks a source of its edit"))
+}
+
+/// What is done to the pictures of a source of an edited title. The profile's crop is for the mezzanine.
+fn rules_of(profile: &Profile, source: usize, rate: Rational) -> Picture {
+    let crop = if source == 0 { profile.picture.crop } else { Crop::default() };
+    Picture { crop, frame_rate: Some(rate), ..profile.picture.clone() }
+}
+
+/// Makes the index of an edited title of the indexes of its sources, that of the job's mezzanine first.
+///
+/// # Errors
+/// Invalid, with the event or source, where a time is none of its source, or a source does not go with the mezzanine.
+pub fn edited(mut indexes: Vec<v1::Index>, edit: &Edit, profile: &Profile) -> Result<v1::Index, MediaError> {
+    let rate = title_rate(&indexes[0], profile)?;
+    let mut warnings = Vec::new();
+    for (number, index) in (1..).zip(&indexes[1..]) {
+        warnings.extend(check_alike(&indexes[0], index, edit.source_name(number), profile)?);
+    }
+    let mut lengths = Vec::with_capacity(indexes.len());
+    for (number, index) in indexes.iter().enumerate() {
+        lengths.push(Timeline::new(index, &rules_of(profile, number, rate))?.frames());
+    }
+    let mut spans: Vec<SourceSpan> = Vec::new();
+    for (number, event) in (1..).zip(&edit.events) {
+        let source = event.source as usize;
+        let length = lengths[source];
+        let facts = facts::video(&indexes[source])?;
+        let first: Option<Timecode> = facts.timecode.parse().ok();
+        let name = edit.source_name(event.source);
+        let frame = |time: EditTime| {
+            time.frame(rate, first).filter(|frame| *frame <= length).ok_or_else(|| {
+                let first = first.map_or_else(|| "00:00:00:00".to_owned(), |first| first.to_string());
+                MediaError::invalid(format!(
+                    "event {number} of the edit: {name} has no frame {time}; it has {length} frames at {rate} a second, the first \
+                     with timecode {first}"
+                ))
+            })
+        };
+        let start = event.start.map_or(Ok(0), frame)?;
+        let end = event.end.map_or(Ok(length), frame)?;
+        if start >= end {
+            return Err(MediaError::invalid(format!(
+                "event {number} of the edit has no frames: it begins at frame {start} of {name} and ends before frame {end}"
+            )));
+        }
+        match spans.last_mut().filter(|last| last.source == event.source && last.end == start) {
+            Some(last) => last.end = end,
+            None => spans.push(SourceSpan { source: event.source, start, end }),
+        }
+    }
+    let beside = indexes.split_off(1).into_iter().zip(&edit.sources);
+    let beside = beside
+        .map(|(index, source)| v1::EditedSource { location: source.location.clone(), index: Some(index) });
+    let edit = v1::IndexedEdit {
+        rate: Some(rate.into()),
+        spans: spans.into_iter().map(Into::into).collect(),
+        sources: beside.collect(),
+        edit: Some(edit.clone().into()),
+        warnings,
+    };
+    Ok(v1::Index { edit: Some(edit), ..indexes.remove(0) })
+}
+
+/// The frame rate of an edited title: the profile's, or else that of its mezzanine.
+fn title_rate(mezzanine: &v1::Index, profile: &Profile) -> Result<Rational, MediaError> {
+    let own = mezzanine.video.as_ref().and_then(|video| video.constant_rate);
+    let own = own.map(Rational::try_from).transpose()?;
+    profile.picture.frame_rate.or(own).ok_or_else(|| {
+        MediaError::invalid(
+            "the mezzanine has no constant frame rate, by which its edit could be told: give one in the profile, such as \
+             `frame_rate = \"24000/1001\"`",
+        )
+    })
+}
+
+/// Widest difference of display aspects that are taken for the same: what rounding to whole samples makes.
+const ASPECT_TOLERANCE: f64 = 0.01;
+
+/// The code point of ITU-T H.273 that says nothing.
+const UNSPECIFIED: u8 = 2;
+
+/// Code points of ITU-T H.273.
+fn described(colour: Colour) -> String {
+    let Colour { primaries, transfer, matrix, full_range, .. } = colour;
+    let range = if full_range { "full" } else { "limited" };
+    format!("primaries {primaries}, transfer {transfer}, matrix {matrix} in {range} range")
+}
+
+/// Refuses a source that does not go with the mezzanine: its pictures could only be shown with another shape, or with
+/// other colours. Gives a warning where that cannot be told.
+fn check_alike(
+    mezzanine: &v1::Index,
+    source: &v1::Index,
+    name: &str,
+    profile: &Profile,
+) -> Result<Option<String>, MediaError> {
+    let (own, other) = (facts::video(mezzanine)?, facts::video(source)?);
+    let refuse = |what: &str, ours: String, theirs: String| {
+        Err(MediaError::invalid(format!(
+            "source `{name}` of the edit does not go with the mezzanine: its {what} is {theirs}, that of the mezzanine {ours}; \
+             convert it first"
+        )))
+    };
+    let aspects =
+        (profile.display_aspect(&own, profile.picture.crop), profile.display_aspect(&other, Crop::default()));
+    let (Ok(ours), Ok(theirs)) = aspects else {
+        return refuse(
+            "picture",
+            format!("{}x{}", own.width, own.height),
+            format!("{}x{}", other.width, other.height),
+        );
+    };
+    if (ours.to_f64() / theirs.to_f64() - 1.0).abs() > ASPECT_TOLERANCE {
+        return refuse("display aspect", format!("{:.3}", ours.to_f64()), format!("{:.3}", theirs.to_f64()));
+    }
+    let coded = |facts: &VideoFacts| profile.picture.coded_colours(facts.colour, facts.hdr10).0;
+    let (ours, theirs) = (coded(&own), coded(&other));
+    let points = |colour: Colour| [colour.primaries, colour.transfer, colour.matrix];
+    let pairs = || points(ours).into_iter().zip(points(theirs));
+    // Who says nothing is taken for SDR alone.
+    let hdr = [ours, theirs].iter().any(|colour| HDR_TRANSFERS.contains(&colour.transfer));
+    let told = |(a, b): (u8, u8)| hdr || (a != UNSPECIFIED && b != UNSPECIFIED);
+    if ours.full_range != theirs.full_range || pairs().any(|pair| told(pair) && pair.0 != pair.1) {
+        return refuse("colour", described(ours), described(theirs));
+    }
+    let untold = pairs().any(|(a, b)| a != b);
+    let warning = untold.then(|| {
+        let (ours, theirs) = (described(ours), described(theirs));
+        format!(
+            "source `{name}` of the edit is shown in the colours of the mezzanine, {ours}, and says {theirs}"
+        )
+    });
+    if !profile.picture.deinterlaces(own.scan)
+        && !profile.picture.deinterlaces(other.scan)
+        && own.scan != other.scan
+    {
+        return refuse("scan", own.scan.name().to_owned(), other.scan.name().to_owned());
+    }
+    Ok(warning)
+}

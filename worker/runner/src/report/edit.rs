@@ -1,0 +1,85 @@
+//! What the report says of an edit.
+
+use reel_common::{Edit, Rational};
+use reel_proto::v1;
+use serde::Serialize;
+
+/// What an edited title is made of.
+#[derive(Serialize)]
+pub(super) struct Edited<'a> {
+    /// Frames a second of the title as a fraction.
+    frame_rate: String,
+    /// The mezzanines beside the job's own.
+    sources: Vec<Beside<'a>>,
+    /// In the order of the title; events that go on from one another are one.
+    events: Vec<Event<'a>>,
+}
+
+#[derive(Serialize)]
+struct Beside<'a> {
+    name: &'a str,
+    url: &'a str,
+    bytes: Option<u64>,
+    modified_us: Option<i64>,
+    etag: Option<&'a str>,
+    container: &'a str,
+    codec: &'a str,
+    width: u32,
+    height: u32,
+}
+
+/// Frames `[in, out)` of a source, at the title's frame rate.
+#[derive(Serialize)]
+struct Event<'a> {
+    source: &'a str,
+    r#in: u64,
+    out: u64,
+    /// The title's frame that is its first.
+    first_frame: u64,
+    start_s: f64,
+}
+
+impl<'a> Edited<'a> {
+    /// Of the index of a title; `None` where the title is its mezzanine as it is.
+    pub(super) fn of(index: &'a v1::Index) -> Option<Self> {
+        let edit = index.edit.as_ref()?;
+        let asked = edit.edit.as_ref();
+        let names: Vec<&str> =
+            asked.iter().flat_map(|edit| &edit.sources).map(|source| source.name.as_str()).collect();
+        let rate = edit.rate.and_then(|rate| Rational::try_from(rate).ok()).unwrap_or(Rational::ZERO);
+        let mut first_frame = 0;
+        let event = |span: &v1::SourceSpan| {
+            let event = Event {
+                source: (span.source as usize)
+                    .checked_sub(1)
+                    .map_or(Edit::MEZZANINE, |at| names.get(at).unwrap_or(&"")),
+                r#in: span.start,
+                out: span.end,
+                first_frame,
+                start_s: first_frame as f64 / rate.to_f64(),
+            };
+            first_frame += span.end.saturating_sub(span.start);
+            event
+        };
+        let events = edit.spans.iter().map(event).collect();
+        let sources = edit.sources.iter().zip(&names).map(|(source, name)| beside(source, name)).collect();
+        Some(Edited { frame_rate: rate.to_string(), sources, events })
+    }
+}
+
+fn beside<'a>(source: &'a v1::EditedSource, name: &'a str) -> Beside<'a> {
+    let index = source.index.as_ref();
+    let identity = index.and_then(|index| index.identity.as_ref());
+    let facts = index.and_then(|index| index.video.as_ref()?.facts.as_ref());
+    Beside {
+        name,
+        url: &source.location,
+        bytes: identity.map(|identity| identity.size),
+        modified_us: identity.and_then(|identity| identity.modified_us),
+        etag: identity.and_then(|identity| identity.etag.as_deref()),
+        container: index.map_or("", |index| &index.container),
+        codec: facts.map_or("", |facts| &facts.codec),
+        width: facts.map_or(0, |facts| facts.width),
+        height: facts.map_or(0, |facts| facts.height),
+    }
+}
