@@ -227,3 +227,50 @@ fn a_farm_edits_to_the_same_bytes_whoever_dies() {
     assert_eq!(done["edit"]["events"][1], json!({ "source": "mezzanine", "in": "10", "out": "301" }));
     assert_same(&digests(&farm.output("a")), &digests(&alone), "after three rounds of killing");
 }
+
+#[test]
+fn a_still_is_shown_for_as_long_as_the_edit_says() {
+    let dir = scratch();
+    let path = |name: &str| dir.path().join(name);
+    let make = |input: &str, options: &str, to: &Path| {
+        let options = options.split_whitespace();
+        ffmpeg::run(["-f", "lavfi", "-i", input].into_iter().chain(options).chain([to.to_str().unwrap()]));
+    };
+    let (clip, slate) = (path("clip.mov"), path("slate.png"));
+    let tags = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv";
+    make(
+        &format!(
+            "testsrc2=s=320x180:r=25:d=4,scale=out_color_matrix=bt709:out_range=tv,format=yuv422p,{tags}"
+        ),
+        "-c:v prores_ks -color_primaries bt709 -color_trc bt709 -colorspace bt709",
+        &clip,
+    );
+    make("smptehdbars=s=640x360:r=25", "-frames:v 1 -pix_fmt rgb24", &slate);
+    let profile = profile(dir.path(), "");
+    let events =
+        [("slate", "", "00:00:02:10"), ("mezzanine", "", "30"), ("slate", "", "1"), ("mezzanine", "60", "")];
+    let edit_file = edit(dir.path(), "slated", &[("slate", &slate)], &events);
+    let title = path("title");
+    transcode(dir.path(), &clip, &title, &profile, &edit_file).success();
+    let made = ffmpeg::decode(&title.join("180p.mp4")).thumbs;
+    // RGB as YCbCr of BT.709 in limited range, which the header says.
+    let still = ffmpeg::filtered(&slate, "scale=out_color_matrix=bt709:out_range=tv,format=yuv444p");
+    let clip_shows = ffmpeg::decode(&clip).thumbs;
+    let expected = |frame: usize| match frame {
+        0..60 | 90 => &still[0],
+        60..90 => &clip_shows[frame - 60],
+        _ => &clip_shows[frame - 91 + 60],
+    };
+    assert_eq!(made.len(), 60 + 30 + 1 + 40);
+    for (frame, picture) in made.iter().enumerate() {
+        let (light, colour) =
+            (picture.difference(expected(frame)), picture.colour_difference(expected(frame)));
+        assert!(light < 2500 && colour < 2500, "frame {frame} is off by {light} and {colour}");
+    }
+    Reel::verify(dir.path(), &title, &clip).run().success();
+    let endless =
+        edit(dir.path(), "endless", &[("slate", &slate)], &[("slate", "", ""), ("mezzanine", "", "")]);
+    let refused = transcode(dir.path(), &clip, &path("none"), &profile, &endless);
+    assert_eq!(refused.code, Some(3));
+    assert!(refused.stderr.contains("event 1 of the edit: slate is a still picture"), "{}", refused.stderr);
+}

@@ -99,10 +99,13 @@ impl Title {
         let info = mediainfo::video(&mp4);
         let field = |name: &str| info.get(name).map_or("", String::as_str);
         let place = mp4.display();
+        let format = ffmpeg::stream_entry(&self.mezzanine.path, "v:0", "pix_fmt").unwrap_or_default();
+        let rgb = ["rgb", "bgr", "gbr"].iter().any(|order| format.contains(order));
         let entry = |path: &Path, name: &str| {
             let value = ffmpeg::stream_entry(path, "v:0", name).filter(|value| value != "unknown");
             // RGB has become YCbCr of BT.709.
-            value.map(|value| if value == "gbr" { "bt709".to_owned() } else { value })
+            let is_matrix = name == "color_space" && path == self.mezzanine.path && rgb;
+            if is_matrix { Some("bt709".to_owned()) } else { value }
         };
         let words = [
             ("color_primaries", "colour_primaries"),
@@ -116,7 +119,6 @@ impl Title {
             assert!(field(of_mediainfo).starts_with(told), "{place}: {of_mediainfo} of {info:?}");
         }
         let full = |path: &Path| entry(path, "color_range").as_deref() == Some("pc");
-        let rgb = ffmpeg::stream_entry(&self.mezzanine.path, "v:0", "color_space").as_deref() == Some("gbr");
         assert_eq!(full(&mp4), full(&self.mezzanine.path) && !rgb, "{place}");
         assert_eq!(field("colour_range") == "Full", full(&mp4), "{place}: {info:?}");
         assert_eq!(field("PixelAspectRatio"), "1.000", "{place}: {info:?}");

@@ -12,10 +12,13 @@ use reel_proto::v1;
 use reel_store::Source;
 
 use crate::MediaError;
+use crate::picture::is_rgb;
 
 /// Containers that are read; libav's short names. Playlist-like formats are left out, since they open other files.
 const CONTAINERS: &str =
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mxf,mpegts,mpeg,mpegvideo,avi,gxf,ivf,nut,h264,hevc";
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mxf,mpegts,mpeg,mpegvideo,avi,gxf,ivf,nut,h264,hevc,png_pipe";
+/// The one of them that is a single picture.
+pub(crate) const STILLS: &str = "png_pipe";
 /// libav's buffer between its parser and the source.
 const BUFFER_BYTES: usize = 32 * 1024;
 
@@ -195,9 +198,7 @@ pub(crate) fn parameters(stream: &ff::Stream) -> StreamParameters {
             sample_aspect: aspect(stream_aspect)
                 .or(aspect(raw.sample_aspect_ratio))
                 .unwrap_or(Rational::whole(1)),
-            pixel_format: text(ffi::av_get_pix_fmt_name(std::mem::transmute::<i32, ffi::AVPixelFormat>(
-                known_pixel_format(raw.format),
-            ))),
+            pixel_format: text(ffi::av_get_pix_fmt_name(pixel_format(raw))),
             scan: scan(ptr::addr_of!(raw.field_order).cast::<i32>().read()),
             colour: colour(raw),
             decoder: v1::DecoderSetup {
@@ -218,11 +219,14 @@ pub(crate) fn parameters(stream: &ff::Stream) -> StreamParameters {
     }
 }
 
-/// A pixel format number that this build of libav knows, or none: an enum may not hold another value.
-fn known_pixel_format(format: i32) -> i32 {
-    // SAFETY: the function only compares the number with the size of libav's own table.
-    let known = (0..ffi::AVPixelFormat::AV_PIX_FMT_NB as i32).contains(&format);
-    if known { format } else { ffi::AVPixelFormat::AV_PIX_FMT_NONE as i32 }
+/// The pixel format of a stream, or none where this build of libav does not know its number: an enum may not hold another
+/// value.
+fn pixel_format(raw: &ffi::AVCodecParameters) -> ffi::AVPixelFormat {
+    match (0..ffi::AVPixelFormat::AV_PIX_FMT_NB as i32).contains(&raw.format) {
+        // SAFETY: libav's enum has a value for each number below that of its last.
+        true => unsafe { std::mem::transmute::<i32, ffi::AVPixelFormat>(raw.format) },
+        false => ffi::AVPixelFormat::AV_PIX_FMT_NONE,
+    }
 }
 
 fn aspect(ratio: ffi::AVRational) -> Option<Rational> {
@@ -266,7 +270,11 @@ fn colour(raw: &ffi::AVCodecParameters) -> Colour {
     Colour {
         primaries: byte(number(ptr::addr_of!(raw.color_primaries).cast())),
         transfer: byte(number(ptr::addr_of!(raw.color_trc).cast())),
-        matrix: byte(number(ptr::addr_of!(raw.color_space).cast())),
+        // RGB has none, tagged or not.
+        matrix: match is_rgb(pixel_format(raw).into()) {
+            true => 0,
+            false => byte(number(ptr::addr_of!(raw.color_space).cast())),
+        },
         full_range: number(ptr::addr_of!(raw.color_range).cast())
             == ffi::AVColorRange::AVCOL_RANGE_JPEG as i32,
         // libav counts from 1, with 0 for unspecified.

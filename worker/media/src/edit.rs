@@ -8,6 +8,8 @@ use reel_common::{Colour, Edit, EditTime, PartSpec, Rational, SourceSpan, Timeco
 use reel_profiles::{Crop, HDR_TRANSFERS, Picture, Profile};
 use reel_proto::v1;
 
+use crate::demux::STILLS;
+use crate::encoder::in_ycbcr;
 use crate::timeline::Timeline;
 use crate::times::TitleTimes;
 use crate::{MediaError, facts};
@@ -54,9 +56,10 @@ impl Piece<'_> {
     /// The frames of the source, of which those of the piece may be looked at.
     pub(crate) fn timeline(&self) -> Result<Timeline, MediaError> {
         let timeline = Timeline::new(self.index, &self.rules)?;
-        match self.span {
-            Some(span) => timeline.within(span),
-            None => Ok(timeline),
+        match (self.span, self.rules.frame_rate) {
+            (Some(span), Some(rate)) if is_still(self.index) => timeline.hold(rate, span.end)?.within(span),
+            (Some(span), _) => timeline.within(span),
+            (None, _) => Ok(timeline),
         }
     }
 
@@ -183,6 +186,14 @@ pub fn placed(
     Ok(parts)
 }
 
+/// Longest time for which a still is shown, in seconds.
+const MAX_STILL_SECONDS: i64 = 24 * 60 * 60;
+
+/// Whether a source is one picture without a time, in a file of its own.
+fn is_still(index: &v1::Index) -> bool {
+    index.container == STILLS
+}
+
 /// The index of a source of the title that an index is of.
 pub(crate) fn index_of(index: &v1::Index, source: usize) -> Result<&v1::Index, MediaError> {
     let Some(beside) = source.checked_sub(1) else { return Ok(index) };
@@ -209,7 +220,11 @@ pub fn edited(mut indexes: Vec<v1::Index>, edit: &Edit, profile: &Profile) -> Re
     }
     let mut lengths = Vec::with_capacity(indexes.len());
     for (number, index) in indexes.iter().enumerate() {
-        lengths.push(Timeline::new(index, &rules_of(profile, number, rate))?.frames());
+        lengths.push(match is_still(index) {
+            true => (rate.checked_mul(Rational::whole(MAX_STILL_SECONDS)))
+                .map_or(1, |frames| frames.floor() as u64),
+            false => Timeline::new(index, &rules_of(profile, number, rate))?.frames(),
+        });
     }
     let mut spans: Vec<SourceSpan> = Vec::new();
     for (number, event) in (1..).zip(&edit.events) {
@@ -228,6 +243,11 @@ pub fn edited(mut indexes: Vec<v1::Index>, edit: &Edit, profile: &Profile) -> Re
             })
         };
         let start = event.start.map_or(Ok(0), frame)?;
+        if event.end.is_none() && is_still(&indexes[source]) {
+            return Err(MediaError::invalid(format!(
+                "event {number} of the edit: {name} is a still picture; say how long it is shown, such as `out = \"00:00:05:00\"`"
+            )));
+        }
         let end = event.end.map_or(Ok(length), frame)?;
         if start >= end {
             return Err(MediaError::invalid(format!(
@@ -304,7 +324,7 @@ fn check_alike(
     if (ours.to_f64() / theirs.to_f64() - 1.0).abs() > ASPECT_TOLERANCE {
         return refuse("display aspect", format!("{:.3}", ours.to_f64()), format!("{:.3}", theirs.to_f64()));
     }
-    let coded = |facts: &VideoFacts| profile.picture.coded_colours(facts.colour, facts.hdr10).0;
+    let coded = |facts: &VideoFacts| in_ycbcr(profile.picture.coded_colours(facts.colour, facts.hdr10).0);
     let (ours, theirs) = (coded(&own), coded(&other));
     let points = |colour: Colour| [colour.primaries, colour.transfer, colour.matrix];
     let pairs = || points(ours).into_iter().zip(points(theirs));
@@ -314,7 +334,8 @@ fn check_alike(
     if ours.full_range != theirs.full_range || pairs().any(|pair| told(pair) && pair.0 != pair.1) {
         return refuse("colour", described(ours), described(theirs));
     }
-    let untold = pairs().any(|(a, b)| a != b);
+    // A picture without tags is in sRGB, which has the colours of BT.709.
+    let untold = pairs().any(|(a, b)| a != b) && !is_still(source);
     let warning = untold.then(|| {
         let (ours, theirs) = (described(ours), described(theirs));
         format!(

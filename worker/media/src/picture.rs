@@ -155,7 +155,7 @@ impl Scaler {
         })?;
         // Without this, swscale would turn full range into limited, and guess a matrix for RGB.
         let (matrix, full_range) = colours(picture);
-        let rgb = matrix == ffi::AVColorSpace::AVCOL_SPC_RGB as i32;
+        let rgb = is_rgb(picture.format());
         let full_range = i32::from(full_range);
         let matrix = if rgb { ffi::SWS_CS_ITU709 } else { matrix };
         // SAFETY: the context is valid; the coefficient tables are libav's own and static.
@@ -177,6 +177,14 @@ impl Scaler {
         }
         Ok(context)
     }
+}
+
+/// Whether pictures of a format are RGB, whatever they are tagged as.
+pub(crate) fn is_rgb(format: Pixel) -> bool {
+    // SAFETY: the function returns a static descriptor, or null.
+    let descriptor = unsafe { ffi::av_pix_fmt_desc_get(format.into()).as_ref() };
+    let rgb = (ffi::AV_PIX_FMT_FLAG_RGB | ffi::AV_PIX_FMT_FLAG_PAL) as u64;
+    descriptor.is_some_and(|descriptor| descriptor.flags & rgb != 0)
 }
 
 /// Another picture of the same samples, which nobody may write while both are there.

@@ -92,6 +92,15 @@ impl Timeline {
         }
     }
 
+    /// Shows the one picture of a still for so many frames.
+    pub(crate) fn hold(self, rate: Rational, frames: u64) -> Result<Self, MediaError> {
+        if frames > MAX_FRAMES {
+            return Err(MediaError::invalid(format!("a still cannot be shown for {frames} frames")));
+        }
+        let times = TitleTimes::constant(rate, frames)?;
+        Ok(Timeline { conformed: Some(vec![0; frames as usize]), times, seen: (0, frames), ..self })
+    }
+
     /// Looks at the frames of a span alone.
     pub(crate) fn within(self, span: SourceSpan) -> Result<Self, MediaError> {
         match span.start < span.end && span.end <= self.frames() {

@@ -169,10 +169,7 @@ impl Settings {
 
     /// The colours of the pictures that the encoder is given: RGB has become YCbCr of BT.709 by then.
     pub(crate) fn coded_colour(&self) -> Colour {
-        match self.colour.matrix {
-            0 => Colour { matrix: 1, full_range: false, ..self.colour },
-            _ => self.colour,
-        }
+        in_ycbcr(self.colour)
     }
 
     /// Frames per second as numerator and denominator.
@@ -187,6 +184,14 @@ impl Settings {
     fn refused(&self) -> MediaError {
         let (encoder, name) = (self.encoder_name(), &self.rendition.rendition.name);
         MediaError::invalid(format!("{encoder} refuses the settings of rendition {name}"))
+    }
+}
+
+/// The colours of pictures when RGB has become YCbCr.
+pub(crate) fn in_ycbcr(colour: Colour) -> Colour {
+    match colour.matrix {
+        0 => Colour { matrix: 1, full_range: false, ..colour },
+        _ => colour,
     }
 }
 
