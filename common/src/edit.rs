@@ -14,6 +14,8 @@ pub struct Edit {
     pub sources: Vec<EditSource>,
     /// In the order of the title; at least one.
     pub events: Vec<EditEvent>,
+    /// Logos, each laid over those before it.
+    pub overlays: Vec<EditOverlay>,
 }
 
 /// A mezzanine beside the job's own.
@@ -36,6 +38,27 @@ pub struct EditEvent {
     pub start: Option<EditTime>,
     /// The frame after its last; the end of the source where `None`.
     pub end: Option<EditTime>,
+}
+
+/// A logo over frames of the title. Places and sizes are in millionths of the picture as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EditOverlay {
+    /// Path or URL of a PNG.
+    pub location: String,
+    /// The version that the submitter has seen.
+    pub identity: Option<SourceIdentity>,
+    /// The first frame of the title that has it; the first of all where `None`. Timecodes count from `00:00:00:00`.
+    pub start: Option<EditTime>,
+    /// The frame after the last that has it; the end of the title where `None`.
+    pub end: Option<EditTime>,
+    /// Its left edge, of the picture's width.
+    pub x_ppm: u32,
+    /// Its upper edge, of the picture's height.
+    pub y_ppm: u32,
+    /// Its width, of the picture's; its height follows from its own shape.
+    pub width_ppm: u32,
+    /// How much of what is below it hides where it is opaque itself.
+    pub opacity_ppm: u32,
 }
 
 /// A frame of a source.
@@ -118,6 +141,23 @@ pub enum EditError {
     /// A source of which nothing is shown.
     #[error("no event is of source `{0}`: leave it out")]
     Unused(String),
+    /// More logos than a job may have.
+    #[error("an edit has at most {} overlays", Edit::MAX_OVERLAYS)]
+    Overlays,
+    /// A logo that nobody could see, or that does not fit.
+    #[error(
+        "overlay {0} lies outside of the picture: `x`, `y`, `width` and `opacity` go from 0 to 1, and so does `x` with `width`; width and opacity are above 0"
+    )]
+    Place(usize),
+    /// Its place is empty or too long.
+    #[error(
+        "the image of overlay {overlay} is named in 1 to {} bytes, its version in as many at most",
+        Edit::MAX_LOCATION_BYTES
+    )]
+    Image {
+        /// Its number, from 1.
+        overlay: usize,
+    },
     /// Not a frame of a source.
     #[error(
         "`{0}` is no time: write a timecode such as 01:00:10:00, a time such as 00:00:10.500, or the number of a frame"
@@ -132,6 +172,8 @@ impl Edit {
     pub const MAX_EVENTS: usize = 1000;
     /// Most mezzanines beside the job's own.
     pub const MAX_SOURCES: usize = 32;
+    /// Most logos.
+    pub const MAX_OVERLAYS: usize = 16;
     /// Longest path or URL.
     pub const MAX_LOCATION_BYTES: usize = 4096;
     /// What events call the job's own mezzanine.
@@ -159,13 +201,25 @@ impl Edit {
             if known || !is_name(&source.name) {
                 return Err(EditError::Name(source.name.clone()));
             }
-            let tag = source.identity.as_ref().and_then(|identity| identity.etag.as_ref());
-            let too_long = |text: &String| text.len() > Self::MAX_LOCATION_BYTES;
-            if source.location.is_empty() || too_long(&source.location) || tag.is_some_and(too_long) {
+            if !is_place(&source.location, source.identity.as_ref()) {
                 return Err(EditError::Location { name: source.name.clone() });
             }
             if !self.events.iter().any(|event| event.source as usize == number + 1) {
                 return Err(EditError::Unused(source.name.clone()));
+            }
+        }
+        if self.overlays.len() > Self::MAX_OVERLAYS {
+            return Err(EditError::Overlays);
+        }
+        for (overlay, found) in (1..).zip(&self.overlays) {
+            if !is_place(&found.location, found.identity.as_ref()) {
+                return Err(EditError::Image { overlay });
+            }
+            let whole = 0..=1_000_000;
+            let seen = found.width_ppm > 0 && found.opacity_ppm > 0;
+            let inside = [found.x_ppm.saturating_add(found.width_ppm), found.y_ppm, found.opacity_ppm];
+            if !seen || !inside.iter().all(|ppm| whole.contains(ppm)) {
+                return Err(EditError::Place(overlay));
             }
         }
         let sources = self.sources.len();
@@ -174,6 +228,11 @@ impl Edit {
             None => Ok(()),
         }
     }
+}
+
+fn is_place(location: &str, identity: Option<&SourceIdentity>) -> bool {
+    let tag = identity.and_then(|identity| identity.etag.as_ref()).map_or(0, String::len);
+    (1..=Edit::MAX_LOCATION_BYTES).contains(&location.len()) && tag <= Edit::MAX_LOCATION_BYTES
 }
 
 fn is_name(name: &str) -> bool {
@@ -359,6 +418,7 @@ mod tests {
         let edit = |sources: &[&str], events: &[u32]| Edit {
             sources: sources.iter().map(|name| source(name)).collect(),
             events: events.iter().map(|number| event(*number)).collect(),
+            overlays: Vec::new(),
         };
         assert_eq!(edit(&["slate"], &[1, 0]).check(), Ok(()));
         assert_eq!(edit(&[], &[]).check(), Err(EditError::Events));
@@ -368,5 +428,15 @@ mod tests {
         assert_eq!(edit(&["mezzanine"], &[1]).check(), Err(EditError::Name("mezzanine".to_owned())));
         let missing = EditError::NoSource { event: 2, source_number: 1, sources: 0 };
         assert_eq!(edit(&[], &[0, 1]).check(), Err(missing));
+        let with = |x_ppm, width_ppm, opacity_ppm| {
+            let (location, identity, start, end) = ("a.png".to_owned(), None, None, None);
+            let logo =
+                EditOverlay { location, identity, start, end, x_ppm, y_ppm: 0, width_ppm, opacity_ppm };
+            Edit { overlays: vec![logo], ..edit(&[], &[0]) }.check()
+        };
+        assert_eq!(with(900_000, 100_000, 1), Ok(()));
+        for wrong in [with(900_000, 100_001, 1), with(0, 0, 1), with(0, 1, 0), with(0, 1, 1_000_001)] {
+            assert_eq!(wrong, Err(EditError::Place(1)));
+        }
     }
 }

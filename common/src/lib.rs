@@ -22,7 +22,7 @@ mod worker;
 
 pub use artifact::Artifact;
 pub use digest::{Digest, DigestError, DigestWriter, RecipeHasher, RecipeKey};
-pub use edit::{Edit, EditError, EditEvent, EditSource, EditTime, SourceSpan, Timecode};
+pub use edit::{Edit, EditError, EditEvent, EditOverlay, EditSource, EditTime, SourceSpan, Timecode};
 pub use failure::{Failure, FailureClass};
 pub use grid::{GridError, PartSpec, SegmentGrid};
 pub use hook::{Hook, HookError};

@@ -18,9 +18,20 @@ impl From<common::Edit> for v1::Edit {
             start: typed(event.start),
             end: typed(event.end),
         };
+        let overlay = |overlay: common::EditOverlay| v1::EditOverlay {
+            location: overlay.location,
+            identity: overlay.identity.map(Into::into),
+            start: typed(overlay.start),
+            end: typed(overlay.end),
+            x_ppm: overlay.x_ppm,
+            y_ppm: overlay.y_ppm,
+            width_ppm: overlay.width_ppm,
+            opacity_ppm: overlay.opacity_ppm,
+        };
         v1::Edit {
             sources: value.sources.into_iter().map(source).collect(),
             events: value.events.into_iter().map(event).collect(),
+            overlays: value.overlays.into_iter().map(overlay).collect(),
         }
     }
 }
@@ -42,9 +53,23 @@ impl TryFrom<v1::Edit> for common::Edit {
             let (start, end) = (time(event.start)?, time(event.end)?);
             Ok(common::EditEvent { source: event.source, start, end })
         };
+        let overlay = |overlay: v1::EditOverlay| {
+            let (start, end) = (time(overlay.start)?, time(overlay.end)?);
+            Ok(common::EditOverlay {
+                location: overlay.location,
+                identity: overlay.identity.map(Into::into),
+                start,
+                end,
+                x_ppm: overlay.x_ppm,
+                y_ppm: overlay.y_ppm,
+                width_ppm: overlay.width_ppm,
+                opacity_ppm: overlay.opacity_ppm,
+            })
+        };
         Ok(common::Edit {
             sources: value.sources.into_iter().map(source).collect(),
             events: value.events.into_iter().map(event).collect::<Result<_, _>>()?,
+            overlays: value.overlays.into_iter().map(overlay).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -84,6 +109,16 @@ mod tests {
                 common::EditEvent { source: 0, start: Some("01:00:00;02".parse().unwrap()), end: None },
                 common::EditEvent { source: 0, start: Some("17".parse().unwrap()), end: None },
             ],
+            overlays: vec![common::EditOverlay {
+                location: "/srv/logo.png".to_owned(),
+                identity: None,
+                start: Some("48".parse().unwrap()),
+                end: None,
+                x_ppm: 1,
+                y_ppm: 2,
+                width_ppm: 3,
+                opacity_ppm: 4,
+            }],
         };
         assert_eq!(common::Edit::try_from(v1::Edit::from(edit.clone())), Ok(edit));
         let unreadable = v1::EditEvent { start: "soon".to_owned(), ..Default::default() };

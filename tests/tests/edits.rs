@@ -1,4 +1,5 @@
-//! Edited titles: frame-exact over several mezzanines, made anew only where an edit touches them, the same bytes whoever dies.
+//! Edited titles: frame-exact over several mezzanines, stills and logos, made anew only where an edit touches them, the same
+//! bytes whoever dies.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
@@ -273,4 +274,140 @@ fn a_still_is_shown_for_as_long_as_the_edit_says() {
     let refused = transcode(dir.path(), &clip, &path("none"), &profile, &endless);
     assert_eq!(refused.code, Some(3));
     assert!(refused.stderr.contains("event 1 of the edit: slate is a still picture"), "{}", refused.stderr);
+}
+
+/// Writes an edit of the mezzanine alone with a logo: the times at which it is there, and where.
+fn logo(dir: &Path, image: &Path, times: (u32, u32), place: &str) -> PathBuf {
+    let (image, (start, end)) = (image.display(), times);
+    let text = format!("[[overlay]]\nimage = \"{image}\"\nin = {start}\nout = {end}\n{place}\n");
+    let path = dir.join("logo.toml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// A logo of 200x100 pixels, of which the left half is opaque red and the right half is white at half of its alpha.
+fn red_and_white(dir: &Path) -> PathBuf {
+    let path = dir.join("logo.png");
+    let (red, white) = ("color=red:s=100x100,format=rgba", "color=white@0.5:s=100x100,format=rgba");
+    let graph = format!("{red}[a];{white}[b];[a][b]hstack");
+    ffmpeg::run(["-f", "lavfi", "-i", &graph, "-frames:v", "1", path.to_str().unwrap()]);
+    path
+}
+
+#[test]
+fn a_logo_is_over_its_frames_and_encodes_only_them_anew() {
+    let (dir, home) = (scratch(), scratch());
+    let film = fixtures::two_cuts(10).0.path;
+    let image = red_and_white(dir.path());
+    let profile = profile(dir.path(), "");
+    let [plain, marked] = ["plain", "marked"].map(|name| dir.path().join(name));
+    Reel::transcode(home.path(), &film, &plain, &profile).arg("--quiet").run().success();
+    // A fifth of the picture's width, in the lower right corner. Parts have 96 frames.
+    let edit = logo(dir.path(), &image, (120, 150), "x = 0.75\ny = 0.7\nwidth = 0.2\nopacity = 0.8");
+    transcode(home.path(), &film, &marked, &profile, &edit).success();
+    assert_eq!(made(&marked), (1, 7));
+    let (plain, shown) = (ffmpeg::decode(&plain.join("180p.mp4")), ffmpeg::decode(&marked.join("180p.mp4")));
+    // ffmpeg's own, in RGB: 64x32 pixels at 240,126.
+    let graph = "[1]scale=64:32:flags=area,format=rgba,colorchannelmixer=aa=0.8[logo];[0]format=rgb24[film];\
+                 [film][logo]overlay=240:126:format=rgb:enable='between(n,120,149)',scale=64:64:flags=area,format=rgb24";
+    let film_arg = film.to_str().unwrap();
+    let rgb = |args: &[&str]| {
+        let out = ["-fps_mode", "passthrough", "-f", "rawvideo", "-"];
+        ffmpeg::run(args.iter().copied().chain(out))
+    };
+    let expected = rgb(&["-i", film_arg, "-i", image.to_str().unwrap(), "-filter_complex", graph]);
+    let small = "scale=64:64:flags=area,format=rgb24";
+    let found = rgb(&["-i", marked.join("180p.mp4").to_str().unwrap(), "-vf", small]);
+    assert_eq!((expected.len(), found.len()), (720 * 64 * 64 * 3, 720 * 64 * 64 * 3));
+    // In the middle of each half of the logo: 272 and 304 of 320, 142 of 180.
+    for frame in [119, 120, 135, 149, 150] {
+        for (x, y) in [(51, 50), (57, 50)] {
+            let at = ((frame * 64 + y) * 64 + x) * 3;
+            for channel in 0..3 {
+                let (wanted, got) = (expected[at + channel], found[at + channel]);
+                assert!(
+                    wanted.abs_diff(got) < 14,
+                    "frame {frame}, {x},{y}, channel {channel}: {got} instead of {wanted}"
+                );
+            }
+        }
+    }
+    // Where it is not, nothing changes.
+    for frame in (0..96).chain(192..720) {
+        assert_eq!(plain.thumbs[frame].difference(&shown.thumbs[frame]), 0, "frame {frame}");
+    }
+    Reel::verify(home.path(), &marked, &film).run().success();
+    let report = report(&marked);
+    assert_eq!(report["edit"]["overlays"][0]["out"], 150);
+}
+
+#[test]
+fn a_logo_stands_upright_and_in_its_own_shape_whatever_is_below() {
+    let dir = scratch();
+    let image = red_and_white(dir.path());
+    for clip in
+        [fixtures::rotated_mov(), fixtures::odd_anamorphic_mkv(), fixtures::hdr10_ts(), fixtures::hlg_ts()]
+    {
+        let ladder = "[[video]]\nname = \"tall\"\ncodec = \"hevc\"\nheight = 320\npreset = \"ultrafast\"\nbit_depth = 10\nrate = { crf = 20 }\nupscale = true\n";
+        let text = format!(
+            "name = \"logos\"\nversion = 1\nsegment_seconds = 2\npart_seconds = 4\n{ladder}[package]\nmp4 = true\n"
+        );
+        let profile = dir.path().join("logos.toml");
+        fs::write(&profile, text).unwrap();
+        let edit = logo(dir.path(), &image, (0, 5), "x = 0.5\ny = 0.25\nwidth = 0.4");
+        let name = clip.path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let title = dir.path().join(format!("{name}-title"));
+        transcode(dir.path(), &clip.path, &title, &profile, &edit).success();
+        let file = title.join("tall.mp4");
+        let entry =
+            |entry: &str| ffmpeg::stream_entry(&file, "v:0", entry).unwrap().parse::<usize>().unwrap();
+        let (width, height) = (entry("width"), entry("height"));
+        let planes = ffmpeg::run(
+            ["-i", file.to_str().unwrap(), "-frames:v", "1", "-pix_fmt", "yuv444p", "-f", "rawvideo", "-"]
+                .map(str::to_owned),
+        );
+        let colour = |x: usize, y: usize| [1, 2].map(|plane| planes[(plane * height + y) * width + x]);
+        // Red is in the left half alone: from half to seven tenths of the width, as high as it is wide.
+        let side = width / 5;
+        let (left, top) = (width / 2, height / 4);
+        let red = colour(left + side / 2, top + side / 2);
+        assert!(red[1] > 140, "{name}: {red:?}");
+        let is_red = |x: usize, y: usize| colour(x, y).iter().zip(red).all(|(a, b)| a.abs_diff(b) < 8);
+        let inset = side / 8;
+        for (x, y) in
+            [(inset, inset), (side - inset, inset), (inset, side - inset), (side - inset, side - inset)]
+        {
+            assert!(is_red(left + x, top + y), "{name}: no red at {x},{y} of {side}");
+        }
+        for (x, y) in [(side + inset, side / 2), (side / 2, side + inset)] {
+            assert!(!is_red(left + x, top + y), "{name}: red at {x},{y} of {side}");
+        }
+        assert!(!is_red(left - inset, top + side / 2) && !is_red(left + side / 2, top - inset), "{name}");
+        Reel::verify(dir.path(), &title, &clip.path).run().success();
+    }
+}
+
+#[test]
+fn what_is_no_logo_is_refused() {
+    let dir = scratch();
+    let film = fixtures::two_cuts(10).0.path;
+    let (image, profile) = (red_and_white(dir.path()), profile(dir.path(), ""));
+    let refused = |image: &Path, times: (u32, u32), place: &str, fragment: &str| {
+        let edit = logo(dir.path(), image, times, place);
+        let ended = transcode(dir.path(), &film, &dir.path().join("none"), &profile, &edit);
+        assert_ne!(ended.code, Some(0), "{fragment}");
+        assert!(ended.stderr.contains(fragment), "`{fragment}` is not in {}", ended.stderr);
+    };
+    refused(&profile, (0, 9), "x = 0\ny = 0\nwidth = 0.1", "overlay 1 of the edit: it is no PNG");
+    refused(&film, (0, 9), "x = 0\ny = 0\nwidth = 0.1", "at most 4 MiB");
+    refused(
+        &image,
+        (0, 721),
+        "x = 0\ny = 0\nwidth = 0.1",
+        "overlay 1 of the edit: the title has no frame 721",
+    );
+    refused(&image, (9, 9), "x = 0\ny = 0\nwidth = 0.1", "overlay 1 of the edit: it is over no frames");
+    refused(&image, (0, 9), "x = 0\ny = 0.95\nwidth = 0.5", "reaches below the picture");
+    refused(&image, (0, 9), "x = 0.6\ny = 0\nwidth = 0.5", "overlay 1 lies outside of the picture");
+    refused(&dir.path().join("gone.png"), (0, 9), "x = 0\ny = 0\nwidth = 0.5", "gone.png");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use reel_common::{Edit, EditEvent, EditSource, EditTime};
+use reel_common::{Edit, EditEvent, EditOverlay, EditSource, EditTime};
 use serde::Deserialize;
 
 use crate::exit::Stop;
@@ -18,8 +18,30 @@ struct EditFile {
     /// Mezzanines beside the job's own, by name.
     #[serde(default)]
     sources: BTreeMap<String, String>,
+    /// Without one the mezzanine is shown as it is.
     #[serde(default)]
     event: Vec<Event>,
+    /// Logos.
+    #[serde(default)]
+    overlay: Vec<Overlay>,
+}
+
+/// Places and sizes are shares of the picture, from 0 to 1.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Overlay {
+    image: String,
+    r#in: Option<Time>,
+    out: Option<Time>,
+    x: f64,
+    y: f64,
+    width: f64,
+    #[serde(default = "whole")]
+    opacity: f64,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 #[derive(Deserialize)]
@@ -58,13 +80,18 @@ pub(crate) fn read(path: &Path) -> Result<Edit, Stop> {
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let mut edit = parse(&text).map_err(|reason| Stop::usage(format!("{shown}: {reason}")))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    for source in &mut edit.sources {
-        let location = match local_path(&source.location) {
+    let look = |typed: &str| {
+        let location = match local_path(typed) {
             Some(place) => folder.join(place).to_string_lossy().into_owned(),
-            None => source.location.clone(),
+            None => typed.to_owned(),
         };
-        let Input { location, identity } = Input::open(&location)?;
-        (source.location, source.identity) = (location, Some(identity));
+        Input::open(&location).map(|input| (input.location, Some(input.identity)))
+    };
+    for source in &mut edit.sources {
+        (source.location, source.identity) = look(&source.location)?;
+    }
+    for overlay in &mut edit.overlays {
+        (overlay.location, overlay.identity) = look(&overlay.location)?;
     }
     Ok(edit)
 }
@@ -90,7 +117,25 @@ fn parse(text: &str) -> Result<Edit, String> {
             end: read(event.out)?,
         });
     }
-    let edit = Edit { sources, events };
+    if events.is_empty() && !file.overlay.is_empty() {
+        events.push(EditEvent::default());
+    }
+    let mut overlays = Vec::with_capacity(file.overlay.len());
+    for (number, overlay) in (1..).zip(file.overlay) {
+        let wrong = |reason: String| format!("overlay {number}: {reason}");
+        let read = |time: Option<Time>| time.map(Time::read).transpose().map_err(wrong);
+        let ppm = |share: f64| (share * 1e6).round();
+        let [x_ppm, y_ppm, width_ppm, opacity_ppm] = [overlay.x, overlay.y, overlay.width, overlay.opacity]
+            .map(|share| match ppm(share) {
+                ppm @ 0.0..=1e6 => ppm as u32,
+                // What is refused below.
+                _ => u32::MAX,
+            });
+        let (location, identity) = (overlay.image, None);
+        let (start, end) = (read(overlay.r#in)?, read(overlay.out)?);
+        overlays.push(EditOverlay { location, identity, start, end, x_ppm, y_ppm, width_ppm, opacity_ppm });
+    }
+    let edit = Edit { sources, events, overlays };
     edit.check().map(|()| edit).map_err(|error| error.to_string())
 }
 
@@ -121,6 +166,8 @@ mod tests {
                 refused("[[event]]\nin = \"10:00\""),
                 refused("[sources]\na = \"x.mov\"\n[[event]]"),
                 refused("[[event]]\nfrom = 1"),
+                refused("[[overlay]]\nimage = \"a.png\"\nx = 0.9\ny = 0\nwidth = 0.2"),
+                refused("[[overlay]]\nimage = \"a.png\"\nx = 0\ny = -1\nwidth = 0.2"),
             ]
             .join("\n")
         );

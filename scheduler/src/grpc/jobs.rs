@@ -29,6 +29,8 @@ impl Jobs for Service {
         let texts = request.texts.iter().map(|text| ("the file of a text", &text.location));
         let sources = request.edit.iter().flat_map(|edit| &edit.sources);
         let sources = sources.map(|source| ("a source of the edit", &source.location));
+        let logos = request.edit.iter().flat_map(|edit| &edit.overlays);
+        let sources = sources.chain(logos.map(|logo| ("a logo of the edit", &logo.location)));
         for (field, location) in places.into_iter().chain(texts).chain(sources) {
             if let Some(problem) = secret_problem(location) {
                 return Err(Status::invalid_argument(format!("{field} {problem}")));

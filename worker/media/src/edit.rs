@@ -4,12 +4,15 @@
 //! is looked at. Its place in the title comes in when the parts are put together. So a part keeps its bytes, and its name in
 //! the store, wherever an edit moves it to.
 
-use reel_common::{Colour, Edit, EditTime, PartSpec, Rational, SourceSpan, Timecode, VideoFacts};
+use reel_common::{
+    Colour, Edit, EditOverlay, EditTime, PartSpec, Rational, SourceSpan, Timecode, VideoFacts,
+};
 use reel_profiles::{Crop, HDR_TRANSFERS, Picture, Profile};
 use reel_proto::v1;
 
 use crate::demux::STILLS;
 use crate::encoder::in_ycbcr;
+use crate::overlay::Overlay;
 use crate::timeline::Timeline;
 use crate::times::TitleTimes;
 use crate::{MediaError, facts};
@@ -50,6 +53,8 @@ pub(crate) struct Piece<'a> {
     pub(crate) span: Option<SourceSpan>,
     /// How many frames it has.
     pub(crate) frames: u64,
+    /// The logos over its frames, each with the frames `[start, end)` of the source that it is over.
+    logos: Vec<(&'a v1::IndexedOverlay, (u64, u64))>,
 }
 
 impl Piece<'_> {
@@ -61,6 +66,15 @@ impl Piece<'_> {
             (Some(span), _) => timeline.within(span),
             (None, _) => Ok(timeline),
         }
+    }
+
+    /// The logos over its frames, in the order in which they are laid.
+    pub(crate) fn overlays(&self, profile: &Profile) -> Result<Vec<Overlay>, MediaError> {
+        let facts = facts::video(self.index)?;
+        let size = self.rules.crop.rest(facts.width, facts.height);
+        let (colour, _) = profile.picture.coded_colours(facts.colour, facts.hdr10);
+        let overlay = |&(logo, frames): &_| Overlay::new(logo, frames, &facts, size, colour);
+        self.logos.iter().map(overlay).collect()
     }
 
     /// The number that its first frame has in the source.
@@ -93,15 +107,21 @@ pub(crate) fn pieces<'a>(index: &'a v1::Index, profile: &Profile) -> Result<Vec<
     let Some(edit) = of(index)? else {
         let rules = profile.picture.clone();
         let frames = Timeline::new(index, &rules)?.frames();
-        return Ok(vec![Piece { source: 0, index, rules, start: 0, span: None, frames }]);
+        return Ok(vec![Piece { source: 0, index, rules, start: 0, span: None, frames, logos: Vec::new() }]);
     };
     let mut start = 0;
     let mut pieces = Vec::with_capacity(edit.spans.len());
     for span in edit.spans {
-        let source = span.source as usize;
+        let (source, end) = (span.source as usize, start + span.frames());
+        let over = |logo: &'a v1::IndexedOverlay| {
+            let (first, last) = (logo.start.max(start), logo.end.min(end));
+            let moved = |frame: u64| frame - start + span.start;
+            (first < last).then(|| (logo, (moved(first), moved(last))))
+        };
+        let logos = index.edit.iter().flat_map(|edit| &edit.overlays).filter_map(over).collect();
         let (index, rules) = (index_of(index, source)?, rules_of(profile, source, edit.rate));
-        pieces.push(Piece { source, index, rules, start, span: Some(span), frames: span.frames() });
-        start += span.frames();
+        pieces.push(Piece { source, index, rules, start, span: Some(span), frames: span.frames(), logos });
+        start = end;
     }
     Ok(pieces)
 }
@@ -208,11 +228,17 @@ fn rules_of(profile: &Profile, source: usize, rate: Rational) -> Picture {
     Picture { crop, frame_rate: Some(rate), ..profile.picture.clone() }
 }
 
-/// Makes the index of an edited title of the indexes of its sources, that of the job's mezzanine first.
+/// Makes the index of an edited title of the indexes of its sources, that of the job's mezzanine first, and the files of its
+/// logos.
 ///
 /// # Errors
 /// Invalid, with the event or source, where a time is none of its source, or a source does not go with the mezzanine.
-pub fn edited(mut indexes: Vec<v1::Index>, edit: &Edit, profile: &Profile) -> Result<v1::Index, MediaError> {
+pub fn edited(
+    mut indexes: Vec<v1::Index>,
+    logos: Vec<Vec<u8>>,
+    edit: &Edit,
+    profile: &Profile,
+) -> Result<v1::Index, MediaError> {
     let rate = title_rate(&indexes[0], profile)?;
     let mut warnings = Vec::new();
     for (number, index) in (1..).zip(&indexes[1..]) {
@@ -259,6 +285,15 @@ pub fn edited(mut indexes: Vec<v1::Index>, edit: &Edit, profile: &Profile) -> Re
             None => spans.push(SourceSpan { source: event.source, start, end }),
         }
     }
+    let frames = spans.iter().map(SourceSpan::frames).sum();
+    let overlays = (1..).zip(edit.overlays.iter().zip(logos));
+    let overlays = overlays.map(|(number, (overlay, png))| {
+        placed_logo(overlay, png, (rate, frames), &indexes[0], profile).map_err(|error| MediaError {
+            message: format!("overlay {number} of the edit: {}", error.message),
+            ..error
+        })
+    });
+    let overlays = overlays.collect::<Result<_, _>>()?;
     let beside = indexes.split_off(1).into_iter().zip(&edit.sources);
     let beside = beside
         .map(|(index, source)| v1::EditedSource { location: source.location.clone(), index: Some(index) });
@@ -268,8 +303,43 @@ pub fn edited(mut indexes: Vec<v1::Index>, edit: &Edit, profile: &Profile) -> Re
         sources: beside.collect(),
         edit: Some(edit.clone().into()),
         warnings,
+        overlays,
     };
     Ok(v1::Index { edit: Some(edit), ..indexes.remove(0) })
+}
+
+/// A logo over a title of so many frames at a rate.
+fn placed_logo(
+    overlay: &EditOverlay,
+    png: Vec<u8>,
+    (rate, frames): (Rational, u64),
+    mezzanine: &v1::Index,
+    profile: &Profile,
+) -> Result<v1::IndexedOverlay, MediaError> {
+    let frame = |time: EditTime| {
+        time.frame(rate, None).filter(|frame| *frame <= frames).ok_or_else(|| {
+            MediaError::invalid(format!(
+                "the title has no frame {time}; it has {frames} frames at {rate} a second"
+            ))
+        })
+    };
+    let (start, end) = (overlay.start.map_or(Ok(0), frame)?, overlay.end.map_or(Ok(frames), frame)?);
+    if start >= end {
+        return Err(MediaError::invalid(format!(
+            "it is over no frames: it begins at frame {start} of the title and ends before frame {end}"
+        )));
+    }
+    let EditOverlay { x_ppm, y_ppm, width_ppm, opacity_ppm, .. } = *overlay;
+    let placed = v1::IndexedOverlay { png, start, end, x_ppm, y_ppm, width_ppm, opacity_ppm };
+    let facts = facts::video(mezzanine)?;
+    let size = profile.picture.crop.rest(facts.width, facts.height);
+    let lower = Overlay::new(&placed, (start, end), &facts, size, facts.colour)?.lower_edge();
+    match lower <= 1.0 + ASPECT_TOLERANCE {
+        true => Ok(placed),
+        false => Err(MediaError::invalid(format!(
+            "it reaches below the picture, to {lower:.2} of its height: move it up, or make it narrower"
+        ))),
+    }
 }
 
 /// The frame rate of an edited title: the profile's, or else that of its mezzanine.

@@ -11,6 +11,8 @@ use reel_store::Source;
 
 use crate::decode::{DecodedPicture, PictureReader, Speed};
 use crate::deinterlace::Deinterlacer;
+use crate::overlay::Overlay;
+use crate::picture::copy;
 use crate::timeline::Timeline;
 use crate::tone::{ToneMapper, ToneTable};
 use crate::{MediaError, facts};
@@ -24,6 +26,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) rules: &'a Picture,
     /// How HDR is made SDR; of the same index and rules.
     pub(crate) tones: Option<Arc<ToneTable>>,
+    /// Logos, in the order in which they are laid over the pictures.
+    pub(crate) overlays: Vec<Overlay>,
     pub(crate) damage: DamageRule,
     pub(crate) speed: Speed,
 }
@@ -44,6 +48,7 @@ pub(crate) struct FrameReader<'a> {
     deinterlacer: Option<Deinterlacer>,
     crop: Crop,
     tones: Option<ToneMapper>,
+    overlays: Vec<Overlay>,
     next: u64,
     end: u64,
     /// The picture that was finished last, with its number.
@@ -74,7 +79,7 @@ impl Pictures<'_> {
 impl<'a> FrameReader<'a> {
     /// A reader of frames `[start, end)`, which must not be empty.
     pub(crate) fn new(reading: Reading<'a>, (start, end): (u64, u64)) -> Result<Self, MediaError> {
-        let Reading { source, index, timeline, rules, tones, damage, speed } = reading;
+        let Reading { source, index, timeline, rules, tones, overlays, damage, speed } = reading;
         let facts = facts::video(index)?;
         let deinterlacer =
             rules.deinterlaces(facts.scan).then(|| Deinterlacer::new(&facts.codec, facts.scan));
@@ -87,6 +92,7 @@ impl<'a> FrameReader<'a> {
             deinterlacer,
             crop: rules.crop,
             tones: tones.map(ToneMapper::new),
+            overlays,
             next: start,
             end,
             finished: None,
@@ -133,7 +139,22 @@ impl<'a> FrameReader<'a> {
         self.next += 1;
         let mended = &mut self.pictures.mended;
         mended.retain(|number| *number >= wanted);
-        Ok(Some(Decoded { frame, picture, mended: mended.first() == Some(&wanted) }))
+        let mended = mended.first() == Some(&wanted);
+        Ok(Some(Decoded { frame, picture: self.with_logos(frame, picture)?, mended }))
+    }
+
+    /// What is shown by several frames may have a logo in one of them.
+    fn with_logos(
+        &mut self,
+        frame: u64,
+        picture: Arc<ff::frame::Video>,
+    ) -> Result<Arc<ff::frame::Video>, MediaError> {
+        let mut over = self.overlays.iter_mut().filter(|overlay| overlay.within(frame, frame + 1).is_some());
+        let Some(first) = over.next() else { return Ok(picture) };
+        let mut drawn = copy(&picture)?;
+        first.draw(&mut drawn)?;
+        over.try_for_each(|overlay| overlay.draw(&mut drawn))?;
+        Ok(Arc::new(drawn))
     }
 
     /// Finishes picture `due`.

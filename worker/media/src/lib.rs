@@ -14,6 +14,7 @@ mod frames;
 mod index;
 mod log;
 mod measure;
+mod overlay;
 mod packets;
 mod picture;
 mod recipe;

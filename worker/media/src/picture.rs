@@ -197,6 +197,20 @@ pub(crate) fn reference(picture: &ff::frame::Video) -> Result<ff::frame::Video, 
     }
 }
 
+/// A picture of its own samples, which are the same.
+pub(crate) fn copy(picture: &ff::frame::Video) -> Result<ff::frame::Video, MediaError> {
+    let mut other = ff::frame::Video::new(picture.format(), picture.width(), picture.height());
+    // SAFETY: both frames are valid, and of one format and size.
+    let copied = unsafe {
+        let (to, from) = (other.as_mut_ptr(), picture.as_ptr());
+        ffi::av_frame_copy(to, from).min(ffi::av_frame_copy_props(to, from))
+    };
+    match copied {
+        0.. => Ok(other),
+        _ => Err(MediaError::failed("no memory for a picture")),
+    }
+}
+
 /// Every second line of a picture, from line 0 or 1 on: a picture of half the height that refers to the same samples.
 fn field(picture: &ff::frame::Video, first_line: usize) -> Result<ff::frame::Video, MediaError> {
     let mut field = reference(picture)?;

@@ -10,6 +10,7 @@ use reel_store::Source;
 use crate::decode::decoder_name;
 use crate::demux::ffmpeg_version;
 use crate::encoder::{Headers, Settings, Surroundings};
+use crate::overlay::Overlay;
 use crate::packets::PacketReader;
 use crate::picture::FILTER_NAME;
 use crate::timeline::{PacketRange, Timeline};
@@ -103,6 +104,8 @@ pub(crate) struct VideoRecipe<'a> {
     /// The table by which HDR is made SDR.
     pub(crate) tones: Option<Digest>,
     pub(crate) damage: DamageRule,
+    /// Logos over the frames.
+    pub(crate) overlays: &'a [Overlay],
 }
 
 /// The key of one rendition of one part.
@@ -123,6 +126,12 @@ pub(crate) fn video_key(
         key.number("crop", side.into());
     }
     key.bytes("tones", recipe.tones.as_ref().map_or(&[], |tones| &tones.0[..]));
+    for overlay in recipe.overlays {
+        if let Some((start, end)) = overlay.within(window.start, window.end) {
+            key.bytes("overlay", &overlay.digest().0);
+            key.number("overlay start", start as i64).number("overlay end", end as i64);
+        }
+    }
     key.text("scaling", FILTER_NAME);
     let size = &recipe.settings.rendition;
     key.number("width", size.width.into()).number("height", size.height.into());

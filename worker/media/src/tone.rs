@@ -16,11 +16,14 @@ use crate::picture::Scaler;
 /// Points of the table along each axis.
 const POINTS: usize = 33;
 /// Code points of H.273: the transfer of HLG, and the matrices that swscale turns into RGB of BT.2020.
-const HLG: u8 = 18;
+pub(crate) const PQ: u8 = 16;
+pub(crate) const HLG: u8 = 18;
 const MATRICES: [u8; 2] = [0, 9];
 /// The light of SDR white, and of the display that HLG is graded for, in cd/m2.
 const SDR_WHITE: f64 = 100.0;
 const HLG_PEAK: f64 = 1000.0;
+/// The light of white in what is laid over HDR.
+const REFERENCE_WHITE: f64 = 203.0;
 /// Where a source in PQ does not say how bright it gets.
 const USUAL_PEAK: f64 = 1000.0;
 /// The largest value of a sample.
@@ -115,13 +118,43 @@ fn pq_light(signal: [f64; 3]) -> [f64; 3] {
     signal.map(pq_to_light)
 }
 
+const HLG_A: f64 = 0.178_832_77;
+const HLG_B: f64 = 0.284_668_92;
+const HLG_C: f64 = 0.559_910_73;
+const SYSTEM_GAMMA: f64 = 1.2;
+
 /// ITU-R BT.2100, table 5, on a display of [`HLG_PEAK`].
 fn hlg_light(signal: [f64; 3]) -> [f64; 3] {
-    let (a, b, c) = (0.178_832_77, 0.284_668_92, 0.559_910_73);
-    let scene = signal.map(|e| if e <= 0.5 { e * e / 3.0 } else { (((e - c) / a).exp() + b) / 12.0 });
+    let scene =
+        signal.map(|e| if e <= 0.5 { e * e / 3.0 } else { (((e - HLG_C) / HLG_A).exp() + HLG_B) / 12.0 });
     let luminance = 0.2627 * scene[0] + 0.6780 * scene[1] + 0.0593 * scene[2];
-    let system_gamma = 1.2;
-    scene.map(|component| HLG_PEAK * luminance.powf(system_gamma - 1.0) * component)
+    scene.map(|component| HLG_PEAK * luminance.powf(SYSTEM_GAMMA - 1.0) * component)
+}
+
+/// The signal with which pictures of a transfer show a colour of sRGB, its white at 203 cd/m2 (ITU-R BT.2408); the same where they
+/// are no HDR.
+pub(crate) fn sdr_signal_in(transfer: u8, colour: [f64; 3]) -> [f64; 3] {
+    if ![PQ, HLG].contains(&transfer) {
+        return colour;
+    }
+    // IEC 61966-2-1.
+    let linear = |v: f64| if v <= 0.040_45 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) };
+    let [r, g, b] = colour.map(|value| REFERENCE_WHITE * linear(value));
+    // ITU-R BT.2087.
+    let light = [
+        0.6274 * r + 0.3293 * g + 0.0433 * b,
+        0.0691 * r + 0.9195 * g + 0.0114 * b,
+        0.0164 * r + 0.0880 * g + 0.8956 * b,
+    ];
+    if transfer == PQ {
+        return light.map(light_to_pq);
+    }
+    let luminance = (0.2627 * light[0] + 0.6780 * light[1] + 0.0593 * light[2]) / HLG_PEAK;
+    if luminance <= 0.0 {
+        return [0.0; 3];
+    }
+    let scene = light.map(|component| component / HLG_PEAK * luminance.powf(1.0 / SYSTEM_GAMMA - 1.0));
+    scene.map(|e| if e <= 1.0 / 12.0 { (3.0 * e).sqrt() } else { HLG_A * (12.0 * e - HLG_B).ln() + HLG_C })
 }
 
 /// Compresses light of up to `peak` to SDR white, all components by the same factor.
@@ -260,6 +293,18 @@ mod tests {
         }
         assert_eq!(grey(&table, 0.0), 0.0);
         assert_eq!(grey(&table, 1.0), 1.0);
+    }
+
+    #[test]
+    fn white_over_hdr_has_203_candelas() {
+        let [r, g, b] = sdr_signal_in(PQ, [1.0; 3]);
+        assert!([r, g, b].iter().all(|signal| (signal - 0.5807).abs() < 0.001), "{r} {g} {b}");
+        // ITU-R BT.2408: HDR reference white is 75 % of HLG.
+        let hlg = sdr_signal_in(HLG, [1.0; 3]);
+        assert!(hlg.iter().all(|signal| (signal - 0.75).abs() < 0.003), "{hlg:?}");
+        let light = hlg_light(hlg);
+        assert!(light.iter().all(|light| (light - REFERENCE_WHITE).abs() < 1.0), "{light:?}");
+        assert_eq!(sdr_signal_in(1, [0.2, 0.4, 0.6]), [0.2, 0.4, 0.6]);
     }
 
     #[test]

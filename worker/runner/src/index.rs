@@ -1,14 +1,15 @@
 //! Stage index: measures the mezzanine.
 
+use std::io::Read;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use prost::Message;
-use reel_common::{Artifact, Edit, Failure};
+use reel_common::{Artifact, Edit, EditOverlay, Failure, FailureClass, redacted};
 use reel_proto::v1;
 use reel_store::Source;
 
-use crate::attempt::{Attempt, bytes_read, malformed, media, open};
+use crate::attempt::{Attempt, bytes_read, failed, malformed, media, open};
 use crate::channel::Voice;
 use crate::text;
 
@@ -26,7 +27,8 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::IndexTask) -> Result<v1::TaskFin
             sources.push(source);
         }
         let edit = Edit::try_from(edit.clone()).map_err(malformed)?;
-        index = reel_media::edited(indexes, &edit, &attempt.profile).map_err(media)?;
+        let logos = edit.overlays.iter().map(fetch).collect::<Result<_, _>>()?;
+        index = reel_media::edited(indexes, logos, &edit, &attempt.profile).map_err(media)?;
         summary = reel_media::summary_of_edited(summary, &index, &attempt.profile).map_err(media)?;
     }
     if !task.texts.is_empty() {
@@ -51,6 +53,24 @@ fn measure(attempt: &Attempt, source: &Source) -> Result<(v1::Index, v1::IndexSu
         let _running = running;
         reel_media::index(source, &attempt.profile).map_err(media)
     })
+}
+
+/// Largest file of a logo: the index carries it.
+const MAX_LOGO_BYTES: u64 = 4 << 20;
+
+/// The file of a logo.
+fn fetch(overlay: &EditOverlay) -> Result<Vec<u8>, Failure> {
+    let file = open(&overlay.location, overlay.identity.clone().map(Into::into))?;
+    let place = redacted(&overlay.location);
+    if file.size() > MAX_LOGO_BYTES {
+        let (bytes, most) = (file.size(), MAX_LOGO_BYTES >> 20);
+        let message =
+            format!("the logo {place} has {bytes} bytes, at most {most} MiB are read: make it smaller");
+        return Err(Failure::new(FailureClass::Invalid, &message, ""));
+    }
+    let mut bytes = Vec::new();
+    let read = file.reader().read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| failed(&format!("{place}: {error}")))
 }
 
 /// Tells how much of the mezzanine was read: one without an index of its own is read to its end, which takes a while.

@@ -2,8 +2,8 @@
 
 use reel_client::Client;
 use reel_common::{
-    Edit, EditEvent, EditSource, EditTime, Hook, JobId, JobState, JobView, Labels, RunningView, Stage,
-    StageView, TaskId, TextName, TextSource,
+    Edit, EditEvent, EditOverlay, EditSource, EditTime, Hook, JobId, JobState, JobView, Labels, RunningView,
+    Stage, StageView, TaskId, TextName, TextSource,
 };
 use reel_proto::v1::{self, JobControl};
 use serde_json::{Value, json};
@@ -198,7 +198,9 @@ fn as_table(view: &JobView) -> String {
     if let Some(edit) = &view.edit {
         let named = |source: &EditSource| format!(", {}: {}", source.name, source.location);
         let sources: String = edit.sources.iter().map(named).collect();
-        rows.push(row(["edit", &format!("{} events{sources}", edit.events.len())]));
+        let logo = |overlay: &EditOverlay| format!(", logo {}", overlay.location);
+        let logos: String = edit.overlays.iter().map(logo).collect();
+        rows.push(row(["edit", &format!("{} events{sources}{logos}", edit.events.len())]));
     }
     if let Some(deadline_ms) = view.deadline_ms {
         rows.push(row(["wanted by", &time(deadline_ms)]));
@@ -227,7 +229,16 @@ fn edit_json(edit: &Edit) -> Value {
     let source = |source: &EditSource| json!({ "name": source.name, "location": source.location });
     let typed = |time: Option<EditTime>| time.map(|time| time.to_string());
     let event = |event: &EditEvent| json!({ "source": edit.source_name(event.source), "in": typed(event.start), "out": typed(event.end) });
+    let share = |ppm: u32| f64::from(ppm) / 1e6;
+    let overlay = |overlay: &EditOverlay| {
+        json!({
+            "image": overlay.location, "in": typed(overlay.start), "out": typed(overlay.end),
+            "x": share(overlay.x_ppm), "y": share(overlay.y_ppm), "width": share(overlay.width_ppm),
+            "opacity": share(overlay.opacity_ppm),
+        })
+    };
     json!({
+        "overlays": edit.overlays.iter().map(overlay).collect::<Vec<_>>(),
         "sources": edit.sources.iter().map(source).collect::<Vec<_>>(),
         "events": edit.events.iter().map(event).collect::<Vec<_>>(),
     })

@@ -6,7 +6,7 @@ mod ledger;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use reel_common::{Edit, EditTime, RecipeHasher, SourceIdentity, TextSource};
+use reel_common::{Edit, EditOverlay, EditTime, RecipeHasher, SourceIdentity, TextSource};
 use reel_common::{JobReason, JobState, JobView};
 use reel_profiles::Profile;
 use reel_scheduler::JobSpec;
@@ -117,6 +117,15 @@ fn idempotency_key(
         key.number("event", event.source.into())
             .text("in", &typed(event.start))
             .text("out", &typed(event.end));
+    }
+    for overlay in edit.iter().flat_map(|edit| &edit.overlays) {
+        let EditOverlay { location, identity, start, end, x_ppm, y_ppm, width_ppm, opacity_ppm } = overlay;
+        let typed = |time: &Option<EditTime>| time.map_or_else(String::new, |time| time.to_string());
+        key.text("overlay", location).text("in", &typed(start)).text("out", &typed(end));
+        for ppm in [x_ppm, y_ppm, width_ppm, opacity_ppm] {
+            key.number("ppm", i64::from(*ppm));
+        }
+        identity.iter().for_each(|identity| add_identity(&mut key, identity));
     }
     key.text("output", &destination.path.display().to_string());
     key.text("profile", &profile.to_toml());

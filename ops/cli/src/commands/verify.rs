@@ -6,7 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use reel_common::{
-    Artifact, Digest, DigestWriter, Edit, EditError, EditEvent, EditSource, EditTime, SourceIdentity,
+    Artifact, Digest, DigestWriter, Edit, EditError, EditEvent, EditOverlay, EditSource, EditTime,
+    SourceIdentity,
 };
 use reel_profiles::Profile;
 use reel_proto::v1;
@@ -64,6 +65,18 @@ struct Report {
 struct ReportEdit {
     sources: Vec<ReportSource>,
     events: Vec<ReportEvent>,
+    overlays: Vec<ReportOverlay>,
+}
+
+#[derive(Deserialize)]
+struct ReportOverlay {
+    url: String,
+    r#in: u64,
+    out: u64,
+    x: f64,
+    y: f64,
+    width: f64,
+    opacity: f64,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +113,19 @@ impl ReportEdit {
             end: Some(EditTime::Frame(event.out)),
         };
         let events = self.events.into_iter().map(event).collect();
-        let edit = Edit { sources, events };
+        let ppm = |share: f64| (share * 1e6).round() as u32;
+        let overlay = |overlay: ReportOverlay| EditOverlay {
+            location: overlay.url,
+            identity: None,
+            start: Some(EditTime::Frame(overlay.r#in)),
+            end: Some(EditTime::Frame(overlay.out)),
+            x_ppm: ppm(overlay.x),
+            y_ppm: ppm(overlay.y),
+            width_ppm: ppm(overlay.width),
+            opacity_ppm: ppm(overlay.opacity),
+        };
+        let overlays = self.overlays.into_iter().map(overlay).collect();
+        let edit = Edit { sources, events, overlays };
         edit.check().map(|()| edit)
     }
 }

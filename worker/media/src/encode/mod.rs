@@ -32,6 +32,7 @@ use crate::encoder::{Headers, Settings, Surroundings};
 use crate::facts;
 use crate::frames::{Decoded, FrameReader, Reading};
 use crate::measure::Reducer;
+use crate::overlay::Overlay;
 use crate::recipe::{PacketDigests, VideoRecipe, Window, video_key};
 use crate::timeline::Timeline;
 use crate::tone::ToneTable;
@@ -132,6 +133,7 @@ fn encode_chunk(
     let facts = facts::video(chunk.piece.index)?;
     let renditions = renditions(job, facts.rotation, &timeline)?;
     let tones = facts::tones(&facts, job.profile)?;
+    let overlays = chunk.piece.overlays(job.profile)?;
     let given = renditions.iter().filter(|rendition| rendition.given.is_some()).count();
     let known =
         chunk.qualities.iter().take(chunk.parts.len()).filter(|quality| quality.len() == given).count();
@@ -176,6 +178,7 @@ fn encode_chunk(
             ),
             scan: facts.scan,
             tones,
+            overlays,
             digests,
             queue,
             prepared: None,
@@ -328,6 +331,8 @@ struct Director<'a> {
     /// How the mezzanine's lines were taken.
     scan: Scan,
     tones: Option<Arc<ToneTable>>,
+    /// Logos over the frames of the chunk.
+    overlays: Vec<Overlay>,
     digests: PacketDigests<'a>,
     queue: VecDeque<(PartSpec, &'a [u32])>,
     /// The part after the last open one, looked up early so that the decoder knows how far to go.
@@ -371,6 +376,7 @@ impl Director<'_> {
                 scan: self.scan,
                 tones: self.tones.as_ref().map(|tones| tones.digest()),
                 damage: self.job.profile.admission.damage,
+                overlays: &self.overlays,
             };
             let key = video_key(&mut self.digests, &recipe, &spec, window)?;
             renditions.push(PreparedRendition { key, settings, window, found: events.find(key) });
@@ -423,6 +429,7 @@ impl Director<'_> {
             timeline: self.timeline,
             rules: &self.chunk.piece.rules,
             tones: self.tones.clone(),
+            overlays: self.chunk.piece.overlays(self.job.profile)?,
             damage: self.job.profile.admission.damage,
             speed: Speed::Exact,
         };

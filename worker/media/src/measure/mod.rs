@@ -169,8 +169,9 @@ fn each_thumbnail(
     let tones = facts::tones(&facts, job.profile)?;
     let mut reducer = Reducer::new(facts.rotation);
     for (begin, start, end) in spans {
-        let tones = tones.clone();
-        let reading = Reading { source, index, timeline, rules, tones, damage, speed: Speed::Rough };
+        let (tones, overlays) = (tones.clone(), piece.overlays(job.profile)?);
+        let reading =
+            Reading { source, index, timeline, rules, tones, overlays, damage, speed: Speed::Rough };
         let mut reader = FrameReader::new(reading, (begin, end))?;
         while let Some(Decoded { frame, picture, mended }) = reader.next()? {
             let in_title = piece.start + frame.saturating_sub(piece.first());

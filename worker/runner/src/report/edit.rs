@@ -1,6 +1,6 @@
 //! What the report says of an edit.
 
-use reel_common::{Edit, Rational};
+use reel_common::{Digest, Edit, Rational};
 use reel_proto::v1;
 use serde::Serialize;
 
@@ -13,6 +13,22 @@ pub(super) struct Edited<'a> {
     sources: Vec<Beside<'a>>,
     /// In the order of the title; events that go on from one another are one.
     events: Vec<Event<'a>>,
+    /// Logos.
+    overlays: Vec<Logo<'a>>,
+}
+
+/// Over frames `[in, out)` of the title; the rest are shares of the picture.
+#[derive(Serialize)]
+struct Logo<'a> {
+    url: &'a str,
+    /// Of its file.
+    sha256: Digest,
+    r#in: u64,
+    out: u64,
+    x: f64,
+    y: f64,
+    width: f64,
+    opacity: f64,
 }
 
 #[derive(Serialize)]
@@ -63,7 +79,24 @@ impl<'a> Edited<'a> {
         };
         let events = edit.spans.iter().map(event).collect();
         let sources = edit.sources.iter().zip(&names).map(|(source, name)| beside(source, name)).collect();
-        Some(Edited { frame_rate: rate.to_string(), sources, events })
+        let asked = asked.map_or(&[][..], |edit| &edit.overlays);
+        let overlays =
+            edit.overlays.iter().zip(asked).map(|(logo, asked)| overlay(logo, &asked.location)).collect();
+        Some(Edited { frame_rate: rate.to_string(), sources, events, overlays })
+    }
+}
+
+fn overlay<'a>(logo: &v1::IndexedOverlay, url: &'a str) -> Logo<'a> {
+    let share = |ppm: u32| f64::from(ppm) / 1e6;
+    Logo {
+        url,
+        sha256: Digest::of(&logo.png),
+        r#in: logo.start,
+        out: logo.end,
+        x: share(logo.x_ppm),
+        y: share(logo.y_ppm),
+        width: share(logo.width_ppm),
+        opacity: share(logo.opacity_ppm),
     }
 }
 
