@@ -56,6 +56,13 @@ pub enum Timing {
         /// The first frame of each segment of the job's profile, ascending from 0.
         segment_starts: Vec<u64>,
     },
+    /// Frame n is shown at `n / rate`; segments begin at the listed frames.
+    Scenes {
+        /// Frames per second.
+        rate: Rational,
+        /// As of [`Timing::Variable`].
+        segment_starts: Vec<u64>,
+    },
     /// Frame n is shown at `n / rate`; the title is edited.
     Edited {
         /// Frames per second.
@@ -69,7 +76,7 @@ impl Timing {
     /// Frames per second; the average where the rate varies.
     pub fn rate(&self) -> Rational {
         match self {
-            Timing::Constant { rate } | Timing::Edited { rate, .. } => *rate,
+            Timing::Constant { rate } | Timing::Scenes { rate, .. } | Timing::Edited { rate, .. } => *rate,
             Timing::Variable { average_rate, .. } => *average_rate,
         }
     }

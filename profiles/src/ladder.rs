@@ -200,7 +200,7 @@ impl Profile {
             Timing::Edited { rate, spans } => {
                 SegmentGrid::of_spans(spans, self.segment_frames(*rate), per_part)
             }
-            Timing::Variable { segment_starts, .. } => {
+            Timing::Variable { segment_starts, .. } | Timing::Scenes { segment_starts, .. } => {
                 SegmentGrid::listed(index.frames, segment_starts.clone(), per_part)
             }
         }

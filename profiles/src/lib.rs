@@ -20,5 +20,5 @@ pub use read::ProfileError;
 pub use types::{
     Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Fields,
     H264Profile, HDR_TRANSFERS, Loudness, Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule,
-    SourceChannel, ToneMap, Tune, VideoCodec,
+    SegmentStart, SourceChannel, ToneMap, Tune, VideoCodec,
 };

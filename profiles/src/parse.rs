@@ -10,13 +10,14 @@ use crate::check::check;
 use crate::read::{At, ProfileError, Section, Source};
 use crate::types::{
     Action, Admission, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile, Package, Picture, Preset,
-    Profile, Quality, Rate, Rendition, Rule, ToneMap, Tune, VideoCodec,
+    Profile, Quality, Rate, Rendition, Rule, SegmentStart, ToneMap, Tune, VideoCodec,
 };
 
 const PROFILE_KEYS: &[&str] = &[
     "name",
     "version",
     "segment_seconds",
+    "segments_begin",
     "part_seconds",
     "admission",
     "picture",
@@ -113,6 +114,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
     let version = root.need("version", version, "begin with `version = 1`")?;
     let segment = length(root, "segment_seconds", Rational::whole(4))?;
     let part = length(root, "part_seconds", Rational::whole(12))?;
+    let segments_begin = root.word("segments_begin", &words(SegmentStart::ALL, SegmentStart::name))?;
     let video = root.tables("video", "[[video]]", VIDEO_KEYS)?;
     let video = video.iter().map(rendition).collect::<Result<Vec<_>, _>>()?;
     let audio = root.tables("audio", "[[audio]]", audio::KEYS)?;
@@ -126,6 +128,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
         version: version.value,
         segment_seconds: segment.value,
         part_seconds: part.value,
+        segments_begin: segments_begin.map(|at| at.value).unwrap_or_default(),
         admission: admission(root)?,
         picture,
         video,

@@ -7,7 +7,7 @@ use reel_common::Rational;
 
 use crate::types::{
     Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Loudness, Picture, Profile, Quality,
-    Rate, Rendition, Rule, Tune,
+    Rate, Rendition, Rule, SegmentStart, Tune,
 };
 
 impl Profile {
@@ -18,6 +18,9 @@ impl Profile {
         line(&mut text, "version", self.version);
         line(&mut text, "segment_seconds", decimal(self.segment_seconds));
         line(&mut text, "part_seconds", decimal(self.part_seconds));
+        if self.segments_begin != SegmentStart::default() {
+            line(&mut text, "segments_begin", quoted(self.segments_begin.name()));
+        }
         admission(&mut text, &self.admission);
         picture(&mut text, &self.picture);
         self.video.iter().for_each(|entry| rendition(&mut text, entry));

@@ -47,6 +47,8 @@ pub struct Profile {
     pub segment_seconds: Rational,
     /// Length of a part in seconds: a whole number of segments, at most 120.
     pub part_seconds: Rational,
+    /// Where segments begin.
+    pub segments_begin: SegmentStart,
     /// What a mezzanine must be like.
     pub admission: Admission,
     /// What is done to its pictures before they are scaled.
@@ -191,6 +193,18 @@ words! {
         None = "none",
         /// By the curve of ITU-R BT.2390 (5.4.1), to 100 cd/m2.
         Bt2390 = "bt2390",
+    }
+}
+
+words! {
+    /// Where segments begin, in all renditions alike.
+    #[derive(Default)]
+    SegmentStart {
+        /// After each length of a segment.
+        #[default]
+        Grid = "grid",
+        /// There, or with the scene that begins nearest to it, at most a quarter of a segment away.
+        Scenes = "scenes",
     }
 }
 

@@ -521,14 +521,38 @@ impl TryFrom<v1::IndexSummary> for common::IndexSummary {
     }
 }
 
+/// The lengths of all but the last of what begins at ascending numbers from 0.
+pub fn lengths(starts: &[u64]) -> Vec<u64> {
+    starts.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+/// What begins at 0 and behind each of these lengths.
+///
+/// # Errors
+/// [`Malformed`] where they add up to more than can be counted.
+pub fn starts(lengths: &[u64]) -> Result<Vec<u64>, Malformed> {
+    let mut starts = vec![0_u64];
+    for length in lengths {
+        starts.push(starts[starts.len() - 1].checked_add(*length).ok_or(Malformed("segment length"))?);
+    }
+    Ok(starts)
+}
+
 impl From<common::Timing> for v1::index_summary::Timing {
     fn from(value: common::Timing) -> Self {
         match value {
             common::Timing::Constant { rate } => v1::index_summary::Timing::ConstantRate(rate.into()),
             common::Timing::Variable { average_rate, segment_starts } => {
-                let segment_frames = segment_starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+                let segment_frames = lengths(&segment_starts);
                 let average_rate = Some(average_rate.into());
                 v1::index_summary::Timing::Variable(v1::VariableTiming { average_rate, segment_frames })
+            }
+            common::Timing::Scenes { rate, segment_starts } => {
+                let segment_frames = lengths(&segment_starts);
+                v1::index_summary::Timing::Scenes(v1::ScenesTiming {
+                    rate: Some(rate.into()),
+                    segment_frames,
+                })
             }
             common::Timing::Edited { rate, spans } => {
                 let spans = spans.into_iter().map(Into::into).collect();
@@ -547,14 +571,14 @@ impl TryFrom<v1::index_summary::Timing> for common::Timing {
                 Ok(common::Timing::Constant { rate: rate.try_into()? })
             }
             v1::index_summary::Timing::Variable(variable) => {
-                let mut segment_starts = vec![0];
-                for frames in variable.segment_frames {
-                    let last: u64 = segment_starts[segment_starts.len() - 1];
-                    segment_starts.push(last.checked_add(frames).ok_or(Malformed("segment length"))?);
-                }
+                let segment_starts = starts(&variable.segment_frames)?;
                 let average_rate = required(variable.average_rate, "average rate")?;
                 Ok(common::Timing::Variable { average_rate, segment_starts })
             }
+            v1::index_summary::Timing::Scenes(scenes) => Ok(common::Timing::Scenes {
+                rate: required(scenes.rate, "frame rate")?,
+                segment_starts: starts(&scenes.segment_frames)?,
+            }),
             v1::index_summary::Timing::Edited(edited) => Ok(common::Timing::Edited {
                 rate: required(edited.rate, "frame rate")?,
                 spans: edited.spans.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,

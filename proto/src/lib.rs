@@ -4,7 +4,7 @@ mod convert;
 mod edit;
 mod views;
 
-pub use convert::{Malformed, labels, wire_labels};
+pub use convert::{Malformed, labels, lengths, starts, wire_labels};
 
 /// Messages between clients, workers, runners and schedulers, and the artifacts that they share.
 pub mod v1 {

@@ -13,7 +13,7 @@ use reel_tests::reel::{Ended, Reel, report};
 use reel_tests::signal::{assert_shows, numbers};
 use reel_tests::sources::{Scan, Source};
 use reel_tests::tree::assert_settings_change_no_byte;
-use reel_tests::{mediainfo, profile, scratch};
+use reel_tests::{mediainfo, profile, scratch, small_profile};
 
 /// Top field first; its first field is shown by 720 x 576 pixels that are wider than high.
 const PAL: Source = Source {
@@ -237,4 +237,49 @@ fn a_cover_picture_is_no_video() {
     assert!(!title.ended.stderr.contains("video streams"), "{}", title.ended.stderr);
     let made = ffmpeg::decode(&title.path("360p.mp4"));
     assert_eq!(numbers(&made.thumbs), (0..80).map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn segments_begin_with_scenes_where_the_profile_wants_it() {
+    let dir = scratch();
+    let clip = dir.path().join("scenes.mov");
+    // Scenes begin at frames 41, 65 (too far from a border), 107 and 150 of 200; there is motion in them, and a flash at frame 90.
+    let scene = |picture: &str, frames: u32| {
+        format!("{picture}=s=320x180:r=25,trim=end_frame={frames},format=yuv420p")
+    };
+    let scenes = [("testsrc", 41), ("smptebars", 24), ("mandelbrot", 42), ("testsrc2", 43), ("testsrc", 50)];
+    let graph: Vec<String> =
+        scenes.iter().zip('a'..).map(|((p, n), at)| format!("{}[{at}]", scene(p, *n))).collect();
+    let graph = format!("{};[a][b][c][d][e]concat=n=5,eq=brightness=0.6:enable='eq(n,90)'", graph.join(";"));
+    ffmpeg::run(["-f", "lavfi", "-i", &graph, "-c:v", "mpeg4", "-q:v", "2", clip.to_str().unwrap()]);
+    let title = |word: &str| {
+        let track =
+            "[[video]]\nname = \"90p\"\ncodec = \"av1\"\nheight = 90\npreset = 12\nrate = { crf = 40 }\n";
+        let path = small_profile(dir.path(), word, &format!("{track}[package]\nhls = true\nmp4 = true\n"));
+        // Keys of the profile itself stand before its tables.
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("segments_begin = \"{word}\"\n{text}")).unwrap();
+        let title = dir.path().join(format!("{word}-title"));
+        Reel::transcode(dir.path(), &clip, &title, &path).arg("--quiet").run().success();
+        Reel::verify(dir.path(), &title, &clip).run().success();
+        title
+    };
+    let starts = |title: &Path, rendition: &str| -> Vec<u64> {
+        let playlist = fs::read_to_string(title.join(format!("video/{rendition}/playlist.m3u8"))).unwrap();
+        let lengths = playlist.lines().filter_map(|line| line.strip_prefix("#EXTINF:"));
+        let frames = lengths
+            .map(|length| (length.trim_end_matches(',').parse::<f64>().unwrap() * 25.0).round() as u64);
+        frames.scan(0, |end, length| Some(std::mem::replace(end, *end + length))).collect()
+    };
+    let [grid, scenes] = ["grid", "scenes"].map(title);
+    assert_eq!(starts(&grid, "180p"), [0, 50, 100, 150]);
+    for rendition in ["180p", "90p"] {
+        assert_eq!(starts(&scenes, rendition), [0, 41, 107, 150], "{rendition}");
+    }
+    // Every frame is there as before.
+    let shown = |title: &Path| ffmpeg::decode(&title.join("180p.mp4"));
+    let (grid, scenes) = (shown(&grid), shown(&scenes));
+    assert_eq!(grid.times, scenes.times);
+    let far = grid.thumbs.iter().zip(&scenes.thumbs).filter(|(a, b)| a.difference(b) > 4000).count();
+    assert_eq!(far, 0);
 }

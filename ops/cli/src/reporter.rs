@@ -116,7 +116,8 @@ impl Reporter {
 
     /// Tells of each try that failed and is repeated; people hear of one that fails the same way again only once.
     fn tell_trouble(&mut self, view: &JobView) -> Result<(), Stop> {
-        let Some(trouble) = &view.trouble else { return Ok(()) };
+        // What a job has failed by is not tried again, and is said at its end.
+        let Some(trouble) = view.trouble.as_ref().filter(|_| view.reason.is_none()) else { return Ok(()) };
         let newest = key(trouble);
         let machine = matches!(self.form, Form::Json);
         let known = self.trouble.as_ref().is_some_and(|(task, attempt, message)| {

@@ -3,7 +3,7 @@
 use reel_common::{Hold, JobId, PartIndex, SegmentGrid, Share, WorkerFacts, WorkerId};
 use reel_profiles::VideoCodec;
 use reel_proto::log::v1::{self, command::Action as Wire};
-use reel_proto::{Malformed, labels, v1 as wire, wire_labels};
+use reel_proto::{Malformed, labels, lengths, starts, v1 as wire, wire_labels};
 use reel_scheduler_core::plan::RateTarget;
 use reel_scheduler_core::rate::RateStep;
 use reel_scheduler_core::state::PartRange;
@@ -365,20 +365,6 @@ fn encode_grid(grid: &SegmentGrid) -> v1::SegmentGrid {
         part_segments: lengths(grid.listed_parts()),
         edited: !grid.listed_parts().is_empty(),
     }
-}
-
-/// The lengths of all but the last of what begins at ascending numbers from 0.
-fn lengths(starts: &[u64]) -> Vec<u64> {
-    starts.windows(2).map(|pair| pair[1] - pair[0]).collect()
-}
-
-/// What begins at 0 and behind each of these lengths.
-fn starts(lengths: &[u64]) -> Result<Vec<u64>, Malformed> {
-    let mut starts = vec![0_u64];
-    for length in lengths {
-        starts.push(starts[starts.len() - 1].checked_add(*length).ok_or(Malformed("segment length"))?);
-    }
-    Ok(starts)
 }
 
 fn decode_grid(grid: v1::SegmentGrid) -> Result<SegmentGrid, Malformed> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use prost::Message;
 use reel_common::{Artifact, Edit, EditOverlay, Failure, FailureClass, redacted};
+use reel_profiles::SegmentStart;
 use reel_proto::v1;
 use reel_store::Source;
 
@@ -17,6 +18,11 @@ use crate::text;
 const TELL_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::IndexTask) -> Result<v1::TaskFinished, Failure> {
+    if task.edit.is_some() && attempt.profile.segments_begin == SegmentStart::Scenes {
+        let message =
+            "an edited title is cut where its edit says: use a profile with `segments_begin = \"grid\"`";
+        return Err(Failure::new(FailureClass::Invalid, message, ""));
+    }
     let mut sources = vec![attempt.source()?];
     let (mut index, mut summary) = measure(attempt, &sources[0])?;
     if let Some(edit) = &task.edit {

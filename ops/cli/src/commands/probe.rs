@@ -31,8 +31,12 @@ pub(crate) fn seconds(time: Rational) -> String {
 /// How frames lie in time, for people.
 pub(crate) fn timing(timing: &Timing) -> String {
     match timing {
-        Timing::Constant { rate } | Timing::Edited { rate, .. } if rate.den() == 1 => format!("{rate} fps"),
-        Timing::Constant { rate } | Timing::Edited { rate, .. } => {
+        Timing::Constant { rate } | Timing::Scenes { rate, .. } | Timing::Edited { rate, .. }
+            if rate.den() == 1 =>
+        {
+            format!("{rate} fps")
+        }
+        Timing::Constant { rate } | Timing::Scenes { rate, .. } | Timing::Edited { rate, .. } => {
             format!("{rate} fps ({:.3})", rate.to_f64())
         }
         Timing::Variable { average_rate, .. } => {
@@ -130,7 +134,9 @@ fn audio_line(stream: &AudioFacts) -> String {
 
 fn as_json(input: &Input, index: &IndexSummary) -> Value {
     let (kind, rate) = match index.timing {
-        Timing::Constant { rate } | Timing::Edited { rate, .. } => ("constant", rate),
+        Timing::Constant { rate } | Timing::Scenes { rate, .. } | Timing::Edited { rate, .. } => {
+            ("constant", rate)
+        }
         Timing::Variable { average_rate, .. } => ("variable", average_rate),
     };
     json!({

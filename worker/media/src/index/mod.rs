@@ -5,11 +5,12 @@ mod frames;
 mod gather;
 mod header;
 mod rap;
+mod scenes;
 mod sweep;
 
 use ffmpeg_next as ff;
 use reel_common::{Artifact, AudioFacts, IndexSummary, Rational, Scan, SegmentGrid, Timing, VideoFacts};
-use reel_profiles::{DamageRule, Profile};
+use reel_profiles::{DamageRule, Profile, SegmentStart};
 use reel_proto::v1;
 use reel_store::Source;
 
@@ -66,8 +67,12 @@ pub fn index(source: &Source, profile: &Profile) -> Result<(v1::Index, v1::Index
         // Files of their own are not read here.
         texts: Vec::new(),
         edit: None,
+        scenes: Vec::new(),
     };
     first_picture::complete(source, &mut index)?;
+    if profile.segments_begin == SegmentStart::Scenes {
+        index.scenes = scenes::find(source, &index, profile)?;
+    }
     let summary = summarise(source, profile, &index, gathered.random_access.len())?;
     let texts = subtitles::describe(&demuxer);
     Ok((index, v1::IndexSummary { texts, ..summary }))
@@ -205,11 +210,20 @@ fn summarise(
 fn timing(index: &v1::Index, times: &TitleTimes, profile: &Profile) -> Result<Timing, MediaError> {
     Ok(match (edit::of(index)?, times.constant_rate()) {
         (Some(edit), _) => Timing::Edited { rate: edit.rate, spans: edit.spans },
+        (None, Some(rate)) if profile.segments_begin == SegmentStart::Scenes => {
+            let regular = SegmentGrid::regular(times.frames(), profile.segment_frames(rate), 1);
+            let regular = regular.map_err(|error| MediaError::invalid(error.to_string()))?;
+            let starts: Vec<u64> =
+                (0..regular.segments()).map(|number| regular.segment_start(number)).collect();
+            let segment_starts = scenes::move_to_scenes(&starts, times.frames(), &index.scenes);
+            Timing::Scenes { rate, segment_starts }
+        }
         (None, Some(rate)) => Timing::Constant { rate },
-        (None, None) => Timing::Variable {
-            average_rate: times.average_rate(),
-            segment_starts: segment_starts(times, profile.segment_seconds),
-        },
+        (None, None) => {
+            let starts = segment_starts(times, profile.segment_seconds);
+            let segment_starts = scenes::move_to_scenes(&starts, times.frames(), &index.scenes);
+            Timing::Variable { average_rate: times.average_rate(), segment_starts }
+        }
     })
 }
 

@@ -21,7 +21,7 @@ use reel_store::Source;
 
 pub use self::assembled::{MeasureJob, measure};
 pub(crate) use self::sound::{Passages, check_offsets};
-pub(crate) use self::thumbnail::{Luma, Reduced, Reducer, Thumbnail, words};
+pub(crate) use self::thumbnail::{Luma, Reduced, Reducer, Thumbnail, difference, words};
 pub(crate) use self::tree::{CodedDigest, Joined};
 use self::tree::{Stream, Tree};
 pub(crate) use self::video::{Around, Compared, Comparison, OutputDecoder};
