@@ -147,7 +147,7 @@ fn send_thumbnails(
         let tones = tones.clone();
         let reading = Reading { source, index, timeline, rules, tones, damage, speed: Speed::Rough };
         let mut reader = FrameReader::new(reading, (begin, end))?;
-        while let Some(Decoded { frame, picture, mended }) = reader.next()? {
+        while let Some(Decoded { frame, picture, mended, .. }) = reader.next()? {
             if frame < start {
                 continue;
             }
