@@ -41,8 +41,7 @@ impl PartCaptions {
     /// Adds those of a frame.
     pub(crate) fn add(&mut self, frame: u64, triplets: &[Triplet]) {
         let room = MAX_OF_PART.saturating_sub(self.kept.data.len()) / 3;
-        let mut kept: Vec<Triplet> =
-            triplets.iter().filter(|triplet| self.sieve.keeps(**triplet)).copied().collect();
+        let mut kept = self.sieve.sift(triplets);
         self.kept.left_out += kept.len().saturating_sub(room) as u64;
         kept.truncate(room);
         if !kept.is_empty() {
@@ -77,14 +76,15 @@ impl TitleCaptions {
         index: &v1::Index,
         profile: &Profile,
     ) -> Result<Option<Self>, MediaError> {
+        // All renditions are made of the same pictures.
+        let first = |part: &v1::PartRecord| part.renditions.first()?.captions.clone();
+        let records: Option<Vec<v1::PictureCaptions>> = parts.iter().map(first).collect();
+        let Some(records) = records.filter(|records| !records.is_empty()) else { return Ok(None) };
         let timeline = Timeline::new(index, &profile.picture)?;
         let mut all = TitleCaptions::default();
-        for part in parts {
-            // All renditions are made of the same pictures.
-            let first = part.renditions.first().and_then(|rendition| rendition.captions.as_ref());
-            let Some(captions) = first else { return Ok(None) };
+        for (part, captions) in (0u32..).zip(&records) {
             let pictures = unfold(captions, &timeline);
-            let malformed = || MediaError::failed(format!("the captions in the record of part {}", part.part));
+            let malformed = || MediaError::failed(format!("the captions in the record of part {part} are malformed"));
             all.pictures.extend(pictures.ok_or_else(malformed)?);
             all.left_out += captions.left_out;
         }

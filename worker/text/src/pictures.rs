@@ -44,9 +44,20 @@ impl Default for Sieve {
 }
 
 impl Sieve {
-    /// Whether a triplet must be kept. Where all are taken that it keeps, captions are the same as if none were left out,
-    /// also where it begins anew at any picture.
-    pub fn keeps(&mut self, triplet: [u8; 3]) -> bool {
+    /// The triplets of the next picture that must be kept. Captions read of what is kept are the same as if nothing was left
+    /// out, also where a new sieve begins at any picture.
+    pub fn sift(&mut self, triplets: &[[u8; 3]]) -> Vec<[u8; 3]> {
+        let says: Vec<bool> = triplets.iter().map(|triplet| self.says(*triplet)).collect();
+        // What stands before a pair of its field takes the time of a frame.
+        let before_another = |at: usize| {
+            let kind = kind(triplets[at]);
+            kind.is_some() && (at..triplets.len()).any(|next| says[next] && self::kind(triplets[next]) == kind)
+        };
+        (0..triplets.len()).filter(|at| says[*at] || before_another(*at)).map(|at| triplets[at]).collect()
+    }
+
+    /// Whether a triplet has data, or keeps a control code apart from another.
+    fn says(&mut self, triplet: [u8; 3]) -> bool {
         let [_, first, second] = triplet.map(|byte| byte & 0x7f);
         match kind(triplet) {
             None => false,

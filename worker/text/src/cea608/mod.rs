@@ -85,8 +85,10 @@ impl Cea608 {
 
     /// Takes the pair of a frame, with parity bits. A time before the last one counts as the last one.
     pub fn push(&mut self, time_ms: u64, pair: [u8; 2]) {
-        self.history.go_on(time_ms);
         let [first, second] = pair.map(|byte| byte & 0x7f);
+        if (first, second) != (0, 0) {
+            self.history.go_on(time_ms);
+        }
         let [first_ok, second_ok] = pair.map(|byte| byte.count_ones() % 2 == 1);
         let pair_ok = first_ok && second_ok;
         let last = self.last_control.take();
