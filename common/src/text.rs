@@ -132,7 +132,9 @@ pub enum TextSourceError {
     #[error("`{0}` is no stream: they are counted from stream:1")]
     Stream(String),
     /// No channel of captions.
-    #[error("`{0}` is no channel of captions: use video:cc1 to video:cc4 or video:service1 to video:service63")]
+    #[error(
+        "`{0}` is no channel of captions: use video:cc1 to video:cc4 or video:service1 to video:service63"
+    )]
     Channel(String),
     /// Not a language.
     #[error("`{0}` is no language tag such as en, deu or pt-BR")]

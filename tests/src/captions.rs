@@ -34,11 +34,13 @@ impl Script {
 
     fn send(&mut self, channel: u8, first: u64, pairs: &[[u8; 2]]) {
         let field = usize::from(channel > 2);
-        for (frame, pair) in (first..).zip(pairs) {
-            let control = (0x10..0x20).contains(&pair[0]);
-            let second = if control && channel % 2 == 0 { 0x08 } else { 0 };
-            let pair = [pair[0] | second | u8::from(control && field == 1 && pair[0] == 0x14 && pair[1] < 0x30), pair[1]];
-            assert_eq!(self.fields[field].insert(frame, pair.map(odd)), None, "frame {frame} is taken");
+        for (frame, &[code, more]) in (first..).zip(pairs) {
+            let control = (0x10..0x20).contains(&code);
+            let second_channel = if control && channel.is_multiple_of(2) { 0x08 } else { 0 };
+            // Commands have codes of their own in field 2.
+            let second_field = u8::from(control && field == 1 && (0x20..0x30).contains(&more));
+            let pair = [code | second_channel | second_field, more].map(odd);
+            assert_eq!(self.fields[field].insert(frame, pair), None, "frame {frame} is taken");
         }
     }
 
@@ -84,38 +86,57 @@ fn odd(byte: u8) -> u8 {
     byte | if byte.count_ones().is_multiple_of(2) { 0x80 } else { 0 }
 }
 
-/// Adds captions to H.264 as a byte stream (annex B) whose pictures are one slice each and come in the order in which they
-/// are shown: a message before each (ATSC A/72 part 1, section 6.4.2).
-pub fn inject(stream: &[u8], captions: impl Fn(u64) -> Vec<[u8; 3]>) -> Vec<u8> {
+/// What a byte stream (annex B) holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Syntax {
+    /// H.264.
+    Avc,
+    /// HEVC.
+    Hevc,
+}
+
+impl Syntax {
+    fn is_slice(self, header: u8) -> bool {
+        match self {
+            Syntax::Avc => matches!(header & 0x1f, 1 | 5),
+            Syntax::Hevc => header >> 1 < 32,
+        }
+    }
+
+    /// The header of a unit with messages that stands before a picture.
+    fn message_header(self) -> &'static [u8] {
+        match self {
+            Syntax::Avc => &[6],
+            Syntax::Hevc => &[39 << 1, 1],
+        }
+    }
+}
+
+/// Adds captions to a byte stream whose pictures are one slice each and come in the order in which they are shown: a message
+/// before each (ATSC A/72 part 1, section 6.4.2).
+pub fn inject(stream: &[u8], syntax: Syntax, captions: impl Fn(u64) -> Vec<[u8; 3]>) -> Vec<u8> {
     let mut out = Vec::with_capacity(stream.len() * 2);
-    let (mut at, mut picture) = (0, 0);
-    while at < stream.len() {
-        let slice = stream[at..].starts_with(&[0, 0, 1])
-            && stream.get(at + 3).is_some_and(|header| matches!(header & 0x1f, 1 | 5));
-        if slice {
-            // The byte before may belong to a start code of four.
-            let long = out.last() == Some(&0);
-            out.truncate(out.len() - usize::from(long));
-            out.extend(message(&captions(picture)));
-            out.extend(&[0][..usize::from(long)]);
+    let mut picture = 0;
+    for (at, byte) in stream.iter().enumerate() {
+        let begins = stream[at..].starts_with(&[0, 0, 1]);
+        if begins && stream.get(at + 3).is_some_and(|header| syntax.is_slice(*header)) {
+            // A start code of three bytes may stand behind another zero, which ends the message as well.
+            out.extend(message(syntax, &captions(picture)));
             picture += 1;
         }
-        out.push(stream[at]);
-        at += 1;
+        out.push(*byte);
     }
     out
 }
 
-fn message(triplets: &[[u8; 3]]) -> Vec<u8> {
+fn message(syntax: Syntax, triplets: &[[u8; 3]]) -> Vec<u8> {
     let mut payload = vec![0xb5, 0x00, 0x31];
     payload.extend(b"GA94\x03");
     payload.extend([0xc0 | triplets.len() as u8, 0xff]);
     payload.extend(triplets.concat());
     payload.push(0xff);
-    let mut unit = vec![0x06, 4, payload.len() as u8];
-    unit.extend(payload);
-    unit.push(0x80);
-    let mut coded = vec![0, 0, 0, 1];
+    let unit = [syntax.message_header(), &[4, payload.len() as u8], &payload, &[0x80]].concat();
+    let mut coded = vec![0, 0, 1];
     let mut zeros = 0;
     for byte in unit {
         if zeros == 2 && byte <= 3 {
@@ -129,14 +150,20 @@ fn message(triplets: &[[u8; 3]]) -> Vec<u8> {
 }
 
 /// A stream of pictures that all stand for themselves, with captions; `rate` as ffmpeg writes it.
-pub fn carrier(dir: &Path, rate: &str, seconds: u32, script: &Script) -> PathBuf {
-    let plain = dir.join("plain.h264");
+pub fn carrier(dir: &Path, syntax: Syntax, rate: &str, seconds: u32, script: &Script) -> PathBuf {
+    let (coding, extension) = match syntax {
+        Syntax::Avc => ("-c:v libx264 -preset ultrafast -g 1 -bf 0 -threads 1", "h264"),
+        Syntax::Hevc => {
+            ("-c:v libx265 -preset ultrafast -x265-params keyint=1:bframes=0:log-level=none", "hevc")
+        }
+    };
+    let carrier = dir.join(format!("carrier.{extension}"));
     let pictures = format!("testsrc2=s=320x180:r={rate}:d={seconds}");
-    let coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "1", "-bf", "0", "-threads", "1"];
-    ffmpeg::run(["-f", "lavfi", "-i", &pictures].into_iter().chain(coding).chain([path(&plain)]));
-    let carrier = dir.join("carrier.h264");
-    let stream = std::fs::read(&plain).expect("ffmpeg has written it");
-    std::fs::write(&carrier, inject(&stream, |frame| script.triplets(frame))).expect("a writable folder");
+    let input = ["-f", "lavfi", "-i", &pictures];
+    ffmpeg::run(input.into_iter().chain(coding.split(' ')).chain(["-y", path(&carrier)]));
+    let stream = std::fs::read(&carrier).expect("ffmpeg has written it");
+    let stream = inject(&stream, syntax, |frame| script.triplets(frame));
+    std::fs::write(&carrier, stream).expect("a writable folder");
     carrier
 }
 

@@ -56,7 +56,17 @@ fn transcode(dir: &Path, title: &Path, package: &str, texts: &[(&str, &Path)], m
 
 /// The cues that ffmpeg reads: begin and end in milliseconds, and the text without tags.
 fn cues(path: &Path) -> Vec<Shown> {
-    captions::cues(&ffmpeg::run(["-i", path.to_str().unwrap(), "-map", "0:s:0", "-c:s", "srt", "-f", "srt", "-"]))
+    captions::cues(&ffmpeg::run([
+        "-i",
+        path.to_str().unwrap(),
+        "-map",
+        "0:s:0",
+        "-c:s",
+        "srt",
+        "-f",
+        "srt",
+        "-",
+    ]))
 }
 
 #[test]

@@ -370,7 +370,9 @@ mod tests {
         let codecs = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let before = WorkerFacts { codecs: codecs(&["h264", "text"]), ..facts("before", 1, 1, 1 << 40) };
         let after = WorkerFacts { codecs: codecs(&["h264", "captions"]), ..facts("after", 1, 1, 1 << 40) };
-        for stage in [Stage::Index, Stage::Probe, Stage::Encode, Stage::Assemble, Stage::Measure, Stage::Deliver] {
+        for stage in
+            [Stage::Index, Stage::Probe, Stage::Encode, Stage::Assemble, Stage::Measure, Stage::Deliver]
+        {
             assert_eq!((job.suits(stage, &before), job.suits(stage, &after)), (false, true), "{stage:?}");
         }
         let none = WorkerFacts { codecs: codecs(&["captions"]), ..facts("none", 1, 1, 1 << 40) };

@@ -84,7 +84,8 @@ impl TitleCaptions {
         let mut all = TitleCaptions::default();
         for (part, captions) in (0u32..).zip(&records) {
             let pictures = unfold(captions, &timeline);
-            let malformed = || MediaError::failed(format!("the captions in the record of part {part} are malformed"));
+            let malformed =
+                || MediaError::failed(format!("the captions in the record of part {part} are malformed"));
             all.pictures.extend(pictures.ok_or_else(malformed)?);
             all.left_out += captions.left_out;
         }

@@ -55,7 +55,10 @@ pub(crate) fn tell_codecs() -> ExitCode {
     let runs = |codec: &&VideoCodec| **codec != VideoCodec::Hevc || reel_media::x265_version().is_some();
     let video = VideoCodec::ALL.iter().filter(runs).map(|codec| codec.name());
     let audio = AudioCodec::ALL.iter().filter(|codec| reel_media::encodes(**codec)).map(|codec| codec.name());
-    video.chain(audio).chain([TextSource::CODEC, TextSource::CAPTIONS_CODEC]).for_each(|name| println!("{name}"));
+    video
+        .chain(audio)
+        .chain([TextSource::CODEC, TextSource::CAPTIONS_CODEC])
+        .for_each(|name| println!("{name}"));
     ExitCode::SUCCESS
 }
 

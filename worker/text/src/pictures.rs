@@ -51,7 +51,8 @@ impl Sieve {
         // What stands before a pair of its field takes the time of a frame.
         let before_another = |at: usize| {
             let kind = kind(triplets[at]);
-            kind.is_some() && (at..triplets.len()).any(|next| says[next] && self::kind(triplets[next]) == kind)
+            kind.is_some()
+                && (at..triplets.len()).any(|next| says[next] && self::kind(triplets[next]) == kind)
         };
         (0..triplets.len()).filter(|at| says[*at] || before_another(*at)).map(|at| triplets[at]).collect()
     }

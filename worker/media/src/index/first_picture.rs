@@ -11,8 +11,8 @@ use reel_store::Source;
 
 use crate::MediaError;
 use crate::decode::{PictureReader, Speed};
-use crate::{captions, facts};
 use crate::timeline::Timeline;
+use crate::{captions, facts};
 
 /// TransferCharacteristics of PQ (ITU-T H.273, table 3), which these metadata belong to.
 const PQ: u8 = 16;

@@ -14,12 +14,18 @@ use crate::attempt::{failed, media};
 ///
 /// # Errors
 /// Invalid for pictures that cannot carry any.
-pub(super) fn announced(wire: &v1::TextSource, index: &v1::Index, wrong: Wrong<'_>) -> Result<v1::Text, Failure> {
+pub(super) fn announced(
+    wire: &v1::TextSource,
+    index: &v1::Index,
+    wrong: Wrong<'_>,
+) -> Result<v1::Text, Failure> {
     let facts = index.video.as_ref().and_then(|video| video.facts.as_ref());
     let codec = facts.map_or("", |facts| facts.codec.as_str());
     match can_carry_captions(codec) {
         true => Ok(v1::Text { source: Some(wire.clone()), ..v1::Text::default() }),
-        false => Err(wrong(&format!("pictures of {codec} carry no captions: give them in a file of their own"))),
+        false => {
+            Err(wrong(&format!("pictures of {codec} carry no captions: give them in a file of their own")))
+        }
     }
 }
 
@@ -44,7 +50,8 @@ pub(crate) fn of_title(
     let ends_ms = reel_media::segment_ends_ms(index, profile).map_err(media)?;
     let mut budget = Budget::new(&ends_ms);
     let one = |(text, source): (&v1::Text, &TextSource)| {
-        let wrong: Wrong<'_> = &|what| invalid(&format!("text `{}`, {}: {what}", source.name, source.location));
+        let wrong: Wrong<'_> =
+            &|what| invalid(&format!("text `{}`, {}: {what}", source.name, source.location));
         let Some(channel) = source.in_pictures() else {
             budget.take(text, &stored(text)?.1).map_err(|what| wrong(&what))?;
             return Ok(text.clone());
@@ -70,9 +77,12 @@ pub(crate) fn warnings(
     profile: &Profile,
     parts: &[v1::PartRecord],
 ) -> Result<Vec<String>, Failure> {
-    let Some(captions) = TitleCaptions::of(parts, index, profile).map_err(media)? else { return Ok(Vec::new()) };
+    let Some(captions) = TitleCaptions::of(parts, index, profile).map_err(media)? else {
+        return Ok(Vec::new());
+    };
     let source = |text: &v1::Text| TextSource::from(text.source.clone().unwrap_or_default());
-    let taken: Vec<CaptionChannel> = index.texts.iter().filter_map(|text| source(text).in_pictures()).collect();
+    let taken: Vec<CaptionChannel> =
+        index.texts.iter().filter_map(|text| source(text).in_pictures()).collect();
     let mut untaken = channels(captions.pictures());
     untaken.retain(|channel| !taken.iter().any(|taken| taken.repeats(*channel)));
     let untaken = untaken.first().map(|first| {
@@ -80,7 +90,10 @@ pub(crate) fn warnings(
         format!("the pictures carry captions that the title lacks, {found}: take them with --text LANGUAGE:captions=video:{first}")
     });
     let left_out = (captions.left_out > 0).then(|| {
-        format!("{} triplets of captions were left out: the pictures carry more than there is room for", captions.left_out)
+        format!(
+            "{} triplets of captions were left out: the pictures carry more than there is room for",
+            captions.left_out
+        )
     });
     Ok(untaken.into_iter().chain(left_out).collect())
 }

@@ -26,10 +26,19 @@ pub(super) enum Command {
     Delay(u64),
     DelayCancel,
     Reset,
-    PenAttributes { style: Style, silent: bool },
+    PenAttributes {
+        style: Style,
+        silent: bool,
+    },
     PenColour(Option<Colour>),
-    PenLocation { row: usize, column: usize },
-    WindowAttributes { justify: Justify, wraps: bool },
+    PenLocation {
+        row: usize,
+        column: usize,
+    },
+    WindowAttributes {
+        justify: Justify,
+        wraps: bool,
+    },
     Define(usize, Definition),
     /// What changes nothing that is kept.
     Nothing,
@@ -141,8 +150,9 @@ fn command(code: u8, parameters: &[u8]) -> Command {
             };
             Command::WindowAttributes { justify, wraps: way & 0x40 != 0 }
         }
-        (0x98..=0x9f, parameters) => definition(parameters)
-            .map_or(Command::Nothing, |definition| Command::Define(window, definition)),
+        (0x98..=0x9f, parameters) => {
+            definition(parameters).map_or(Command::Nothing, |definition| Command::Define(window, definition))
+        }
         _ => Command::Nothing,
     }
 }

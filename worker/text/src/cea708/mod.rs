@@ -180,7 +180,9 @@ impl Cea708 {
 
     /// Makes cues of what is shown, where a command to the current window begins a new one.
     fn prepare(&mut self, command: &Command) {
-        let Some(window) = self.windows[self.current].as_ref().filter(|window| window.visible) else { return };
+        let Some(window) = self.windows[self.current].as_ref().filter(|window| window.visible) else {
+            return;
+        };
         let begins = match command {
             Command::Write(_) => {
                 let empty = window.is_empty();

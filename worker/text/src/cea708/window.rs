@@ -182,12 +182,15 @@ impl Window {
         };
         let width = self.definition.columns;
         let (align, anchor_percent) = match self.justify {
-            Justify::Centre if (2 * left + width).abs_diff(COLUMNS) <= UNEVEN_COLUMNS => (Align::Centre, None),
+            Justify::Centre if (2 * left + width).abs_diff(COLUMNS) <= UNEVEN_COLUMNS => {
+                (Align::Centre, None)
+            }
             Justify::Centre => (Align::Centre, percent(left + width / 2)),
             Justify::Right => (Align::Right, percent(left + width)),
             Justify::Left => {
                 let extents: Vec<_> = self.rows[start..end].iter().filter_map(|row| extent(row)).collect();
-                let margins = |(first, end): &(usize, usize)| (left + first, COLUMNS.saturating_sub(left + end));
+                let margins =
+                    |(first, end): &(usize, usize)| (left + first, COLUMNS.saturating_sub(left + end));
                 let centred = extents.iter().map(margins).all(|(a, b)| a.abs_diff(b) <= UNEVEN_COLUMNS);
                 let first = extents.iter().map(|(first, _)| left + first).min();
                 match centred {

@@ -56,53 +56,53 @@ fn check(script: &str, expect: &[&str]) {
 fn windows_are_shown_hidden_and_deleted() {
     check("D1 'Hello @1000 89 01 @2000 8a 01", &["1000-2000 left at 19%: Hello"]);
     check("D1 'Hello @1000 8b 01 @2000 8c 01", &["1000-2000 left at 19%: Hello"]);
-    check("D1+ @1000 'Hello @2000 88 01 @3000 'again @4000 8f", &[
-        "1000-2000 left at 19%: Hello",
-        "3000-4000 left at 29%: again",
-    ]);
+    check(
+        "D1+ @1000 'Hello @2000 88 01 @3000 'again @4000 8f",
+        &["1000-2000 left at 19%: Hello", "3000-4000 left at 29%: again"],
+    );
     // Shown again without a change, it goes on; what nothing takes away ends by itself.
     check("D1 'A @1000 89 01 @1500 89 01 @2000 89 02", &["1000-6000 left at 19%: A"]);
     // Nothing is written where there is no window, or none any more.
     check("'lost D1 8c 01 'gone @1000 89 ff", &[]);
     // Window 1 is made in the same way, and chosen again behind window 0.
-    check("D1 'A 99 20 00 69 10 1f 09 'B 80 'C @1000 89 01 @2000 8f", &[
-        "0-2000 top left at 19%: B",
-        "1000-2000 left at 19%: AC",
-    ]);
+    check(
+        "D1 'A 99 20 00 69 10 1f 09 'B 80 'C @1000 89 01 @2000 8f",
+        &["0-2000 top left at 19%: B", "1000-2000 left at 19%: AC"],
+    );
 }
 
 #[test]
 fn text_is_written_erased_and_rolled() {
-    check("D2+ 'one 0d 'two @1000 0d 'three @2000 8f", &[
-        "0-1000 left at 19%: one / two",
-        "1000-2000 left at 19%: two / three",
-    ]);
+    check(
+        "D2+ 'one 0d 'two @1000 0d 'three @2000 8f",
+        &["0-1000 left at 19%: one / two", "1000-2000 left at 19%: two / three"],
+    );
     check("D1+ 'abc 08 08 'x @1000 8f", &["0-1000 left at 19%: ax"]);
     check("D1+ 'abc 0e 'x @1000 8f", &["0-1000 left at 19%: x"]);
     check("D2+ 'a 0d 'b @500 0c 'c @1000 8f", &["0-500 left at 19%: a / b", "500-1000 left at 19%: c"]);
     check("D2+ 'a 92 01 02 'b @1000 8f", &["0-1000 left at 19%: a / b"]);
     // What is painted in one go is one cue; after a pause it is another.
-    check("D1+ 'ab @400 'cd @1200 'ef @2000 8f", &[
-        "0-1200 left at 19%: abcd",
-        "1200-2000 left at 19%: abcdef",
-    ]);
+    check(
+        "D1+ 'ab @400 'cd @1200 'ef @2000 8f",
+        &["0-1200 left at 19%: abcd", "1200-2000 left at 19%: abcdef"],
+    );
 }
 
 #[test]
 fn words_wrap_where_the_window_does() {
     // The style of windows that roll wraps; eight columns.
-    let script = |style: &str| {
-        format!("98 20 4a 69 71 07 {style} 't 'h 'i 's '_ 'f 'i 't 's '_ 'n 'o 't @1000 8f")
-    };
+    let script =
+        |style: &str| format!("98 20 4a 69 71 07 {style} 't 'h 'i 's '_ 'f 'i 't 's '_ 'n 'o 't @1000 8f");
     assert_eq!(decode(&script("21")), ["0-1000 left at 42%: this / fits not"]);
     assert_eq!(decode(&script("09")), ["0-1000 left at 42%: this fits not"]);
 }
 
 #[test]
 fn pens_and_windows_have_styles_and_places() {
-    check("D1+ 90 05 80 'it 90 05 40 'un 91 30 00 00 'red 91 2a 00 00 'w @1000 8f", &[
-        "0-1000 left at 19%: {i}it{}{u}un{}{u red}red{}{u}w{}",
-    ]);
+    check(
+        "D1+ 90 05 80 'it 90 05 40 'un 91 30 00 00 'red 91 2a 00 00 'w @1000 8f",
+        &["0-1000 left at 19%: {i}it{}{u}un{}{u red}red{}{u}w{}"],
+    );
     // Text that is not for display.
     check("D1+ 'a 90 f5 00 'b 90 05 00 'c @1000 8f", &["0-1000 left at 19%: ac"]);
     // Centred by its style, by its attributes, and to the right.
@@ -132,7 +132,9 @@ fn delays_hold_commands_back_until_they_are_over() {
 fn commands_go_on_in_the_next_block() {
     let mut decoder = Cea708::new(5);
     let define = [0x98, 0x20, 74, 105, 0x70, 31, 0x19];
-    for (now_ms, bytes) in [(0, &define[..3]), (100, &define[3..]), (200, b"\x10"), (300, b"\x25"), (400, b"\x8f")] {
+    for (now_ms, bytes) in
+        [(0, &define[..3]), (100, &define[3..]), (200, b"\x10"), (300, b"\x25"), (400, b"\x8f")]
+    {
         packet(5, bytes).into_iter().for_each(|triplet| decoder.push(now_ms, triplet));
         // What others are told.
         packet(6, b"\x8fno").into_iter().for_each(|triplet| decoder.push(now_ms, triplet));

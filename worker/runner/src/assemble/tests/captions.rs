@@ -83,7 +83,8 @@ fn captions_that_are_not_there_end_the_job() {
         failure.class
     };
     let farm_of = farm;
-    let class = refused(&farm_of(&["en=video:cc3"]), "`en`, video:cc3: the pictures carry no such captions, but cc1");
+    let class =
+        refused(&farm_of(&["en=video:cc3"]), "`en`, video:cc3: the pictures carry no such captions, but cc1");
     assert_eq!(class, FailureClass::Invalid);
     // The title begins later than the captions end.
     let late = refused(&farm_of(&["en@00:00:30=video:cc1"]), "no cue lies within the 1.0 s of the title");
