@@ -1,7 +1,7 @@
 //! The screen of captions over time: cues of what was shown until each change, and where rows of it stand.
 
-use crate::MAX_CUES;
 use crate::model::{Cue, Vertical};
+use crate::{MAX_CUES, MAX_DOCUMENT_BYTES};
 
 /// Rows of the part of the picture that captions stand in.
 pub(crate) const ROWS: usize = 15;
@@ -28,6 +28,8 @@ pub(crate) struct History {
     shown_since_ms: u64,
     written_ms: u64,
     cues: Vec<Cue>,
+    /// Of their text.
+    bytes: usize,
 }
 
 impl History {
@@ -41,11 +43,12 @@ impl History {
         self.now_ms
     }
 
-    /// Must be called before the screen changes: makes cues of what `shown` gives from one time to another. After
-    /// [`MAX_CUES`] and one more, no more are kept.
+    /// Must be called before the screen changes: makes cues of what `shown` gives from one time to another. Beyond what a
+    /// document may have, which refuses it, no more are kept.
     pub(crate) fn change(&mut self, shown: impl FnOnce(u64, u64) -> Vec<Cue>) {
         let since_ms = std::mem::replace(&mut self.shown_since_ms, self.now_ms);
-        if self.now_ms <= since_ms || self.cues.len() > MAX_CUES {
+        let full = self.cues.len() > MAX_CUES || self.bytes > MAX_DOCUMENT_BYTES;
+        if self.now_ms <= since_ms || full {
             return;
         }
         for cue in shown(since_ms, self.now_ms) {
@@ -54,7 +57,10 @@ impl History {
                 |old: &&mut Cue| old.end_ms == since_ms && old.place == cue.place && old.lines == cue.lines;
             match self.cues.iter_mut().rev().take(LATEST).find(same) {
                 Some(old) => old.end_ms = cue.end_ms,
-                None => self.cues.push(cue),
+                None => {
+                    self.bytes += cue.bytes();
+                    self.cues.push(cue);
+                }
             }
         }
     }

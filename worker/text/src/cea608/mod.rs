@@ -114,7 +114,7 @@ impl Cea608 {
         }
     }
 
-    /// The cues, sorted by start. After [`crate::MAX_CUES`] and one more, no more are kept.
+    /// The cues, sorted by start. Beyond what a document may have, no more are kept.
     pub fn finish(self) -> Vec<Cue> {
         self.history.finish(|since_ms, now_ms| self.shown.cues(since_ms, now_ms))
     }

@@ -63,7 +63,7 @@ impl Cea708 {
         self.packets = packets;
     }
 
-    /// The cues, sorted by start. After [`crate::MAX_CUES`] and one more, no more are kept.
+    /// The cues, sorted by start. Beyond what a document may have, no more are kept.
     pub fn finish(mut self) -> Vec<Cue> {
         self.go_on(u64::MAX);
         let Cea708 { windows, history, .. } = self;

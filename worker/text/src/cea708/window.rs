@@ -96,11 +96,12 @@ impl Window {
         }
     }
 
-    /// Goes on to the next row; `true` where that moves what is shown.
+    /// Whether going on to the next row moves those that there are.
     pub(super) fn scrolls(&self) -> bool {
         self.row + 1 >= self.rows.len()
     }
 
+    /// Goes on to the next row.
     pub(super) fn carriage_return(&mut self) {
         if self.scrolls() {
             self.rows.rotate_left(1);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use reel_common::CaptionChannel;
 use reel_text::cea708::Cea708;
-use reel_text::{Sieve, channels, from_pictures};
+use reel_text::{Sieve, TextError, channels, from_pictures};
 
 use crate::shown;
 
@@ -154,6 +154,35 @@ fn channels_that_show_something_are_found() {
     let document = from_pictures(pictures, CaptionChannel::Cc3).unwrap();
     // The pairs of one picture are sent one after the other.
     assert_eq!(shown::cues(&document.cues), ["100-4100 left: Hi"]);
+}
+
+#[test]
+fn captions_without_end_take_no_memory_without_end() {
+    // A window full of characters that each have a style of their own.
+    let mut write = vec![0x98, 0x00, 74, 105, 0x7f, 63, 0x09];
+    for row in 0..15 {
+        write.extend([0x92, row, 0]);
+        (0..64)
+            .for_each(|column| write.extend([0x90, 0x05, if column % 2 == 0 { 0x80 } else { 0x40 }, b'x']));
+    }
+    let toggle = packet(1, &[0x8b, 0x01]);
+    let fill = write.chunks(60).flat_map(|bytes| packet(1, bytes));
+    let mut pictures = vec![(0, fill.collect::<Vec<_>>())];
+    pictures
+        .extend((1..4000).flat_map(|at| [at * 66, at * 66 + 33].map(|time_ms| (time_ms, toggle.clone()))));
+    let mut decoder = Cea708::new(1);
+    for (time_ms, triplets) in &pictures {
+        triplets.iter().for_each(|triplet| decoder.push(*time_ms, *triplet));
+    }
+    // Each has 960 spans of 40 bytes and a few; of 4000 that are shown 64 MiB are kept.
+    let kept = decoder.finish().len();
+    assert!((500..2000).contains(&kept), "{kept}");
+    let pictures = pictures.iter().map(|(time_ms, triplets)| (*time_ms, triplets.as_slice()));
+    let refused = from_pictures(pictures, CaptionChannel::Service(1)).unwrap_err();
+    assert!(
+        matches!(refused, TextError::Limit { what: "bytes of styled text in all cues", .. }),
+        "{refused}"
+    );
 }
 
 /// Triplets of every kind, with codes that do something more often than not.
