@@ -174,9 +174,9 @@ fn captions_without_end_take_no_memory_without_end() {
     for (time_ms, triplets) in &pictures {
         triplets.iter().for_each(|triplet| decoder.push(*time_ms, *triplet));
     }
-    // Each has 960 spans of 40 bytes and a few; of 4000 that are shown 64 MiB are kept.
+    // Each has 960 spans of a few dozen bytes; of 4000 that are shown 64 MiB are kept.
     let kept = decoder.finish().len();
-    assert!((500..2000).contains(&kept), "{kept}");
+    assert!((1000..3000).contains(&kept), "{kept}");
     let pictures = pictures.iter().map(|(time_ms, triplets)| (*time_ms, triplets.as_slice()));
     let refused = from_pictures(pictures, CaptionChannel::Service(1)).unwrap_err();
     assert!(
