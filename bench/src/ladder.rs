@@ -127,5 +127,6 @@ fn video_facts(clip: &Path) -> Result<VideoFacts> {
         streams: 1,
         colour: Colour::default(),
         hdr10: Hdr10::default(),
+        captions: false,
     })
 }

@@ -22,6 +22,7 @@ pub fn film(frames: u64, (width, height): (u32, u32)) -> IndexSummary {
             streams: 1,
             colour: Colour::default(),
             hdr10: Hdr10::default(),
+            captions: false,
         },
         audio: vec![AudioFacts {
             stream: 1,

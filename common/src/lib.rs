@@ -37,6 +37,6 @@ pub use source::{
     VideoFacts,
 };
 pub use task::{TaskState, TaskView};
-pub use text::{TextName, TextRole, TextSource, TextSourceError};
+pub use text::{CaptionChannel, TextName, TextRole, TextSource, TextSourceError};
 pub use time::{LAST_TIME_MS, Rational, Rounding, rescale};
 pub use worker::{Hold, Pool, WorkerFacts, WorkerState, WorkerView};

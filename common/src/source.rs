@@ -113,6 +113,8 @@ pub struct VideoFacts {
     pub colour: Colour,
     /// What HDR10 adds to it.
     pub hdr10: Hdr10,
+    /// Whether captions lie in its first picture.
+    pub captions: bool,
 }
 
 /// How the lines of a frame were taken.

@@ -49,12 +49,69 @@ impl fmt::Display for TextName {
     }
 }
 
+/// A channel of the captions that lie in pictures (ATSC A/53 part 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CaptionChannel {
+    /// The first of field 1 of line 21 (CTA-608), where the captions of most programmes are.
+    Cc1,
+    /// The second of field 1.
+    Cc2,
+    /// The first of field 2, where a second language is.
+    Cc3,
+    /// The second of field 2.
+    Cc4,
+    /// A caption service of digital television (CTA-708), 1 to [`CaptionChannel::MAX_SERVICE`].
+    Service(u8),
+}
+
+impl CaptionChannel {
+    /// The channels of line 21.
+    pub const LINE_21: [CaptionChannel; 4] =
+        [CaptionChannel::Cc1, CaptionChannel::Cc2, CaptionChannel::Cc3, CaptionChannel::Cc4];
+    /// The last caption service.
+    pub const MAX_SERVICE: u8 = 63;
+
+    /// Whether both say the same in a programme that has captions for old and for new receivers: the first service repeats
+    /// the first channel, the second service that of the second language.
+    pub fn repeats(self, other: CaptionChannel) -> bool {
+        use CaptionChannel::{Cc1, Cc3, Service};
+        let pair = |channel| match channel {
+            Service(1) => Cc1,
+            Service(2) => Cc3,
+            channel => channel,
+        };
+        pair(self) == pair(other)
+    }
+}
+
+impl fmt::Display for CaptionChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CaptionChannel::Service(number) => write!(f, "service{number}"),
+            CaptionChannel::Cc1 => f.write_str("cc1"),
+            CaptionChannel::Cc2 => f.write_str("cc2"),
+            CaptionChannel::Cc3 => f.write_str("cc3"),
+            CaptionChannel::Cc4 => f.write_str("cc4"),
+        }
+    }
+}
+
+impl FromStr for CaptionChannel {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let services = (1..=Self::MAX_SERVICE).map(CaptionChannel::Service);
+        Self::LINE_21.into_iter().chain(services).find(|channel| channel.to_string() == text).ok_or(())
+    }
+}
+
 /// Where subtitles or captions come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextSource {
     /// What it is known by.
     pub name: TextName,
-    /// Path or URL of a file, or `stream:N` for the N-th of the mezzanine's own, counted from 1.
+    /// Path or URL of a file, `stream:N` for the N-th of the mezzanine's own, counted from 1, or `video:CHANNEL` for a
+    /// [`CaptionChannel`] that lies in its pictures.
     pub location: String,
     /// The version of the file that the submitter has seen.
     pub identity: Option<SourceIdentity>,
@@ -67,12 +124,18 @@ pub struct TextSource {
 pub enum TextSourceError {
     /// Nothing that could be read as one.
     #[error(
-        "it is written LANGUAGE[:ROLE][@START]=FILE, such as en=movie.srt or en:captions@01:00:00=movie.scc"
+        "it is written LANGUAGE[:ROLE][@START]=FILE, such as en=movie.srt, en:captions@01:00:00=movie.scc or \
+         en:captions=video:cc1"
     )]
     Form,
     /// No number of a stream.
     #[error("`{0}` is no stream: they are counted from stream:1")]
     Stream(String),
+    /// No channel of captions.
+    #[error(
+        "`{0}` is no channel of captions: use video:cc1 to video:cc4 or video:service1 to video:service63"
+    )]
+    Channel(String),
     /// Not a language.
     #[error("`{0}` is no language tag such as en, deu or pt-BR")]
     Language(String),
@@ -102,6 +165,8 @@ pub enum TextSourceError {
 impl TextSource {
     /// What a worker that reads texts names among its codecs.
     pub const CODEC: &str = "text";
+    /// What a worker that reads captions in pictures names there as well.
+    pub const CAPTIONS_CODEC: &str = "captions";
     /// Most texts of a job.
     pub const MAX_OF_JOB: usize = 32;
     /// Longest path or URL.
@@ -112,6 +177,16 @@ impl TextSource {
     /// Which of the mezzanine's own texts it is, from 1; `None` for a file.
     pub fn stream(&self) -> Option<u32> {
         self.location.strip_prefix(STREAM)?.parse().ok().filter(|number| *number > 0)
+    }
+
+    /// Which captions in the mezzanine's pictures it is; `None` for anything else.
+    pub fn in_pictures(&self) -> Option<CaptionChannel> {
+        self.location.strip_prefix(PICTURES)?.parse().ok()
+    }
+
+    /// Whether it lies in the mezzanine, and not in a file of its own.
+    pub fn is_of_mezzanine(&self) -> bool {
+        self.stream().is_some() || self.in_pictures().is_some()
     }
 
     /// Whether these may be the texts of a job.
@@ -137,6 +212,9 @@ impl TextSource {
             if text.location.starts_with(STREAM) && text.stream().is_none() {
                 return Err(TextSourceError::Stream(text.location.clone()));
             }
+            if text.location.starts_with(PICTURES) && text.in_pictures().is_none() {
+                return Err(TextSourceError::Channel(text.location.clone()));
+            }
             // Names become folders, for which case may not count.
             let name = text.name.to_string();
             let same = |other: &TextSource| other.name.to_string().eq_ignore_ascii_case(&name);
@@ -150,6 +228,8 @@ impl TextSource {
 
 /// What stands before the number of a stream.
 const STREAM: &str = "stream:";
+/// What stands before a channel of captions.
+const PICTURES: &str = "video:";
 
 /// Milliseconds of `hh:mm:ss` with or without a fraction of up to three digits.
 fn clock_ms(text: &str) -> Option<u64> {
@@ -202,6 +282,7 @@ mod tests {
             ("deu:captions=/srv/a.scc", "deu-captions", "/srv/a.scc"),
             ("en:subtitles=x", "en", "x"),
             ("en=stream:12", "en", "stream:12"),
+            ("en:captions=video:cc1", "en-captions", "video:cc1"),
         ] {
             let source: TextSource = text.parse().unwrap();
             assert_eq!((source.name.to_string().as_str(), source.location.as_str()), (name, location));
@@ -222,9 +303,28 @@ mod tests {
             ("en:cc=movie.srt", TextSourceError::Role("cc".to_owned())),
             ("en=", TextSourceError::Location),
             ("en=stream:0", TextSourceError::Stream("stream:0".to_owned())),
+            ("en=video:cc5", TextSourceError::Channel("video:cc5".to_owned())),
+            ("en=video:service0", TextSourceError::Channel("video:service0".to_owned())),
+            ("en=video:service01", TextSourceError::Channel("video:service01".to_owned())),
         ] {
             assert_eq!(text.parse::<TextSource>(), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn captions_in_pictures_are_known_by_their_channel() {
+        let channel = |location: &str| {
+            let source: Result<TextSource, _> = format!("en={location}").parse();
+            source.unwrap().in_pictures()
+        };
+        assert_eq!(channel("video:cc3"), Some(CaptionChannel::Cc3));
+        assert_eq!(channel("video:service63"), Some(CaptionChannel::Service(63)));
+        assert_eq!([channel("stream:1"), channel("video.scc")], [None, None]);
+        let repeats = |a: CaptionChannel, b| a.repeats(b) && b.repeats(a);
+        assert!(repeats(CaptionChannel::Cc1, CaptionChannel::Service(1)));
+        assert!(repeats(CaptionChannel::Cc3, CaptionChannel::Service(2)));
+        assert!(!repeats(CaptionChannel::Cc1, CaptionChannel::Cc3));
+        assert!(!repeats(CaptionChannel::Cc2, CaptionChannel::Service(2)));
     }
 
     #[test]

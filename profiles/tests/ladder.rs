@@ -37,6 +37,7 @@ fn picture(width: u32, height: u32) -> VideoFacts {
         streams: 1,
         colour: Colour::default(),
         hdr10: Hdr10::default(),
+        captions: false,
     }
 }
 

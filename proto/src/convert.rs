@@ -361,6 +361,7 @@ impl From<common::VideoFacts> for v1::VideoFacts {
             colour: Some(value.colour.into()),
             mastering: value.hdr10.mastering.map(Into::into),
             light_level: value.hdr10.light_level.map(Into::into),
+            captions: value.captions,
         }
     }
 }
@@ -439,6 +440,7 @@ impl TryFrom<v1::VideoFacts> for common::VideoFacts {
             streams: value.streams,
             colour: required(value.colour, "colour")?,
             hdr10,
+            captions: value.captions,
         })
     }
 }

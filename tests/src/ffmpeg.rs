@@ -91,6 +91,15 @@ pub fn packet_times(path: &Path, selector: &str) -> Vec<f64> {
     packets.iter().filter_map(|packet| packet["pts_time"].as_str()?.parse().ok()).collect()
 }
 
+/// The position and the size of each coded frame of the first video stream in its file, in decode order.
+pub fn packet_places(path: &Path) -> Vec<(u64, u64)> {
+    let json = probe(path, &["-select_streams", "v:0", "-show_entries", "packet=pos,size"]);
+    let number = |packet: &Value, name: &str| packet[name].as_str()?.parse().ok();
+    let place = |packet: &Value| number(packet, "pos").zip(number(packet, "size"));
+    let packets = json["packets"].as_array().expect("a list of packets");
+    packets.iter().map(|packet| place(packet).expect("a packet has a place")).collect()
+}
+
 /// One entry of the first stream that `selector` names, as ffprobe writes it.
 pub fn stream_entry(path: &Path, selector: &str, entry: &str) -> Option<String> {
     let json = probe(path, &["-select_streams", selector, "-show_entries", &format!("stream={entry}")]);

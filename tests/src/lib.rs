@@ -1,5 +1,6 @@
 //! What the whole-farm tests share: media fixtures, an independent decoder, servers, and the real programs under test.
 
+pub mod captions;
 pub mod clouds;
 pub mod disk;
 pub mod farm;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reel_tests::captions::{self, Shown};
 use reel_tests::farm::Farm;
 use reel_tests::reel::{Ended, Reel, report, until};
 use reel_tests::tree::{assert_same, digests};
@@ -54,24 +55,18 @@ fn transcode(dir: &Path, title: &Path, package: &str, texts: &[(&str, &Path)], m
 }
 
 /// The cues that ffmpeg reads: begin and end in milliseconds, and the text without tags.
-fn cues(path: &Path) -> Vec<(u64, u64, String)> {
-    let text = ffmpeg::run(["-i", path.to_str().unwrap(), "-map", "0:s:0", "-c:s", "srt", "-f", "srt", "-"]);
-    let text = String::from_utf8(text).unwrap();
-    let time = |clock: &str| -> u64 {
-        let digits: Vec<u64> = clock.trim().split([':', ',']).map(|part| part.parse().unwrap()).collect();
-        ((digits[0] * 60 + digits[1]) * 60 + digits[2]) * 1000 + digits[3]
-    };
-    let blocks = text.trim().split("\n\n").filter(|block| !block.is_empty());
-    let cue = |block: &str| {
-        let mut lines = block.lines().skip(1);
-        let (begin, end) = lines.next().unwrap().split_once(" --> ").unwrap();
-        let mut shown = lines.collect::<Vec<_>>().join("|");
-        while let (Some(open), Some(close)) = (shown.find(['<', '{']), shown.find(['>', '}'])) {
-            shown.replace_range(open..=close, "");
-        }
-        (time(begin), time(end), shown)
-    };
-    blocks.map(cue).collect()
+fn cues(path: &Path) -> Vec<Shown> {
+    captions::cues(&ffmpeg::run([
+        "-i",
+        path.to_str().unwrap(),
+        "-map",
+        "0:s:0",
+        "-c:s",
+        "srt",
+        "-f",
+        "srt",
+        "-",
+    ]))
 }
 
 #[test]

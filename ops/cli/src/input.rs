@@ -62,7 +62,7 @@ fn absolute(typed: &str) -> Result<String, Stop> {
 pub(crate) fn texts(typed: Vec<TextSource>) -> Result<Vec<TextSource>, Stop> {
     TextSource::check_all(&typed).map_err(|error| Stop::usage(error.to_string()))?;
     let look = |text: TextSource| {
-        if text.stream().is_some() {
+        if text.is_of_mezzanine() {
             return Ok(text);
         }
         let Input { location, identity } = Input::open(&text.location)?;

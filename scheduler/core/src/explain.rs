@@ -362,6 +362,21 @@ mod tests {
         let codecs = BTreeSet::from([TextSource::CODEC.to_owned()]);
         farm.register_facts(WorkerFacts { codecs, ..facts("new", 1, 1, 1 << 40) });
         assert_eq!(names(&farm, 1), [""; 0]);
+
+        // Who reads files of texts may be from before captions were read from pictures, at any stage.
+        let plan = crate::Plan { video_codecs: BTreeSet::from(["h264".to_owned()]), ..plan_of(2, 1, 0) };
+        let mut job = FarmBuilder::new().worker("w", 1).job(plan).build().state.jobs[&JobId(1)].clone();
+        job.spec.texts = vec!["en=video:cc1".parse().unwrap()];
+        let codecs = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let before = WorkerFacts { codecs: codecs(&["h264", "text"]), ..facts("before", 1, 1, 1 << 40) };
+        let after = WorkerFacts { codecs: codecs(&["h264", "captions"]), ..facts("after", 1, 1, 1 << 40) };
+        for stage in
+            [Stage::Index, Stage::Probe, Stage::Encode, Stage::Assemble, Stage::Measure, Stage::Deliver]
+        {
+            assert_eq!((job.suits(stage, &before), job.suits(stage, &after)), (false, true), "{stage:?}");
+        }
+        let none = WorkerFacts { codecs: codecs(&["captions"]), ..facts("none", 1, 1, 1 << 40) };
+        assert!(!job.suits(Stage::Encode, &none));
     }
 
     #[test]

@@ -84,6 +84,7 @@ fn index(timing: Timing) -> IndexSummary {
                 chroma_location: Some(0),
             },
             hdr10: Hdr10::default(),
+            captions: false,
         },
         audio: vec![AudioFacts {
             stream: 2,

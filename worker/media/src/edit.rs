@@ -200,6 +200,8 @@ pub fn placed(
             let runs =
                 record.pictures.iter_mut().flat_map(|runs| runs.black.iter_mut().chain(&mut runs.frozen));
             runs.for_each(|run| [&mut run.start, &mut run.end].into_iter().for_each(place));
+            // The first is the number of a frame.
+            record.captions.iter_mut().flat_map(|captions| captions.frame_deltas.first_mut()).for_each(place);
         }
         start += part.renditions.first().map_or(0, |record| record.frames);
     }

@@ -1,6 +1,8 @@
 //! The frames of a title: the pictures of its mezzanine as its profile wants them, deinterlaced, cropped, and repeated or
 //! left out where the rate is conformed.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ffmpeg_next as ff;
@@ -9,6 +11,7 @@ use reel_profiles::{Crop, DamageRule, Picture};
 use reel_proto::v1;
 use reel_store::Source;
 
+use crate::captions::{self, Triplet};
 use crate::decode::{DecodedPicture, PictureReader, Speed};
 use crate::deinterlace::Deinterlacer;
 use crate::overlay::Overlay;
@@ -39,6 +42,8 @@ pub(crate) struct Decoded {
     pub(crate) picture: Arc<ff::frame::Video>,
     /// Whether its picture did not decode, and another stands for it.
     pub(crate) mended: bool,
+    /// Captions of the pictures that belong to it.
+    pub(crate) captions: Vec<Triplet>,
 }
 
 /// Gives frames `[next, end)` of a title, each once and in order.
@@ -63,6 +68,8 @@ struct Pictures<'a> {
     /// Those for which others stand, as far as their frames have not been given.
     mended: Vec<u64>,
     lacking: bool,
+    /// Captions of each, as far as its frame has not been given.
+    captions: VecDeque<(u64, Vec<Triplet>)>,
 }
 
 impl Pictures<'_> {
@@ -72,7 +79,24 @@ impl Pictures<'_> {
             self.lacking = true;
             self.mended.push(decoded.number);
         }
+        // What stands for another picture has its captions once already.
+        if let Some(decoded) = decoded.as_ref().filter(|decoded| !decoded.mended)
+            && let Some(captions) = captions::of_picture(&decoded.picture)
+        {
+            self.captions.push_back((decoded.number, captions));
+        }
         Ok(decoded)
+    }
+
+    /// The captions of these pictures; those before them are forgotten.
+    fn captions_of(&mut self, numbers: &Range<u64>) -> Vec<Triplet> {
+        let mut found = Vec::new();
+        while let Some((number, captions)) = self.captions.pop_front_if(|(number, _)| *number < numbers.end) {
+            if numbers.contains(&number) {
+                found.extend(captions);
+            }
+        }
+        found
     }
 }
 
@@ -88,7 +112,7 @@ impl<'a> FrameReader<'a> {
         Ok(FrameReader {
             timeline,
             due: reader.next_number(),
-            pictures: Pictures { reader, mended: Vec::new(), lacking: false },
+            pictures: Pictures { reader, mended: Vec::new(), lacking: false, captions: VecDeque::new() },
             deinterlacer,
             crop: rules.crop,
             tones: tones.map(ToneMapper::new),
@@ -102,6 +126,8 @@ impl<'a> FrameReader<'a> {
     /// One picture more than frames `[start, end)` need, so that the last but one frame never takes the last of them.
     fn pictures_for(timeline: &Timeline, start: u64, end: u64) -> (u64, u64) {
         let (first, last) = timeline.pictures_for(start, end);
+        // Captions of pictures that the first frame does not show belong to it.
+        let first = if start == 0 { 0 } else { first };
         (first, (last + 1).min(timeline.pictures_end()))
     }
 
@@ -140,7 +166,8 @@ impl<'a> FrameReader<'a> {
         let mended = &mut self.pictures.mended;
         mended.retain(|number| *number >= wanted);
         let mended = mended.first() == Some(&wanted);
-        Ok(Some(Decoded { frame, picture: self.with_logos(frame, picture)?, mended }))
+        let captions = self.pictures.captions_of(&self.timeline.pictures_at(frame));
+        Ok(Some(Decoded { frame, picture: self.with_logos(frame, picture)?, mended, captions }))
     }
 
     /// What is shown by several frames may have a logo in one of them.

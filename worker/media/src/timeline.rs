@@ -1,5 +1,7 @@
 //! The index, unfolded: which picture each frame shows, and which packets it takes to decode a run of frames.
 
+use std::ops::Range;
+
 use reel_common::{Rational, Rounding, Scan, SourceSpan, rescale};
 use reel_profiles::Picture;
 use reel_proto::v1;
@@ -168,6 +170,12 @@ impl Timeline {
     /// The picture that a frame shows.
     pub(crate) fn picture_of(&self, frame: u64) -> u64 {
         self.conformed.as_ref().map_or(frame, |shown| shown[frame as usize])
+    }
+
+    /// The pictures that belong to a frame: the one that it shows, and those before it that no frame shows.
+    pub(crate) fn pictures_at(&self, frame: u64) -> Range<u64> {
+        let first = frame.checked_sub(1).map_or(0, |before| self.picture_of(before) + 1);
+        first..self.picture_of(frame) + 1
     }
 
     /// The pictures `[first, last)` that frames `[start, end)` are made of.
@@ -421,6 +429,14 @@ pub(crate) mod tests {
         // The end is not cut off: 6.4 frames.
         assert_eq!(conformed(Rational::whole(7)).frames(), 7);
         assert_eq!(film.pictures_for(1, 3), (1, 2));
+        // Each picture belongs to one frame, whether it is shown, shown again or left out.
+        for timeline in [&same, &twice, &half, &film, &conformed(Rational::whole(7))] {
+            let belonging: Vec<u64> =
+                (0..timeline.frames()).flat_map(|frame| timeline.pictures_at(frame)).collect();
+            assert_eq!(belonging, (0..=timeline.picture_of(timeline.frames() - 1)).collect::<Vec<_>>());
+        }
+        assert_eq!((film.pictures_at(1), film.pictures_at(2)), (1..2, 2..2));
+        assert_eq!(half.pictures_at(4), 7..9);
         assert_eq!(film.packets_for(0, 6), film.packets_of(0, 5));
     }
 

@@ -60,7 +60,8 @@ pub(crate) fn assemble(
     let times = TitleTimes::new(&index, &work.profile.picture).map_err(media)?;
     let records = Records::load(work, &index, times.frames())?;
     admit(work.profile, &records, &index)?;
-    let texts = index.texts.iter().map(text::stored).collect::<Result<Vec<_>, _>>()?;
+    let texts = text::pictures::of_title(&index, work.profile, &records.parts)?;
+    let texts = texts.iter().map(text::stored).collect::<Result<Vec<_>, _>>()?;
     let ends_ms = match texts.is_empty() {
         true => Vec::new(),
         false => reel_media::segment_ends_ms(&index, work.profile).map_err(media)?,

@@ -48,14 +48,15 @@ impl Arguments {
     }
 }
 
-/// Says on stdout what this runner can encode to, as profiles name it, and that it reads texts, one a line.
+/// Says on stdout what this runner can encode to, as profiles name it, and that it reads texts and captions, one a line.
 #[expect(clippy::print_stdout, reason = "it is asked for")]
 pub(crate) fn tell_codecs() -> ExitCode {
     // x265 gives the same bytes with one level of SIMD alone, which a host may lack.
     let runs = |codec: &&VideoCodec| **codec != VideoCodec::Hevc || reel_media::x265_version().is_some();
     let video = VideoCodec::ALL.iter().filter(runs).map(|codec| codec.name());
     let audio = AudioCodec::ALL.iter().filter(|codec| reel_media::encodes(**codec)).map(|codec| codec.name());
-    video.chain(audio).chain([TextSource::CODEC, Edit::CODEC]).for_each(|name| println!("{name}"));
+    let others = [TextSource::CODEC, TextSource::CAPTIONS_CODEC, Edit::CODEC];
+    video.chain(audio).chain(others).for_each(|name| println!("{name}"));
     ExitCode::SUCCESS
 }
 

@@ -31,7 +31,7 @@ fn of_proved_parts(
     let job = MeasureJob { index, profile: &attempt.profile, tree, parts, audio };
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);
     let proof = reel_media::measure(&job, progress).map_err(media)?;
-    text::proof::prove(tree, index, &attempt.profile)?;
+    text::proof::prove(tree, index, &attempt.profile, parts)?;
     Ok(finished_with(attempt.leave(PROOF, &proof.encode_to_vec())?))
 }
 

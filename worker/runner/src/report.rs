@@ -21,6 +21,7 @@ use reel_proto::v1;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{failed, media};
+use crate::text::pictures;
 
 /// Grows when a reader of older reports would misread a new one.
 const FORMAT: u32 = 1;
@@ -282,12 +283,15 @@ struct File<'a> {
 /// The text of a report.
 pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
     let renditions = renditions(sources);
-    let stretches = Stretches::of(&sources.assembly.parts, sources.index, sources.profile).map_err(media)?;
+    let (parts, index, profile) = (&sources.assembly.parts, sources.index, sources.profile);
+    let stretches = Stretches::of(parts, index, profile).map_err(media)?;
+    let texts = pictures::of_title(index, profile, parts)?;
+    let text_warnings = [text::warnings(&texts), pictures::warnings(index, profile, parts)?].concat();
     let report = Report {
         format: FORMAT,
         made_by: concat!("reel ", env!("CARGO_PKG_VERSION")),
         libraries: libraries(),
-        job: job(sources, &renditions, stretches.as_ref()),
+        job: job(sources, &renditions, stretches.as_ref(), text_warnings),
         mezzanine: mezzanine(sources),
         edit: edit::Edited::of(sources.index),
         picture: stretches.as_ref().map(picture::Picture::of),
@@ -299,7 +303,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
         },
         renditions,
         audio: audio::tracks(&sources.assembly.audio, sources.profile),
-        texts: text::texts(&sources.index.texts),
+        texts: text::texts(&texts),
         proof: proof(sources.proof),
         files: sources.assembly.files.iter().map(file).collect(),
     };
@@ -323,7 +327,12 @@ fn libraries() -> BTreeMap<&'static str, String> {
     libav.chain(encoders).collect()
 }
 
-fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>], stretches: Option<&Stretches>) -> Job<'a> {
+fn job<'a>(
+    sources: &Sources<'a>,
+    renditions: &[Rendition<'_>],
+    stretches: Option<&Stretches>,
+    text_warnings: Vec<String>,
+) -> Job<'a> {
     let history = sources.history;
     let attempts = history.attempts.iter().map(|attempt| Attempt {
         task: attempt
@@ -360,7 +369,7 @@ fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>], stretches: Optio
             .chain(missed_rates(renditions))
             .chain(stretches.into_iter().flat_map(|stretches| picture::warnings(stretches, sources.profile)))
             .chain(audio::warnings(&sources.assembly.audio, sources.profile))
-            .chain(text::warnings(&sources.index.texts))
+            .chain(text_warnings)
             .collect(),
         source_bytes_read: history.source_bytes_read,
         attempts_total: history.attempts_total,

@@ -1,5 +1,6 @@
 //! Subtitles and captions that come with a mezzanine, read into its index.
 
+pub(crate) mod pictures;
 pub(crate) mod proof;
 
 use std::io::Read;
@@ -23,7 +24,11 @@ const MAX_REPEATS: usize = 4_000_000;
 /// Most bytes of all texts of a title together, as WebVTT: the index carries them.
 const MAX_TEXTS_BYTES: usize = 32 << 20;
 
-/// Reads the texts of a title, from files and from the mezzanine, which has been indexed.
+/// Makes a failure of what is wrong with a text.
+type Wrong<'a> = &'a dyn Fn(&str) -> Failure;
+
+/// Reads the texts of a title, from files and from the mezzanine, which has been indexed. Those that lie in its pictures are
+/// only announced.
 ///
 /// # Errors
 /// Invalid, with its place, for one that cannot be read, is not what was submitted, or has no cue in the title.
@@ -33,52 +38,76 @@ pub(crate) fn read(
     index: &v1::Index,
     profile: &Profile,
 ) -> Result<Vec<v1::Text>, Failure> {
-    let ends_ms = &reel_media::segment_ends_ms(index, profile).map_err(media)?;
+    let ends_ms = reel_media::segment_ends_ms(index, profile).map_err(media)?;
     let runs = reel_media::runs_of_mezzanine_ms(index, profile).map_err(media)?;
-    let length_ms = ends_ms.last().copied().unwrap_or(0);
-    let mut repeats = 0;
+    let mut budget = Budget::new(&ends_ms);
     let mut one = |wire: &v1::TextSource| {
         let source = TextSource::from(wire.clone());
-        let wrong = |error: &dyn std::fmt::Display| {
-            invalid(&format!("text `{}`, {}: {error}", source.name, redacted(&source.location)))
-        };
+        let wrong: Wrong<'_> =
+            &|what| invalid(&format!("text `{}`, {}: {what}", source.name, redacted(&source.location)));
         let document = match source.stream() {
             Some(stream) => {
                 let document = of_stream(mezzanine, index, stream).map_err(media)?;
-                let document = document.map_err(|error| wrong(&error))?;
+                let document = document.map_err(|error| wrong(&error.to_string()))?;
                 // What lies in the mezzanine is edited with it; a file is of the title as it becomes.
                 runs.as_ref().map_or_else(|| document.clone(), |runs| edited(&document, runs))
             }
-            None => of_file(&source, &fetch(&source)?).map_err(|error| wrong(&error))?,
+            None if source.in_pictures().is_some() => return pictures::announced(wire, index, wrong),
+            None => of_file(&source, &fetch(&source)?).map_err(|error| wrong(&error.to_string()))?,
         };
-        let outside = |first_ms| {
-            let (first, seconds) = (clock(first_ms), length_ms as f64 / 1e3);
-            let (name, hour) = (&source.name.language, first_ms / 3_600_000);
-            wrong(&format!(
-                "no cue lies within the {seconds:.1} s of the title; its first is at {first}: say at which of its times the \
-                 title begins, such as {name}@{hour:02}:00:00=FILE"
-            ))
-        };
-        let (text, document) = placed(wire, &source, document, length_ms).map_err(outside)?;
-        repeats += repeated(&document, ends_ms);
-        if repeats > MAX_REPEATS {
-            return Err(wrong(&format!(
-                "its cues are shown in too many segments, more than {MAX_REPEATS} together: are the times at which they end right?"
-            )));
-        }
+        let (text, document) = placed(wire, &source, document, budget.length_ms())
+            .map_err(|first_ms| wrong(&outside(&source, first_ms, budget.length_ms())))?;
+        budget.take(&text, &document).map_err(|what| wrong(&what))?;
         // What it is kept as is read again later, under the limits of files.
         stored(&text).map_err(|failure| wrong(&failure.message))?;
         Ok(text)
     };
-    let texts = sources.iter().map(&mut one).collect::<Result<Vec<_>, Failure>>()?;
-    let bytes: usize = texts.iter().map(|text| text.webvtt.len()).sum();
-    if bytes > MAX_TEXTS_BYTES {
-        let most = MAX_TEXTS_BYTES >> 20;
-        return Err(invalid(&format!(
-            "the texts of the title have {bytes} bytes together, more than {most} MiB"
-        )));
+    sources.iter().map(&mut one).collect()
+}
+
+/// What the texts of a title take together.
+struct Budget<'a> {
+    ends_ms: &'a [u64],
+    repeats: usize,
+    bytes: usize,
+}
+
+impl<'a> Budget<'a> {
+    /// Of a title whose segments end at these times.
+    fn new(ends_ms: &'a [u64]) -> Self {
+        Budget { ends_ms, repeats: 0, bytes: 0 }
     }
-    Ok(texts)
+
+    /// How long the title is.
+    fn length_ms(&self) -> u64 {
+        self.ends_ms.last().copied().unwrap_or(0)
+    }
+
+    /// Takes another text, or says what is too much.
+    fn take(&mut self, text: &v1::Text, document: &Document) -> Result<(), String> {
+        self.repeats += repeated(document, self.ends_ms);
+        self.bytes += text.webvtt.len();
+        if self.repeats > MAX_REPEATS {
+            return Err(format!(
+                "its cues are shown in too many segments, more than {MAX_REPEATS} together: are the times at which they end right?"
+            ));
+        }
+        if self.bytes > MAX_TEXTS_BYTES {
+            let most = MAX_TEXTS_BYTES >> 20;
+            return Err(format!("with it the texts of the title have more than {most} MiB together"));
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a text whose first cue, as the file shows times, is not within a title of that length, nor any other.
+fn outside(source: &TextSource, first_ms: u64, length_ms: u64) -> String {
+    let (first, seconds) = (clock(first_ms), length_ms as f64 / 1e3);
+    let (name, hour) = (&source.name.language, first_ms / 3_600_000);
+    format!(
+        "no cue lies within the {seconds:.1} s of the title; its first is at {first}: say at which of its times the \
+         title begins, such as {name}@{hour:02}:00:00=FILE"
+    )
 }
 
 /// What the index says of a text; where none of it lies in the title, the time of its first cue as the file shows it.

@@ -1,6 +1,6 @@
 //! A whole document, the limits on it, and what is wrong with a file that gives none.
 
-use crate::{Clock, Cue, Span};
+use crate::{Clock, Cue};
 
 /// Most bytes of a file: subtitles of a day take two; an image profile or a wrong file takes more.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -137,8 +137,7 @@ impl Collector {
             self.skip();
             return Ok(());
         };
-        let spans = cue.lines.iter().flat_map(|line| &line.spans);
-        self.bytes += spans.map(|span| span.text.len() + size_of::<Span>()).sum::<usize>();
+        self.bytes += cue.bytes();
         if cue.lines.len() > MAX_CUE_LINES {
             return over(MAX_CUE_LINES, "lines in a cue");
         }

@@ -4,12 +4,15 @@
 //! of them can say (fonts, sizes, backgrounds, the names of voices, ruby, writing from top to bottom) is left out.
 
 pub mod cea608;
+pub mod cea708;
+mod display;
 mod document;
 mod events;
 mod format;
 mod imsc1;
 mod markup;
 mod model;
+mod pictures;
 mod scc;
 mod segment;
 mod srt;
@@ -25,6 +28,7 @@ pub use events::{Event, from_events, from_pairs};
 pub use format::{Format, read};
 pub use imsc1::imsc1;
 pub use model::{Align, Colour, Cue, Line, Place, Span, Style, Vertical};
+pub use pictures::{Captioned, Sieve, channels, from_pictures};
 pub use segment::{Segment, clip, edited, segments};
 pub use timecode::Clock;
 pub use webvtt::{clock, webvtt};

@@ -219,6 +219,12 @@ impl Cue {
         (!cue.lines.is_empty() && cue.start_ms < cue.end_ms).then_some(cue)
     }
 
+    /// Bytes of memory that its text takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let spans = self.lines.iter().flat_map(|line| &line.spans);
+        spans.map(|span| span.text.len() + size_of::<Span>()).sum()
+    }
+
     /// The characters of all lines.
     pub(crate) fn chars(&self) -> usize {
         self.lines.iter().flat_map(|line| &line.spans).map(|span| span.text.chars().count()).sum()

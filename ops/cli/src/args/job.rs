@@ -38,7 +38,8 @@ impl FromStr for Deadline {
 pub(crate) struct TextChoice {
     /// A file of subtitles (SRT, WebVTT, TTML, SCC): its language, what it is for where that is `captions` or `forced`, the
     /// time in it at which the title begins, and its path or URL, such as en=movie.srt or en:captions@01:00:00=movie.scc; or
-    /// one of the mezzanine's own, such as de=stream:2. May be repeated.
+    /// one of the mezzanine's own, such as de=stream:2; or captions that lie in its pictures, such as en:captions=video:cc1,
+    /// up to video:cc4, and video:service1 to video:service63. May be repeated.
     #[arg(long = "text", value_name = "LANGUAGE[:ROLE][@START]=FILE")]
     pub(crate) texts: Vec<TextSource>,
 }

@@ -74,6 +74,10 @@ fn as_table(input: &Input, index: &IndexSummary) -> String {
         let (codec, label) = (&text.codec, format!("text {number}"));
         rows.push(row([&label, &format!("{codec}, taken by --text {language}=stream:{number}")]));
     }
+    if index.video.captions {
+        let taken = "in the pictures, such as those taken by --text LANGUAGE:captions=video:cc1";
+        rows.push(row(["captions", taken]));
+    }
     rows.push(row(["bytes read", &format!("{} ({share:.2} %)", bytes(index.bytes_read))]));
     table(&rows)
 }
@@ -174,6 +178,7 @@ fn video_json(video: &VideoFacts) -> Value {
         "telecine": video.telecine,
         "timecode": video.timecode,
         "video_streams": video.streams,
+        "captions": video.captions,
         "colour": {
             "primaries": video.colour.primaries,
             "transfer": video.colour.transfer,
@@ -258,6 +263,7 @@ pub(crate) mod tests {
             streams: 1,
             colour: Colour { primaries: 1, transfer: 1, matrix: 1, ..Colour::default() },
             hdr10: Hdr10::default(),
+            captions: false,
         };
         let index = IndexSummary {
             artifact: Artifact::of(b""),

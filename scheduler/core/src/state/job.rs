@@ -287,7 +287,8 @@ impl Job {
     }
 
     /// The codecs that attempts of `stage` need. An agent from before there were texts would index a job without them, one
-    /// from before there were edits would make a title of the mezzanine as it is.
+    /// from before captions were read from pictures would lose them at any stage, and one from before there were edits would
+    /// make a title of the mezzanine as it is.
     pub(crate) fn codecs_of(&self, stage: Stage) -> Option<Cow<'_, BTreeSet<String>>> {
         let of_media = self.media_codecs_of(stage);
         if self.spec.edit.is_none() || stage == Stage::Hook {
@@ -299,12 +300,18 @@ impl Job {
     }
 
     fn media_codecs_of(&self, stage: Stage) -> Option<Cow<'_, BTreeSet<String>>> {
+        let named = |codec: &str| BTreeSet::from([codec.to_owned()]);
+        let in_pictures = self.spec.texts.iter().any(|text| text.in_pictures().is_some());
         match (stage, &self.plan) {
+            (Stage::Encode | Stage::Probe, Some(plan)) if in_pictures => {
+                Some(Cow::Owned(&plan.video_codecs | &named(TextSource::CAPTIONS_CODEC)))
+            }
             (Stage::Encode | Stage::Probe, Some(plan)) => Some(Cow::Borrowed(&plan.video_codecs)),
             (Stage::Audio, Some(plan)) => Some(Cow::Borrowed(&plan.audio_codecs)),
-            (Stage::Index, _) if !self.spec.texts.is_empty() => {
-                Some(Cow::Owned(BTreeSet::from([TextSource::CODEC.to_owned()])))
+            (Stage::Index | Stage::Assemble | Stage::Measure | Stage::Deliver, _) if in_pictures => {
+                Some(Cow::Owned(named(TextSource::CAPTIONS_CODEC)))
             }
+            (Stage::Index, _) if !self.spec.texts.is_empty() => Some(Cow::Owned(named(TextSource::CODEC))),
             _ => None,
         }
     }

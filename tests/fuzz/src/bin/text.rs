@@ -1,10 +1,11 @@
-//! Subtitles and captions in every format, and bytes of CEA-608.
+//! Subtitles and captions in every format, and the bytes of those in pictures.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use reel_text::cea608::{Cea608, Channel};
-use reel_text::{Format, imsc1, read, segments, webvtt};
+use reel_text::cea708::Cea708;
+use reel_text::{Format, Sieve, channels, imsc1, read, segments, webvtt};
 
 fuzz_target!(|bytes: &[u8]| {
     for format in [Format::Srt, Format::WebVtt, Format::Ttml, Format::Scc] {
@@ -20,4 +21,13 @@ fuzz_target!(|bytes: &[u8]| {
         captions.push(frame * 33, *pair);
     }
     captions.finish();
+    let (triplets, _) = bytes.as_chunks();
+    let mut digital = Cea708::new(1);
+    for (frame, triplet) in (0..).zip(triplets) {
+        digital.push(frame * 33, *triplet);
+    }
+    digital.finish();
+    let mut sieve = Sieve::default();
+    let kept: Vec<_> = triplets.chunks(20).map(|picture| sieve.sift(picture)).collect();
+    channels((0..).step_by(33).zip(&kept).map(|(time_ms, triplets)| (time_ms, triplets.as_slice())));
 });

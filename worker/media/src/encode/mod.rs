@@ -26,6 +26,7 @@ use self::lane::{Assignment, Lane, Order};
 use self::overlap::Overlap;
 use self::part::scratch_path;
 use self::prover::{Claim, Prover};
+use crate::captions::PartCaptions;
 use crate::decode::Speed;
 use crate::edit::Piece;
 use crate::encoder::{Headers, Settings, Surroundings};
@@ -279,6 +280,7 @@ struct OpenPart {
     mended: Vec<u64>,
     /// Frames of the part that are black or frozen.
     pictures: v1::PictureRuns,
+    captions: PartCaptions,
     records: Vec<Option<v1::RenditionPart>>,
     files: Vec<Option<PathBuf>>,
 }
@@ -296,6 +298,7 @@ impl OpenPart {
         for ((record, overlap), _) in encoded.filter(|(_, file)| file.is_some()) {
             let Some(record) = record else { continue };
             record.pictures = Some(self.pictures.clone());
+            record.captions = Some(self.captions.record());
             if let Some(proof) = record.proof.as_mut() {
                 if !lacking {
                     overlap.tell(proof);
@@ -396,6 +399,7 @@ impl Director<'_> {
             overlaps: Vec::new(),
             mended: Vec::new(),
             pictures: v1::PictureRuns::default(),
+            captions: PartCaptions::default(),
             records: Vec::new(),
             files: vec![None; self.lanes.len()],
         };
@@ -486,10 +490,13 @@ impl Director<'_> {
     }
 
     fn feed(&mut self, decoded: Decoded, events: &mut dyn EncodeEvents) -> Result<(), MediaError> {
-        let Decoded { frame, picture, mended } = decoded;
+        let Decoded { frame, picture, mended, captions } = decoded;
         let own = self.open.iter_mut().find(|part| (part.spec.start()..part.spec.end).contains(&frame));
-        if let Some(part) = own.filter(|_| mended) {
-            part.mended.push(frame);
+        if let Some(part) = own {
+            part.captions.add(frame, &captions);
+            if mended {
+                part.mended.push(frame);
+            }
         }
         let wanted: Vec<usize> = (0..self.lanes.len()).filter(|lane| self.is_wanted(*lane, frame)).collect();
         if !wanted.is_empty() {

@@ -1,4 +1,5 @@
-//! What the container, or else the first picture, says of the title's pictures: static metadata of HDR10, and fields.
+//! What the container, or else the first picture, says of the title's pictures: static metadata of HDR10, fields, and
+//! whether they carry captions.
 
 use ff::frame::side_data::Type as OfFrame;
 use ff::packet::side_data::Type as OfStream;
@@ -10,8 +11,8 @@ use reel_store::Source;
 
 use crate::MediaError;
 use crate::decode::{PictureReader, Speed};
-use crate::facts;
 use crate::timeline::Timeline;
+use crate::{captions, facts};
 
 /// TransferCharacteristics of PQ (ITU-T H.273, table 3), which these metadata belong to.
 const PQ: u8 = 16;
@@ -32,15 +33,16 @@ pub(super) fn hdr10_of_stream(stream: &ff::Stream) -> Hdr10 {
     found
 }
 
-/// Adds what the first picture says where the container says less: HDR10's metadata in a title of PQ, and the order of its
-/// fields in a container that was read through anyway. A picture that does not decode says nothing here: the encode will
+/// Adds what the first picture says where the container says less: HDR10's metadata in a title of PQ, the order of its
+/// fields in a container that was read through anyway, and whether it carries captions. A picture that does not decode says nothing here: the encode will
 /// tell.
 pub(super) fn complete(source: &Source, index: &mut v1::Index) -> Result<(), MediaError> {
     let known = facts::video(index)?;
     let Hdr10 { mastering: told, light_level: level } = known.hdr10;
     let lacks_hdr10 = known.colour.transfer == PQ && (told.is_none() || level.is_none());
     let lacks_scan = known.scan == Scan::Progressive && !index.addressable;
-    if !lacks_hdr10 && !lacks_scan {
+    let lacks_captions = captions::can_carry_captions(&known.codec);
+    if !lacks_hdr10 && !lacks_scan && !lacks_captions {
         return Ok(());
     }
     let timeline = Timeline::new(index, &Picture::default())?;
@@ -62,8 +64,10 @@ pub(super) fn complete(source: &Source, index: &mut v1::Index) -> Result<(), Med
         (true, false) => Scan::BottomFieldFirst,
     };
     let hdr10 = if lacks_hdr10 { found } else { known.hdr10 };
+    let scan = if lacks_scan { scan } else { known.scan };
+    let captions = captions::of_picture(&first.picture).is_some();
     if let Some(video) = &mut index.video {
-        video.facts = Some(reel_common::VideoFacts { hdr10, scan, ..known }.into());
+        video.facts = Some(reel_common::VideoFacts { hdr10, scan, captions, ..known }.into());
     }
     Ok(())
 }

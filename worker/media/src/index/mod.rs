@@ -130,6 +130,7 @@ fn describe_video(
         streams: demuxer.video_streams().count() as u32,
         colour: video.colour,
         hdr10: first_picture::hdr10_of_stream(&stream),
+        captions: false,
     };
     let rates = [stream.avg_frame_rate(), stream.rate()].into_iter().filter_map(rational).collect();
     Ok((video, Claims { facts, rates }))

@@ -173,7 +173,7 @@ fn each_thumbnail(
         let reading =
             Reading { source, index, timeline, rules, tones, overlays, damage, speed: Speed::Rough };
         let mut reader = FrameReader::new(reading, (begin, end))?;
-        while let Some(Decoded { frame, picture, mended }) = reader.next()? {
+        while let Some(Decoded { frame, picture, mended, .. }) = reader.next()? {
             let in_title = piece.start + frame.saturating_sub(piece.first());
             if frame >= start && !take(in_title, mended, reducer.reduce(&picture)?.thumbnail) {
                 return Ok(false);

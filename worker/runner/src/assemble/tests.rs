@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod captions;
+
 const RENDITIONS: [&str; 2] = ["1080p", "360p"];
 const FRAMES_PER_SEGMENT: u64 = 4;
 const SEGMENTS_PER_PART: u64 = 2;

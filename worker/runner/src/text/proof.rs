@@ -9,20 +9,25 @@ use reel_profiles::{Package, Profile};
 use reel_proto::v1;
 use reel_text::{Cue, Document, Format, TextError, segments};
 
-use super::{formats, stored};
+use super::{formats, pictures, stored};
 use crate::attempt::{failed, media};
 
-/// Holds the texts of a tree against those of its index.
+/// Holds the texts of a tree against those of its index, and those in pictures against what is read from its parts again.
 ///
 /// # Errors
 /// Failed, with the file, where a cue lacks, is too much, or is shown at another time.
-pub(crate) fn prove(tree: &Path, index: &v1::Index, profile: &Profile) -> Result<(), Failure> {
+pub(crate) fn prove(
+    tree: &Path,
+    index: &v1::Index,
+    profile: &Profile,
+    parts: &[v1::PartRecord],
+) -> Result<(), Failure> {
     if index.texts.is_empty() {
         return Ok(());
     }
     let ends_ms = reel_media::segment_ends_ms(index, profile).map_err(media)?;
-    for text in &index.texts {
-        let (name, document) = stored(text)?;
+    for text in pictures::of_title(index, profile, parts)? {
+        let (name, document) = stored(&text)?;
         prove_one(tree, &name, &document, &ends_ms, profile.package).map_err(|wrong| failed(&wrong))?;
     }
     Ok(())

@@ -3,8 +3,8 @@
 mod codes;
 mod screen;
 
-use self::screen::{COLUMNS, ROWS, Screen};
-use crate::MAX_CUES;
+use self::screen::{COLUMNS, Screen};
+use crate::display::{History, ROWS};
 use crate::model::{Cue, Style};
 
 /// A caption channel.
@@ -33,12 +33,6 @@ impl Channel {
         matches!(self, Channel::Cc2 | Channel::Cc4)
     }
 }
-
-/// Captions that are never erased end this long after they appeared: long enough to be read.
-const UNENDED_MS: u64 = 4000;
-/// Text that is written as it is shown (roll-up and paint-on) makes a new cue after a pause of this length. Pairs of a
-/// line come every frame; a cue for each would flicker.
-const PAUSE_MS: u64 = 500;
 
 /// How characters get on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +63,7 @@ pub struct Cea608 {
     /// Up to [`COLUMNS`]: after the last column, which is then written again and again.
     column: usize,
     pen: Style,
-    now_ms: u64,
-    shown_since_ms: u64,
-    written_ms: u64,
-    cues: Vec<Cue>,
+    history: History,
 }
 
 impl Cea608 {
@@ -88,17 +79,16 @@ impl Cea608 {
             row: ROWS - 1,
             column: 0,
             pen: Style::default(),
-            now_ms: 0,
-            shown_since_ms: 0,
-            written_ms: 0,
-            cues: Vec::new(),
+            history: History::default(),
         }
     }
 
     /// Takes the pair of a frame, with parity bits. A time before the last one counts as the last one.
     pub fn push(&mut self, time_ms: u64, pair: [u8; 2]) {
-        self.now_ms = self.now_ms.max(time_ms);
         let [first, second] = pair.map(|byte| byte & 0x7f);
+        if (first, second) != (0, 0) {
+            self.history.go_on(time_ms);
+        }
         let [first_ok, second_ok] = pair.map(|byte| byte.count_ones() % 2 == 1);
         let pair_ok = first_ok && second_ok;
         let last = self.last_control.take();
@@ -124,11 +114,9 @@ impl Cea608 {
         }
     }
 
-    /// The cues, sorted by start. After [`MAX_CUES`] and one more, no more are kept.
-    pub fn finish(mut self) -> Vec<Cue> {
-        self.now_ms = self.now_ms.max(self.shown_since_ms.saturating_add(UNENDED_MS));
-        self.show();
-        self.cues
+    /// The cues, sorted by start. Beyond what a document may have, no more are kept.
+    pub fn finish(self) -> Vec<Cue> {
+        self.history.finish(|since_ms, now_ms| self.shown.cues(since_ms, now_ms))
     }
 
     fn control(&mut self, first: u8, second: u8) {
@@ -209,7 +197,7 @@ impl Cea608 {
             return;
         };
         self.show();
-        self.written_ms = self.now_ms;
+        self.history.write();
         self.shown.roll(self.row, depth);
         (self.column, self.pen) = (0, Style::default());
     }
@@ -252,10 +240,10 @@ impl Cea608 {
             return;
         }
         if self.mode != Mode::PopOn {
-            if self.shown.is_empty() || self.now_ms.saturating_sub(self.written_ms) > PAUSE_MS {
+            let paused = self.history.write();
+            if paused || self.shown.is_empty() {
                 self.show();
             }
-            self.written_ms = self.now_ms;
         }
         let (row, column) = (self.row, self.column.min(COLUMNS - 1));
         self.edited().write(row, column, c, style);
@@ -264,18 +252,6 @@ impl Cea608 {
 
     /// Makes cues of what was shown until now.
     fn show(&mut self) {
-        let since_ms = std::mem::replace(&mut self.shown_since_ms, self.now_ms);
-        if self.now_ms <= since_ms || self.cues.len() > MAX_CUES {
-            return;
-        }
-        for cue in self.shown.cues(since_ms, self.now_ms) {
-            // What an event has left as it was goes on.
-            let same =
-                |old: &&mut Cue| old.end_ms == since_ms && old.place == cue.place && old.lines == cue.lines;
-            match self.cues.iter_mut().rev().take(ROWS).find(same) {
-                Some(old) => old.end_ms = cue.end_ms,
-                None => self.cues.push(cue),
-            }
-        }
+        self.history.change(|since_ms, now_ms| self.shown.cues(since_ms, now_ms));
     }
 }

@@ -1,17 +1,9 @@
 //! The grid of characters that captions are written into, and the cues it shows.
 
-use crate::model::{Align, Cue, Line, Place, Style, Vertical};
+use crate::display::{AREA_MARGIN_PERCENT, AREA_PERCENT, ROWS, UNEVEN_COLUMNS, vertical};
+use crate::model::{Align, Cue, Line, Place, Style};
 
-pub(super) const ROWS: usize = 15;
 pub(super) const COLUMNS: usize = 32;
-
-/// The part of the picture that captions stand in, and its margin, in percent (47 CFR 79.101).
-const AREA_PERCENT: usize = 80;
-const AREA_MARGIN_PERCENT: usize = 10;
-
-/// Lines are taken as centred when their margins differ by no more columns: tab offsets place them to the column,
-/// but lines of odd and even length cannot both be in the middle.
-const UNEVEN_COLUMNS: usize = 2;
 
 type Row = [Option<(char, Style)>; COLUMNS];
 
@@ -87,12 +79,7 @@ impl Screen {
     }
 
     fn place(&self, rows: std::ops::Range<usize>) -> Place {
-        let vertical = match rows {
-            // What touches the last rows grows upwards: the lines of a player may be taller than those of captions.
-            _ if rows.end + 1 >= ROWS => Vertical::Bottom,
-            _ if rows.start <= 1 => Vertical::Top,
-            _ => Vertical::Percent((AREA_MARGIN_PERCENT + rows.start * AREA_PERCENT / ROWS) as u8),
-        };
+        let vertical = vertical(rows.start, rows.end);
         let extents: Vec<(usize, usize)> = self.rows[rows].iter().filter_map(extent).collect();
         if extents.iter().all(|(left, end)| left.abs_diff(COLUMNS - end) <= UNEVEN_COLUMNS) {
             return Place { vertical, ..Place::default() };

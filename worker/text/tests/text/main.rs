@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod captions;
+mod digital;
 mod readers;
 mod robust;
 mod shown;
