@@ -45,6 +45,7 @@ pub(crate) fn exists(job: &Job, stage: Stage, index: u32) -> bool {
         (Stage::Probe, Some(plan)) => !plan.targets.is_empty() && index < plan.grid.parts(),
         (Stage::Encode, Some(_)) => index < job.encode.next_chunk,
         (Stage::Audio, Some(plan)) => plan.tracks.contains(&index),
+        (Stage::Image, Some(_)) => index == 0 && job.has_images(),
         _ => index == 0,
     }
 }
@@ -65,6 +66,7 @@ fn numbers(job: &Job, stage: Stage, open_only: bool) -> Box<dyn Iterator<Item = 
         (Stage::Encode, Some(plan)) if open_only => return Box::new(open_chunks(job, plan.chunks())),
         (Stage::Encode, Some(_)) => Box::new(0..job.encode.next_chunk),
         (Stage::Audio, Some(plan)) => Box::new(plan.tracks.iter().copied()),
+        (Stage::Image, Some(_)) => Box::new(0..u32::from(job.has_images())),
         _ => Box::new(0..1),
     };
     Box::new(all.filter(move |index| !open_only || !is_done(job, stage, *index)))
@@ -122,6 +124,7 @@ fn is_done(job: &Job, stage: Stage, index: u32) -> bool {
         }
         Stage::Encode => job.chunk(index).is_none(),
         Stage::Audio => job.audio.contains_key(&index),
+        Stage::Image => job.images.is_some(),
         Stage::Assemble => job.assembly.is_some(),
         Stage::Measure => job.proof.is_some(),
         Stage::Deliver => job.report.is_some(),

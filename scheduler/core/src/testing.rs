@@ -35,6 +35,7 @@ pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
         audio_codecs: BTreeSet::new(),
         warnings: Vec::new(),
         targets: Vec::new(),
+        image_memory: None,
     }
 }
 

@@ -115,6 +115,7 @@ fn plan(grid: SegmentGrid) -> Box<Plan> {
         audio_codecs: BTreeSet::new(),
         warnings: vec!["its video is interlaced".into()],
         targets: Vec::new(),
+        image_memory: None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Parts and tracks whose stored bytes are not what was committed: they are made again, and only they.
+//! Parts, tracks and still pictures whose stored bytes are not what was committed: they are made again, and only they.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +9,20 @@ use super::failures::fail_job;
 use crate::policy::MAX_REOPENINGS;
 use crate::state::{FarmState, Job, Outcome, PartRange};
 
-/// Committed parts and tracks that are damaged.
+/// Committed parts and tracks that are damaged, and whether the still pictures are.
 pub(super) struct Damage {
     parts: BTreeSet<PartIndex>,
     tracks: BTreeSet<u32>,
+    images: bool,
 }
 
-/// What of a failure is damage to committed parts or tracks; only assemble and measure read them.
+/// What of a failure is damage to what is committed; only assemble and measure read them.
 pub(super) fn damage(state: &FarmState, task: TaskId, failure: &Failure) -> Option<Damage> {
     let job = state.jobs.get(&task.job).filter(|_| matches!(task.stage, Stage::Assemble | Stage::Measure))?;
     let parts = failure.damaged_parts.iter().filter(|part| job.encode.committed.contains_key(part));
     let tracks = failure.damaged_tracks.iter().filter(|track| job.audio.contains_key(track));
-    let damage = Damage { parts: parts.copied().collect(), tracks: tracks.copied().collect() };
-    (!damage.parts.is_empty() || !damage.tracks.is_empty()).then_some(damage)
+    let damage = Damage { parts: parts.copied().collect(), tracks: tracks.copied().collect(), images: failure.damaged_images && job.images.is_some() };
+    (!damage.parts.is_empty() || !damage.tracks.is_empty() || damage.images).then_some(damage)
 }
 
 /// Ends the attempt that found the damage, and takes back what is damaged; nothing is charged. A store that damages
@@ -44,6 +45,7 @@ pub(super) fn on_damage(state: &mut FarmState, task: TaskId, damage: Damage, fai
     job.assembly = None;
     job.encode.committed.retain(|part, _| !damage.parts.contains(part));
     job.audio.retain(|track, _| !damage.tracks.contains(track));
+    job.images = job.images.filter(|_| !damage.images);
     revoke_holders(state, task.job, &damage.parts);
     if let Some(job) = state.jobs.get_mut(&task.job) {
         queue_again(job, &damage.parts);

@@ -58,6 +58,8 @@ pub struct Job {
     pub rate: RateState,
     /// The `AudioRecord`s of the committed tracks, by their number in the profile.
     pub audio: BTreeMap<u32, Artifact>,
+    /// The `ImageRecord` of its still pictures.
+    pub images: Option<Artifact>,
     /// The result of assemble.
     pub assembly: Option<Artifact>,
     /// The result of measure.
@@ -108,6 +110,7 @@ impl Job {
             encode: EncodeState::default(),
             rate: RateState::default(),
             audio: BTreeMap::new(),
+            images: None,
             assembly: None,
             proof: None,
             report: None,
@@ -135,10 +138,17 @@ impl Job {
         self.encode.committed.len() as u32
     }
 
-    /// Whether every part and track is committed.
+    /// Whether its plan has still pictures.
+    pub fn has_images(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.image_memory.is_some())
+    }
+
+    /// Whether every part and track is committed, and the still pictures.
     pub fn is_encoded(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
-            self.parts_committed() == plan.grid.parts() && self.audio.len() == plan.tracks.len()
+            self.parts_committed() == plan.grid.parts()
+                && self.audio.len() == plan.tracks.len()
+                && self.images.is_some() == plan.image_memory.is_some()
         })
     }
 
@@ -175,6 +185,7 @@ impl Job {
                 begun && self.parts_committed() < plan.grid.parts()
             }
             (Stage::Audio, Some(plan)) => self.audio.len() < plan.tracks.len(),
+            (Stage::Image, Some(plan)) => plan.image_memory.is_some() && self.images.is_none(),
             (Stage::Assemble, _) => self.is_encoded() && self.assembly.is_none(),
             (Stage::Measure, _) => self.assembly.is_some() && self.proof.is_none(),
             (Stage::Deliver, _) => self.proof.is_some() && self.report.is_none(),
@@ -186,6 +197,7 @@ impl Job {
         match stage {
             Stage::Hook => !self.spec.hooks.is_empty(),
             Stage::Probe => self.plan.as_ref().is_some_and(|plan| !plan.targets.is_empty()),
+            Stage::Image => self.has_images(),
             _ => self.spec.has_title(),
         }
     }
@@ -269,6 +281,9 @@ impl Job {
             (Stage::Encode | Stage::Probe, Some(plan)) => {
                 Reserved { memory: plan.encode_memory, scratch: plan.encode_scratch }
             }
+            (Stage::Image, Some(plan)) => {
+                Reserved { memory: plan.image_memory.unwrap_or(Plan::LIGHT_MEMORY), scratch: 0 }
+            }
             _ => Reserved { memory: Plan::LIGHT_MEMORY, scratch: 0 },
         }
     }
@@ -286,11 +301,17 @@ impl Job {
         Some(&hook.name)
     }
 
-    /// The codecs that attempts of `stage` need. An agent from before there were texts would index a job without them.
+    /// The codecs that attempts of `stage` need. An agent from before there were texts would index a job without them, and
+    /// one from before there were still pictures would leave them out of the tree.
     pub(crate) fn codecs_of(&self, stage: Stage) -> Option<Cow<'_, BTreeSet<String>>> {
         match (stage, &self.plan) {
             (Stage::Encode | Stage::Probe, Some(plan)) => Some(Cow::Borrowed(&plan.video_codecs)),
             (Stage::Audio, Some(plan)) => Some(Cow::Borrowed(&plan.audio_codecs)),
+            (Stage::Image | Stage::Assemble | Stage::Measure | Stage::Deliver, Some(plan))
+                if plan.image_memory.is_some() =>
+            {
+                Some(Cow::Owned(BTreeSet::from([Stage::IMAGE_CODEC.to_owned()])))
+            }
             (Stage::Index, _) if !self.spec.texts.is_empty() => {
                 Some(Cow::Owned(BTreeSet::from([TextSource::CODEC.to_owned()])))
             }

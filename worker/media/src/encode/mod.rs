@@ -21,7 +21,7 @@ use reel_profiles::{DamageRule, Profile, Quality, ResolvedRendition};
 use reel_proto::v1;
 use reel_store::Source;
 
-use self::detect::Detector;
+pub(crate) use self::detect::Detector;
 use self::lane::{Assignment, Lane, Order};
 use self::overlap::Overlap;
 use self::part::scratch_path;

@@ -58,7 +58,7 @@ pub fn verify(job: &VerifyJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result
     let (renditions, mended) = prove_video(job, &timeline, &tree.video, progress)?;
     let prove = |stream| prove_audio(job, &timeline, stream, &tracks);
     let audio = tree.audio.iter().map(prove).collect::<Result<_, _>>()?;
-    Ok(v1::Proof { renditions, audio, mended })
+    Ok(v1::Proof { renditions, audio, mended, images: None })
 }
 
 /// The streams of a tree, which must be those of a ladder and of tracks.
