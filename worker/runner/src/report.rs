@@ -4,6 +4,7 @@
 //! once, when the title is delivered, and is the one file of a title that differs from run to run.
 
 mod audio;
+mod image;
 mod picture;
 mod text;
 
@@ -77,6 +78,8 @@ struct Report<'a> {
     audio: Vec<audio::Track<'a>>,
     /// Subtitles and captions.
     texts: Vec<text::Text>,
+    /// Thumbnails and poster; `null` where the profile has none.
+    images: Option<image::Images>,
     proof: Proof<'a>,
     files: Vec<File<'a>>,
 }
@@ -247,6 +250,7 @@ struct Proof<'a> {
     audio: Vec<TrackProof<'a>>,
     /// Frames that the mezzanine does not give, for which another stands.
     mended_frames: &'a [u64],
+    images: Option<image::ImagesProof>,
 }
 
 #[derive(Serialize)]
@@ -296,6 +300,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
         renditions,
         audio: audio::tracks(&sources.assembly.audio, sources.profile),
         texts: text::texts(&sources.index.texts),
+        images: sources.assembly.images.as_ref().map(image::images),
         proof: proof(sources.proof),
         files: sources.assembly.files.iter().map(file).collect(),
     };
@@ -491,7 +496,12 @@ fn proof(proof: &v1::Proof) -> Proof<'_> {
         sample_rate: proof.sample_rate,
         offsets: &proof.offsets,
     });
-    Proof { renditions: renditions.collect(), audio: audio.collect(), mended_frames: &proof.mended }
+    Proof {
+        renditions: renditions.collect(),
+        audio: audio.collect(),
+        mended_frames: &proof.mended,
+        images: proof.images.map(Into::into),
+    }
 }
 
 fn file(file: &v1::OutputFile) -> File<'_> {
