@@ -137,7 +137,7 @@ mod tests {
     use reel_common::FailureClass;
 
     use super::*;
-    use crate::testing::{Farm, FarmBuilder, encode, plan_of, task as name};
+    use crate::testing::{Farm, FarmBuilder, encode, plan_of, task as name, with_images};
 
     fn states(farm: &Farm, after: Option<TaskId>) -> Vec<String> {
         let views = tasks(&farm.state, JobId(1), after, false, farm.now_ms);
@@ -168,6 +168,13 @@ mod tests {
         assert_eq!(states(&farm, Some(name(1, Stage::Deliver, 0))), [""; 0]);
         let open = tasks(&farm.state, JobId(1), None, true, farm.now_ms);
         assert_eq!(open.map(|view| view.task).collect::<Vec<_>>()[..2], [encode(1, 1), encode(1, 2)]);
+    }
+
+    #[test]
+    fn a_title_with_stills_has_one_task_for_them() {
+        let farm = FarmBuilder::new().worker("w", 1).job(with_images(plan_of(1, 1, 1))).build();
+        let wanted = ["1/audio/0 waiting", "1/image/0 waiting", "1/assemble/0 blocked"];
+        assert_eq!(states(&farm, Some(encode(1, 0)))[..3], wanted);
     }
 
     #[test]

@@ -53,6 +53,11 @@ pub(crate) fn with_targets(plan: Plan, long: bool) -> Plan {
     Plan { targets, ..plan_of(parts, plan.chunk_parts, plan.tracks.len() as u32) }
 }
 
+/// The same plan with still pictures, which ask for 80 bytes of memory.
+pub(crate) fn with_images(plan: Plan) -> Plan {
+    Plan { image_memory: Some(80), ..plan }
+}
+
 /// The record of a part, as a worker would report it.
 pub(crate) fn record_of(part: u32) -> Artifact {
     Artifact::of(format!("record of part {part}").as_bytes())

@@ -91,12 +91,12 @@ fn queue_again(job: &mut Job, parts: &BTreeSet<PartIndex>) {
 
 #[cfg(test)]
 mod tests {
-    use reel_common::Epoch;
+    use reel_common::{Epoch, WorkerFacts};
 
     use super::*;
     use crate::command::{Action, Reply, TaskResult};
     use crate::state::JobState;
-    use crate::testing::{Farm, FarmBuilder, commit_task, encode, plan_of, task};
+    use crate::testing::{Farm, FarmBuilder, commit_task, encode, facts, plan_of, task, with_images};
 
     /// A job of 8 parts and 2 tracks, of which all is committed and `stage` runs.
     fn up_to(stage: Stage) -> (Farm, Epoch) {
@@ -135,6 +135,29 @@ mod tests {
             let job = farm.job(1);
             assert_eq!((job.state, job.renditions_encoded, job.parts_encoded_twice), (JobState::Done, 24, 0));
         }
+    }
+
+    #[test]
+    fn damaged_stills_are_made_again_and_nothing_else_is() {
+        let mut farm = FarmBuilder::new().job(with_images(plan_of(2, 2, 1))).build();
+        let codecs = BTreeSet::from([Stage::IMAGE_CODEC.to_owned()]);
+        farm.register_facts(WorkerFacts { codecs, ..facts("w", 1, 1, FarmBuilder::PLENTY) });
+        let epoch = loop {
+            farm.place();
+            let (task, epoch) = farm.running()[0];
+            if task.stage == Stage::Measure {
+                break epoch;
+            }
+            farm.finish(task, epoch);
+        };
+        let failure = Failure { damaged_images: true, ..Failure::new(FailureClass::Failed, "cut off", "") };
+        farm.apply(Action::FailAttempt { task: task(1, Stage::Measure, 0), epoch, failure });
+        let job = farm.job(1);
+        assert_eq!((job.images, job.assembly, job.parts_committed()), (None, None, 2));
+        farm.place();
+        assert_eq!(farm.running()[0].0, task(1, Stage::Image, 0));
+        farm.run_to_end();
+        assert_eq!(farm.job(1).state, JobState::Done);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use ffmpeg_next as ff;
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
 use super::areas::Rectangle;
 use crate::MediaError;
@@ -81,6 +81,8 @@ impl Sheet {
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, quality);
         encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
+        // Chroma lies in the middle of the samples that it belongs to.
+        encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
         // Sides are checked with the profile.
         let coded = encoder.encode(&self.rgb, width as u16, height as u16, ColorType::Rgb);
         coded.map_err(|error| MediaError::failed(format!("a JPEG file cannot be made: {error}")))?;
