@@ -76,11 +76,28 @@ mod tests {
 
     #[test]
     fn an_image_playlist_reads_as_it_should() {
-        insta::assert_snapshot!(sprites().playlist(), @"");
+        insta::assert_snapshot!(sprites().playlist(), @r"
+        #EXTM3U
+        #EXT-X-VERSION:7
+        #EXT-X-TARGETDURATION:250
+        #EXT-X-MEDIA-SEQUENCE:0
+        #EXT-X-PLAYLIST-TYPE:VOD
+        #EXT-X-IMAGES-ONLY
+        #EXTINF:250.000,
+        #EXT-X-TILES:RESOLUTION=320x180,LAYOUT=5x5,DURATION=10.000
+        sprite_00001.jpg
+        #EXTINF:250.000,
+        #EXT-X-TILES:RESOLUTION=320x180,LAYOUT=5x5,DURATION=10.000
+        sprite_00002.jpg
+        #EXTINF:7.041,
+        #EXT-X-TILES:RESOLUTION=320x180,LAYOUT=5x5,DURATION=10.000
+        sprite_00003.jpg
+        #EXT-X-ENDLIST
+        ");
     }
 
     #[test]
     fn the_master_playlist_names_it() {
-        insta::assert_snapshot!(sprites().stream_inf(), @"");
+        insta::assert_snapshot!(sprites().stream_inf(), @r#"#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=10582,AVERAGE-BANDWIDTH=10098,RESOLUTION=320x180,CODECS="jpeg",URI="images/playlist.m3u8""#);
     }
 }

@@ -112,6 +112,6 @@ mod tests {
     #[test]
     fn the_bytes_of_a_sheet_are_these() {
         let digest = reel_common::Digest::of(&sheet(&[0, 1, 2])).to_string();
-        assert_eq!(digest, "c3c5891f59024363928ac7223da328c7cec439be288276198190db75695dc8e8");
+        assert_eq!(digest, "197bf4f8121dac30753ec6a83c60558251fe7c78b9c88ac863c0f0a40399296c");
     }
 }
