@@ -2,9 +2,9 @@
 
 use reel_common::{Rational, VideoFacts};
 
+use crate::LadderError;
 use crate::ladder::{Display, MAX_SIDE};
 use crate::types::Profile;
-use crate::LadderError;
 
 /// Still pictures that a title has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,9 @@ pub enum ImagesError {
         height: i64,
     },
     /// The poster is out of bounds.
-    #[error("the poster would be {width}x{height}, and its sides go up to {MAX_SIDE}: give `poster` another `height`")]
+    #[error(
+        "the poster would be {width}x{height}, and its sides go up to {MAX_SIDE}: give `poster` another `height`"
+    )]
     Poster {
         /// Its width.
         width: i64,
@@ -170,5 +172,62 @@ impl Poster {
             true => Ok((width as u32, height as u32)),
             false => Err(ImagesError::Poster { width, height }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reel_common::fixture::film;
+
+    use super::*;
+    use crate::catalog;
+
+    /// What comes of `[images]` for a film of a size that lasts so many seconds.
+    fn resolved(images: &str, size: (u32, u32), seconds: i64) -> Result<ResolvedImages, String> {
+        let text = format!("{}\n[images]\n{images}\n", catalog::text("proxy").unwrap());
+        let profile = Profile::parse(&text, "proxy").unwrap();
+        let found = profile.images(&film(24, size).video, Rational::whole(seconds));
+        found.map(Option::unwrap).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn sizes_follow_from_the_display_aspect() {
+        let wide = resolved("", (3840, 1600), 60).unwrap();
+        assert_eq!((wide.width, wide.sheet(), wide.poster), (432, (2160, 900), Some((3840, 1600))));
+        let odd = resolved("height = 90\ncolumns = 1\nposter = { height = 64 }", (431, 323), 60).unwrap();
+        assert_eq!((odd.width, odd.sheet(), odd.poster), (120, (120, 450), Some((86, 64))));
+        assert_eq!(resolved("poster = false", (1920, 1080), 60).unwrap().poster, None);
+    }
+
+    #[test]
+    fn what_a_title_cannot_have_is_refused() {
+        let refused = |images, size, seconds| resolved(images, size, seconds).unwrap_err();
+        assert_eq!(
+            refused("columns = 20", (1920, 1080), 60),
+            "a sheet of `[images]` would be 6400x900, and its sides go up to 4096: use a smaller `height`, or fewer `columns` or `rows`"
+        );
+        assert_eq!(
+            refused("every_s = 0.1", (1920, 1080), 1601),
+            "the title would have 16010 thumbnails, more than 16000: make `every_s` of `[images]` longer"
+        );
+        assert!(resolved("every_s = 0.1", (1920, 1080), 1600).is_ok());
+        assert_eq!(
+            refused("poster = { at_s = 60 }", (1920, 1080), 60),
+            "`poster` is taken at 60 s, and the title ends at 60 s: take it earlier"
+        );
+        assert!(
+            refused("columns = 1\nposter = { height = 4320 }", (8000, 800), 60)
+                .starts_with("the poster would be 43200x4320")
+        );
+    }
+
+    #[test]
+    fn the_last_thumbnail_is_shown_until_the_end() {
+        let images = Images { every_ms: 1000, ..Images::default() };
+        let count = |num, den| images.thumbnails(title_ms(Rational::new(num, den).unwrap()));
+        assert_eq!(
+            [count(10, 1), count(10_001, 1000), count(100_001, 10_000), count(1, 25)],
+            [10, 11, 11, 1]
+        );
     }
 }

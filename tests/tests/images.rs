@@ -185,9 +185,7 @@ fn players_find_the_sheets_and_others_play_on() {
     assert!(line.ends_with("RESOLUTION=160x90,CODECS=\"jpeg\",URI=\"images/playlist.m3u8\""), "{line}");
     let playlist = fs::read_to_string(title.join("images/playlist.m3u8")).unwrap();
     let tiles = "#EXT-X-TILES:RESOLUTION=160x90,LAYOUT=2x2,DURATION=1.000";
-    let sheet = |seconds: &str, number: u32| {
-        format!("#EXTINF:{seconds},\n{tiles}\nsprite_{number:05}.jpg\n")
-    };
+    let sheet = |seconds: &str, number: u32| format!("#EXTINF:{seconds},\n{tiles}\nsprite_{number:05}.jpg\n");
     let sheets = [sheet("4.000", 1), sheet("4.000", 2), sheet("2.010", 3)].concat();
     assert!(playlist.ends_with(&format!("#EXT-X-IMAGES-ONLY\n{sheets}#EXT-X-ENDLIST\n")), "{playlist}");
     assert_eq!(ffmpeg::decode(&title.join("master.m3u8")).times.len(), 240);
@@ -350,7 +348,9 @@ fn a_sheet_in_the_wrong_place_is_found() {
     text = text.replace(&mark[0].1, "ONE").replace(&mark[1].1, &mark[0].1).replace("ONE", &mark[1].1);
     let mut told: Value = serde_json::from_str(&text).unwrap();
     for file in told["files"].as_array_mut().unwrap() {
-        for (path, (length, _)) in ["images/sprite_00001.jpg", "images/sprite_00002.jpg"].iter().zip([&mark[1], &mark[0]]) {
+        for (path, (length, _)) in
+            ["images/sprite_00001.jpg", "images/sprite_00002.jpg"].iter().zip([&mark[1], &mark[0]])
+        {
             if file["path"] == *path {
                 file["bytes"] = (*length).into();
             }
@@ -370,8 +370,14 @@ fn what_cannot_be_made_of_a_title_is_refused_before_it_is_encoded() {
     let dir = scratch();
     let clip = film(dir.path());
     for (images, reason) in [
-        ("poster = { at_s = 11 }", "`poster` is taken at 11 s, and the title ends at 10.01 s: take it earlier"),
-        ("height = 720\ncolumns = 4", "a sheet of `[images]` would be 5120x3600, and its sides go up to 4096"),
+        (
+            "poster = { at_s = 11 }",
+            "`poster` is taken at 11 s, and the title ends at 10.01 s: take it earlier",
+        ),
+        (
+            "height = 720\ncolumns = 4",
+            "a sheet of `[images]` would be 5120x3600, and its sides go up to 4096",
+        ),
         ("every_s = 0.05", "`every_s` goes from 0.1 to 600"),
         ("rows = 30", "`rows` takes a whole number from 1 to 20, not 30"),
     ] {

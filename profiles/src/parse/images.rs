@@ -58,10 +58,7 @@ fn milliseconds(
     within.map(Some).ok_or_else(|| section.error(position, outside()))
 }
 
-fn height(
-    section: &Section<'_>,
-    range: std::ops::RangeInclusive<u32>,
-) -> Result<Option<u32>, ProfileError> {
+fn height(section: &Section<'_>, range: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, ProfileError> {
     let height = section.whole("height", range)?;
     refuse_if(section, &height, |height| !height.is_multiple_of(2), "height", "an even number")?;
     Ok(height.map(|at| at.value))

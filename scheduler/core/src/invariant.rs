@@ -74,7 +74,10 @@ fn every_part_in_one_place(state: &FarmState) -> Result<(), String> {
 
 fn parts_of_one_job(id: JobId, job: &Job) -> Result<(), String> {
     let Some(plan) = &job.plan else {
-        let empty = job.encode.committed.is_empty() && job.encode.chunks.is_empty() && job.audio.is_empty() && job.images.is_none();
+        let empty = job.encode.committed.is_empty()
+            && job.encode.chunks.is_empty()
+            && job.audio.is_empty()
+            && job.images.is_none();
         return ensure(empty, || format!("job {id} has parts or tracks without a plan"));
     };
     let fresh = |part: u32| plan.chunk_of(part) >= job.encode.fresh;

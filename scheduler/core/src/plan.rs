@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use reel_common::{GridError, IndexSummary, PartIndex, Rational, SegmentGrid, VideoFacts};
 use reel_profiles::{
-    BitDepth, Coding, ImagesError, LadderError, Preset, Profile, Quality, Rejection, ResolvedImages, ResolvedRendition, VideoCodec,
+    BitDepth, Coding, ImagesError, LadderError, Preset, Profile, Quality, Rejection, ResolvedImages,
+    ResolvedRendition, VideoCodec,
 };
 
 use crate::rate;

@@ -16,12 +16,8 @@ use crate::encode::find;
 pub(crate) fn run(attempt: &Attempt, task: &v1::ImageTask) -> Result<v1::TaskFinished, Failure> {
     let index = attempt.index(task.index.as_ref())?;
     let source = attempt.source()?;
-    let job = ImageJob {
-        source: &source,
-        index: &index,
-        profile: &attempt.profile,
-        scratch: &attempt.scratch,
-    };
+    let job =
+        ImageJob { source: &source, index: &index, profile: &attempt.profile, scratch: &attempt.scratch };
     let (record, file) = reel_media::images(&job, &mut |key| find(attempt, key), &mut |done, total| {
         attempt.voice.progress(done, total, None);
     })

@@ -138,7 +138,8 @@ impl Shown {
         let Images { height, columns, rows, .. } = images;
         let thumbnails = images.thumbnails(title_ms(self.index.duration));
         let sheets = thumbnails.div_ceil(images.per_sheet());
-        let poster = poster.map(|(width, height)| format!("; a poster of {width}x{height}")).unwrap_or_default();
+        let poster =
+            poster.map(|(width, height)| format!("; a poster of {width}x{height}")).unwrap_or_default();
         format!("{thumbnails} thumbnails of {width}x{height} in {sheets} sheets of {columns}x{rows}{poster}")
     }
 

@@ -21,7 +21,11 @@ pub(super) fn damage(state: &FarmState, task: TaskId, failure: &Failure) -> Opti
     let job = state.jobs.get(&task.job).filter(|_| matches!(task.stage, Stage::Assemble | Stage::Measure))?;
     let parts = failure.damaged_parts.iter().filter(|part| job.encode.committed.contains_key(part));
     let tracks = failure.damaged_tracks.iter().filter(|track| job.audio.contains_key(track));
-    let damage = Damage { parts: parts.copied().collect(), tracks: tracks.copied().collect(), images: failure.damaged_images && job.images.is_some() };
+    let damage = Damage {
+        parts: parts.copied().collect(),
+        tracks: tracks.copied().collect(),
+        images: failure.damaged_images && job.images.is_some(),
+    };
     (!damage.parts.is_empty() || !damage.tracks.is_empty() || damage.images).then_some(damage)
 }
 

@@ -92,7 +92,10 @@ pub(super) fn of_jpeg(picture: &ff::frame::Video, within: Rectangle) -> Result<A
     let fits = within.x + within.width <= width && within.y + within.height <= height;
     let known = matches!(picture.format(), Pixel::YUVJ420P | Pixel::YUV420P);
     if !fits || !known {
-        return Err(MediaError::failed(format!("it is a picture of {width}x{height} {:?}", picture.format())));
+        return Err(MediaError::failed(format!(
+            "it is a picture of {width}x{height} {:?}",
+            picture.format()
+        )));
     }
     let (plane, stride) = (picture.data(0), picture.stride(0));
     let line = |line: usize| {

@@ -91,7 +91,15 @@ impl Plan {
     fn record(&self) -> v1::ImageRecord {
         let Images { every_ms, height, columns, rows, .. } = self.resolved.images;
         let sheets = self.sheets();
-        v1::ImageRecord { width: self.resolved.width, height, columns, rows, every_ms, sheets, ..Default::default() }
+        v1::ImageRecord {
+            width: self.resolved.width,
+            height,
+            columns,
+            rows,
+            every_ms,
+            sheets,
+            ..Default::default()
+        }
     }
 
     /// The poster, of which its frame alone is known.
@@ -236,10 +244,7 @@ impl<'a> Making<'a> {
     }
 }
 
-fn scaled(
-    scaler: &mut Scaler,
-    picture: &Arc<ff::frame::Video>,
-) -> Result<Arc<ff::frame::Video>, MediaError> {
+fn scaled(scaler: &mut Scaler, picture: &Arc<ff::frame::Video>) -> Result<Arc<ff::frame::Video>, MediaError> {
     Ok(scaler.scale(picture)?.unwrap_or_else(|| Arc::clone(picture)))
 }
 
@@ -337,8 +342,8 @@ mod tests {
     use reel_common::Rational;
 
     use super::*;
-    use crate::timeline::tests::timeline;
     use crate::timeline::Packet;
+    use crate::timeline::tests::timeline;
 
     #[test]
     fn a_thumbnail_shows_the_frame_that_is_on_screen() {

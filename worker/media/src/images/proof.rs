@@ -21,7 +21,11 @@ pub(super) fn check(label: &str, jpeg: &[u8], layout: Layout, frames: &[u8]) -> 
     let picture = decode(jpeg).map_err(|error| wrong(format!("does not decode: {}", error.message)))?;
     if (picture.width(), picture.height()) != layout.size() {
         let (width, height) = layout.size();
-        return Err(wrong(format!("has {}x{} pixels, not {width}x{height}", picture.width(), picture.height())));
+        return Err(wrong(format!(
+            "has {}x{} pixels, not {width}x{height}",
+            picture.width(),
+            picture.height()
+        )));
     }
     let mut worst = 0;
     for (number, frame) in frames.iter().enumerate() {

@@ -89,3 +89,60 @@ impl Sheet {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ff::format::Pixel;
+    use ffmpeg_next::ffi;
+
+    use super::*;
+    use crate::picture::Scaler;
+
+    /// Noise, which every rounding shows in.
+    fn noise(format: Pixel, matrix: ff::color::Space) -> ff::frame::Video {
+        let mut picture = ff::frame::Video::new(format, 642, 358);
+        picture.set_color_space(matrix);
+        let mut state = 7u64;
+        for plane in 0..picture.planes() {
+            for pair in picture.data_mut(plane).chunks_exact_mut(2) {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let bytes = ((state >> 40) as u16).to_le_bytes();
+                // Ten bits in words, eight in bytes.
+                pair.copy_from_slice(&if format == Pixel::YUV422P10LE {
+                    [bytes[0], bytes[1] & 3]
+                } else {
+                    bytes
+                });
+            }
+        }
+        picture
+    }
+
+    fn jpegs() -> Vec<Vec<u8>> {
+        let sources = [
+            (Pixel::YUV420P, ff::color::Space::BT709),
+            (Pixel::YUV422P10LE, ff::color::Space::BT2020NCL),
+            (Pixel::GBRP, ff::color::Space::RGB),
+        ];
+        let layouts = [(160, 90, 0), (90, 160, 270), (642, 358, 0), (700, 400, 180)];
+        let jpeg = |picture: &ff::frame::Video, (width, height, turn)| {
+            let scaled = Scaler::to_upright_rgb(width, height, turn).scale(picture).unwrap().unwrap();
+            let mut sheet = Sheet::new(Layout::single((width, height)));
+            sheet.place(&scaled);
+            sheet.jpeg(SHEET_QUALITY).unwrap()
+        };
+        let pictures = sources.map(|(format, matrix)| noise(format, matrix));
+        pictures.iter().flat_map(|picture| layouts.map(|layout| jpeg(picture, layout))).collect()
+    }
+
+    #[test]
+    fn files_are_the_same_with_and_without_vector_units() {
+        let with = jpegs();
+        // SAFETY: sets a global of libavutil, which each scaler reads when it is opened.
+        unsafe { ffi::av_force_cpu_flags(0) };
+        let without = jpegs();
+        // SAFETY: likewise; this takes it back.
+        unsafe { ffi::av_force_cpu_flags(-1) };
+        assert!(with == without);
+    }
+}

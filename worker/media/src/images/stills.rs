@@ -117,7 +117,8 @@ impl<'a> Title<'a> {
     /// A picture with the colours that the container or the stream says.
     fn coloured(&self, picture: &ff::frame::Video) -> Result<ff::frame::Video, MediaError> {
         let mut coloured = reference(picture)?;
-        let range = if self.facts.colour.full_range { ff::color::Range::JPEG } else { ff::color::Range::MPEG };
+        let range =
+            if self.facts.colour.full_range { ff::color::Range::JPEG } else { ff::color::Range::MPEG };
         coloured.set_color_range(range);
         let space = match self.matrix() {
             BT709 => ff::color::Space::BT709,

@@ -88,7 +88,9 @@ impl Records {
             }
         }
         if images.is_none() && !damage.images && work.profile.images.is_some() {
-            return Err(fault("the task names no images, and the profile has some: give all hosts the same version"));
+            return Err(fault(
+                "the task names no images, and the profile has some: give all hosts the same version",
+            ));
         }
         damage.into_failure()?;
         let track_numbers =

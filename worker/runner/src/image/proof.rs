@@ -58,15 +58,11 @@ fn reader(tree: &Path) -> Box<ReadImage<'_>> {
 }
 
 /// Whether the cues name each thumbnail at its time, and nothing else.
-fn names(
-    tree: &Path,
-    index: &v1::Index,
-    profile: &Profile,
-    record: &v1::ImageRecord,
-) -> Result<(), Failure> {
+fn names(tree: &Path, index: &v1::Index, profile: &Profile, record: &v1::ImageRecord) -> Result<(), Failure> {
     let path = format!("{}/{}", layout::IMAGES, layout::THUMBNAILS);
     let wrong = |what: &dyn std::fmt::Display| failed(&format!("{path} of the output {what}"));
-    let bytes = std::fs::read(tree.join(&path)).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+    let bytes =
+        std::fs::read(tree.join(&path)).map_err(|error| wrong(&format!("cannot be read: {error}")))?;
     let read = reel_text::read(Format::WebVtt, &bytes);
     let read = read.map_err(|error| wrong(&format!("cannot be read: {error}")))?;
     let timeline = Timeline::new(index, &profile.picture).map_err(media)?;

@@ -93,5 +93,8 @@ fn seconds(ms: u64) -> f64 {
 
 fn file(artifact: Option<&v1::Artifact>) -> (u64, String) {
     let digest = artifact.and_then(|artifact| Digest::try_from(artifact.sha256.as_slice()).ok());
-    (artifact.map_or(0, |artifact| artifact.size), digest.map(|digest| digest.to_string()).unwrap_or_default())
+    (
+        artifact.map_or(0, |artifact| artifact.size),
+        digest.map(|digest| digest.to_string()).unwrap_or_default(),
+    )
 }
