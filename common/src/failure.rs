@@ -56,6 +56,9 @@ pub struct Failure {
     pub damaged_parts: Vec<PartIndex>,
     /// Audio tracks likewise, by their number in the profile.
     pub damaged_tracks: Vec<u32>,
+    /// Whether the still pictures are damaged likewise.
+    #[serde(default)]
+    pub damaged_images: bool,
 }
 
 impl Failure {
@@ -74,6 +77,7 @@ impl Failure {
             evidence: evidence[tail..].to_owned(),
             damaged_parts: Vec::new(),
             damaged_tracks: Vec::new(),
+            damaged_images: false,
         }
     }
 }

@@ -53,6 +53,8 @@ pub enum Stage {
     Encode,
     /// Encodes one audio track as a whole.
     Audio,
+    /// Makes thumbnails and poster.
+    Image,
     /// Joins committed parts into the output tree.
     Assemble,
     /// Proves every frame of the assembled tree against the mezzanine.
@@ -64,12 +66,16 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// What workers that make still pictures offer among their codecs.
+    pub const IMAGE_CODEC: &str = "image";
+
     /// Every stage, in order.
-    pub const ALL: [Stage; 8] = [
+    pub const ALL: [Stage; 9] = [
         Stage::Index,
         Stage::Probe,
         Stage::Encode,
         Stage::Audio,
+        Stage::Image,
         Stage::Assemble,
         Stage::Measure,
         Stage::Deliver,
@@ -87,6 +93,7 @@ impl Stage {
             Stage::Deliver => 5,
             Stage::Hook => 6,
             Stage::Probe => 7,
+            Stage::Image => 8,
         }
     }
 
@@ -97,6 +104,7 @@ impl Stage {
             Stage::Probe => "probe",
             Stage::Encode => "encode",
             Stage::Audio => "audio",
+            Stage::Image => "image",
             Stage::Assemble => "assemble",
             Stage::Measure => "measure",
             Stage::Deliver => "deliver",

@@ -5,7 +5,7 @@ use reel_common::{GridError, IndexSummary, Rational, Scan, SegmentGrid, Timing, 
 use crate::types::{Coding, Crop, Fields, Profile, Rendition, VideoCodec};
 
 /// The longest side of a picture that the encoders take.
-const MAX_SIDE: i64 = 16_384;
+pub(crate) const MAX_SIDE: i64 = 16_384;
 
 /// The smallest side of a picture that a codec's encoder takes.
 fn min_side(codec: VideoCodec) -> i64 {
@@ -128,7 +128,7 @@ impl Display {
     }
 
     /// Width for a height: the nearest even number to height * aspect; halves go up.
-    fn width(self, height: i64) -> Option<i64> {
+    pub(crate) fn width(self, height: i64) -> Option<i64> {
         let half = self.aspect.checked_mul(Rational::new(height, 2)?)?;
         half.round().checked_mul(2)
     }

@@ -6,6 +6,7 @@
 mod admit;
 pub mod catalog;
 mod check;
+mod images;
 mod ladder;
 mod level;
 mod parse;
@@ -14,6 +15,7 @@ mod text;
 mod types;
 
 pub use admit::{Rejection, Stretch, TrackInput, TrackSource, Warning};
+pub use images::{Images, ImagesError, Poster, ResolvedImages, title_ms};
 pub use ladder::{LadderError, ResolvedRendition};
 pub use level::Level;
 pub use read::ProfileError;

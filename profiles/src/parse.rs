@@ -1,6 +1,7 @@
 //! From the text of a profile to [`Profile`].
 
 pub(crate) mod audio;
+mod images;
 
 use reel_common::Rational;
 use toml::de::DeTable;
@@ -23,6 +24,7 @@ const PROFILE_KEYS: &[&str] = &[
     "picture",
     "video",
     "audio",
+    "images",
     "package",
 ];
 const ADMISSION_KEYS: &[&str] = &[
@@ -133,6 +135,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
         picture,
         video,
         audio,
+        images: images::images(root)?,
         package,
     };
     Ok(Parsed {

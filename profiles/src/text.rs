@@ -5,6 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use reel_common::Rational;
 
+use crate::images::{Images, Poster};
 use crate::types::{
     Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Loudness, Picture, Profile, Quality,
     Rate, Rendition, Rule, SegmentStart, Tune,
@@ -25,6 +26,9 @@ impl Profile {
         picture(&mut text, &self.picture);
         self.video.iter().for_each(|entry| rendition(&mut text, entry));
         self.audio.iter().for_each(|entry| track(&mut text, entry));
+        if let Some(entry) = self.images {
+            images(&mut text, entry);
+        }
         text.push_str("\n[package]\n");
         line(&mut text, "hls", self.package.hls);
         line(&mut text, "mp4", self.package.mp4);
@@ -143,6 +147,26 @@ fn track(text: &mut String, track: &AudioTrack) {
         line(text, "loudness_lufs", level(lufs_milli));
         line(text, "true_peak_dbtp", level(true_peak_milli));
     }
+}
+
+fn images(text: &mut String, images: Images) {
+    let seconds = |ms: u32| decimal(Rational::from_millis(ms.into()));
+    text.push_str("\n[images]\n");
+    line(text, "every_s", seconds(images.every_ms));
+    line(text, "height", images.height);
+    line(text, "columns", images.columns);
+    line(text, "rows", images.rows);
+    let poster = match images.poster {
+        None => "false".to_owned(),
+        Some(Poster { at_ms: None, height: None }) => "true".to_owned(),
+        Some(Poster { at_ms, height }) => {
+            let at = at_ms.map(|ms| format!("at_s = {}", seconds(ms)));
+            let height = height.map(|height| format!("height = {height}"));
+            let keys: Vec<String> = at.into_iter().chain(height).collect();
+            format!("{{ {} }}", keys.join(", "))
+        }
+    };
+    line(text, "poster", poster);
 }
 
 fn rule<T>(text: &mut String, key: &str, rule: Option<Rule<T>>, write: impl Fn(T) -> String) {

@@ -2,7 +2,7 @@
 
 use reel_common::{Colour, Hdr10, Rational, Scan};
 
-use crate::Level;
+use crate::{Images, Level};
 
 /// Defines an enum whose variants are written as words in profiles.
 macro_rules! words {
@@ -57,6 +57,8 @@ pub struct Profile {
     pub video: Vec<Rendition>,
     /// Audio tracks; may be empty, at most [`Profile::MAX_AUDIO_TRACKS`].
     pub audio: Vec<AudioTrack>,
+    /// Thumbnails and poster.
+    pub images: Option<Images>,
     /// What is delivered.
     pub package: Package,
 }

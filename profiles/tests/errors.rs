@@ -312,6 +312,56 @@ fn renditions_without_fields_keep_none() {
 }
 
 #[test]
+fn impossible_stills_are_told_in_their_line() {
+    let edits = [
+        "every_s = 0.05",
+        "every_s = 601",
+        "every_s = \"10\"",
+        "height = 181",
+        "height = 16",
+        "columns = 0",
+        "rows = 21",
+        "height = 1080\nrows = 4",
+        "posters = true",
+        "poster = 1",
+        "poster = { at_s = -1 }",
+        "poster = { height = 33 }",
+        "poster = { time = 3 }",
+    ];
+    let edits = edits.map(|edit| format!("[images]\n{edit}\n[package]"));
+    let edits: Vec<(&str, &str)> = edits.iter().map(|edit| ("[package]", edit.as_str())).collect();
+    insta::assert_snapshot!(messages(&edits));
+    let error = Profile::parse(&GOOD.replace("[package]", "[[images]]\n[package]"), "demo.toml").unwrap_err();
+    assert_eq!(error.to_string(), "demo.toml:24: `images` takes a table, written [images], not a list");
+}
+
+#[test]
+fn stills_are_written_with_every_value() {
+    for (images, written) in [
+        ("", "every_s = 10.0\nheight = 180\ncolumns = 5\nrows = 5\nposter = true\n"),
+        (
+            "every_s = 2\nposter = false",
+            "every_s = 2.0\nheight = 180\ncolumns = 5\nrows = 5\nposter = false\n",
+        ),
+        (
+            "rows = 1\nposter = { at_s = 1.5 }",
+            "every_s = 10.0\nheight = 180\ncolumns = 5\nrows = 1\nposter = { at_s = 1.5 }\n",
+        ),
+        (
+            "poster = { height = 64, at_s = 0 }",
+            "every_s = 10.0\nheight = 180\ncolumns = 5\nrows = 5\nposter = { at_s = 0.0, height = 64 }\n",
+        ),
+    ] {
+        let text = GOOD.replace("[package]", &format!("[images]\n{images}\n[package]"));
+        let profile = Profile::parse(&text, "demo.toml").unwrap();
+        let written = format!("\n[images]\n{written}\n[package]\n");
+        assert!(profile.to_toml().contains(&written), "{}", profile.to_toml());
+        assert_eq!(Profile::parse(&profile.to_toml(), "again.toml"), Ok(profile));
+    }
+    assert!(!Profile::parse(GOOD, "demo.toml").unwrap().to_toml().contains("images"));
+}
+
+#[test]
 fn text_that_is_not_toml_is_refused_with_its_line() {
     insta::assert_snapshot!(messages(&[
         ("version = 1", "version = "),

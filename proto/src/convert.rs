@@ -127,6 +127,7 @@ impl From<common::Stage> for v1::Stage {
             common::Stage::Probe => v1::Stage::Probe,
             common::Stage::Encode => v1::Stage::Encode,
             common::Stage::Audio => v1::Stage::Audio,
+            common::Stage::Image => v1::Stage::Image,
             common::Stage::Assemble => v1::Stage::Assemble,
             common::Stage::Measure => v1::Stage::Measure,
             common::Stage::Deliver => v1::Stage::Deliver,
@@ -145,6 +146,7 @@ impl TryFrom<v1::Stage> for common::Stage {
             v1::Stage::Probe => Ok(common::Stage::Probe),
             v1::Stage::Encode => Ok(common::Stage::Encode),
             v1::Stage::Audio => Ok(common::Stage::Audio),
+            v1::Stage::Image => Ok(common::Stage::Image),
             v1::Stage::Assemble => Ok(common::Stage::Assemble),
             v1::Stage::Measure => Ok(common::Stage::Measure),
             v1::Stage::Deliver => Ok(common::Stage::Deliver),
@@ -250,6 +252,7 @@ impl From<common::Failure> for v1::Failure {
             evidence: value.evidence,
             damaged_parts: value.damaged_parts.into_iter().map(|part| part.0).collect(),
             damaged_tracks: value.damaged_tracks,
+            damaged_images: value.damaged_images,
         }
     }
 }
@@ -261,6 +264,7 @@ impl TryFrom<v1::Failure> for common::Failure {
         let mut failure = common::Failure::new(value.class().try_into()?, &value.message, &value.evidence);
         failure.damaged_parts = value.damaged_parts.into_iter().map(common::PartIndex).collect();
         failure.damaged_tracks = value.damaged_tracks;
+        failure.damaged_images = value.damaged_images;
         Ok(failure)
     }
 }

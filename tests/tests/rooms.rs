@@ -22,7 +22,7 @@ const OUTSIDE: [&str; 12] = [
     "x264-sys",
     "rustix",
 ];
-const CODECS: [&str; 3] = ["ffmpeg-next", "ffmpeg-sys-next", "x264-sys"];
+const CODECS: [&str; 4] = ["ffmpeg-next", "ffmpeg-sys-next", "jpeg-encoder", "x264-sys"];
 
 struct Graph {
     metadata: Metadata,

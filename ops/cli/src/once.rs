@@ -119,6 +119,7 @@ fn stage_of(work: &Work) -> v1::Stage {
         Work::Probe(_) => v1::Stage::Probe,
         Work::Encode(_) => v1::Stage::Encode,
         Work::Audio(_) => v1::Stage::Audio,
+        Work::Image(_) => v1::Stage::Image,
         Work::Assemble(_) => v1::Stage::Assemble,
         Work::Measure(_) => v1::Stage::Measure,
         Work::Deliver(_) => v1::Stage::Deliver,

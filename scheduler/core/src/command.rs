@@ -282,7 +282,7 @@ pub struct Reserved {
 pub enum TaskResult {
     /// Of index.
     Index(Box<IndexSummary>),
-    /// Of audio, assemble, measure, deliver: `AudioRecord`, `Assembly`, `Proof`, report.
+    /// Of audio, image, assemble, measure, deliver: `AudioRecord`, `ImageRecord`, `Assembly`, `Proof`, report.
     Object(Artifact),
     /// Of probe: bytes of the coded frames, one number for each target of the plan.
     Sizes(Vec<u64>),

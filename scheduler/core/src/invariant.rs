@@ -74,7 +74,10 @@ fn every_part_in_one_place(state: &FarmState) -> Result<(), String> {
 
 fn parts_of_one_job(id: JobId, job: &Job) -> Result<(), String> {
     let Some(plan) = &job.plan else {
-        let empty = job.encode.committed.is_empty() && job.encode.chunks.is_empty() && job.audio.is_empty();
+        let empty = job.encode.committed.is_empty()
+            && job.encode.chunks.is_empty()
+            && job.audio.is_empty()
+            && job.images.is_none();
         return ensure(empty, || format!("job {id} has parts or tracks without a plan"));
     };
     let fresh = |part: u32| plan.chunk_of(part) >= job.encode.fresh;
@@ -211,6 +214,7 @@ fn done_jobs_are_whole(state: &FarmState) -> Result<(), String> {
             let mut parts = (0..plan.grid.parts()).map(PartIndex);
             parts.all(|part| job.encode.committed.contains_key(&part))
                 && plan.tracks.iter().all(|track| job.audio.contains_key(track))
+                && job.images.is_some() == plan.image_memory.is_some()
         });
         let whole = (!titled || (made && results)) && job.is_complete();
         ensure(job.state != JobState::Done || whole, || format!("job {id} is done and lacks something"))?;

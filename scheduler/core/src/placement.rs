@@ -214,7 +214,7 @@ mod tests {
     use super::*;
     use crate::command::{Refusal, Reply};
     use crate::plan::Plan;
-    use crate::testing::{Farm, FarmBuilder, encode, facts, parts, plan_of, task};
+    use crate::testing::{Farm, FarmBuilder, encode, facts, parts, plan_of, task, with_images};
 
     fn granted(farm: &Farm) -> Vec<String> {
         farm.proposals()
@@ -351,6 +351,27 @@ mod tests {
         farm.place();
         assert_eq!(farm.running().len(), 2);
         assert_eq!(worker_of(&farm, encode(1, 0)), "c");
+    }
+
+    #[test]
+    fn stills_are_made_assembled_and_proved_by_workers_that_know_of_them() {
+        let mut farm = FarmBuilder::new().worker("old", 9).job(with_images(plan_of(2, 2, 0))).build();
+        assert_eq!(granted(&farm), ["1/encode/0"]);
+        let refused = farm.grant_of(task(1, Stage::Image, 0), farm.worker("old"));
+        assert_eq!(farm.apply(refused), Reply::Refused(Refusal::Unfit(farm.worker("old"))));
+        let codecs = BTreeSet::from([Stage::IMAGE_CODEC.to_owned()]);
+        farm.register_facts(WorkerFacts { codecs, ..facts("new", 1, 1, FarmBuilder::PLENTY) });
+        for stage in [Stage::Image, Stage::Assemble, Stage::Measure, Stage::Deliver] {
+            farm.place();
+            assert_eq!(worker_of(&farm, task(1, stage, 0)), "new", "{stage}");
+            if stage == Stage::Image {
+                assert_eq!(farm.state.leases[&task(1, stage, 0)].reserved.memory, 80);
+            }
+            for (task, epoch) in farm.running() {
+                farm.finish(task, epoch);
+            }
+        }
+        assert!(farm.job(1).is_complete());
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use reel_common::{GridError, IndexSummary, PartIndex, Rational, SegmentGrid, VideoFacts};
 use reel_profiles::{
-    BitDepth, Coding, LadderError, Preset, Profile, Quality, Rejection, ResolvedRendition, VideoCodec,
+    BitDepth, Coding, ImagesError, LadderError, Preset, Profile, Quality, Rejection, ResolvedImages,
+    ResolvedRendition, VideoCodec,
 };
 
 use crate::rate;
@@ -33,6 +34,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// The renditions that are to have a size.
     pub targets: Vec<RateTarget>,
+    /// Memory of an attempt that makes its still pictures, in bytes; `None` where the profile has none.
+    pub image_memory: Option<u64>,
 }
 
 /// A rendition that is to have a size.
@@ -189,6 +192,9 @@ pub enum PlanError {
     /// No ladder can be made of it.
     #[error(transparent)]
     Ladder(#[from] LadderError),
+    /// Its still pictures cannot be made.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     /// It cannot be cut.
     #[error(transparent)]
     Grid(#[from] GridError),
@@ -208,6 +214,7 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
     let warnings = profile.admit(index)?;
     let ladder = profile.ladder(&index.video)?;
     let grid = profile.grid(index)?;
+    let images = profile.images(&index.video, index.duration)?;
     let chunk_parts = chunk_parts.unwrap_or(Plan::DEFAULT_CHUNK_PARTS);
     if chunk_parts == 0 {
         return Err(PlanError::EmptyChunk);
@@ -231,10 +238,21 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
             .map(|track| profile.audio[*track as usize].codec.name().to_owned())
             .collect(),
         targets: targets(index, &ladder),
+        image_memory: images.map(|images| image_memory(index, images)),
         tracks,
         grid,
         warnings: warnings.into_iter().map(|warning| warning.0).take(Plan::MAX_WARNINGS).collect(),
     })
+}
+
+/// Memory of an attempt that makes still pictures: a decoder with its references; a picture in RGB of 16 bits in its own
+/// size, of which HDR has two; a sheet or a poster in RGB of 16 bits and of 8, and its file.
+fn image_memory(index: &IndexSummary, images: ResolvedImages) -> u64 {
+    let source = pixels(index.video.width, index.video.height);
+    let decoded = source.saturating_mul(DECODED_PICTURES * DECODED_PIXEL_BYTES);
+    let in_rgb = source.saturating_mul(12);
+    let made = images.most_pixels().saturating_mul(12);
+    RUNNER_BASE.saturating_add(decoded).saturating_add(in_rgb).saturating_add(made)
 }
 
 /// The renditions of a ladder that have a bit rate, with the bytes that it comes to.

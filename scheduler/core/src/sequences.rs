@@ -10,7 +10,8 @@ use reel_common::{
 use crate::command::{Action, JobSpec, LossCause, Reply, Reserved, TaskResult};
 use crate::state::{FarmState, JobState};
 use crate::testing::{
-    Farm, FarmBuilder, commit_task, facts, index_summary, job_spec, plan_of, record_of, with_targets,
+    Farm, FarmBuilder, commit_task, facts, index_summary, job_spec, plan_of, record_of, with_images,
+    with_targets,
 };
 
 /// One thing that happens; numbers choose among what there is.
@@ -140,7 +141,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Prune),
         3 => n().prop_map(|back| Step::Again { back }),
         4 => (0u16..20_000).prop_map(|ms| Step::Wait { ms }),
-        2 => (n(), 0u8..7, n(), n(), 0u8..10).prop_map(|(job, stage, index, epoch, kind)| {
+        2 => (n(), 0u8..9, n(), n(), 0u8..10).prop_map(|(job, stage, index, epoch, kind)| {
             Step::Nonsense { job, stage, index, epoch, kind }
         }),
     ]
@@ -270,9 +271,10 @@ impl Onlooker {
         }
     }
 
-    /// Registers a worker that has the hook of all jobs.
+    /// Registers a worker that has the hook of all jobs and makes still pictures.
     fn register(&mut self, facts: WorkerFacts) {
         let facts = WorkerFacts { hooks: BTreeSet::from(["hook".to_owned()]), ..facts };
+        let facts = WorkerFacts { codecs: BTreeSet::from([Stage::IMAGE_CODEC.to_owned()]), ..facts };
         self.apply(Action::RegisterWorker { facts: Box::new(facts) });
     }
 
@@ -310,6 +312,9 @@ impl Onlooker {
             // Of two or more tracks, with bit rates; of many parts, in waves.
             if tracks > 1 {
                 plan = with_targets(plan, u32::from(parts) % 4 == 0);
+            }
+            if parts % 3 == 0 {
+                plan = with_images(plan);
             }
             self.apply(Action::CommitPlan { job, plan: Box::new(plan) });
         }
@@ -364,6 +369,7 @@ impl Onlooker {
             Step::Fail { attempt, class, damaged } => {
                 let (task, epoch) = self.attempt(attempt)?;
                 let mut failure = Failure::new(CLASSES[usize::from(class)], "it failed", "");
+                failure.damaged_images = !damaged.is_empty();
                 failure.damaged_tracks = damaged.iter().map(|track| u32::from(*track)).collect();
                 failure.damaged_parts = damaged.iter().map(|part| PartIndex(u32::from(*part))).collect();
                 Action::FailAttempt { task, epoch, failure }

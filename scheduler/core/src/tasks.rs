@@ -45,6 +45,7 @@ pub(crate) fn exists(job: &Job, stage: Stage, index: u32) -> bool {
         (Stage::Probe, Some(plan)) => !plan.targets.is_empty() && index < plan.grid.parts(),
         (Stage::Encode, Some(_)) => index < job.encode.next_chunk,
         (Stage::Audio, Some(plan)) => plan.tracks.contains(&index),
+        (Stage::Image, Some(_)) => index == 0 && job.has_images(),
         _ => index == 0,
     }
 }
@@ -65,6 +66,7 @@ fn numbers(job: &Job, stage: Stage, open_only: bool) -> Box<dyn Iterator<Item = 
         (Stage::Encode, Some(plan)) if open_only => return Box::new(open_chunks(job, plan.chunks())),
         (Stage::Encode, Some(_)) => Box::new(0..job.encode.next_chunk),
         (Stage::Audio, Some(plan)) => Box::new(plan.tracks.iter().copied()),
+        (Stage::Image, Some(_)) => Box::new(0..u32::from(job.has_images())),
         _ => Box::new(0..1),
     };
     Box::new(all.filter(move |index| !open_only || !is_done(job, stage, *index)))
@@ -122,6 +124,7 @@ fn is_done(job: &Job, stage: Stage, index: u32) -> bool {
         }
         Stage::Encode => job.chunk(index).is_none(),
         Stage::Audio => job.audio.contains_key(&index),
+        Stage::Image => job.images.is_some(),
         Stage::Assemble => job.assembly.is_some(),
         Stage::Measure => job.proof.is_some(),
         Stage::Deliver => job.report.is_some(),
@@ -134,7 +137,7 @@ mod tests {
     use reel_common::FailureClass;
 
     use super::*;
-    use crate::testing::{Farm, FarmBuilder, encode, plan_of, task as name};
+    use crate::testing::{Farm, FarmBuilder, encode, plan_of, task as name, with_images};
 
     fn states(farm: &Farm, after: Option<TaskId>) -> Vec<String> {
         let views = tasks(&farm.state, JobId(1), after, false, farm.now_ms);
@@ -165,6 +168,13 @@ mod tests {
         assert_eq!(states(&farm, Some(name(1, Stage::Deliver, 0))), [""; 0]);
         let open = tasks(&farm.state, JobId(1), None, true, farm.now_ms);
         assert_eq!(open.map(|view| view.task).collect::<Vec<_>>()[..2], [encode(1, 1), encode(1, 2)]);
+    }
+
+    #[test]
+    fn a_title_with_stills_has_one_task_for_them() {
+        let farm = FarmBuilder::new().worker("w", 1).job(with_images(plan_of(1, 1, 1))).build();
+        let wanted = ["1/audio/0 waiting", "1/image/0 waiting", "1/assemble/0 blocked"];
+        assert_eq!(states(&farm, Some(encode(1, 0)))[..3], wanted);
     }
 
     #[test]

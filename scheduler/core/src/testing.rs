@@ -35,6 +35,7 @@ pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
         audio_codecs: BTreeSet::new(),
         warnings: Vec::new(),
         targets: Vec::new(),
+        image_memory: None,
     }
 }
 
@@ -50,6 +51,11 @@ pub(crate) fn with_targets(plan: Plan, long: bool) -> Plan {
     let targets = vec![target(0, VideoCodec::H264), target(1, VideoCodec::Av1)];
     let parts = if long { 64 + plan.grid.parts() } else { plan.grid.parts() };
     Plan { targets, ..plan_of(parts, plan.chunk_parts, plan.tracks.len() as u32) }
+}
+
+/// The same plan with still pictures, which ask for 80 bytes of memory.
+pub(crate) fn with_images(plan: Plan) -> Plan {
+    Plan { image_memory: Some(80), ..plan }
 }
 
 /// The record of a part, as a worker would report it.

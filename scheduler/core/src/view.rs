@@ -99,6 +99,7 @@ fn stage_view(state: &FarmState, id: JobId, job: &Job, stage: Stage) -> StageVie
         }
         Stage::Encode => (job.parts_total(), job.parts_committed()),
         Stage::Audio => (tracks, job.audio.len() as u32),
+        Stage::Image => (1, u32::from(job.images.is_some())),
         Stage::Assemble => (1, u32::from(job.assembly.is_some())),
         Stage::Measure => (1, u32::from(job.proof.is_some())),
         Stage::Deliver => (1, u32::from(job.report.is_some())),
@@ -159,6 +160,11 @@ pub enum Work {
         /// Its number in the profile.
         track: u32,
     },
+    /// Make thumbnails and poster.
+    Image {
+        /// The index.
+        index: Artifact,
+    },
     /// Join what is committed.
     Assemble {
         /// The index.
@@ -167,6 +173,8 @@ pub enum Work {
         parts: Vec<Artifact>,
         /// The record of every track, in profile order.
         audio: Vec<Artifact>,
+        /// The record of the still pictures, where there are any.
+        images: Option<Artifact>,
     },
     /// Prove the assembled tree, which lies in [`staging_path`].
     Measure {
@@ -235,10 +243,12 @@ fn work(job: &Job, task: TaskId) -> Option<Work> {
             }
         }
         Stage::Audio => Work::Audio { index: index()?, track: task.index },
+        Stage::Image => Work::Image { index: index()? },
         Stage::Assemble => Work::Assemble {
             index: index()?,
             parts: job.encode.committed.values().map(|part| part.record).collect(),
             audio: job.audio.values().copied().collect(),
+            images: job.images,
         },
         Stage::Measure => Work::Measure { index: index()?, assembly: job.assembly? },
         Stage::Deliver => Work::Deliver {

@@ -326,6 +326,7 @@ pub(super) fn encode_plan(plan: &Plan) -> v1::Plan {
         audio_codecs: plan.audio_codecs.iter().cloned().collect(),
         warnings: plan.warnings.clone(),
         targets: plan.targets.iter().map(encode_target).collect(),
+        image_memory: plan.image_memory,
     }
 }
 
@@ -353,6 +354,7 @@ pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {
         audio_codecs: plan.audio_codecs.into_iter().collect(),
         warnings: plan.warnings,
         targets: plan.targets.into_iter().map(decode_target).collect::<Result<_, _>>()?,
+        image_memory: plan.image_memory,
     })
 }
 

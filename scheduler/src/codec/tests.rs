@@ -116,6 +116,7 @@ fn plan(grid: SegmentGrid) -> Box<Plan> {
         audio_codecs: BTreeSet::new(),
         warnings: vec!["its video is interlaced".into()],
         targets: Vec::new(),
+        image_memory: None,
     })
 }
 
@@ -143,6 +144,22 @@ fn failure() -> Failure {
     failure.damaged_parts = vec![PartIndex(3)];
     failure.damaged_tracks = vec![1];
     failure
+}
+
+fn plan_with_images() -> Box<Plan> {
+    Box::new(Plan { image_memory: Some(1 << 28), ..*plan(SegmentGrid::regular(1000, 96, 3).unwrap()) })
+}
+
+/// Commands of jobs with still pictures.
+fn image_actions() -> Vec<(&'static str, Action)> {
+    let task = TaskId { stage: Stage::Image, index: 0, ..TASK };
+    let failure = Failure { damaged_images: true, ..failure() };
+    let result = TaskResult::Object(Artifact::of(b"images"));
+    vec![
+        ("commit_plan_with_images", Action::CommitPlan { job: JobId(42), plan: plan_with_images() }),
+        ("commit_images", Action::CommitTask { task, epoch: EPOCH, result, source_bytes_read: Some(9) }),
+        ("fail_with_images", Action::FailAttempt { task: TASK, epoch: EPOCH, failure }),
+    ]
 }
 
 /// Commands of jobs with bit rates.
@@ -288,6 +305,7 @@ fn job(state: JobState, profile: &str) -> Job {
         plan: Some(plan(SegmentGrid::regular(1000, 96, 3).unwrap())),
         encode: parts(),
         audio: BTreeMap::from([(2, Artifact::of(b"audio"))]),
+        images: None,
         assembly: Some(Artifact::of(b"assembly")),
         proof: Some(Artifact::of(b"proof")),
         report: Some(Artifact::of(b"report")),
@@ -435,6 +453,16 @@ fn state_with_rates() -> FarmState {
     state
 }
 
+/// The same with still pictures, which were added later.
+fn state_with_images() -> FarmState {
+    let mut state = state();
+    for job in state.jobs.values_mut() {
+        job.plan = Some(plan_with_images());
+        job.images = Some(Artifact::of(b"images"));
+    }
+    state
+}
+
 /// The same with what was read of the mezzanine, which was added later.
 fn state_with_bytes() -> FarmState {
     let mut state = state();
@@ -477,6 +505,7 @@ fn every_command_is_read_as_version_1_wrote_it() {
     let samples: Vec<_> = actions()
         .into_iter()
         .chain(rate_actions())
+        .chain(image_actions())
         .map(|(name, action)| (name, Command::at(1_700_000_000_000, action)))
         .collect();
     let encoded: Vec<_> =
@@ -496,6 +525,7 @@ fn a_state_is_read_as_version_1_wrote_it() {
         ("state", state()),
         ("state_with_bytes", state_with_bytes()),
         ("state_with_hooks", state_with_hooks()),
+        ("state_with_images", state_with_images()),
         ("state_with_projects", state_with_projects()),
         ("state_with_rates", state_with_rates()),
         ("state_with_holds", state_with_holds()),

@@ -43,10 +43,12 @@ fn wire_work(work: Work, spec: &JobSpec, staging: String) -> WireWork {
             draft,
         }),
         Work::Audio { index, track } => WireWork::Audio(v1::AudioTask { index: wire(index), track }),
-        Work::Assemble { index, parts, audio } => WireWork::Assemble(v1::AssembleTask {
+        Work::Image { index } => WireWork::Image(v1::ImageTask { index: wire(index) }),
+        Work::Assemble { index, parts, audio, images } => WireWork::Assemble(v1::AssembleTask {
             index: wire(index),
             parts: parts.into_iter().map(Into::into).collect(),
             audio: audio.into_iter().map(Into::into).collect(),
+            images: images.map(Into::into),
         }),
         Work::Measure { index, assembly } => {
             WireWork::Measure(v1::MeasureTask { index: wire(index), tree: staging, assembly: wire(assembly) })

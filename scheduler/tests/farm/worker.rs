@@ -185,6 +185,7 @@ impl FakeWorker {
                 None
             }
             Work::Audio(audio) => Some(object(&format!("track {}", audio.track))),
+            Work::Image(_) => Some(object("images")),
             Work::Assemble(_) => Some(object("assembly")),
             Work::Measure(_) => Some(object("proof")),
             Work::Deliver(_) => Some(object("report")),

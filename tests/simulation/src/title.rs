@@ -11,10 +11,11 @@ const PART_FRAMES: u64 = 288;
 /// The hook of titles that have one.
 pub(crate) const HOOK: &str = "notify";
 
-/// The profile of a job: every third has a bit rate.
+/// The profile of a job: every third has a bit rate, and every second still pictures.
 pub(crate) fn profile(parts: u32) -> String {
     let text = reel_profiles::catalog::text("proxy").expect("the catalog has it");
-    if parts.is_multiple_of(3) { text.replace("crf = 24", "bitrate_kbps = 1000") } else { text.to_owned() }
+    let text = if parts.is_multiple_of(2) { format!("{text}\n[images]\n") } else { text.to_owned() };
+    if parts.is_multiple_of(3) { text.replace("crf = 24", "bitrate_kbps = 1000") } else { text }
 }
 
 /// Bytes of the coded frames of a part, by rendition, at a rate factor in thousandths.

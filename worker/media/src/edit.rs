@@ -53,14 +53,35 @@ pub(crate) struct Piece<'a> {
     pub(crate) span: Option<SourceSpan>,
     /// How many frames it has.
     pub(crate) frames: u64,
-    /// The logos over its frames, each with the frames `[start, end)` of the source that it is over.
-    logos: Vec<(&'a v1::IndexedOverlay, (u64, u64))>,
+    /// The logos over its frames.
+    pub(crate) logos: Logos<'a>,
+}
+
+/// Logos, each with the frames `[start, end)` of a source that it is over.
+pub(crate) type Logos<'a> = Vec<(&'a v1::IndexedOverlay, (u64, u64))>;
+
+/// Logos over pictures of a source that follow `rules`, in the order in which they are laid.
+pub(crate) fn overlays(
+    logos: &Logos<'_>,
+    index: &v1::Index,
+    rules: &Picture,
+) -> Result<Vec<Overlay>, MediaError> {
+    let facts = facts::video(index)?;
+    let size = rules.crop.rest(facts.width, facts.height);
+    let (colour, _) = rules.coded_colours(facts.colour, facts.hdr10);
+    let overlay = |&(logo, frames): &_| Overlay::new(logo, frames, &facts, size, colour);
+    logos.iter().map(overlay).collect()
 }
 
 impl Piece<'_> {
     /// The frames of the source, of which those of the piece may be looked at.
     pub(crate) fn timeline(&self) -> Result<Timeline, MediaError> {
-        let timeline = Timeline::new(self.index, &self.rules)?;
+        self.timeline_for(&self.rules)
+    }
+
+    /// The same for other rules.
+    pub(crate) fn timeline_for(&self, rules: &Picture) -> Result<Timeline, MediaError> {
+        let timeline = Timeline::new(self.index, rules)?;
         match (self.span, self.rules.frame_rate) {
             (Some(span), Some(rate)) if is_still(self.index) => timeline.hold(rate, span.end)?.within(span),
             (Some(span), _) => timeline.within(span),
@@ -69,12 +90,8 @@ impl Piece<'_> {
     }
 
     /// The logos over its frames, in the order in which they are laid.
-    pub(crate) fn overlays(&self, profile: &Profile) -> Result<Vec<Overlay>, MediaError> {
-        let facts = facts::video(self.index)?;
-        let size = self.rules.crop.rest(facts.width, facts.height);
-        let (colour, _) = profile.picture.coded_colours(facts.colour, facts.hdr10);
-        let overlay = |&(logo, frames): &_| Overlay::new(logo, frames, &facts, size, colour);
-        self.logos.iter().map(overlay).collect()
+    pub(crate) fn overlays(&self) -> Result<Vec<Overlay>, MediaError> {
+        overlays(&self.logos, self.index, &self.rules)
     }
 
     /// The number that its first frame has in the source.

@@ -43,6 +43,11 @@ impl Scaler {
         Self::new(width, height, 0, FILTER, Pixel::GBRP16LE)
     }
 
+    /// A scaler to RGB with 16 bits a sample, to `width` by `height` pixels after turning.
+    pub(crate) fn to_upright_rgb(width: u32, height: u32, turn: u16) -> Self {
+        Self::new(width, height, turn, FILTER, Pixel::GBRP16LE)
+    }
+
     /// Width and height, before turning.
     pub(crate) fn size(&self) -> (u32, u32) {
         (self.width, self.height)

@@ -31,7 +31,7 @@ impl<'a> PacketDigests<'a> {
     }
 
     /// Adds the packets of a range, each with the frame that it is shown as, to a key.
-    fn add(&mut self, range: PacketRange, key: &mut RecipeHasher) -> Result<(), MediaError> {
+    pub(crate) fn add(&mut self, range: PacketRange, key: &mut RecipeHasher) -> Result<(), MediaError> {
         // Parts ascend, so nothing before this range is asked for again.
         self.known = self.known.split_off(&range.first);
         for number in range.first..range.end {
@@ -153,7 +153,7 @@ pub(crate) fn video_key(
 }
 
 /// The decoder and the libraries that make pictures of packets.
-fn add_decoder(key: &mut RecipeHasher, index: &v1::Index) -> Result<(), MediaError> {
+pub(crate) fn add_decoder(key: &mut RecipeHasher, index: &v1::Index) -> Result<(), MediaError> {
     let video = index.video.as_ref().ok_or_else(|| MediaError::failed("the index has no video stream"))?;
     let setup = video.decoder.clone().unwrap_or_default();
     key.text("codec", &setup.codec).bytes("extradata", &setup.extradata);

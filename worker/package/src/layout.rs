@@ -12,6 +12,18 @@ pub const PLAYLIST: &str = "playlist.m3u8";
 /// The init segment, likewise.
 pub const INIT: &str = "init.mp4";
 
+/// The folder of thumbnails and poster.
+pub const IMAGES: &str = "images";
+/// What names the thumbnails, in that folder.
+pub const THUMBNAILS: &str = "thumbnails.vtt";
+/// The poster, likewise.
+pub const POSTER: &str = "poster.jpg";
+
+/// A sprite sheet, likewise; `number` counts from 0, names count from 1.
+pub fn sprite(number: usize) -> String {
+    format!("sprite_{:05}.jpg", number + 1)
+}
+
 /// The folder of a rendition's segments.
 pub fn video_folder(rendition: &str) -> String {
     format!("video/{rendition}")

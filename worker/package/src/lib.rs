@@ -1,6 +1,7 @@
 //! HLS playlists and the layout of an output tree. Pure text: nothing is read or written here.
 
 pub mod hls;
+pub mod images;
 pub mod layout;
 mod stream;
 mod text;

@@ -5,6 +5,7 @@
 //! table of one rendition, never media; a handful of files are open at a time, however many parts there are.
 
 mod collect;
+mod images;
 mod records;
 mod segment;
 mod single;
@@ -93,7 +94,8 @@ pub(crate) fn assemble(
     let (folder, files) = staging.finish()?;
     // A single file leaves out the heads of segments, so that a little less than the total was copied.
     progress(total, total);
-    Ok(v1::Assembly { staging: folder, files, parts: records.parts, audio: records.audio })
+    let Records { parts, audio, images, .. } = records;
+    Ok(v1::Assembly { staging: folder, files, parts, audio, images })
 }
 
 fn read_index(work: &Assemble<'_>) -> Result<v1::Index, Failure> {
@@ -158,6 +160,7 @@ impl Tree<'_> {
                 video.push(self.written(number, samples)?);
             }
         }
+        self.images(&mut damage)?;
         damage.into_failure()?;
         if self.work.profile.package.hls {
             self.playlists(&video, &audio)?;
@@ -168,6 +171,14 @@ impl Tree<'_> {
                 self.staging.write(&layout::text_file(&name.to_string()), text.as_bytes())?;
             }
         }
+        Ok(())
+    }
+
+    /// Writes thumbnails and poster, where there are any.
+    fn images(&mut self, damage: &mut records::Damage) -> Result<(), Failure> {
+        let Some(record) = &self.records.images else { return Ok(()) };
+        let (store, staging) = (self.work.store, &mut self.staging);
+        damage.images = !images::write(record, self.times, store, staging, &mut *self.advance)?;
         Ok(())
     }
 
@@ -403,7 +414,10 @@ impl Tree<'_> {
         let tracks = self.records.audio.iter().zip(&codecs).zip(audio_streams());
         let media: Vec<_> =
             tracks.map(|((record, codec), stream)| audio_media(record, codec, stream)).collect();
-        let master = master_playlist(&variants, &media, &texts, target);
+        let mut master = master_playlist(&variants, &media, &texts, target);
+        if let Some(record) = &self.records.images {
+            master += &images::playlist(record, self.times, &mut self.staging)?;
+        }
         self.staging.write(layout::MASTER, master.as_bytes())
     }
 

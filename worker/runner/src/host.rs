@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use reel_common::{Edit, TextSource};
+use reel_common::{Edit, Stage, TextSource};
 use reel_profiles::{AudioCodec, VideoCodec};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
@@ -48,14 +48,14 @@ impl Arguments {
     }
 }
 
-/// Says on stdout what this runner can encode to, as profiles name it, and that it reads texts and captions, one a line.
+/// Says on stdout what this runner can encode to, as profiles name it, and what else it does that older ones do not, one a line.
 #[expect(clippy::print_stdout, reason = "it is asked for")]
 pub(crate) fn tell_codecs() -> ExitCode {
     // x265 gives the same bytes with one level of SIMD alone, which a host may lack.
     let runs = |codec: &&VideoCodec| **codec != VideoCodec::Hevc || reel_media::x265_version().is_some();
     let video = VideoCodec::ALL.iter().filter(runs).map(|codec| codec.name());
     let audio = AudioCodec::ALL.iter().filter(|codec| reel_media::encodes(**codec)).map(|codec| codec.name());
-    let others = [TextSource::CODEC, TextSource::CAPTIONS_CODEC, Edit::CODEC];
+    let others = [TextSource::CODEC, TextSource::CAPTIONS_CODEC, Edit::CODEC, Stage::IMAGE_CODEC];
     video.chain(audio).chain(others).for_each(|name| println!("{name}"));
     ExitCode::SUCCESS
 }

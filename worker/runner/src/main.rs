@@ -11,6 +11,7 @@ mod deliver;
 mod destination;
 mod encode;
 mod host;
+mod image;
 mod index;
 mod measure;
 mod report;
@@ -60,6 +61,7 @@ fn run(attempt: Attempt) -> Result<v1::TaskFinished, Failure> {
         Some(Work::Probe(task)) => encode::probe(&attempt, &task),
         Some(Work::Encode(task)) => encode::run(&attempt, &task),
         Some(Work::Audio(task)) => audio::run(&attempt, &task),
+        Some(Work::Image(task)) => image::run(&attempt, &task),
         Some(Work::Assemble(task)) => join(&attempt, &task),
         Some(Work::Measure(task)) => measure::run(&attempt, &task),
         Some(Work::Deliver(task)) => deliver::run(&attempt, &task),

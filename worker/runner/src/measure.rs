@@ -8,7 +8,7 @@ use reel_media::{MeasureJob, VerifyJob};
 use reel_proto::v1;
 
 use crate::attempt::{Attempt, bytes_read, finished_with, media};
-use crate::text;
+use crate::{image, text};
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::MeasureTask) -> Result<v1::TaskFinished, Failure> {
     let index = attempt.index(task.index.as_ref())?;
@@ -30,7 +30,10 @@ fn of_proved_parts(
     let (parts, audio) = (assembly.parts.as_slice(), assembly.audio.as_slice());
     let job = MeasureJob { index, profile: &attempt.profile, tree, parts, audio };
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);
-    let proof = reel_media::measure(&job, progress).map_err(media)?;
+    let mut proof = reel_media::measure(&job, progress).map_err(media)?;
+    if let Some(record) = &assembly.images {
+        proof.images = Some(image::proof::measure(tree, index, &attempt.profile, record)?);
+    }
     text::proof::prove(tree, index, &attempt.profile, parts)?;
     Ok(finished_with(attempt.leave(PROOF, &proof.encode_to_vec())?))
 }
@@ -40,7 +43,8 @@ fn from_nothing(attempt: &Attempt, index: &v1::Index, tree: &Path) -> Result<v1:
     let sources = attempt.sources(index)?;
     let job = VerifyJob { sources: &sources, index, profile: &attempt.profile, tree };
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);
-    let proof = reel_media::verify(&job, progress).map_err(media)?;
+    let mut proof = reel_media::verify(&job, progress).map_err(media)?;
+    proof.images = image::proof::verify(tree, &sources, index, &attempt.profile)?;
     let finished = finished_with(attempt.leave(PROOF, &proof.encode_to_vec())?);
     Ok(v1::TaskFinished { source_bytes_read: Some(bytes_read(&sources)), ..finished })
 }

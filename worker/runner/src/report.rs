@@ -5,6 +5,7 @@
 
 mod audio;
 mod edit;
+mod image;
 mod picture;
 mod text;
 
@@ -81,6 +82,8 @@ struct Report<'a> {
     audio: Vec<audio::Track<'a>>,
     /// Subtitles and captions.
     texts: Vec<text::Text>,
+    /// Thumbnails and poster; `null` where the profile has none.
+    images: Option<image::Images>,
     proof: Proof<'a>,
     files: Vec<File<'a>>,
 }
@@ -251,6 +254,7 @@ struct Proof<'a> {
     audio: Vec<TrackProof<'a>>,
     /// Frames that the mezzanine does not give, for which another stands.
     mended_frames: &'a [u64],
+    images: Option<image::ImagesProof>,
 }
 
 #[derive(Serialize)]
@@ -304,6 +308,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
         renditions,
         audio: audio::tracks(&sources.assembly.audio, sources.profile),
         texts: text::texts(&texts),
+        images: sources.assembly.images.as_ref().map(image::images),
         proof: proof(sources.proof),
         files: sources.assembly.files.iter().map(file).collect(),
     };
@@ -505,7 +510,12 @@ fn proof(proof: &v1::Proof) -> Proof<'_> {
         sample_rate: proof.sample_rate,
         offsets: &proof.offsets,
     });
-    Proof { renditions: renditions.collect(), audio: audio.collect(), mended_frames: &proof.mended }
+    Proof {
+        renditions: renditions.collect(),
+        audio: audio.collect(),
+        mended_frames: &proof.mended,
+        images: proof.images.map(Into::into),
+    }
 }
 
 fn file(file: &v1::OutputFile) -> File<'_> {

@@ -16,10 +16,11 @@ const SEAL_HEAD: [u8; 3] = {
 };
 const SEAL_BYTES: usize = SEAL_HEAD.len() + 32;
 
-/// A record has a few numbers per segment; a track of a day in 1 s segments stays below.
+/// A record has a few numbers per segment, or 150 bytes per thumbnail; a track of a day in 1 s segments and the most
+/// thumbnails of a title stay below.
 pub(crate) const MAX_RECORD_BYTES: u64 = 4 << 20;
 
-/// What `RenditionPart` and `AudioRecord` have in common.
+/// What `RenditionPart`, `AudioRecord` and `ImageRecord` have in common.
 #[derive(Clone, PartialEq, Message)]
 struct RecordHead {
     #[prost(bytes = "vec", tag = "2")]

@@ -129,6 +129,7 @@ impl Agent {
             }
             Work::Index(_) => commit_task::Result::Index(index(self.parts).into()),
             Work::Audio(_) => object("audio"),
+            Work::Image(_) => object("images"),
             Work::Assemble(_) => object("assembly"),
             Work::Measure(_) => object("proof"),
             Work::Deliver(_) => object("report"),

@@ -110,7 +110,7 @@ pub(crate) struct ProbeArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  reel plan movie.mov --profile vod-abr\n\n--json prints one object: input, \
-    profile, frames, renditions, audio, segments, parts, chunks,\ntasks, memory, cost, warnings."
+    profile, frames, renditions, audio, images, segments, parts, chunks,\ntasks, memory, cost, warnings."
 )]
 pub(crate) struct PlanArgs {
     /// The mezzanine: a path, or a file, http, https, s3, gs or az URL.
@@ -134,7 +134,7 @@ pub(crate) struct PlanArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  reel verify titles/movie --against movie.mov\n\n--json prints one object: \
-    output, mezzanine, files, bytes, renditions, audio."
+    output, mezzanine, files, bytes, renditions, audio, images."
 )]
 pub(crate) struct VerifyArgs {
     /// The folder of the title.

@@ -1,7 +1,9 @@
 //! `reel plan`: what a submit would make, and its cost. Runs nothing but the index.
 
 use reel_common::{IndexSummary, Stage};
-use reel_profiles::{AudioTrack, Coding, Profile, Quality, Rate, ResolvedRendition};
+use reel_profiles::{
+    AudioTrack, Coding, Images, Profile, Quality, Rate, ResolvedImages, ResolvedRendition, title_ms,
+};
 use reel_scheduler_core::Plan;
 use serde_json::{Value, json};
 
@@ -30,6 +32,7 @@ struct Shown {
     index: IndexSummary,
     ladder: Vec<ResolvedRendition>,
     plan: Plan,
+    images: Option<ResolvedImages>,
 }
 
 impl Shown {
@@ -43,7 +46,8 @@ impl Shown {
             |error: &dyn std::fmt::Display| Stop::job_failed(format!("{}: {error}", input.location));
         let plan = reel_scheduler_core::plan::plan(&index, &profile, chunk_parts).map_err(|e| refused(&e))?;
         let ladder = profile.ladder(&index.video).map_err(|error| refused(&error))?;
-        Ok(Shown { input, profile, index, ladder, plan })
+        let images = profile.images(&index.video, index.duration).map_err(|error| refused(&error))?;
+        Ok(Shown { input, profile, index, ladder, plan, images })
     }
 
     /// How many tasks each stage has.
@@ -54,13 +58,14 @@ impl Shown {
             Stage::Probe => self.plan.grid.parts(),
             Stage::Encode => self.plan.chunks(),
             Stage::Audio => tracks,
-            Stage::Index | Stage::Assemble | Stage::Measure | Stage::Deliver => 1,
+            Stage::Image | Stage::Index | Stage::Assemble | Stage::Measure | Stage::Deliver => 1,
             // A job's, not a title's.
             Stage::Hook => 0,
         };
         let probed = !self.plan.targets.is_empty();
         let planned = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Hook);
         let planned = planned.filter(|stage| *stage != Stage::Probe || probed);
+        let planned = planned.filter(|stage| *stage != Stage::Image || self.images.is_some());
         planned.map(|stage| (stage, count(stage))).collect()
     }
 
@@ -106,6 +111,9 @@ impl Shown {
             let rate = track.bitrate_kbps.map_or("lossless".to_owned(), |rate| format!("{rate} kbit/s"));
             rows.push(row(["audio", &format!("{name}: {codec}, {channels} channels, {rate}")]));
         }
+        if let Some(images) = self.images {
+            rows.push(row(["images", &self.images_line(images)]));
+        }
         rows.push(row(["segments", &self.segments_line()]));
         let parts = plan.grid.parts();
         let per_part = plan.grid.segments_per_part();
@@ -125,6 +133,16 @@ impl Shown {
         ]));
         rows.extend(plan.warnings.iter().map(|warning| row(["warning", warning])));
         table(&rows)
+    }
+
+    fn images_line(&self, resolved: ResolvedImages) -> String {
+        let ResolvedImages { images, width, poster } = resolved;
+        let Images { height, columns, rows, .. } = images;
+        let thumbnails = images.thumbnails(title_ms(self.index.duration));
+        let sheets = thumbnails.div_ceil(images.per_sheet());
+        let poster =
+            poster.map(|(width, height)| format!("; a poster of {width}x{height}")).unwrap_or_default();
+        format!("{thumbnails} thumbnails of {width}x{height} in {sheets} sheets of {columns}x{rows}{poster}")
     }
 
     fn segments_line(&self) -> String {
@@ -160,6 +178,12 @@ impl Shown {
             "duration_s": index.duration.to_f64(),
             "renditions": self.ladder.iter().map(rendition).collect::<Vec<_>>(),
             "audio": audio.map(|track| track.name.clone()).collect::<Vec<_>>(),
+            "images": self.images.map(|resolved| json!({
+                "thumbnails": resolved.images.thumbnails(title_ms(index.duration)),
+                "width": resolved.width,
+                "height": resolved.images.height,
+                "poster": resolved.poster.map(|(width, height)| json!({ "width": width, "height": height })),
+            })),
             "segments": plan.grid.segments(),
             "segment_frames": plan.grid.segment_frames(),
             "parts": plan.grid.parts(),

@@ -254,6 +254,15 @@ impl Verified {
                 format!("{}: {} samples at {} Hz, {place}", entry.name, entry.samples, entry.sample_rate);
             rows.push(row(["audio", &text]));
         }
+        if let Some(images) = self.proof.images {
+            let worst = images.worst_difference_ppm as f64 / 10_000.0;
+            let poster = if images.poster { " and a poster" } else { "" };
+            let text = format!(
+                "{} thumbnails{poster}, each of the frame of its time; worst difference {worst:.2} %",
+                images.thumbnails
+            );
+            rows.push(row(["images", &text]));
+        }
         if let Some(first) = self.proof.mended.first() {
             let count = self.proof.mended.len();
             let text = format!(
@@ -293,6 +302,12 @@ impl Verified {
             "bytes": self.bytes,
             "renditions": self.proof.renditions.iter().map(rendition).collect::<Vec<_>>(),
             "audio": self.proof.audio.iter().map(audio).collect::<Vec<_>>(),
+            "images": self.proof.images.map(|images| json!({
+                "sheets": images.sheets,
+                "thumbnails": images.thumbnails,
+                "poster": images.poster,
+                "worst_difference_ppm": images.worst_difference_ppm,
+            })),
             "mended_frames": self.proof.mended,
         })
     }
@@ -404,7 +419,17 @@ mod tests {
             title: Title { folder: "/titles/movie".into(), ..Title::open(place.root.path()).unwrap() },
             input: Input { location: "/media/movie.mov".to_owned(), identity },
             bytes: 12,
-            proof: v1::Proof { renditions: vec![rendition], audio: vec![audio, silent], mended: vec![7, 8] },
+            proof: v1::Proof {
+                renditions: vec![rendition],
+                audio: vec![audio, silent],
+                mended: vec![7, 8],
+                images: Some(v1::ImageProof {
+                    sheets: 2,
+                    thumbnails: 30,
+                    poster: true,
+                    worst_difference_ppm: 4_100,
+                }),
+            },
         }
     }
 

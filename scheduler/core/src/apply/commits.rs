@@ -155,6 +155,7 @@ fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
         (Stage::Audio, TaskResult::Object(record)) => {
             job.audio.insert(task.index, record);
         }
+        (Stage::Image, TaskResult::Object(record)) => job.images = Some(record),
         (Stage::Assemble, TaskResult::Object(assembly)) => job.assembly = Some(assembly),
         (Stage::Measure, TaskResult::Object(proof)) => job.proof = Some(proof),
         (Stage::Deliver, TaskResult::Object(report)) => job.report = Some(report),

@@ -28,6 +28,7 @@ fn bounded(failure: &Failure) -> Failure {
     Failure {
         damaged_parts: failure.damaged_parts.clone(),
         damaged_tracks: failure.damaged_tracks.clone(),
+        damaged_images: failure.damaged_images,
         ..Failure::new(failure.class, &failure.message, &failure.evidence)
     }
 }

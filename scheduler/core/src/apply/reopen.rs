@@ -1,4 +1,4 @@
-//! Parts and tracks whose stored bytes are not what was committed: they are made again, and only they.
+//! Parts, tracks and still pictures whose stored bytes are not what was committed: they are made again, and only they.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +9,24 @@ use super::failures::fail_job;
 use crate::policy::MAX_REOPENINGS;
 use crate::state::{FarmState, Job, Outcome, PartRange};
 
-/// Committed parts and tracks that are damaged.
+/// Committed parts and tracks that are damaged, and whether the still pictures are.
 pub(super) struct Damage {
     parts: BTreeSet<PartIndex>,
     tracks: BTreeSet<u32>,
+    images: bool,
 }
 
-/// What of a failure is damage to committed parts or tracks; only assemble and measure read them.
+/// What of a failure is damage to what is committed; only assemble and measure read them.
 pub(super) fn damage(state: &FarmState, task: TaskId, failure: &Failure) -> Option<Damage> {
     let job = state.jobs.get(&task.job).filter(|_| matches!(task.stage, Stage::Assemble | Stage::Measure))?;
     let parts = failure.damaged_parts.iter().filter(|part| job.encode.committed.contains_key(part));
     let tracks = failure.damaged_tracks.iter().filter(|track| job.audio.contains_key(track));
-    let damage = Damage { parts: parts.copied().collect(), tracks: tracks.copied().collect() };
-    (!damage.parts.is_empty() || !damage.tracks.is_empty()).then_some(damage)
+    let damage = Damage {
+        parts: parts.copied().collect(),
+        tracks: tracks.copied().collect(),
+        images: failure.damaged_images && job.images.is_some(),
+    };
+    (!damage.parts.is_empty() || !damage.tracks.is_empty() || damage.images).then_some(damage)
 }
 
 /// Ends the attempt that found the damage, and takes back what is damaged; nothing is charged. A store that damages
@@ -44,6 +49,7 @@ pub(super) fn on_damage(state: &mut FarmState, task: TaskId, damage: Damage, fai
     job.assembly = None;
     job.encode.committed.retain(|part, _| !damage.parts.contains(part));
     job.audio.retain(|track, _| !damage.tracks.contains(track));
+    job.images = job.images.filter(|_| !damage.images);
     revoke_holders(state, task.job, &damage.parts);
     if let Some(job) = state.jobs.get_mut(&task.job) {
         queue_again(job, &damage.parts);
@@ -89,12 +95,12 @@ fn queue_again(job: &mut Job, parts: &BTreeSet<PartIndex>) {
 
 #[cfg(test)]
 mod tests {
-    use reel_common::Epoch;
+    use reel_common::{Epoch, WorkerFacts};
 
     use super::*;
     use crate::command::{Action, Reply, TaskResult};
     use crate::state::JobState;
-    use crate::testing::{Farm, FarmBuilder, commit_task, encode, plan_of, task};
+    use crate::testing::{Farm, FarmBuilder, commit_task, encode, facts, plan_of, task, with_images};
 
     /// A job of 8 parts and 2 tracks, of which all is committed and `stage` runs.
     fn up_to(stage: Stage) -> (Farm, Epoch) {
@@ -133,6 +139,29 @@ mod tests {
             let job = farm.job(1);
             assert_eq!((job.state, job.renditions_encoded, job.parts_encoded_twice), (JobState::Done, 24, 0));
         }
+    }
+
+    #[test]
+    fn damaged_stills_are_made_again_and_nothing_else_is() {
+        let mut farm = FarmBuilder::new().job(with_images(plan_of(2, 2, 1))).build();
+        let codecs = BTreeSet::from([Stage::IMAGE_CODEC.to_owned()]);
+        farm.register_facts(WorkerFacts { codecs, ..facts("w", 1, 1, FarmBuilder::PLENTY) });
+        let epoch = loop {
+            farm.place();
+            let (task, epoch) = farm.running()[0];
+            if task.stage == Stage::Measure {
+                break epoch;
+            }
+            farm.finish(task, epoch);
+        };
+        let failure = Failure { damaged_images: true, ..Failure::new(FailureClass::Failed, "cut off", "") };
+        farm.apply(Action::FailAttempt { task: task(1, Stage::Measure, 0), epoch, failure });
+        let job = farm.job(1);
+        assert_eq!((job.images, job.assembly, job.parts_committed()), (None, None, 2));
+        farm.place();
+        assert_eq!(farm.running()[0].0, task(1, Stage::Image, 0));
+        farm.run_to_end();
+        assert_eq!(farm.job(1).state, JobState::Done);
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct Job {
     pub rate: RateState,
     /// The `AudioRecord`s of the committed tracks, by their number in the profile.
     pub audio: BTreeMap<u32, Artifact>,
+    /// The `ImageRecord` of its still pictures.
+    pub images: Option<Artifact>,
     /// The result of assemble.
     pub assembly: Option<Artifact>,
     /// The result of measure.
@@ -108,6 +110,7 @@ impl Job {
             encode: EncodeState::default(),
             rate: RateState::default(),
             audio: BTreeMap::new(),
+            images: None,
             assembly: None,
             proof: None,
             report: None,
@@ -135,10 +138,17 @@ impl Job {
         self.encode.committed.len() as u32
     }
 
-    /// Whether every part and track is committed.
+    /// Whether its plan has still pictures.
+    pub fn has_images(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.image_memory.is_some())
+    }
+
+    /// Whether every part and track is committed, and the still pictures.
     pub fn is_encoded(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
-            self.parts_committed() == plan.grid.parts() && self.audio.len() == plan.tracks.len()
+            self.parts_committed() == plan.grid.parts()
+                && self.audio.len() == plan.tracks.len()
+                && self.images.is_some() == plan.image_memory.is_some()
         })
     }
 
@@ -175,6 +185,7 @@ impl Job {
                 begun && self.parts_committed() < plan.grid.parts()
             }
             (Stage::Audio, Some(plan)) => self.audio.len() < plan.tracks.len(),
+            (Stage::Image, Some(plan)) => plan.image_memory.is_some() && self.images.is_none(),
             (Stage::Assemble, _) => self.is_encoded() && self.assembly.is_none(),
             (Stage::Measure, _) => self.assembly.is_some() && self.proof.is_none(),
             (Stage::Deliver, _) => self.proof.is_some() && self.report.is_none(),
@@ -186,6 +197,7 @@ impl Job {
         match stage {
             Stage::Hook => !self.spec.hooks.is_empty(),
             Stage::Probe => self.plan.as_ref().is_some_and(|plan| !plan.targets.is_empty()),
+            Stage::Image => self.has_images(),
             _ => self.spec.has_title(),
         }
     }
@@ -269,6 +281,9 @@ impl Job {
             (Stage::Encode | Stage::Probe, Some(plan)) => {
                 Reserved { memory: plan.encode_memory, scratch: plan.encode_scratch }
             }
+            (Stage::Image, Some(plan)) => {
+                Reserved { memory: plan.image_memory.unwrap_or(Plan::LIGHT_MEMORY), scratch: 0 }
+            }
             _ => Reserved { memory: Plan::LIGHT_MEMORY, scratch: 0 },
         }
     }
@@ -286,34 +301,39 @@ impl Job {
         Some(&hook.name)
     }
 
-    /// The codecs that attempts of `stage` need. An agent from before there were texts would index a job without them, one
-    /// from before captions were read from pictures would lose them at any stage, and one from before there were edits would
-    /// make a title of the mezzanine as it is.
+    /// The codecs that attempts of `stage` need, and the words for what older agents do not know: they would make the title
+    /// without it, or of the mezzanine as it is.
     pub(crate) fn codecs_of(&self, stage: Stage) -> Option<Cow<'_, BTreeSet<String>>> {
-        let of_media = self.media_codecs_of(stage);
-        if self.spec.edit.is_none() || stage == Stage::Hook {
-            return of_media;
+        let of_media = match (stage, &self.plan) {
+            (Stage::Encode | Stage::Probe, Some(plan)) => Some(&plan.video_codecs),
+            (Stage::Audio, Some(plan)) => Some(&plan.audio_codecs),
+            _ => None,
+        };
+        let mut words = self.words_of(stage).peekable();
+        if words.peek().is_none() {
+            return of_media.map(Cow::Borrowed);
         }
-        let mut codecs = of_media.map(Cow::into_owned).unwrap_or_default();
-        codecs.insert(Edit::CODEC.to_owned());
-        Some(Cow::Owned(codecs))
+        let words = words.map(str::to_owned).collect();
+        Some(Cow::Owned(
+            of_media.map_or_else(BTreeSet::new, BTreeSet::clone).union(&words).cloned().collect(),
+        ))
     }
 
-    fn media_codecs_of(&self, stage: Stage) -> Option<Cow<'_, BTreeSet<String>>> {
-        let named = |codec: &str| BTreeSet::from([codec.to_owned()]);
+    fn words_of(&self, stage: Stage) -> impl Iterator<Item = &'static str> {
         let in_pictures = self.spec.texts.iter().any(|text| text.in_pictures().is_some());
-        match (stage, &self.plan) {
-            (Stage::Encode | Stage::Probe, Some(plan)) if in_pictures => {
-                Some(Cow::Owned(&plan.video_codecs | &named(TextSource::CAPTIONS_CODEC)))
-            }
-            (Stage::Encode | Stage::Probe, Some(plan)) => Some(Cow::Borrowed(&plan.video_codecs)),
-            (Stage::Audio, Some(plan)) => Some(Cow::Borrowed(&plan.audio_codecs)),
-            (Stage::Index | Stage::Assemble | Stage::Measure | Stage::Deliver, _) if in_pictures => {
-                Some(Cow::Owned(named(TextSource::CAPTIONS_CODEC)))
-            }
-            (Stage::Index, _) if !self.spec.texts.is_empty() => Some(Cow::Owned(named(TextSource::CODEC))),
-            _ => None,
-        }
+        let others = self.spec.texts.iter().any(|text| text.in_pictures().is_none());
+        let of_tree = matches!(stage, Stage::Assemble | Stage::Measure | Stage::Deliver);
+        let stills = self.plan.as_ref().is_some_and(|plan| plan.image_memory.is_some());
+        let words = [
+            (Edit::CODEC, stage != Stage::Hook && self.spec.edit.is_some()),
+            (TextSource::CODEC, stage == Stage::Index && others),
+            (
+                TextSource::CAPTIONS_CODEC,
+                in_pictures && !matches!(stage, Stage::Audio | Stage::Image | Stage::Hook),
+            ),
+            (Stage::IMAGE_CODEC, stills && (of_tree || stage == Stage::Image)),
+        ];
+        words.into_iter().filter_map(|(word, needed)| needed.then_some(word))
     }
 
     /// Remembers an attempt that ended and what it read, and forgets the oldest beyond the limit.

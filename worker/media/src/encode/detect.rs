@@ -20,12 +20,17 @@ const FULL_SCALE_SHARE: u64 = 1000;
 
 /// What was found of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     black: bool,
     frozen: bool,
 }
 
 impl Seen {
+    /// Whether the frame is black.
+    pub(crate) fn is_black(self) -> bool {
+        self.black
+    }
+
     /// Adds a frame, the next of a part, to the runs of that part.
     pub(super) fn add_to(self, frame: u64, runs: &mut v1::PictureRuns) {
         let run = v1::FrameRun { start: frame, end: frame + 1 };
@@ -38,7 +43,7 @@ impl Seen {
 }
 
 /// Looks at the frames of a title, in order.
-pub(super) struct Detector {
+pub(crate) struct Detector {
     /// Whether luma has full range.
     full_range: bool,
     /// For pictures whose luma does not lie in the open.
@@ -47,12 +52,12 @@ pub(super) struct Detector {
 }
 
 impl Detector {
-    pub(super) fn new(full_range: bool) -> Self {
+    pub(crate) fn new(full_range: bool) -> Self {
         Detector { full_range, grey: None, before: None }
     }
 
     /// Looks at frame `frame`, which is frozen only where the one before it was looked at as well.
-    pub(super) fn look(&mut self, frame: u64, picture: &Arc<Video>) -> Result<Seen, MediaError> {
+    pub(crate) fn look(&mut self, frame: u64, picture: &Arc<Video>) -> Result<Seen, MediaError> {
         let (picture, luma) = match Luma::of(picture.format()) {
             Some(luma) => (Arc::clone(picture), luma),
             None => (self.in_grey(picture)?, Luma { bytes: 1, shift: 0 }),

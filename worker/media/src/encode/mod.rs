@@ -21,7 +21,7 @@ use reel_profiles::{DamageRule, Profile, Quality, ResolvedRendition};
 use reel_proto::v1;
 use reel_store::Source;
 
-use self::detect::Detector;
+pub(crate) use self::detect::Detector;
 use self::lane::{Assignment, Lane, Order};
 use self::overlap::Overlap;
 use self::part::scratch_path;
@@ -134,7 +134,7 @@ fn encode_chunk(
     let facts = facts::video(chunk.piece.index)?;
     let renditions = renditions(job, facts.rotation, &timeline)?;
     let tones = facts::tones(&facts, job.profile)?;
-    let overlays = chunk.piece.overlays(job.profile)?;
+    let overlays = chunk.piece.overlays()?;
     let given = renditions.iter().filter(|rendition| rendition.given.is_some()).count();
     let known =
         chunk.qualities.iter().take(chunk.parts.len()).filter(|quality| quality.len() == given).count();
@@ -433,7 +433,7 @@ impl Director<'_> {
             timeline: self.timeline,
             rules: &self.chunk.piece.rules,
             tones: self.tones.clone(),
-            overlays: self.chunk.piece.overlays(self.job.profile)?,
+            overlays: self.chunk.piece.overlays()?,
             damage: self.job.profile.admission.damage,
             speed: Speed::Exact,
         };

@@ -60,7 +60,7 @@ pub fn verify(job: &VerifyJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result
     let (renditions, mended) = prove_video(job, &times, &tree.video, progress)?;
     let prove = |stream| prove_audio(job, &times, stream);
     let audio = tree.audio.iter().map(prove).collect::<Result<_, _>>()?;
-    Ok(v1::Proof { renditions, audio, mended })
+    Ok(v1::Proof { renditions, audio, mended, images: None })
 }
 
 /// The streams of a tree, which must be those of a ladder and of tracks.
@@ -169,7 +169,7 @@ fn each_thumbnail(
     let tones = facts::tones(&facts, job.profile)?;
     let mut reducer = Reducer::new(facts.rotation);
     for (begin, start, end) in spans {
-        let (tones, overlays) = (tones.clone(), piece.overlays(job.profile)?);
+        let (tones, overlays) = (tones.clone(), piece.overlays()?);
         let reading =
             Reading { source, index, timeline, rules, tones, overlays, damage, speed: Speed::Rough };
         let mut reader = FrameReader::new(reading, (begin, end))?;

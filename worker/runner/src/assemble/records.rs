@@ -27,20 +27,24 @@ pub(super) struct Records {
     pub(super) track_numbers: Vec<u32>,
     /// By how many ticks each part is later in the title than in its source; empty where the title is its mezzanine.
     moved: Vec<i64>,
+    /// Thumbnails and poster.
+    pub(super) images: Option<v1::ImageRecord>,
 }
 
-/// Parts and tracks whose stored bytes are not what was committed.
+/// Parts, tracks and still pictures whose stored bytes are not what was committed.
 #[derive(Default)]
 pub(super) struct Damage {
     /// Numbers of parts.
     pub(super) parts: BTreeSet<u32>,
     /// Numbers of tracks in the profile.
     pub(super) tracks: Vec<u32>,
+    /// Whether the still pictures are.
+    pub(super) images: bool,
 }
 
 impl Damage {
     pub(super) fn is_empty(&self) -> bool {
-        self.parts.is_empty() && self.tracks.is_empty()
+        self.parts.is_empty() && self.tracks.is_empty() && !self.images
     }
 
     /// The failure that has them made again; nothing when nothing is damaged.
@@ -49,12 +53,14 @@ impl Damage {
             return Ok(());
         }
         let (parts, tracks) = (self.parts.len(), self.tracks.len());
+        let images = if self.images { ", and the images," } else { "" };
         let message = format!(
-            "{parts} parts and {tracks} tracks in the store are not what was committed: they are made again"
+            "{parts} parts and {tracks} tracks{images} in the store are not what was committed: they are made again"
         );
         let mut failure = fault(&message);
         failure.damaged_parts = self.parts.into_iter().map(PartIndex).collect();
         failure.damaged_tracks = self.tracks;
+        failure.damaged_images = self.images;
         Err(failure)
     }
 }
@@ -77,6 +83,18 @@ impl Records {
                 None => damage.tracks.push(number),
             }
         }
+        let mut images = None;
+        if let Some(artifact) = &work.task.images {
+            match load(work, artifact, "the record of the images")? {
+                Some(bytes) => images = Some(decode(bytes, "the record of the images")?),
+                None => damage.images = true,
+            }
+        }
+        if images.is_none() && !damage.images && work.profile.images.is_some() {
+            return Err(fault(
+                "the task names no images, and the profile has some: give all hosts the same version",
+            ));
+        }
         damage.into_failure()?;
         let track_numbers =
             audio.iter().map(|record| track_number(work, record)).collect::<Result<_, _>>()?;
@@ -89,7 +107,7 @@ impl Records {
             Some(_) => first_pts(&parts).into_iter().zip(made_for).map(|(here, made)| here - made).collect(),
             None => Vec::new(),
         };
-        let records = Records { parts, audio, track_numbers, moved };
+        let records = Records { parts, audio, track_numbers, moved, images };
         records.check(work, frames)?;
         Ok(records)
     }
@@ -147,7 +165,7 @@ impl Records {
 
     /// Bytes that are read and written: all of it once for the segments, and once more for single files.
     pub(super) fn bytes_to_copy(&self, package: &Package) -> u64 {
-        self.stored_bytes() + if package.mp4 { self.single_file_bytes() } else { 0 }
+        self.stored_bytes() + self.image_bytes() + if package.mp4 { self.single_file_bytes() } else { 0 }
     }
 
     /// Bytes that the tree takes on the disk, rounded up generously.
@@ -159,7 +177,12 @@ impl Records {
         let frames: u64 = renditions.map(|record| record.frames).sum();
         let hls = if package.hls { self.stored_bytes() + files as u64 * FILE_BYTES } else { 0 };
         let mp4 = if package.mp4 { self.single_file_bytes() + frames * SAMPLE_BYTES } else { 0 };
-        hls + mp4 + (1 << 20)
+        let image_files = self.images.as_ref().map_or(0, |record| record.sheets.len() as u64 + 3);
+        hls + mp4 + self.image_bytes() + image_files * FILE_BYTES + (1 << 20)
+    }
+
+    fn image_bytes(&self) -> u64 {
+        self.images.as_ref().map_or(0, |record| size(&record.artifact))
     }
 
     fn stored_bytes(&self) -> u64 {

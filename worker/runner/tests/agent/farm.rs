@@ -158,6 +158,7 @@ impl Farm {
             Work::Probe(_) => Stage::Probe,
             Work::Encode(_) => Stage::Encode,
             Work::Audio(_) => Stage::Audio,
+            Work::Image(_) => Stage::Image,
             Work::Assemble(_) => Stage::Assemble,
             Work::Measure(_) => Stage::Measure,
             Work::Deliver(_) => Stage::Deliver,

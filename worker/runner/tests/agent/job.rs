@@ -26,6 +26,7 @@ async fn up_to_delivery(farm: &mut Farm) -> v1::DeliverTask {
         index: index.clone(),
         parts: farm.parts.values().map(|part| part.record.clone().unwrap()).collect(),
         audio: vec![audio],
+        ..v1::AssembleTask::default()
     };
     let assembly = farm.object(&mezzanine, Work::Assemble(assemble)).await;
     let tree = farm.dir.path().join(".title.reel-42.partial").to_str().unwrap().to_owned();
