@@ -12,6 +12,7 @@ mod job;
 mod labels;
 mod language;
 mod location;
+mod measured;
 mod project;
 mod source;
 mod task;
@@ -29,6 +30,7 @@ pub use job::{JobReason, JobState, JobView, RunningView, StageView, Trouble};
 pub use labels::{Label, LabelError, Labels};
 pub use language::{is_language_tag, language_tag};
 pub use location::{redacted, secret_problem};
+pub use measured::Measured;
 pub use project::{ProjectView, Share};
 pub use source::{
     AudioFacts, Colour, Hdr10, IndexSummary, LightLevel, Mastering, Scan, SourceIdentity, TextFacts, Timing,

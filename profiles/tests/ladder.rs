@@ -4,7 +4,7 @@
 
 use reel_common::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Scan, Timing, VideoFacts};
 use reel_profiles::{
-    LadderError, Profile, Rejection, ResolvedRendition, Stretch, TrackInput, Warning, catalog,
+    LadderError, Profile, Quality, Rejection, ResolvedRendition, Stretch, TrackInput, Warning, catalog,
 };
 
 fn profile(name: &str) -> Profile {
@@ -355,4 +355,19 @@ fn tracks_are_made_of_channels_that_are_there() {
     );
     // Six streams of one channel, of which the first would be made stereo.
     insta::assert_snapshot!(found(&edited(&[]), &vec![mono; 6]).join("; "));
+}
+
+#[test]
+fn a_quality_that_is_measured_can_stand_for_the_rate_factor() {
+    for (written, quality) in [
+        ("psnr_db = 42.25", Quality::Psnr(42_250)),
+        ("psnr_db = 20", Quality::Psnr(20_000)),
+        ("ssim = 0.985", Quality::Ssim(985)),
+    ] {
+        let text = catalog::text("vod-abr").unwrap().replacen("crf = 21", written, 1);
+        let profile = Profile::parse(&text, "vod-abr").unwrap();
+        assert_eq!(profile.video[0].rate.quality, quality);
+        assert!(profile.video[0].rate.maxrate_kbps.is_some(), "the ceiling stays");
+        assert_eq!(Profile::parse(&profile.to_toml(), "again.toml").as_ref(), Ok(&profile));
+    }
 }

@@ -212,6 +212,42 @@ impl TryFrom<v1::TaskId> for common::TaskId {
     }
 }
 
+/// Where no quality was measured, none is said.
+impl From<&[common::Measured]> for v1::ProbeSizes {
+    fn from(all: &[common::Measured]) -> Self {
+        let sample_bytes = all.iter().map(|measured| measured.bytes).collect();
+        if all.iter().all(|measured| (measured.psnr_mdb, measured.ssim_ppm) == (0, 0)) {
+            return v1::ProbeSizes { sample_bytes, ..v1::ProbeSizes::default() };
+        }
+        let psnr_mdb = all.iter().map(|measured| measured.psnr_mdb.into()).collect();
+        let ssim_ppm = all.iter().map(|measured| measured.ssim_ppm as i32).collect();
+        v1::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm }
+    }
+}
+
+impl TryFrom<v1::ProbeSizes> for Vec<common::Measured> {
+    type Error = Malformed;
+
+    fn try_from(sizes: v1::ProbeSizes) -> Result<Self, Malformed> {
+        let v1::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm } = sizes;
+        if psnr_mdb.is_empty() && ssim_ppm.is_empty() {
+            return Ok(sample_bytes.into_iter().map(common::Measured::sized).collect());
+        }
+        if psnr_mdb.len() != sample_bytes.len() || ssim_ppm.len() != sample_bytes.len() {
+            return Err(Malformed("quality of a part"));
+        }
+        let all = sample_bytes.into_iter().zip(psnr_mdb).zip(ssim_ppm);
+        let measured = all.map(|((bytes, psnr), ssim)| common::Measured::new(bytes, psnr, ssim.into()));
+        Ok(measured.collect())
+    }
+}
+
+impl From<&v1::RenditionPart> for common::Measured {
+    fn from(part: &v1::RenditionPart) -> Self {
+        common::Measured::new(part.sample_bytes, part.psnr_mdb, part.ssim_ppm.unwrap_or(0).into())
+    }
+}
+
 impl From<common::FailureClass> for v1::FailureClass {
     fn from(value: common::FailureClass) -> Self {
         match value {

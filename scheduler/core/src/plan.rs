@@ -31,23 +31,35 @@ pub struct Plan {
     pub audio_codecs: BTreeSet<String>,
     /// What admission had to say, for people.
     pub warnings: Vec<String>,
-    /// The renditions that are to have a size.
+    /// The renditions that are to have a size or a quality.
     pub targets: Vec<RateTarget>,
 }
 
-/// A rendition that is to have a size.
+/// A rendition that is to have a size or a quality.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateTarget {
     /// Its place in the ladder.
     pub rendition: u32,
     /// Its codec.
     pub codec: VideoCodec,
-    /// Bytes of its coded frames.
-    pub bytes: u64,
+    /// What it is to come to.
+    pub goal: Goal,
     /// The rate factor to begin with, in thousandths.
     pub crf_milli: u32,
-    /// What the title comes to, in thousandths of a draft at the same rate factor; 1000 where a draft is no other encode.
+    /// What the size, or the error, of the title comes to, in thousandths of a draft at the same rate factor; 1000 where a
+    /// draft is no other encode.
     pub draft_milli: u32,
+}
+
+/// What a rendition is to come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Bytes of its coded frames.
+    Bytes(u64),
+    /// Mean luma PSNR of its frames in thousandths of a decibel.
+    Psnr(u32),
+    /// Mean luma SSIM of its frames in millionths.
+    Ssim(u32),
 }
 
 /// Waves in which a title with targets is encoded that has more than [`Plan::SHORT_PARTS`].
@@ -130,6 +142,18 @@ impl Plan {
     pub fn parts_of_waves(&self, waves: usize) -> u32 {
         let parts = self.grid.parts();
         self.order().take(waves).map(|wave| wave.parts(parts)).sum()
+    }
+
+    /// Frames of a part; 0 beyond the last.
+    pub(crate) fn frames_of(&self, part: u32) -> u64 {
+        self.grid.part(PartIndex(part)).map_or(0, |part| part.frames())
+    }
+
+    /// Frames of the parts of each wave.
+    pub(crate) fn frames_of_waves(&self) -> [u64; WAVES] {
+        let mut frames = [0; WAVES];
+        (0..self.grid.parts()).for_each(|part| frames[self.wave_of(part)] += self.frames_of(part));
+        frames
     }
 
     /// How many chunks the parts are grouped into at first.
@@ -237,19 +261,29 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
     })
 }
 
-/// The renditions of a ladder that have a bit rate, with the bytes that it comes to.
+/// The renditions of a ladder that have a bit rate or a quality, with what they are to come to.
 fn targets(index: &IndexSummary, ladder: &[ResolvedRendition]) -> Vec<RateTarget> {
     let target = |(rendition, resolved): (u32, &ResolvedRendition)| {
-        let Quality::Bitrate(kbps) = resolved.rendition.rate.quality else { return None };
-        let bits = index.duration.checked_mul(Rational::whole(i64::from(kbps) * 1_000));
-        let bits = bits.and_then(|bits| u64::try_from(bits.round()).ok()).unwrap_or(u64::MAX);
-        let codec = resolved.rendition.coding.codec();
+        let goal = match resolved.rendition.rate.quality {
+            Quality::Crf(_) => return None,
+            Quality::Bitrate(kbps) => Goal::Bytes(bytes(index, kbps)),
+            Quality::Psnr(mdb) => Goal::Psnr(mdb),
+            Quality::Ssim(milli) => Goal::Ssim(milli.saturating_mul(1_000)),
+        };
+        let coding = resolved.rendition.coding;
         let pixels = pixels(resolved.width, resolved.height).saturating_mul(index.frames);
-        let crf_milli = rate::first_guess(codec, bits, pixels);
-        let draft_milli = rate::draft_ratio(resolved.rendition.coding);
-        Some(RateTarget { rendition, codec, bytes: (bits / 8).max(1), crf_milli, draft_milli })
+        let crf_milli = rate::first_guess(coding.codec(), goal, pixels);
+        let draft_milli = rate::draft_ratio(coding, goal);
+        Some(RateTarget { rendition, codec: coding.codec(), goal, crf_milli, draft_milli })
     };
     (0..).zip(ladder).filter_map(target).collect()
+}
+
+/// Bytes that a title comes to at a mean rate.
+fn bytes(index: &IndexSummary, kbps: u32) -> u64 {
+    let bits = index.duration.checked_mul(Rational::whole(i64::from(kbps) * 1_000));
+    let bits = bits.and_then(|bits| u64::try_from(bits.round()).ok()).unwrap_or(u64::MAX);
+    (bits / 8).max(1)
 }
 
 const MIB: u64 = 1 << 20;
@@ -435,7 +469,8 @@ mod tests {
         let profile = Profile::parse(&text, "vod-abr").unwrap();
         let made = plan(&index_summary(24 * 60), &profile, None).unwrap();
         let [target] = made.targets[..] else { panic!("{:?}", made.targets) };
-        assert_eq!((target.rendition, target.codec, target.bytes), (0, VideoCodec::H264, 4_000_000 / 8 * 60));
+        assert_eq!((target.rendition, target.codec), (0, VideoCodec::H264));
+        assert_eq!(target.goal, Goal::Bytes(4_000_000 / 8 * 60));
         assert!((15_000..30_000).contains(&target.crf_milli), "{target:?}");
         assert!(plan(&index_summary(24 * 60), &self::profile("vod-abr"), None).unwrap().targets.is_empty());
     }

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use reel_common::fixture::film;
 use reel_common::{
-    Artifact, Epoch, Failure, FailureClass, IndexSummary, JobId, PartIndex, SegmentGrid, Stage, TaskId,
-    WorkerFacts, WorkerId,
+    Artifact, Epoch, Failure, FailureClass, IndexSummary, JobId, Measured, PartIndex, SegmentGrid, Stage,
+    TaskId, WorkerFacts, WorkerId,
 };
 use reel_profiles::VideoCodec;
 
 use crate::command::{Accepted, Action, Command, JobSpec, LossCause, Reply, Reserved, TaskResult};
 use crate::invariant::check_all;
 use crate::placement::{Progress, make_room, place};
-use crate::plan::{Plan, RateTarget};
+use crate::plan::{Goal, Plan, RateTarget};
 use crate::state::{FarmState, Job, PartRange};
 
 /// The index of a 1080p film of `frames` frames at 24 frames per second, with stereo sound.
@@ -43,7 +43,7 @@ pub(crate) fn with_targets(plan: Plan, long: bool) -> Plan {
     let target = |rendition, codec| RateTarget {
         rendition,
         codec,
-        bytes: 20_000,
+        goal: Goal::Bytes(20_000),
         crf_milli: 24_000,
         draft_milli: 1_300,
     };
@@ -211,7 +211,7 @@ impl Farm {
             record,
             encoded: 2,
             reused: 0,
-            sample_bytes: vec![1_000; 2],
+            measured: vec![Measured::sized(1_000); 2],
         })
     }
 
@@ -228,7 +228,7 @@ impl Farm {
                 }
                 TaskResult::Nothing
             }
-            Stage::Probe => TaskResult::Sizes(vec![1_000; 2]),
+            Stage::Probe => TaskResult::Measured(vec![Measured::sized(1_000); 2]),
             Stage::Hook => TaskResult::Nothing,
             stage => TaskResult::Object(Artifact::of(stage.name().as_bytes())),
         };

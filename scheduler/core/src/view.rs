@@ -283,21 +283,39 @@ pub struct JobHistory {
     pub source_bytes_read: u64,
     /// What admission had to say.
     pub warnings: Vec<String>,
-    /// How the renditions with a bit rate came to it.
+    /// How the renditions with a bit rate or a quality came to it.
     pub rates: Vec<RateView>,
 }
 
-/// How a rendition came to its bit rate.
+/// How a rendition came to its bit rate or quality.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateView {
     /// What it was to come to.
     pub target: RateTarget,
-    /// Encodes of the whole title for its size.
-    pub probes: Vec<RateLevel>,
+    /// Encodes of the whole title for its size and quality.
+    pub probes: Vec<RateOutcome>,
     /// So many of them, from the first, were drafts.
     pub drafts: usize,
     /// The waves of its encode.
-    pub waves: Vec<RateLevel>,
+    pub waves: Vec<RateOutcome>,
+}
+
+/// What came of a rate factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateOutcome {
+    /// The rate factor in thousandths; of AV1 the mean of its parts.
+    pub crf_milli: u32,
+    /// Bytes of the coded frames.
+    pub bytes: u64,
+    /// Mean of the frames in the unit of the goal; 0 where that is a size.
+    pub quality: u32,
+}
+
+impl RateOutcome {
+    fn of(level: &RateLevel, frames: u64) -> Self {
+        let quality = (level.total_quality() / frames.max(1)) as u32;
+        RateOutcome { crf_milli: level.crf_milli, bytes: level.total(), quality }
+    }
 }
 
 /// An attempt that ended.
@@ -377,17 +395,20 @@ pub fn job_history(id: JobId, job: &Job) -> JobHistory {
 }
 
 fn rates(job: &Job) -> Vec<RateView> {
-    let targets = job.plan.iter().flat_map(|plan| plan.targets.iter().enumerate());
-    let is_draft = |round: &usize| job.plan.as_ref().is_some_and(|plan| plan.is_draft(*round));
-    let drafts = (0..job.rate.rounds.len()).filter(is_draft).count();
-    let of = |rounds: &[RateRound], at: usize| rounds.iter().map(|round| round.levels[at]).collect();
-    let view = |(at, target): (usize, &RateTarget)| RateView {
-        target: *target,
-        probes: of(&job.rate.rounds, at),
-        drafts,
-        waves: of(&job.rate.waves, at),
+    let Some(plan) = job.plan.as_ref().filter(|plan| !plan.targets.is_empty()) else { return Vec::new() };
+    let drafts = (0..job.rate.rounds.len()).filter(|round| plan.is_draft(*round)).count();
+    let (frames, frames_of_waves) = (plan.grid.frames(), plan.frames_of_waves());
+    let view = |(at, target): (usize, &RateTarget)| {
+        let probe = |round: &RateRound| RateOutcome::of(&round.levels[at], frames);
+        let wave = |(round, frames): (&RateRound, &u64)| RateOutcome::of(&round.levels[at], *frames);
+        RateView {
+            target: *target,
+            probes: job.rate.rounds.iter().map(probe).collect(),
+            drafts,
+            waves: job.rate.waves.iter().zip(&frames_of_waves).map(wave).collect(),
+        }
     };
-    targets.map(view).collect()
+    plan.targets.iter().enumerate().map(view).collect()
 }
 
 /// The open job that makes the same output of the same mezzanine and profile, so that a command given again takes up

@@ -203,12 +203,59 @@ impl Ssim {
 
 #[derive(Serialize)]
 struct RateFound {
-    /// That the coded frames were to have.
-    target_bytes: u64,
-    /// Encodes of the whole title for its size.
+    /// What the rendition was to come to.
+    #[serde(flatten)]
+    target: RateGoal,
+    /// Encodes of the whole title for its size and quality.
     probes: Vec<RateRound>,
     /// Of the encode itself.
     waves: Vec<RateRound>,
+}
+
+/// What a rendition is to come to: under one of three keys.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum RateGoal {
+    /// Bytes of its coded frames.
+    TargetBytes(u64),
+    /// Mean PSNR of its frames.
+    TargetPsnrDb(f64),
+    /// Mean SSIM of its frames.
+    TargetSsim(f64),
+}
+
+impl RateGoal {
+    fn of(rate: &v1::RateHistory) -> Self {
+        match (rate.target_psnr_mdb, rate.target_ssim_ppm) {
+            (0, 0) => RateGoal::TargetBytes(rate.target_bytes),
+            (mdb, 0) => RateGoal::TargetPsnrDb(f64::from(mdb) / 1e3),
+            (_, ppm) => RateGoal::TargetSsim(f64::from(ppm) / 1e6),
+        }
+    }
+
+    /// How a rendition missed it; nothing where it is near enough: within 1 % of a size, within 0.25 dB of a quality, of SSIM
+    /// in decibels of what it lacks of 1.
+    fn missed(self, rendition: &Rendition<'_>) -> Option<String> {
+        const NEAR_DB: f64 = 0.25;
+        let (far, how) = match self {
+            RateGoal::TargetBytes(bytes) => {
+                let percent = (rendition.sample_bytes as f64 / bytes as f64 - 1.0) * 100.0;
+                (percent.abs() > 1.0, format!("is {percent:+.1} % from its bit rate"))
+            }
+            RateGoal::TargetPsnrDb(wanted) => {
+                let psnr = rendition.psnr_db;
+                ((psnr - wanted).abs() > NEAR_DB, format!("has a PSNR of {psnr:.2} dB, not {wanted:.2} dB"))
+            }
+            RateGoal::TargetSsim(wanted) => {
+                let ssim = rendition.ssim.ssim.unwrap_or(0.0);
+                let decibels = 10.0 * ((1.0 - wanted) / (1.0 - ssim).max(1e-9)).log10();
+                (decibels.abs() > NEAR_DB, format!("has an SSIM of {ssim:.4}, not {wanted:.4}"))
+            }
+        };
+        let last = rendition.rate.as_ref().and_then(|rate| rate.waves.last()).map(|wave| wave.crf);
+        let at = last.map_or(String::new(), |crf| format!(", at rate factor {crf}"));
+        far.then(|| format!("rendition {} {how}{at}", rendition.name))
+    }
 }
 
 #[derive(Serialize)]
@@ -216,6 +263,12 @@ struct RateRound {
     /// The rate factor; of AV1 the mean of its parts, whose rate factors are whole.
     crf: f64,
     sample_bytes: u64,
+    /// Where that is the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    psnr_db: Option<f64>,
+    /// Likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ssim: Option<f64>,
     /// Encoded at fast settings; left out otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     draft: bool,
@@ -412,21 +465,18 @@ fn rate_found(rate: &v1::RateHistory) -> RateFound {
         let round = |round: &v1::RateRound| RateRound {
             crf: f64::from(round.crf_milli) / 1e3,
             sample_bytes: round.bytes,
+            psnr_db: (rate.target_psnr_mdb > 0).then(|| f64::from(round.quality) / 1e3),
+            ssim: (rate.target_ssim_ppm > 0).then(|| f64::from(round.quality) / 1e6),
             draft: round.draft,
         };
         rounds.iter().map(round).collect()
     };
-    RateFound { target_bytes: rate.target_bytes, probes: rounds(&rate.probes), waves: rounds(&rate.waves) }
+    RateFound { target: RateGoal::of(rate), probes: rounds(&rate.probes), waves: rounds(&rate.waves) }
 }
 
-/// Bit rates that are more than a percent from what was asked.
+/// Bit rates and qualities that are not what was asked.
 fn missed_rates(renditions: &[Rendition<'_>]) -> Vec<String> {
-    let missed = renditions.iter().filter_map(|rendition| {
-        let target = rendition.rate.as_ref()?.target_bytes;
-        let percent = (rendition.sample_bytes as f64 / target as f64 - 1.0) * 100.0;
-        let name = rendition.name;
-        (percent.abs() > 1.0).then(|| format!("rendition {name} is {percent:+.1} % from its bit rate"))
-    });
+    let missed = renditions.iter().filter_map(|rendition| rendition.rate.as_ref()?.target.missed(rendition));
     missed.collect()
 }
 

@@ -138,17 +138,23 @@ impl Shown {
         let tasks: serde_json::Map<String, Value> =
             self.tasks().into_iter().map(|(stage, count)| (stage.to_string(), count.into())).collect();
         let rendition = |entry: &ResolvedRendition| {
-            let (crf, bitrate_kbps) = match entry.rendition.rate.quality {
-                Quality::Crf(crf_milli) => (Some(f64::from(crf_milli) / 1000.0), None),
-                Quality::Bitrate(kbps) => (None, Some(kbps)),
-            };
-            json!({
+            let mut shown = json!({
                 "name": entry.rendition.name,
                 "width": entry.width,
                 "height": entry.height,
-                "crf": crf,
-                "bitrate_kbps": bitrate_kbps,
-            })
+                "crf": null,
+                "bitrate_kbps": null,
+                "psnr_db": null,
+                "ssim": null,
+            });
+            let (key, value) = match entry.rendition.rate.quality {
+                Quality::Crf(crf_milli) => ("crf", json!(thousandths(crf_milli))),
+                Quality::Bitrate(kbps) => ("bitrate_kbps", json!(kbps)),
+                Quality::Psnr(mdb) => ("psnr_db", json!(thousandths(mdb))),
+                Quality::Ssim(milli) => ("ssim", json!(thousandths(milli))),
+            };
+            shown[key] = value;
+            shown
         };
         let audio = plan.tracks.iter().filter_map(|number| profile.audio.get(*number as usize));
         json!({
@@ -185,15 +191,21 @@ fn most_audio_kbps(track: &AudioTrack) -> u64 {
 fn most_kbps(rate: Rate) -> Option<u64> {
     match rate.quality {
         Quality::Bitrate(kbps) => Some(kbps.into()),
-        Quality::Crf(_) => rate.maxrate_kbps.map(u64::from),
+        Quality::Crf(_) | Quality::Psnr(_) | Quality::Ssim(_) => rate.maxrate_kbps.map(u64::from),
     }
+}
+
+fn thousandths(milli: u32) -> f64 {
+    f64::from(milli) / 1000.0
 }
 
 fn rendition_line(entry: &ResolvedRendition) -> String {
     let rendition = &entry.rendition;
     let quality = match rendition.rate.quality {
-        Quality::Crf(crf_milli) => format!("crf {}", f64::from(crf_milli) / 1000.0),
+        Quality::Crf(crf_milli) => format!("crf {}", thousandths(crf_milli)),
         Quality::Bitrate(kbps) => format!("{kbps} kbit/s"),
+        Quality::Psnr(mdb) => format!("PSNR {} dB", thousandths(mdb)),
+        Quality::Ssim(milli) => format!("SSIM {}", thousandths(milli)),
     };
     let ceiling =
         rendition.rate.maxrate_kbps.map_or(String::new(), |rate| format!(", at most {rate} kbit/s"));

@@ -51,8 +51,8 @@ pub struct EncodeJob<'a> {
     pub profile: &'a Profile,
     /// Consecutive parts.
     pub parts: &'a [PartSpec],
-    /// Of each part the rate factors in thousandths, one for each rendition with a bit rate, in the ladder's order; of no
-    /// part where no rendition has one.
+    /// Of each part the rate factors in thousandths, one for each rendition whose rate is no rate factor, in the ladder's
+    /// order; of no part where there is none.
     pub qualities: &'a [Vec<u32>],
     /// What the encode is for.
     pub purpose: Purpose,
@@ -65,7 +65,7 @@ pub struct EncodeJob<'a> {
 pub enum Purpose {
     /// For the title.
     Title,
-    /// To see how large the renditions become that have a bit rate; they are all that is encoded.
+    /// To see how large and how good the renditions become that have no rate factor; they are all that is encoded.
     Probe {
         /// At fast settings.
         draft: bool,
@@ -99,8 +99,7 @@ pub fn encode(job: &EncodeJob<'_>, events: &mut dyn EncodeEvents) -> Result<(), 
     let given = renditions.iter().filter(|rendition| rendition.given.is_some()).count();
     let known = job.qualities.iter().filter(|quality| quality.len() == given).count();
     if given > 0 && known != job.parts.len() {
-        let message =
-            "the task lacks the quality of a part that has a bit rate: give all hosts the same version";
+        let message = "the task lacks the rate factor of a part: give all hosts the same version";
         return Err(MediaError::failed(message));
     }
     thread::scope(|scope| {
@@ -179,13 +178,13 @@ fn renditions(
 ) -> Result<Vec<RenditionSetup>, MediaError> {
     let ladder = facts::ladder(job.index, job.profile)?;
     let variable_timescale = timeline.constant_rate().is_none().then(|| timeline.timescale());
-    let mut with_bitrate = 0..;
+    let mut searched = 0..;
     let setup = |mut rendition: ResolvedRendition| {
         let rate = timeline.average_rate();
         let (colour, hdr10) = job.profile.picture.coded_colours(facts.colour, facts.hdr10);
         let (crf_milli, given) = match rendition.rendition.rate.quality {
             Quality::Crf(crf_milli) => (crf_milli, None),
-            Quality::Bitrate(_) => (ANY_CRF_MILLI, with_bitrate.next()),
+            Quality::Bitrate(_) | Quality::Psnr(_) | Quality::Ssim(_) => (ANY_CRF_MILLI, searched.next()),
         };
         match job.purpose {
             Purpose::Probe { .. } if given.is_none() => return Ok(None),
