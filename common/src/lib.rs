@@ -5,6 +5,7 @@ mod digest;
 mod failure;
 #[cfg(feature = "fixture")]
 pub mod fixture;
+mod flag;
 mod grid;
 mod hook;
 mod ids;
@@ -14,6 +15,7 @@ mod language;
 mod location;
 mod measured;
 mod project;
+mod rate;
 mod source;
 mod task;
 mod text;
@@ -23,6 +25,7 @@ mod worker;
 pub use artifact::Artifact;
 pub use digest::{Digest, DigestError, DigestWriter, RecipeHasher, RecipeKey};
 pub use failure::{Failure, FailureClass};
+pub use flag::Flag;
 pub use grid::{GridError, PartSpec, SegmentGrid};
 pub use hook::{Hook, HookError};
 pub use ids::{AttemptNumber, Epoch, IdError, JobId, PartIndex, Stage, TaskId, WorkerId};
@@ -32,6 +35,7 @@ pub use language::{is_language_tag, language_tag};
 pub use location::{redacted, secret_problem};
 pub use measured::Measured;
 pub use project::{ProjectView, Share};
+pub use rate::{Goal, RateOutcome, RateView};
 pub use source::{
     AudioFacts, Colour, Hdr10, IndexSummary, LightLevel, Mastering, Scan, SourceIdentity, TextFacts, Timing,
     VideoFacts,

@@ -13,7 +13,7 @@ mod read;
 mod text;
 mod types;
 
-pub use admit::{Rejection, Stretch, TrackInput, TrackSource, Warning};
+pub use admit::{Admitted, Rejection, Stretch, TrackInput, TrackSource, Warning};
 pub use ladder::{LadderError, ResolvedRendition};
 pub use level::Level;
 pub use read::ProfileError;

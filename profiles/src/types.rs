@@ -146,8 +146,10 @@ words! {
     Action {
         /// The job fails with the reason.
         Reject = "reject",
-        /// The job goes on with a warning.
+        /// The job goes on with a warning, which its submitter reads.
         Warn = "warn",
+        /// The job goes on, and what was found is kept with it and in its report, for a later look at the title.
+        Flag = "flag",
         /// The job goes on.
         Allow = "allow",
     }

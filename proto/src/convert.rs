@@ -248,6 +248,76 @@ impl From<&v1::RenditionPart> for common::Measured {
     }
 }
 
+impl From<common::RateView> for v1::RateHistory {
+    fn from(rate: common::RateView) -> Self {
+        let rounds = |rounds: Vec<common::RateOutcome>| {
+            let round = |round: common::RateOutcome| v1::RateRound {
+                crf_milli: round.crf_milli,
+                bytes: round.bytes,
+                draft: round.draft,
+                quality: round.quality,
+            };
+            rounds.into_iter().map(round).collect()
+        };
+        let (target_bytes, target_psnr_mdb, target_ssim_ppm) = match rate.goal {
+            common::Goal::Bytes(bytes) => (bytes, 0, 0),
+            common::Goal::Psnr(mdb) => (0, mdb, 0),
+            common::Goal::Ssim(ppm) => (0, 0, ppm),
+        };
+        v1::RateHistory {
+            rendition: rate.rendition,
+            target_bytes,
+            probes: rounds(rate.probes),
+            waves: rounds(rate.waves),
+            target_psnr_mdb,
+            target_ssim_ppm,
+        }
+    }
+}
+
+impl From<v1::RateHistory> for common::RateView {
+    fn from(rate: v1::RateHistory) -> Self {
+        let rounds = |rounds: Vec<v1::RateRound>| {
+            let round = |round: v1::RateRound| common::RateOutcome {
+                crf_milli: round.crf_milli,
+                bytes: round.bytes,
+                quality: round.quality,
+                draft: round.draft,
+            };
+            rounds.into_iter().map(round).collect()
+        };
+        common::RateView {
+            rendition: rate.rendition,
+            goal: goal(rate.target_bytes, rate.target_psnr_mdb, rate.target_ssim_ppm),
+            probes: rounds(rate.probes),
+            waves: rounds(rate.waves),
+        }
+    }
+}
+
+/// A goal, of which two of the three numbers are 0.
+pub fn goal(bytes: u64, psnr_mdb: u32, ssim_ppm: u32) -> common::Goal {
+    match (psnr_mdb, ssim_ppm) {
+        (0, 0) => common::Goal::Bytes(bytes),
+        (_, 0) => common::Goal::Psnr(psnr_mdb),
+        _ => common::Goal::Ssim(ssim_ppm),
+    }
+}
+
+impl From<common::Flag> for v1::Flag {
+    fn from(flag: common::Flag) -> Self {
+        let common::Flag { rule, found, limit, what } = flag;
+        v1::Flag { rule, found, limit, what }
+    }
+}
+
+impl From<v1::Flag> for common::Flag {
+    fn from(flag: v1::Flag) -> Self {
+        let v1::Flag { rule, found, limit, what } = flag;
+        common::Flag { rule, found, limit, what }
+    }
+}
+
 impl From<common::FailureClass> for v1::FailureClass {
     fn from(value: common::FailureClass) -> Self {
         match value {

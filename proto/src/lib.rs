@@ -3,7 +3,7 @@
 mod convert;
 mod views;
 
-pub use convert::{Malformed, labels, wire_labels};
+pub use convert::{Malformed, goal, labels, wire_labels};
 
 /// Messages between clients, workers, runners and schedulers, and the artifacts that they share.
 pub mod v1 {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{GridError, IndexSummary, PartIndex, Rational, SegmentGrid, VideoFacts};
+use reel_common::{Flag, Goal, GridError, IndexSummary, PartIndex, Rational, SegmentGrid, VideoFacts};
 use reel_profiles::{
-    BitDepth, Coding, LadderError, Preset, Profile, Quality, Rejection, ResolvedRendition, VideoCodec,
+    Admitted, BitDepth, Coding, LadderError, Preset, Profile, Quality, Rejection, ResolvedRendition,
+    VideoCodec,
 };
 
 use crate::rate;
@@ -31,6 +32,8 @@ pub struct Plan {
     pub audio_codecs: BTreeSet<String>,
     /// What admission had to say, for people.
     pub warnings: Vec<String>,
+    /// What it flagged.
+    pub flags: Vec<Flag>,
     /// The renditions that are to have a size or a quality.
     pub targets: Vec<RateTarget>,
 }
@@ -49,17 +52,6 @@ pub struct RateTarget {
     /// What the size, or the error, of the title comes to, in thousandths of a draft at the same rate factor; 1000 where a
     /// draft is no other encode.
     pub draft_milli: u32,
-}
-
-/// What a rendition is to come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    /// Bytes of its coded frames.
-    Bytes(u64),
-    /// Mean luma PSNR of its frames in thousandths of a decibel.
-    Psnr(u32),
-    /// Mean luma SSIM of its frames in millionths.
-    Ssim(u32),
 }
 
 /// Waves in which a title with targets is encoded that has more than [`Plan::SHORT_PARTS`].
@@ -112,7 +104,7 @@ impl Plan {
     pub const DEFAULT_CHUNK_PARTS: u32 = 5;
     /// Most parts of a title: 139 days in parts of 12 seconds.
     pub const MAX_PARTS: u32 = 1_000_000;
-    /// Most warnings kept, so that a plan fits in a Raft entry.
+    /// Most warnings kept, and most flags, so that a plan fits in a Raft entry.
     pub const MAX_WARNINGS: usize = 32;
     /// Memory of an attempt that encodes no pictures, in bytes: index, audio, assemble, measure, deliver.
     pub const LIGHT_MEMORY: u64 = 256 << 20;
@@ -229,7 +221,7 @@ pub enum PlanError {
 /// # Errors
 /// [`PlanError`] where admission, ladder or grid refuse the mezzanine; the text is meant for the job's owner.
 pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -> Result<Plan, PlanError> {
-    let warnings = profile.admit(index)?;
+    let Admitted { warnings, flags } = profile.admit(index)?;
     let ladder = profile.ladder(&index.video)?;
     let grid = profile.grid(index)?;
     let chunk_parts = chunk_parts.unwrap_or(Plan::DEFAULT_CHUNK_PARTS);
@@ -258,6 +250,7 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
         tracks,
         grid,
         warnings: warnings.into_iter().map(|warning| warning.0).take(Plan::MAX_WARNINGS).collect(),
+        flags: flags.into_iter().take(Plan::MAX_WARNINGS).collect(),
     })
 }
 

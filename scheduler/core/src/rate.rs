@@ -12,10 +12,10 @@
 //!
 //! Everything is computed in whole numbers, so that it comes out the same on every scheduler.
 
-use reel_common::Measured;
+use reel_common::{Goal, Measured};
 use reel_profiles::{Coding, VideoCodec};
 
-use crate::plan::{Goal, Plan, RateTarget, WAVES};
+use crate::plan::{Plan, RateTarget, WAVES};
 use crate::state::{RateLevel, RateState};
 
 /// What a job does next for its bit rates and qualities.

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use reel_common::fixture::film;
 use reel_common::{
-    Artifact, Epoch, Failure, FailureClass, IndexSummary, JobId, Measured, PartIndex, SegmentGrid, Stage,
-    TaskId, WorkerFacts, WorkerId,
+    Artifact, Epoch, Failure, FailureClass, Goal, IndexSummary, JobId, Measured, PartIndex, SegmentGrid,
+    Stage, TaskId, WorkerFacts, WorkerId,
 };
 use reel_profiles::VideoCodec;
 
 use crate::command::{Accepted, Action, Command, JobSpec, LossCause, Reply, Reserved, TaskResult};
 use crate::invariant::check_all;
 use crate::placement::{Progress, make_room, place};
-use crate::plan::{Goal, Plan, RateTarget};
+use crate::plan::{Plan, RateTarget};
 use crate::state::{FarmState, Job, PartRange};
 
 /// The index of a 1080p film of `frames` frames at 24 frames per second, with stereo sound.
@@ -34,6 +34,7 @@ pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
         video_codecs: BTreeSet::new(),
         audio_codecs: BTreeSet::new(),
         warnings: Vec::new(),
+        flags: Vec::new(),
         targets: Vec::new(),
     }
 }

@@ -1,10 +1,10 @@
 //! Commands as they stand in the log.
 
-use reel_common::{Hold, JobId, PartIndex, SegmentGrid, Share, WorkerFacts, WorkerId};
+use reel_common::{Goal, Hold, JobId, PartIndex, SegmentGrid, Share, WorkerFacts, WorkerId};
 use reel_profiles::VideoCodec;
 use reel_proto::log::v1::{self, command::Action as Wire};
 use reel_proto::{Malformed, labels, v1 as wire, wire_labels};
-use reel_scheduler_core::plan::{Goal, RateTarget};
+use reel_scheduler_core::plan::RateTarget;
 use reel_scheduler_core::rate::RateStep;
 use reel_scheduler_core::state::PartRange;
 use reel_scheduler_core::{Action, Command, JobSpec, LossCause, Plan, Reserved, TaskResult};
@@ -326,6 +326,7 @@ pub(super) fn encode_plan(plan: &Plan) -> v1::Plan {
         video_codecs: plan.video_codecs.iter().cloned().collect(),
         audio_codecs: plan.audio_codecs.iter().cloned().collect(),
         warnings: plan.warnings.clone(),
+        flags: plan.flags.iter().cloned().map(Into::into).collect(),
         targets: plan.targets.iter().map(encode_target).collect(),
     }
 }
@@ -348,11 +349,7 @@ fn encode_target(target: &RateTarget) -> v1::RateTarget {
 
 fn decode_target(target: v1::RateTarget) -> Result<RateTarget, Malformed> {
     let v1::RateTarget { rendition, codec, bytes, crf_milli, draft_milli, psnr_mdb, ssim_ppm } = target;
-    let goal = match (psnr_mdb, ssim_ppm) {
-        (0, 0) => Goal::Bytes(bytes),
-        (_, 0) => Goal::Psnr(psnr_mdb),
-        _ => Goal::Ssim(ssim_ppm),
-    };
+    let goal = reel_proto::goal(bytes, psnr_mdb, ssim_ppm);
     let codec = VideoCodec::ALL.iter().find(|known| known.name() == codec);
     let codec = *codec.ok_or(Malformed("codec of a bit rate"))?;
     Ok(RateTarget { rendition, codec, goal, crf_milli, draft_milli })
@@ -369,6 +366,7 @@ pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {
         video_codecs: plan.video_codecs.into_iter().collect(),
         audio_codecs: plan.audio_codecs.into_iter().collect(),
         warnings: plan.warnings,
+        flags: plan.flags.into_iter().map(Into::into).collect(),
         targets: plan.targets.into_iter().map(decode_target).collect::<Result<_, _>>()?,
     })
 }

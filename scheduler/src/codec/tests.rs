@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use reel_common::{
-    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Hdr10, Hold, Hook,
-    IndexSummary, JobId, Labels, Measured, PartIndex, Pool, Rational, Scan, SegmentGrid, Share,
+    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Flag, Goal, Hdr10,
+    Hold, Hook, IndexSummary, JobId, Labels, Measured, PartIndex, Pool, Rational, Scan, SegmentGrid, Share,
     SourceIdentity, Stage, TaskId, TextSource, Timing, VideoFacts, WorkerFacts, WorkerId,
 };
 use reel_profiles::VideoCodec;
-use reel_scheduler_core::plan::{Goal, RateTarget};
+use reel_scheduler_core::plan::RateTarget;
 use reel_scheduler_core::rate::RateStep;
 use reel_scheduler_core::state::{
     AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, PartRange,
@@ -114,6 +114,7 @@ fn plan(grid: SegmentGrid) -> Box<Plan> {
         video_codecs: BTreeSet::new(),
         audio_codecs: BTreeSet::new(),
         warnings: vec!["its video is interlaced".into()],
+        flags: Vec::new(),
         targets: Vec::new(),
     })
 }
@@ -135,6 +136,17 @@ fn plan_with_qualities() -> Box<Plan> {
     plan.targets[0].goal = Goal::Psnr(42_250);
     plan.targets[1].goal = Goal::Ssim(985_000);
     plan
+}
+
+fn plan_with_flags() -> Box<Plan> {
+    let flag = |rule: &str, limit: Option<&str>| Flag {
+        rule: rule.to_owned(),
+        found: "480".to_owned(),
+        limit: limit.map(str::to_owned),
+        what: "it is 480 high".to_owned(),
+    };
+    let flags = vec![flag("min_height", Some("720")), flag("interlaced", None)];
+    Box::new(Plan { flags, ..*plan(SegmentGrid::regular(1000, 96, 3).unwrap()) })
 }
 
 fn plan_with_codecs() -> Box<Plan> {
@@ -177,6 +189,7 @@ fn rate_actions() -> Vec<(&'static str, Action)> {
         measured: good,
     };
     vec![
+        ("commit_plan_with_flags", Action::CommitPlan { job, plan: plan_with_flags() }),
         ("commit_plan_with_qualities", Action::CommitPlan { job, plan: plan_with_qualities() }),
         ("commit_part_with_qualities", good_part),
         (

@@ -1,10 +1,10 @@
 //! What workers say, and the answers to it.
 
-use reel_common::{Epoch, Failure, FailureClass, Measured, PartIndex, Stage, TaskId};
+use reel_common::{Epoch, Failure, FailureClass, Goal, Measured, PartIndex, Stage, TaskId};
 use reel_profiles::Profile;
 use reel_proto::Malformed;
 use reel_proto::v1::{self, Verdict, scheduler_message, worker_message::Message};
-use reel_scheduler_core::plan::{Goal, RateTarget};
+use reel_scheduler_core::plan::RateTarget;
 use reel_scheduler_core::{Accepted, Action, LossCause, Reply, TaskResult};
 
 use super::Driver;

@@ -3,10 +3,7 @@
 use reel_common::{Artifact, TaskId};
 use reel_proto::v1::{self, task_spec::Work as WireWork};
 use reel_proto::wire_labels;
-use reel_scheduler_core::plan::Goal;
-use reel_scheduler_core::view::{
-    AttemptView, JobHistory, RateOutcome, RateView, Work, staging_path, task_inputs,
-};
+use reel_scheduler_core::view::{AttemptView, JobHistory, Work, staging_path, task_inputs};
 use reel_scheduler_core::{FarmState, JobSpec};
 
 /// The grant of the live lease of `task`; `None` where the job lacks what the stage needs, which a live lease excludes.
@@ -92,32 +89,8 @@ pub(super) fn wire_history(history: JobHistory) -> v1::JobHistory {
         renditions_reused: history.renditions_reused,
         source_bytes_read: history.source_bytes_read,
         warnings: history.warnings,
-        rates: history.rates.into_iter().map(wire_rate).collect(),
-    }
-}
-
-fn wire_rate(rate: RateView) -> v1::RateHistory {
-    let rounds = |rounds: Vec<RateOutcome>, drafts: usize| {
-        let round = |(at, outcome): (usize, RateOutcome)| v1::RateRound {
-            crf_milli: outcome.crf_milli,
-            bytes: outcome.bytes,
-            draft: at < drafts,
-            quality: outcome.quality,
-        };
-        rounds.into_iter().enumerate().map(round).collect()
-    };
-    let (target_bytes, target_psnr_mdb, target_ssim_ppm) = match rate.target.goal {
-        Goal::Bytes(bytes) => (bytes, 0, 0),
-        Goal::Psnr(psnr_mdb) => (0, psnr_mdb, 0),
-        Goal::Ssim(ssim_ppm) => (0, 0, ssim_ppm),
-    };
-    v1::RateHistory {
-        rendition: rate.target.rendition,
-        target_bytes,
-        probes: rounds(rate.probes, rate.drafts),
-        waves: rounds(rate.waves, 0),
-        target_psnr_mdb,
-        target_ssim_ppm,
+        flags: history.flags.into_iter().map(Into::into).collect(),
+        rates: history.rates.into_iter().map(Into::into).collect(),
     }
 }
 

@@ -4,7 +4,9 @@
 //! once, when the title is delivered, and is the one file of a title that differs from run to run.
 
 mod audio;
+mod flag;
 mod picture;
+mod rate;
 mod text;
 
 use std::collections::BTreeMap;
@@ -12,7 +14,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use reel_common::{Digest, Failure, Scan, TaskId};
+use reel_common::{Digest, Failure, Flag, Scan, TaskId};
 use reel_media::Stretches;
 use reel_package::layout;
 use reel_profiles::Profile;
@@ -91,6 +93,8 @@ struct Job<'a> {
     parts_encoded_twice: u64,
     /// What admission had to say of the mezzanine and its pictures, and bit rates and loudnesses that were not met.
     warnings: Vec<String>,
+    /// What admission flags for whoever checks the title.
+    flags: Vec<flag::Flagged>,
     /// Of the mezzanine, by all attempts that ended with their result.
     source_bytes_read: u64,
     /// All that there were; of many only the newest are listed.
@@ -177,7 +181,7 @@ struct Rendition<'a> {
     #[serde(flatten)]
     ssim: Ssim,
     /// How it came to its bit rate; `null` where the profile gives a rate factor.
-    rate: Option<RateFound>,
+    rate: Option<rate::Found>,
     parts: Vec<Part>,
 }
 
@@ -199,79 +203,6 @@ impl Ssim {
             worst_frame_ssim: worst.and_then(|worst| worst.into_iter().min()).map(|ppm| f64::from(ppm) / 1e6),
         }
     }
-}
-
-#[derive(Serialize)]
-struct RateFound {
-    /// What the rendition was to come to.
-    #[serde(flatten)]
-    target: RateGoal,
-    /// Encodes of the whole title for its size and quality.
-    probes: Vec<RateRound>,
-    /// Of the encode itself.
-    waves: Vec<RateRound>,
-}
-
-/// What a rendition is to come to: under one of three keys.
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum RateGoal {
-    /// Bytes of its coded frames.
-    TargetBytes(u64),
-    /// Mean PSNR of its frames.
-    TargetPsnrDb(f64),
-    /// Mean SSIM of its frames.
-    TargetSsim(f64),
-}
-
-impl RateGoal {
-    fn of(rate: &v1::RateHistory) -> Self {
-        match (rate.target_psnr_mdb, rate.target_ssim_ppm) {
-            (0, 0) => RateGoal::TargetBytes(rate.target_bytes),
-            (mdb, 0) => RateGoal::TargetPsnrDb(f64::from(mdb) / 1e3),
-            (_, ppm) => RateGoal::TargetSsim(f64::from(ppm) / 1e6),
-        }
-    }
-
-    /// How a rendition missed it; nothing where it is near enough: within 1 % of a size, within 0.25 dB of a quality, of SSIM
-    /// in decibels of what it lacks of 1.
-    fn missed(self, rendition: &Rendition<'_>) -> Option<String> {
-        const NEAR_DB: f64 = 0.25;
-        let (far, how) = match self {
-            RateGoal::TargetBytes(bytes) => {
-                let percent = (rendition.sample_bytes as f64 / bytes as f64 - 1.0) * 100.0;
-                (percent.abs() > 1.0, format!("is {percent:+.1} % from its bit rate"))
-            }
-            RateGoal::TargetPsnrDb(wanted) => {
-                let psnr = rendition.psnr_db;
-                ((psnr - wanted).abs() > NEAR_DB, format!("has a PSNR of {psnr:.2} dB, not {wanted:.2} dB"))
-            }
-            RateGoal::TargetSsim(wanted) => {
-                let ssim = rendition.ssim.ssim.unwrap_or(0.0);
-                let decibels = 10.0 * ((1.0 - wanted) / (1.0 - ssim).max(1e-9)).log10();
-                (decibels.abs() > NEAR_DB, format!("has an SSIM of {ssim:.4}, not {wanted:.4}"))
-            }
-        };
-        let last = rendition.rate.as_ref().and_then(|rate| rate.waves.last()).map(|wave| wave.crf);
-        let at = last.map_or(String::new(), |crf| format!(", at rate factor {crf}"));
-        far.then(|| format!("rendition {} {how}{at}", rendition.name))
-    }
-}
-
-#[derive(Serialize)]
-struct RateRound {
-    /// The rate factor; of AV1 the mean of its parts, whose rate factors are whole.
-    crf: f64,
-    sample_bytes: u64,
-    /// Where that is the target.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    psnr_db: Option<f64>,
-    /// Likewise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ssim: Option<f64>,
-    /// Encoded at fast settings; left out otherwise.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    draft: bool,
 }
 
 #[derive(Serialize)]
@@ -395,6 +326,8 @@ fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>], stretches: Optio
         renditions_encoded: made.renditions_encoded,
         renditions_reused: made.renditions_reused,
     });
+    let admitted =
+        stretches.map(|stretches| picture::admitted(stretches, sources.profile)).unwrap_or_default();
     Job {
         identity: sources.identity,
         output: &sources.spec.output,
@@ -405,10 +338,19 @@ fn job<'a>(sources: &Sources<'a>, renditions: &[Rendition<'_>], stretches: Optio
             .warnings
             .iter()
             .cloned()
-            .chain(missed_rates(renditions))
-            .chain(stretches.into_iter().flat_map(|stretches| picture::warnings(stretches, sources.profile)))
+            .chain(rate::warnings(renditions))
+            .chain(admitted.warnings.into_iter().map(|warning| warning.0))
             .chain(audio::warnings(&sources.assembly.audio, sources.profile))
             .chain(text::warnings(&sources.index.texts))
+            .collect(),
+        flags: history
+            .flags
+            .iter()
+            .cloned()
+            .map(Flag::from)
+            .chain(admitted.flags)
+            .chain(audio::flags(&sources.assembly.audio, sources.profile))
+            .map(Into::into)
             .collect(),
         source_bytes_read: history.source_bytes_read,
         attempts_total: history.attempts_total,
@@ -454,30 +396,10 @@ fn renditions<'a>(sources: &Sources<'a>) -> Vec<Rendition<'a>> {
     let ladder = parts.first().map_or(&[][..], |part| &part.renditions);
     let rate = |number: usize| {
         let found = sources.history.rates.iter().find(|rate| rate.rendition as usize == number);
-        found.map(rate_found)
+        found.map(rate::Found::of)
     };
     let made = ladder.iter().enumerate();
     made.map(|(number, first)| Rendition { rate: rate(number), ..rendition(parts, number, first) }).collect()
-}
-
-fn rate_found(rate: &v1::RateHistory) -> RateFound {
-    let rounds = |rounds: &[v1::RateRound]| {
-        let round = |round: &v1::RateRound| RateRound {
-            crf: f64::from(round.crf_milli) / 1e3,
-            sample_bytes: round.bytes,
-            psnr_db: (rate.target_psnr_mdb > 0).then(|| f64::from(round.quality) / 1e3),
-            ssim: (rate.target_ssim_ppm > 0).then(|| f64::from(round.quality) / 1e6),
-            draft: round.draft,
-        };
-        rounds.iter().map(round).collect()
-    };
-    RateFound { target: RateGoal::of(rate), probes: rounds(&rate.probes), waves: rounds(&rate.waves) }
-}
-
-/// Bit rates and qualities that are not what was asked.
-fn missed_rates(renditions: &[Rendition<'_>]) -> Vec<String> {
-    let missed = renditions.iter().filter_map(|rendition| rendition.rate.as_ref()?.target.missed(rendition));
-    missed.collect()
 }
 
 fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::RenditionPart) -> Rendition<'a> {

@@ -6,7 +6,7 @@ use reel_scheduler_core::Plan;
 use serde_json::{Value, json};
 
 use crate::args::PlanArgs;
-use crate::commands::{probe, profile};
+use crate::commands::{job, probe, profile};
 use crate::exit::Stop;
 use crate::input::Input;
 use crate::once::Bench;
@@ -122,6 +122,7 @@ impl Shown {
             &format!("{frames} encoded frames, {megapixels} megapixels; {most} delivered"),
         ]));
         rows.extend(plan.warnings.iter().map(|warning| row(["warning", warning])));
+        rows.extend(plan.flags.iter().map(|flag| row(["flag", &flag.what])));
         table(&rows)
     }
 
@@ -177,6 +178,7 @@ impl Shown {
                 "delivered_bytes_at_most": self.most_bytes(),
             },
             "warnings": plan.warnings,
+            "flags": plan.flags.iter().map(job::flag).collect::<Vec<_>>(),
         })
     }
 }

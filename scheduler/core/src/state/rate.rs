@@ -1,9 +1,9 @@
 //! How a job comes to the bit rates and qualities of its renditions: what was tried, and what came of it.
 
-use reel_common::Measured;
+use reel_common::{Goal, Measured};
 
 use super::TaskSet;
-use crate::plan::{Goal, Plan, WAVES};
+use crate::plan::{Plan, WAVES};
 
 /// Rounds of probes, and the waves of the encode that are open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
