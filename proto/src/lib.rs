@@ -1,9 +1,11 @@
 //! Wire and Raft-log schema: code generated from the .proto files, and conversions to the value types of `common`.
 
 mod convert;
+mod rates;
 mod views;
 
-pub use convert::{Malformed, goal, labels, wire_labels};
+pub use convert::{Malformed, labels, wire_labels};
+pub use rates::goal;
 
 /// Messages between clients, workers, runners and schedulers, and the artifacts that they share.
 pub mod v1 {
