@@ -214,6 +214,8 @@ struct Part {
     last_pts: i64,
     segments: usize,
     bytes: u64,
+    /// Of each segment.
+    segment_bytes: Vec<u64>,
     sample_bytes: u64,
     sha256: String,
     psnr_db: f64,
@@ -434,6 +436,7 @@ fn part(index: u32, record: &v1::RenditionPart) -> Part {
         last_pts: record.last_pts,
         segments: record.segment_bytes.len(),
         bytes,
+        segment_bytes: record.segment_bytes.clone(),
         sample_bytes: record.sample_bytes,
         sha256,
         psnr_db: psnr_db(record),

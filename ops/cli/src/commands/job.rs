@@ -1,5 +1,7 @@
 //! `reel job`: the jobs of a farm, for people and programs.
 
+use std::path::Path;
+
 use reel_client::Client;
 use reel_common::{
     Flag, Hook, JobId, JobState, JobView, Labels, RunningView, Stage, StageView, TaskId, TextName, TextSource,
@@ -53,9 +55,10 @@ pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
         JobCommand::Logs { job, server } => {
             print(&runtime.block_on(logs(&server::client(&server)?, JobId(job)))?)
         }
-        JobCommand::Report { job, server, json } => {
-            report::run(&runtime, &server::client(&server)?, JobId(job), json)
-        }
+        JobCommand::Report { of, server, json, svg } => match of.parse() {
+            Ok(job) => report::run(&runtime, &server::client(&server)?, JobId(job), json, svg.as_deref()),
+            Err(_) => report::of_title(Path::new(&of), json, svg.as_deref()),
+        },
     }
 }
 

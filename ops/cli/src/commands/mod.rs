@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod help;
 pub(crate) mod job;
 pub(crate) mod plan;
+mod plot;
 pub(crate) mod probe;
 pub(crate) mod profile;
 pub(crate) mod project;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::destination::REPORT;
 use crate::exit::Stop;
+use crate::input;
 
 /// The report of the longest title with the longest history stays far below.
 const MAX_BYTES: u64 = 256 << 20;
@@ -33,7 +34,8 @@ pub(crate) fn read(path: &Path) -> Result<Value, Stop> {
 
 /// The report of a job's title, where its output is a folder of this machine that holds it.
 pub(crate) fn of_job(output: &str, job: u64, submitted_ms: u64) -> Option<Value> {
-    let report = read(Path::new(output)).ok().filter(|_| !output.is_empty())?;
+    let folder = input::local_path(output).filter(|folder| folder.is_absolute())?;
+    let report = read(&folder).ok()?;
     let is_its = report["job"]["id"] == job && report["job"]["submitted_ms"] == submitted_ms;
     is_its.then_some(report)
 }
