@@ -242,6 +242,24 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_says_which_quality_is_wanted_and_what_is_flagged() {
+        let (input, index) = sample();
+        let text = reel_profiles::catalog::text("vod-abr").unwrap();
+        let text = text.replacen("crf = 21", "psnr_db = 42.5", 1).replacen("crf = 22", "ssim = 0.985", 1);
+        let rule = "[admission]\nmax_height = { limit = 480, action = \"flag\" }";
+        let profile = Profile::parse(&text.replace("[admission]", rule), "vod-abr").unwrap();
+        let shown = Shown::of(input, profile, index, None).unwrap();
+        let table = shown.as_table();
+        assert!(table.contains("PSNR 42.5 dB") && table.contains("SSIM 0.985"), "{table}");
+        assert!(table.lines().any(|line| line.starts_with("flag") && line.contains("max_height")), "{table}");
+        let json = shown.as_json();
+        assert_eq!(json["flags"][0]["rule"], "max_height");
+        let known: Vec<_> =
+            json["renditions"].as_array().unwrap().iter().map(|made| &made["psnr_db"]).collect();
+        assert!(known.contains(&&json!(42.5)), "{json:#}");
+    }
+
+    #[test]
     fn a_rejected_mezzanine_is_a_failed_job_with_the_reason() {
         let (input, mut index) = sample();
         index.video.colour.transfer = 16;

@@ -36,22 +36,24 @@ impl Found {
 
 /// What a rendition is to come to: under one of three keys.
 #[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "snake_case")]
 enum Wanted {
     /// Bytes of its coded frames.
-    TargetBytes(u64),
+    #[serde(rename = "target_bytes")]
+    Bytes(u64),
     /// Mean PSNR of its frames.
-    TargetPsnrDb(f64),
+    #[serde(rename = "target_psnr_db")]
+    PsnrDb(f64),
     /// Mean SSIM of its frames.
-    TargetSsim(f64),
+    #[serde(rename = "target_ssim")]
+    Ssim(f64),
 }
 
 impl Wanted {
     fn of(rate: &v1::RateHistory) -> Self {
         match (rate.target_psnr_mdb, rate.target_ssim_ppm) {
-            (0, 0) => Wanted::TargetBytes(rate.target_bytes),
-            (mdb, 0) => Wanted::TargetPsnrDb(f64::from(mdb) / 1e3),
-            (_, ppm) => Wanted::TargetSsim(f64::from(ppm) / 1e6),
+            (0, 0) => Wanted::Bytes(rate.target_bytes),
+            (mdb, 0) => Wanted::PsnrDb(f64::from(mdb) / 1e3),
+            (_, ppm) => Wanted::Ssim(f64::from(ppm) / 1e6),
         }
     }
 
@@ -60,15 +62,15 @@ impl Wanted {
     fn missed(self, rendition: &Rendition<'_>) -> Option<String> {
         const NEAR_DB: f64 = 0.25;
         let (far, how) = match self {
-            Wanted::TargetBytes(bytes) => {
+            Wanted::Bytes(bytes) => {
                 let percent = (rendition.sample_bytes as f64 / bytes as f64 - 1.0) * 100.0;
                 (percent.abs() > 1.0, format!("is {percent:+.1} % from its bit rate"))
             }
-            Wanted::TargetPsnrDb(wanted) => {
+            Wanted::PsnrDb(wanted) => {
                 let psnr = rendition.psnr_db;
                 ((psnr - wanted).abs() > NEAR_DB, format!("has a PSNR of {psnr:.2} dB, not {wanted:.2} dB"))
             }
-            Wanted::TargetSsim(wanted) => {
+            Wanted::Ssim(wanted) => {
                 let ssim = rendition.ssim.ssim.unwrap_or(0.0);
                 let decibels = 10.0 * ((1.0 - wanted) / (1.0 - ssim).max(1e-9)).log10();
                 (decibels.abs() > NEAR_DB, format!("has an SSIM of {ssim:.4}, not {wanted:.4}"))
