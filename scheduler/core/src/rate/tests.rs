@@ -312,15 +312,16 @@ fn where_finer_is_no_better_the_coarser_is_kept() {
 #[test]
 fn a_short_last_part_counts_by_its_frames() {
     let mut plan = plan_of(3, 5, 0);
-    // Three parts, of which the last has a frame.
     let long = plan.grid.part(reel_common::PartIndex(0)).map_or(0, |part| part.frames());
-    plan.grid = reel_common::SegmentGrid::regular(2 * long + 1, long as u32, 1).unwrap();
+    let short = long * 3 / 4;
+    plan.grid = reel_common::SegmentGrid::regular(2 * long + short, long as u32, 1).unwrap();
+    assert_eq!((plan.grid.parts(), plan.frames_of(2)), (3, short));
     let title = Title::of(VideoCodec::H264, 3, Goal::Psnr(40_000), 1);
     plan.targets = title.plan.targets;
     let mut round = RateRound::at(&[24_000]);
-    for (part, psnr) in [(0, 42_000), (1, 40_000), (2, 100)] {
+    for (part, psnr) in [(0, 42_000), (1, 40_000), (2, 30_000)] {
         round.add(&plan, part, |_, _| Measured::new(7, psnr, 0));
     }
-    assert_eq!(round.levels[0].total_quality(), long * 82_000 + 100);
-    assert_eq!(plan.frames_of_waves().iter().sum::<u64>(), 2 * long + 1);
+    assert_eq!(round.levels[0].total_quality(), long * 82_000 + short * 30_000);
+    assert_eq!(plan.frames_of_waves().iter().sum::<u64>(), 2 * long + short);
 }
