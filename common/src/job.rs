@@ -1,7 +1,8 @@
 //! A job as its watchers see it.
 
 use crate::{
-    Artifact, AttemptNumber, Edit, Epoch, FailureClass, Hook, JobId, Labels, Stage, TaskId, TextSource,
+    Artifact, AttemptNumber, Edit, Epoch, FailureClass, Flag, Hook, JobId, Labels, RateView, Stage, TaskId,
+    TextSource,
 };
 
 /// The state of a job.
@@ -78,6 +79,10 @@ pub struct JobView {
     pub trouble: Option<Trouble>,
     /// What admission had to say.
     pub warnings: Vec<String>,
+    /// What it flagged.
+    pub flags: Vec<Flag>,
+    /// How the renditions with a bit rate or a quality come to it.
+    pub rates: Vec<RateView>,
     /// Every stage that the job has, in order; before the plan only index.
     pub stages: Vec<StageView>,
     /// Attempts that run, in task order.

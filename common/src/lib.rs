@@ -6,6 +6,7 @@ mod edit;
 mod failure;
 #[cfg(feature = "fixture")]
 pub mod fixture;
+mod flag;
 mod grid;
 mod hook;
 mod ids;
@@ -13,7 +14,9 @@ mod job;
 mod labels;
 mod language;
 mod location;
+mod measured;
 mod project;
+mod rate;
 mod source;
 mod task;
 mod text;
@@ -24,6 +27,7 @@ pub use artifact::Artifact;
 pub use digest::{Digest, DigestError, DigestWriter, RecipeHasher, RecipeKey};
 pub use edit::{Edit, EditError, EditEvent, EditOverlay, EditSource, EditTime, SourceSpan, Timecode};
 pub use failure::{Failure, FailureClass};
+pub use flag::Flag;
 pub use grid::{GridError, PartSpec, SegmentGrid};
 pub use hook::{Hook, HookError};
 pub use ids::{AttemptNumber, Epoch, IdError, JobId, PartIndex, Stage, TaskId, WorkerId};
@@ -31,7 +35,9 @@ pub use job::{JobReason, JobState, JobView, RunningView, StageView, Trouble};
 pub use labels::{Label, LabelError, Labels};
 pub use language::{is_language_tag, language_tag};
 pub use location::{redacted, secret_problem};
+pub use measured::Measured;
 pub use project::{ProjectView, Share};
+pub use rate::{Goal, RateOutcome, RateView};
 pub use source::{
     AudioFacts, Colour, Hdr10, IndexSummary, LightLevel, Mastering, Scan, SourceIdentity, TextFacts, Timing,
     VideoFacts,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use reel_common::{AudioFacts, Colour, IndexSummary, Rational, Scan, Timing, language_tag};
+use reel_common::{AudioFacts, Colour, Flag, IndexSummary, Rational, Scan, Timing, language_tag};
 
 use crate::ladder::Display;
 use crate::text::decimal;
@@ -25,6 +25,15 @@ impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What admission has to say of a job that goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admitted {
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// What is kept for a later look.
+    pub flags: Vec<Flag>,
 }
 
 /// Why a mezzanine is not taken: every rule that it breaks.
@@ -74,7 +83,7 @@ impl Profile {
     ///
     /// # Errors
     /// [`Rejection`] with every reason, where a rule rejects or where no ladder or grid can be made.
-    pub fn admit(&self, index: &IndexSummary) -> Result<Vec<Warning>, Rejection> {
+    pub fn admit(&self, index: &IndexSummary) -> Result<Admitted, Rejection> {
         let mut verdict = Verdict::default();
         match self.ladder(&index.video) {
             Ok(_) => self.warn_of_heights(index, &mut verdict),
@@ -91,7 +100,7 @@ impl Profile {
     ///
     /// # Errors
     /// [`Rejection`] where a rule rejects.
-    pub fn admit_pictures(&self, black: &[Stretch], frozen: &[Stretch]) -> Result<Vec<Warning>, Rejection> {
+    pub fn admit_pictures(&self, black: &[Stretch], frozen: &[Stretch]) -> Result<Admitted, Rejection> {
         let rules = &self.admission;
         let mut verdict = Verdict::default();
         for (key, rule, stretches, what) in [
@@ -107,7 +116,7 @@ impl Profile {
                 let text = format!(
                     "it is {what} for {seconds} s, from {start} s (frame {frame}) on, and `{key}` is {limit}"
                 );
-                verdict.add(action, text);
+                verdict.add(action, key, (seconds, Some(limit)), text);
             }
         }
         verdict.of(self)
@@ -148,12 +157,15 @@ impl Profile {
         ] {
             let broken = |limit| if too_small { found < limit } else { found > limit };
             if let Some(Rule { limit, action }) = rule.filter(|rule| broken(rule.limit)) {
-                verdict.add(action, format!("it is {}{unit}, and `{key}` is {}", plain(found), plain(limit)));
+                let (found, limit) = (plain(found), plain(limit));
+                let text = format!("it is {found}{unit}, and `{key}` is {limit}");
+                verdict.add(action, key, (found, Some(limit)), text);
             }
         }
         if let Timing::Variable { average_rate, .. } = &index.timing {
             let rate = plain(*average_rate);
-            verdict.add(rules.variable_frame_rate, format!("its frame rate varies, around {rate} a second"));
+            let text = format!("its frame rate varies, around {rate} a second");
+            verdict.add(rules.variable_frame_rate, "variable_frame_rate", (rate, None), text);
         }
     }
 
@@ -164,7 +176,13 @@ impl Profile {
                 Fields::Keep => "its fields are kept",
                 Fields::Weave => "its fields are taken for halves of progressive frames",
             };
-            verdict.add(self.admission.interlaced, format!("its video is interlaced: {fields}"));
+            let text = format!("its video is interlaced: {fields}");
+            let found = if index.video.scan == Scan::TopFieldFirst {
+                "top field first"
+            } else {
+                "bottom field first"
+            };
+            verdict.add(self.admission.interlaced, "interlaced", (found.to_owned(), None), text);
         }
         if index.video.telecine {
             verdict.warn(match self.picture.frame_rate {
@@ -185,26 +203,22 @@ impl Profile {
         let eight = |rendition: &Rendition| rendition.coding.bit_depth() == BitDepth::Eight;
         let (coded, _) = self.picture.coded_colours(index.video.colour, index.video.hdr10);
         if HDR_TRANSFERS.contains(&coded.transfer) && self.video.iter().any(eight) {
-            verdict.add(
-                rules.hdr,
-                "its video is HDR, and renditions of 8 bit would show it with banding".to_owned(),
-            );
+            let text = "its video is HDR, and renditions of 8 bit would show it with banding".to_owned();
+            verdict.add(rules.hdr, "hdr", (format!("transfer {}", coded.transfer), None), text);
         }
         let Colour { primaries, transfer, matrix, .. } = index.video.colour;
         if HDR_TRANSFERS.contains(&transfer) && !(primaries == BT2020 && HDR_MATRICES.contains(&matrix)) {
-            verdict.add(
-                rules.hdr_colour,
-                format!("its video is HDR with colours that are not BT.2020's: primaries {primaries}, matrix {matrix}"),
-            );
+            let found = format!("primaries {primaries}, matrix {matrix}");
+            let text = format!("its video is HDR with colours that are not BT.2020's: {found}");
+            verdict.add(rules.hdr_colour, "hdr_colour", (found, None), text);
         }
         let named = [("primaries", primaries), ("transfer", transfer), ("matrix", matrix)];
         let unspecified: Vec<&str> =
             named.iter().filter(|(_, code)| *code == UNSPECIFIED).map(|(name, _)| *name).collect();
         if !unspecified.is_empty() {
-            verdict.add(
-                rules.unspecified_colour,
-                format!("its video does not say its colour {}", unspecified.join(", ")),
-            );
+            let found = unspecified.join(", ");
+            let text = format!("its video does not say its colour {found}");
+            verdict.add(rules.unspecified_colour, "unspecified_colour", (found, None), text);
         }
     }
 
@@ -213,7 +227,8 @@ impl Profile {
             if let Err(lacks) = input(track, &index.audio) {
                 let action = self.admission.missing_audio;
                 let left_out = if action == Action::Reject { "" } else { ", which is left out" };
-                verdict.add(action, format!("it has {lacks} for track `{}`{left_out}", track.name));
+                let text = format!("it has {lacks} for track `{}`{left_out}", track.name);
+                verdict.add(action, "missing_audio", (lacks, None), text);
             }
         }
         self.warn_of_mono(index, verdict);
@@ -322,28 +337,32 @@ fn plain(value: Rational) -> String {
 
 #[derive(Default)]
 struct Verdict {
-    warnings: Vec<Warning>,
+    admitted: Admitted,
     reasons: Vec<String>,
 }
 
 impl Verdict {
     /// What a profile says in the end.
-    fn of(self, profile: &Profile) -> Result<Vec<Warning>, Rejection> {
+    fn of(self, profile: &Profile) -> Result<Admitted, Rejection> {
         if self.reasons.is_empty() {
-            return Ok(self.warnings);
+            return Ok(self.admitted);
         }
         Err(Rejection { profile: profile.name.clone(), reasons: self.reasons })
     }
 
-    fn add(&mut self, action: Action, text: String) {
+    /// Does what the profile says about a rule that is broken: what was found, the limit, and both as a sentence.
+    fn add(&mut self, action: Action, rule: &str, (found, limit): (String, Option<String>), what: String) {
         match action {
-            Action::Reject => self.reasons.push(text),
-            Action::Warn => self.warn(text),
+            Action::Reject => self.reasons.push(what),
+            Action::Warn => self.warn(what),
+            Action::Flag => {
+                self.admitted.flags.push(Flag { rule: rule.to_owned(), found, limit, what });
+            }
             Action::Allow => {}
         }
     }
 
     fn warn(&mut self, text: String) {
-        self.warnings.push(Warning(text));
+        self.admitted.warnings.push(Warning(text));
     }
 }

@@ -14,7 +14,7 @@ mod read;
 mod text;
 mod types;
 
-pub use admit::{Rejection, Stretch, TrackInput, TrackSource, Warning};
+pub use admit::{Admitted, Rejection, Stretch, TrackInput, TrackSource, Warning};
 pub use images::{Images, ImagesError, Poster, ResolvedImages, title_ms};
 pub use ladder::{LadderError, ResolvedRendition};
 pub use level::Level;

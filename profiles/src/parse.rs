@@ -3,6 +3,8 @@
 pub(crate) mod audio;
 mod images;
 
+use std::ops::RangeInclusive;
+
 use reel_common::Rational;
 use toml::de::DeTable;
 
@@ -57,7 +59,10 @@ const CODEC_KEYS: [(&str, &[VideoCodec]); 4] = [
     ("h264_profile", &[VideoCodec::H264]),
     ("level", &[VideoCodec::H264]),
 ];
-const RATE_KEYS: &[&str] = &["crf", "bitrate_kbps", "maxrate_kbps", "bufsize_kbps"];
+const RATE_KEYS: &[&str] =
+    &["crf", "bitrate_kbps", "psnr_db", "ssim", "vmaf", "maxrate_kbps", "bufsize_kbps"];
+/// The keys of them of which a rate has one.
+const QUALITY_KEYS: [&str; 4] = ["crf", "bitrate_kbps", "psnr_db", "ssim"];
 const PACKAGE_KEYS: &[&str] = &["hls", "mp4", "imsc1"];
 /// The largest numerator or denominator of a frame rate, which becomes the timescale of a title.
 const MAX_RATE_TERM: u32 = 10_000_000;
@@ -376,12 +381,24 @@ fn rate(section: &Section<'_>, codec: VideoCodec) -> Result<(Rate, usize), Profi
     let kbps = |key| -> Result<Option<u32>, ProfileError> {
         Ok(table.whole(key, 1..=1_000_000)?.map(|at| at.value))
     };
-    let quality = match kbps("bitrate_kbps")? {
-        Some(_) if table.get("crf").is_some() => {
-            let reason = "`crf` and `bitrate_kbps` exclude each other: the quality follows from one of them";
-            return Err(table.error(table.position_of("crf"), reason));
-        }
-        Some(bitrate) => Quality::Bitrate(bitrate),
+    if table.get("vmaf").is_some() {
+        let reason = "`vmaf` cannot be asked for, since no library that measures it is built in: use `psnr_db` or `ssim`";
+        return Err(table.error(table.position_of("vmaf"), reason));
+    }
+    let given: Vec<&str> = QUALITY_KEYS.into_iter().filter(|key| table.get(key).is_some()).collect();
+    if let [one, other, ..] = given[..] {
+        let reason =
+            format!("`{one}` and `{other}` exclude each other: the quality follows from one of them");
+        return Err(table.error(table.position_of(one), reason));
+    }
+    let quality = match given[..] {
+        ["bitrate_kbps"] => kbps("bitrate_kbps")?.map(Quality::Bitrate),
+        ["psnr_db"] => measure(&table, "psnr_db", Quality::PSNR_MDB)?.map(Quality::Psnr),
+        ["ssim"] => measure(&table, "ssim", Quality::SSIM_MILLI)?.map(Quality::Ssim),
+        _ => None,
+    };
+    let quality = match quality {
+        Some(quality) => quality,
         None => Quality::Crf(crf(&table, codec)?),
     };
     if codec == VideoCodec::Av1 && table.get("bufsize_kbps").is_some() {
@@ -392,10 +409,24 @@ fn rate(section: &Section<'_>, codec: VideoCodec) -> Result<(Rate, usize), Profi
     Ok((rate, table.position))
 }
 
+/// A quality that is measured, in thousandths.
+fn measure(table: &Section<'_>, key: &str, range: RangeInclusive<u32>) -> Result<Option<u32>, ProfileError> {
+    let Some(asked) = table.thousandths(key)? else { return Ok(None) };
+    match u32::try_from(asked.value).ok().filter(|value| range.contains(value)) {
+        Some(value) => Ok(Some(value)),
+        None => {
+            let decimal = |milli: &u32| crate::text::decimal(Rational::from_millis(i64::from(*milli)));
+            let (least, most) = (decimal(range.start()), decimal(range.end()));
+            Err(table.error(asked.position, format!("`{key}` goes from {least} to {most}")))
+        }
+    }
+}
+
 /// A rate factor in thousandths.
 fn crf(table: &Section<'_>, codec: VideoCodec) -> Result<u32, ProfileError> {
     let most = codec.max_crf();
-    let takes = format!("a quality from 1 (best) to {most}, or `bitrate_kbps`");
+    let takes =
+        format!("a quality from 1 (best) to {most}, or `bitrate_kbps`, `psnr_db` or `ssim` in its place");
     let crf = table.need("crf", table.thousandths("crf")?, &takes)?;
     let crf_milli = u32::try_from(crf.value).ok().filter(|crf| (1_000..=most * 1_000).contains(crf));
     let Some(crf_milli) = crf_milli else {

@@ -116,6 +116,8 @@ fn rendition(text: &mut String, rendition: &Rendition) {
     let quality = match quality {
         Quality::Crf(milli) => format!("crf = {}", decimal(Rational::from_millis(i64::from(milli)))),
         Quality::Bitrate(kbps) => format!("bitrate_kbps = {kbps}"),
+        Quality::Psnr(mdb) => format!("psnr_db = {}", decimal(Rational::from_millis(i64::from(mdb)))),
+        Quality::Ssim(milli) => format!("ssim = {}", decimal(Rational::from_millis(i64::from(milli)))),
     };
     let ceiling = maxrate_kbps.map(|maxrate| format!(", maxrate_kbps = {maxrate}")).unwrap_or_default();
     let buffer = bufsize_kbps.map(|bufsize| format!(", bufsize_kbps = {bufsize}")).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! What a profile says, with every default filled in.
 
+use std::ops::RangeInclusive;
+
 use reel_common::{Colour, Hdr10, Rational, Scan};
 
 use crate::{Images, Level};
@@ -148,8 +150,10 @@ words! {
     Action {
         /// The job fails with the reason.
         Reject = "reject",
-        /// The job goes on with a warning.
+        /// The job goes on with a warning, which its submitter reads.
         Warn = "warn",
+        /// The job goes on, and what was found is kept with it and in its report, for a later look at the title.
+        Flag = "flag",
         /// The job goes on.
         Allow = "allow",
     }
@@ -460,6 +464,17 @@ pub enum Quality {
     Crf(u32),
     /// The mean rate of the coded frames of the title in kbit/s: the rate factor is the one that gives it.
     Bitrate(u32),
+    /// The mean luma PSNR of the title's frames in thousandths of a decibel, one of [`Quality::PSNR_MDB`]: likewise.
+    Psnr(u32),
+    /// The mean luma SSIM of the title's frames in thousandths, one of [`Quality::SSIM_MILLI`]: likewise.
+    Ssim(u32),
+}
+
+impl Quality {
+    /// What may be asked of PSNR: below it nothing is to be seen, above it nothing is better.
+    pub const PSNR_MDB: RangeInclusive<u32> = 20_000..=60_000;
+    /// What may be asked of SSIM, likewise.
+    pub const SSIM_MILLI: RangeInclusive<u32> = 500..=999;
 }
 
 words! {

@@ -4,7 +4,8 @@
 
 use reel_common::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Scan, Timing, VideoFacts};
 use reel_profiles::{
-    LadderError, Profile, Rejection, ResolvedRendition, Stretch, TrackInput, Warning, catalog,
+    Admitted, LadderError, Profile, Quality, Rejection, ResolvedRendition, Stretch, TrackInput, Warning,
+    catalog,
 };
 
 fn profile(name: &str) -> Profile {
@@ -215,7 +216,7 @@ fn a_title_without_frames_has_no_grid() {
 fn admission_warns_and_rejects_as_the_profile_says() {
     let vod = profile("vod-abr");
     let verdict = |summary: &IndexSummary| match vod.admit(summary) {
-        Ok(warnings) => warnings.iter().map(|w| format!("warning: {w}\n")).collect::<String>(),
+        Ok(admitted) => admitted.warnings.iter().map(|w| format!("warning: {w}\n")).collect::<String>(),
         Err(rejection) => format!("{rejection}\n"),
     };
     assert_eq!(verdict(&index(picture(1920, 1080))), "");
@@ -254,7 +255,7 @@ fn every_rule_names_what_was_measured() {
         let mut summary = index(VideoFacts { colour, ..picture(1024, 576) });
         summary.timing = Timing::Constant { rate: Rational::whole(25) };
         summary.duration = Rational::whole(5);
-        assert_eq!(strict.admit(&summary), Ok(Vec::new()));
+        assert_eq!(strict.admit(&summary), Ok(Admitted::default()));
         change(&mut summary);
         strict.admit(&summary).unwrap_err().reasons.join("; ")
     };
@@ -287,13 +288,16 @@ fn the_longest_stretches_are_held_against_the_rules() {
         let profile = edited(&[("[admission]", &format!("[admission]\n{rules}"))]);
         profile.admit_pictures(&stretches[1..], &stretches)
     };
-    let said = |verdict: Result<Vec<Warning>, Rejection>| verdict.unwrap_err().reasons.join("; ");
-    assert_eq!(verdict(""), Ok(Vec::new()));
-    assert_eq!(verdict("max_black_s = 2\nmax_frozen_s = { limit = 1, action = \"allow\" }"), Ok(Vec::new()));
+    let said = |verdict: Result<Admitted, Rejection>| verdict.unwrap_err().reasons.join("; ");
+    assert_eq!(verdict(""), Ok(Admitted::default()));
+    assert_eq!(
+        verdict("max_black_s = 2\nmax_frozen_s = { limit = 1, action = \"allow\" }"),
+        Ok(Admitted::default())
+    );
     let black = "it is black for 2 s, from 8 s (frame 200) on, and `max_black_s` is 1.999";
     let frozen = "it is frozen for 2 s, from 8 s (frame 200) on, and `max_frozen_s` is 0.5";
     let warned = verdict("max_black_s = { limit = 1.999, action = \"warn\" }");
-    assert_eq!(warned, Ok(vec![Warning(black.to_owned())]));
+    assert_eq!(warned, Ok(Admitted { warnings: vec![Warning(black.to_owned())], flags: Vec::new() }));
     assert_eq!(said(verdict("max_black_s = 1.999\nmax_frozen_s = 0.5")), format!("{black}; {frozen}"));
 }
 
@@ -319,7 +323,8 @@ fn a_language_in_one_codec_alone_is_warned_of() {
     let warned = |german: &str| {
         let profile = edited(&[("[package]", &format!("{german}[package]"))]);
         let streams = vec![sound("eng"), sound("deu")];
-        let warnings = profile.admit(&IndexSummary { audio: streams, ..index(picture(1280, 720)) }).unwrap();
+        let warnings =
+            profile.admit(&IndexSummary { audio: streams, ..index(picture(1280, 720)) }).unwrap().warnings;
         warnings
             .into_iter()
             .map(|warning| warning.0)
@@ -341,8 +346,10 @@ fn tracks_are_made_of_channels_that_are_there() {
     let streams = [mono.clone(), mono.clone(), sound("")];
     assert_eq!(profile.tracks(&streams)[0].input, TrackInput::Channels(vec![(1, 0), (2, 1)]));
     let found = |profile: &Profile, audio: &[AudioFacts]| {
-        let warnings =
-            profile.admit(&IndexSummary { audio: audio.to_vec(), ..index(picture(1280, 720)) }).unwrap();
+        let warnings = profile
+            .admit(&IndexSummary { audio: audio.to_vec(), ..index(picture(1280, 720)) })
+            .unwrap()
+            .warnings;
         warnings
             .into_iter()
             .map(|warning| warning.0)
@@ -356,4 +363,64 @@ fn tracks_are_made_of_channels_that_are_there() {
     );
     // Six streams of one channel, of which the first would be made stereo.
     insta::assert_snapshot!(found(&edited(&[]), &vec![mono; 6]).join("; "));
+}
+
+#[test]
+fn a_quality_that_is_measured_can_stand_for_the_rate_factor() {
+    for (written, quality) in [
+        ("psnr_db = 42.25", Quality::Psnr(42_250)),
+        ("psnr_db = 20", Quality::Psnr(20_000)),
+        ("ssim = 0.985", Quality::Ssim(985)),
+    ] {
+        let text = catalog::text("vod-abr").unwrap().replacen("crf = 21", written, 1);
+        let profile = Profile::parse(&text, "vod-abr").unwrap();
+        assert_eq!(profile.video[0].rate.quality, quality);
+        assert!(profile.video[0].rate.maxrate_kbps.is_some(), "the ceiling stays");
+        assert_eq!(Profile::parse(&profile.to_toml(), "again.toml").as_ref(), Ok(&profile));
+    }
+}
+
+#[test]
+fn every_rule_can_flag_what_it_finds() {
+    let rule = |(key, limit): (&str, &str)| format!("{key} = {{ limit = {limit}, action = \"flag\" }}\n");
+    let limits = [
+        ("min_duration_s", "60"),
+        ("max_duration_s", "2.5"),
+        ("min_height", "720"),
+        ("max_height", "360"),
+        ("min_frame_rate", "\"50\""),
+        ("max_frame_rate", "\"12\""),
+        ("max_black_s", "1.999"),
+        ("max_frozen_s", "0.5"),
+    ];
+    let actions = ["variable_frame_rate", "silent_audio", "hdr_colour", "unspecified_colour"];
+    let rules = limits.map(rule).concat() + &actions.map(|key| format!("{key} = \"flag\"\n")).concat();
+    let profile = edited(&[
+        ("[admission]", &format!("[admission]\n{rules}")),
+        ("missing_audio = \"warn\"", "missing_audio = \"flag\""),
+        ("interlaced = \"warn\"", "interlaced = \"flag\""),
+        ("hdr = \"warn\"", "hdr = \"flag\""),
+    ]);
+    assert_eq!(Profile::parse(&profile.to_toml(), "again.toml").as_ref(), Ok(&profile));
+    let colour = Colour { transfer: 16, primaries: 1, ..Colour::default() };
+    let video = VideoFacts { scan: Scan::TopFieldFirst, colour, ..picture(720, 576) };
+    let average_rate = Rational::new(249, 10).unwrap();
+    let summary = IndexSummary {
+        audio: Vec::new(),
+        duration: Rational::new(7, 2).unwrap(),
+        timing: Timing::Variable { average_rate, segment_starts: vec![0] },
+        ..index(video)
+    };
+    let admitted = profile.admit(&summary).unwrap();
+    let (start, seconds) = (Rational::whole(8), Rational::whole(2));
+    let stretch = Stretch { frames: 200..250, start, end: Rational::whole(10), seconds };
+    let pictures = profile.admit_pictures(std::slice::from_ref(&stretch), std::slice::from_ref(&stretch));
+    let pictures = pictures.unwrap();
+    assert_eq!(pictures.warnings, []);
+    let rows = admitted.flags.iter().chain(&pictures.flags).map(|flag| {
+        let limit = flag.limit.as_deref().unwrap_or("-");
+        format!("{} | {} | {limit} | {}", flag.rule, flag.found, flag.what)
+    });
+    let warnings = admitted.warnings.iter().map(|warning| format!("warning: {warning}"));
+    insta::assert_snapshot!(rows.chain(warnings).collect::<Vec<_>>().join("\n"));
 }

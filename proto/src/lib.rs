@@ -2,9 +2,13 @@
 
 mod convert;
 mod edit;
+mod rates;
+mod timing;
 mod views;
 
-pub use convert::{Malformed, labels, lengths, starts, wire_labels};
+pub use convert::{Malformed, labels, wire_labels};
+pub use rates::goal;
+pub use timing::{lengths, starts};
 
 /// Messages between clients, workers, runners and schedulers, and the artifacts that they share.
 pub mod v1 {

@@ -184,3 +184,34 @@ pub fn sound(path: &Path, side: usize) -> Option<Sound> {
     let samples = sides.map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
     Some(Sound { start, samples })
 }
+
+/// A filter that compares two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Score {
+    /// Peak signal-to-noise ratio, in decibels.
+    Psnr,
+    /// Structural similarity, up to 1.
+    Ssim,
+}
+
+/// What ffmpeg's filter says of the luma of each frame of a file against those of its mezzanine, which has the same size and
+/// constant rate. Of equal frames the PSNR is 100 dB.
+pub fn scores(made: &Path, clip: &Path, bits: u32, score: Score) -> Vec<f64> {
+    let (filter, word) = match score {
+        Score::Psnr => ("psnr", "psnr_y:"),
+        Score::Ssim => ("ssim", "Y:"),
+    };
+    let (stats, format) = (made.with_extension("log"), if bits == 10 { "yuv420p10le" } else { "yuv420p" });
+    let same = format!("settb=1/24,setpts=N,format={format}");
+    let filter =
+        format!("[0:v]{same}[made];[1:v]{same}[clip];[made][clip]{filter}=stats_file={}", stats.display());
+    let inputs = [made, clip].map(|path| path.to_str().expect("a path of UTF-8"));
+    run(["-i", inputs[0], "-i", inputs[1], "-lavfi", &filter, "-f", "null", "-"]);
+    let text = std::fs::read_to_string(&stats).expect("the filter's table");
+    std::fs::remove_file(stats).expect("the filter's table can be removed");
+    let value = |line: &str| {
+        let value = line.split_once(word).and_then(|(_, rest)| rest.split_whitespace().next());
+        value.and_then(|value| value.parse::<f64>().ok()).expect("a number").min(100.0)
+    };
+    text.lines().map(value).collect()
+}

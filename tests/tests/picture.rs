@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use reel_tests::ffmpeg::Score;
 use reel_tests::fixtures;
 use reel_tests::reel::{Ended, Reel, report, until};
 use reel_tests::tree::{assert_same, assert_settings_change_no_byte, digests, stored_parts};
@@ -184,21 +185,6 @@ fn a_profile_says_how_long_a_title_may_be_black_or_frozen() {
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("title")), "{left:?}");
 }
 
-/// What ffmpeg's filter `ssim` or `psnr` says behind a word of the luma of each frame, of a title's file against its
-/// mezzanine.
-fn frames_by_ffmpeg(made: &Path, clip: &Path, bits: u32, filter: &str, word: &str) -> Vec<f64> {
-    let (stats, format) = (made.with_extension("log"), if bits == 10 { "yuv420p10le" } else { "yuv420p" });
-    let same = format!("settb=1/24,setpts=N,format={format}");
-    let filter =
-        format!("[0:v]{same}[made];[1:v]{same}[clip];[made][clip]{filter}=stats_file={}", stats.display());
-    let inputs = ["-i", made.to_str().unwrap(), "-i", clip.to_str().unwrap()];
-    ffmpeg::run(inputs.into_iter().chain(["-lavfi", &filter, "-f", "null", "-"]));
-    let text = fs::read_to_string(stats).unwrap();
-    let value =
-        |line: &str| line.split_once(word).unwrap().1.split_whitespace().next().unwrap().parse().unwrap();
-    text.lines().map(value).collect()
-}
-
 #[test]
 fn ssim_and_psnr_are_what_ffmpeg_measures() {
     let dir = scratch();
@@ -230,9 +216,9 @@ fn ssim_and_psnr_are_what_ffmpeg_measures() {
             let name = rendition["name"].as_str().unwrap();
             let bits = if name == "h264" { 8 } else { bits };
             let made = title.join(format!("{name}.mp4"));
-            let psnr = frames_by_ffmpeg(&made, &clip, bits, "psnr", "psnr_y:").iter().sum::<f64>() / 120.0;
+            let psnr = ffmpeg::scores(&made, &clip, bits, Score::Psnr).iter().sum::<f64>() / 120.0;
             assert!((psnr - rendition["psnr_db"].as_f64().unwrap()).abs() < 0.05, "{psnr}: {rendition:#}");
-            let frames = frames_by_ffmpeg(&made, &clip, bits, "ssim", "Y:");
+            let frames = ffmpeg::scores(&made, &clip, bits, Score::Ssim);
             assert_eq!(frames.len(), 120);
             assert_near(rendition, &frames);
             let parts = rendition["parts"].as_array().unwrap();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use prost::Message;
-use reel_common::{Artifact, Digest, Failure, FailureClass, RecipeKey};
+use reel_common::{Artifact, Digest, Failure, FailureClass, Measured, RecipeKey};
 use reel_proto::v1;
 use reel_proto::v1::task_finished;
 use reel_store::{MAX_OBJECT_BYTES, Published, Store, StoreError};
@@ -53,9 +53,9 @@ pub(crate) async fn publish_part(
         }
     }
     let artifact = store.publish_object(record.encode_to_vec().into()).await.map_err(failure)?;
-    let sample_bytes = record.renditions.iter().map(|rendition| rendition.sample_bytes).collect();
+    let measured = record.renditions.iter().map(Measured::from).collect();
     let reused = record.renditions.len() as u32 - encoded;
-    Ok(PartReceipt { record: artifact, encoded, reused, sample_bytes })
+    Ok(PartReceipt { record: artifact, encoded, reused, measured })
 }
 
 /// Publishes what a task ended in, data first.

@@ -113,16 +113,21 @@ fn request(id: u64, request: Request<Receipt>) -> worker_message::Message {
     use worker_message::Message as To;
     let epoch = request.epoch().0;
     match request {
-        Request::CommitPart { task, part, receipt, .. } => To::CommitPart(v1::CommitPart {
-            request: id,
-            task: Some(task.into()),
-            epoch,
-            part: part.0,
-            record: Some(receipt.record.into()),
-            renditions_encoded: receipt.encoded,
-            renditions_reused: receipt.reused,
-            sample_bytes: receipt.sample_bytes,
-        }),
+        Request::CommitPart { task, part, receipt, .. } => {
+            let v1::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm } = receipt.measured.as_slice().into();
+            To::CommitPart(v1::CommitPart {
+                request: id,
+                task: Some(task.into()),
+                epoch,
+                part: part.0,
+                record: Some(receipt.record.into()),
+                renditions_encoded: receipt.encoded,
+                renditions_reused: receipt.reused,
+                sample_bytes,
+                psnr_mdb,
+                ssim_ppm,
+            })
+        }
         Request::CommitTask { task, receipt, .. } => To::CommitTask(v1::CommitTask {
             request: id,
             task: Some(task.into()),

@@ -32,6 +32,9 @@ pub(crate) const USER_HOME: &str = "HOME";
 /// Switches colour off.
 pub(crate) const NO_COLOR: &str = "NO_COLOR";
 
+/// What says which characters a terminal shows, the first that is set.
+pub(crate) const LOCALE: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
+
 /// Name and meaning of each variable, as `reel help env` prints them.
 pub(crate) const ALL: &[(&str, &str)] = &[
     (HOME, "where state, finished parts and scratch files are kept (= --home)"),
@@ -44,6 +47,7 @@ pub(crate) const ALL: &[(&str, &str)] = &[
         "log to stderr at these levels, such as info or reel_worker=debug; default warn, for scheduler and worker info",
     ),
     (NO_COLOR, "if set and not empty: no colour, also on a terminal"),
+    ("LC_ALL", "curves are drawn in ASCII unless this, or else LC_CTYPE, or else LANG, names UTF-8"),
     (AWS_METADATA, "where a worker asks AWS for preemption notices; default http://169.254.169.254"),
     (GCE_METADATA, "host (and port) where a worker asks Google Cloud; default 169.254.169.254"),
     (AZURE_METADATA, "where a worker asks Azure; default http://169.254.169.254"),
@@ -64,6 +68,13 @@ pub(crate) const ALL: &[(&str, &str)] = &[
 /// The value of a variable, `None` where it is absent or empty.
 pub(crate) fn value(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Whether a terminal shows UTF-8.
+pub(crate) fn is_utf8() -> bool {
+    let locale = LOCALE.into_iter().find_map(value).unwrap_or_default();
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// Whether messages on stderr may have colour.

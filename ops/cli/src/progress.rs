@@ -117,6 +117,8 @@ pub(crate) mod tests {
             reason: None,
             trouble: None,
             warnings: vec!["it is 720 high: 1080p left out, since nothing is scaled up".to_owned()],
+            flags: Vec::new(),
+            rates: Vec::new(),
             stages: vec![
                 stage(Stage::Index, 1, 1, 0, 0),
                 stage(Stage::Encode, 3, 1, 300, 720),

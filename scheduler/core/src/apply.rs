@@ -57,8 +57,8 @@ impl FarmState {
                 grants::on_grant(self, epoch, grants::Proposal { task, worker, parts, reserved })
             }
             Action::CutChunk { task, epoch, at_part } => grants::on_cut_chunk(self, task, epoch, at_part),
-            Action::CommitPart { task, epoch, part, record, encoded, reused, sample_bytes } => {
-                let offer = commits::Offer { part, record, encoded, reused, sample_bytes };
+            Action::CommitPart { task, epoch, part, record, encoded, reused, measured } => {
+                let offer = commits::Offer { part, record, encoded, reused, measured };
                 commits::on_commit_part(self, task, epoch, offer)
             }
             Action::CommitTask { task, epoch, result, source_bytes_read } => {

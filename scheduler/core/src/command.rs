@@ -2,7 +2,8 @@
 
 use reel_common::{
     Artifact, AttemptNumber, Edit, EditError, Epoch, Failure, Hold, Hook, HookError, IndexSummary, JobId,
-    Labels, PartIndex, Share, SourceIdentity, TaskId, TextSource, TextSourceError, WorkerFacts, WorkerId,
+    Labels, Measured, PartIndex, Share, SourceIdentity, TaskId, TextSource, TextSourceError, WorkerFacts,
+    WorkerId,
 };
 
 use crate::plan::Plan;
@@ -92,8 +93,8 @@ pub enum Action {
         encoded: u32,
         /// Renditions that it found in the store.
         reused: u32,
-        /// Bytes of the coded frames of each rendition; none where the plan has no targets.
-        sample_bytes: Vec<u64>,
+        /// What came of each rendition; none where the plan has no targets.
+        measured: Vec<Measured>,
     },
     /// Ends an attempt with its result.
     CommitTask {
@@ -284,8 +285,8 @@ pub enum TaskResult {
     Index(Box<IndexSummary>),
     /// Of audio, image, assemble, measure, deliver: `AudioRecord`, `ImageRecord`, `Assembly`, `Proof`, report.
     Object(Artifact),
-    /// Of probe: bytes of the coded frames, one number for each target of the plan.
-    Sizes(Vec<u64>),
+    /// Of probe: what came of each target of the plan.
+    Measured(Vec<Measured>),
     /// Of encode, whose parts were committed one by one, and of hooks.
     Nothing,
 }

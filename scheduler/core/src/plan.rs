@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{GridError, IndexSummary, PartIndex, Rational, SegmentGrid, VideoFacts};
+use reel_common::{Flag, Goal, GridError, IndexSummary, PartIndex, Rational, SegmentGrid, VideoFacts};
 use reel_profiles::{
-    BitDepth, Coding, ImagesError, LadderError, Preset, Profile, Quality, Rejection, ResolvedImages,
-    ResolvedRendition, VideoCodec,
+    Admitted, BitDepth, Coding, ImagesError, LadderError, Preset, Profile, Quality, Rejection,
+    ResolvedImages, ResolvedRendition, VideoCodec,
 };
 
 use crate::rate;
@@ -32,24 +32,27 @@ pub struct Plan {
     pub audio_codecs: BTreeSet<String>,
     /// What admission had to say, for people.
     pub warnings: Vec<String>,
-    /// The renditions that are to have a size.
+    /// What it flagged.
+    pub flags: Vec<Flag>,
+    /// The renditions that are to have a size or a quality.
     pub targets: Vec<RateTarget>,
     /// Memory of an attempt that makes its still pictures, in bytes; `None` where the profile has none.
     pub image_memory: Option<u64>,
 }
 
-/// A rendition that is to have a size.
+/// A rendition that is to have a size or a quality.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateTarget {
     /// Its place in the ladder.
     pub rendition: u32,
     /// Its codec.
     pub codec: VideoCodec,
-    /// Bytes of its coded frames.
-    pub bytes: u64,
+    /// What it is to come to.
+    pub goal: Goal,
     /// The rate factor to begin with, in thousandths.
     pub crf_milli: u32,
-    /// What the title comes to, in thousandths of a draft at the same rate factor; 1000 where a draft is no other encode.
+    /// What the size, or the error, of the title comes to, in thousandths of a draft at the same rate factor; 1000 where a
+    /// draft is no other encode.
     pub draft_milli: u32,
 }
 
@@ -103,7 +106,7 @@ impl Plan {
     pub const DEFAULT_CHUNK_PARTS: u32 = 5;
     /// Most parts of a title: 139 days in parts of 12 seconds.
     pub const MAX_PARTS: u32 = 1_000_000;
-    /// Most warnings kept, so that a plan fits in a Raft entry.
+    /// Most warnings kept, and most flags, so that a plan fits in a Raft entry.
     pub const MAX_WARNINGS: usize = 32;
     /// Memory of an attempt that encodes no pictures, in bytes: index, audio, assemble, measure, deliver.
     pub const LIGHT_MEMORY: u64 = 256 << 20;
@@ -133,6 +136,18 @@ impl Plan {
     pub fn parts_of_waves(&self, waves: usize) -> u32 {
         let parts = self.grid.parts();
         self.order().take(waves).map(|wave| wave.parts(parts)).sum()
+    }
+
+    /// Frames of a part; 0 beyond the last.
+    pub(crate) fn frames_of(&self, part: u32) -> u64 {
+        self.grid.part(PartIndex(part)).map_or(0, |part| part.frames())
+    }
+
+    /// Frames of the parts of each wave.
+    pub(crate) fn frames_of_waves(&self) -> [u64; WAVES] {
+        let mut frames = [0; WAVES];
+        (0..self.grid.parts()).for_each(|part| frames[self.wave_of(part)] += self.frames_of(part));
+        frames
     }
 
     /// How many chunks the parts are grouped into at first.
@@ -211,7 +226,7 @@ pub enum PlanError {
 /// # Errors
 /// [`PlanError`] where admission, ladder or grid refuse the mezzanine; the text is meant for the job's owner.
 pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -> Result<Plan, PlanError> {
-    let warnings = profile.admit(index)?;
+    let Admitted { warnings, flags } = profile.admit(index)?;
     let ladder = profile.ladder(&index.video)?;
     let grid = profile.grid(index)?;
     let images = profile.images(&index.video, index.duration)?;
@@ -242,6 +257,7 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
         tracks,
         grid,
         warnings: warnings.into_iter().map(|warning| warning.0).take(Plan::MAX_WARNINGS).collect(),
+        flags: flags.into_iter().take(Plan::MAX_WARNINGS).collect(),
     })
 }
 
@@ -255,19 +271,29 @@ fn image_memory(index: &IndexSummary, images: ResolvedImages) -> u64 {
     RUNNER_BASE.saturating_add(decoded).saturating_add(in_rgb).saturating_add(made)
 }
 
-/// The renditions of a ladder that have a bit rate, with the bytes that it comes to.
+/// The renditions of a ladder that have a bit rate or a quality, with what they are to come to.
 fn targets(index: &IndexSummary, ladder: &[ResolvedRendition]) -> Vec<RateTarget> {
     let target = |(rendition, resolved): (u32, &ResolvedRendition)| {
-        let Quality::Bitrate(kbps) = resolved.rendition.rate.quality else { return None };
-        let bits = index.duration.checked_mul(Rational::whole(i64::from(kbps) * 1_000));
-        let bits = bits.and_then(|bits| u64::try_from(bits.round()).ok()).unwrap_or(u64::MAX);
-        let codec = resolved.rendition.coding.codec();
+        let goal = match resolved.rendition.rate.quality {
+            Quality::Crf(_) => return None,
+            Quality::Bitrate(kbps) => Goal::Bytes(bytes(index, kbps)),
+            Quality::Psnr(mdb) => Goal::Psnr(mdb),
+            Quality::Ssim(milli) => Goal::Ssim(milli.saturating_mul(1_000)),
+        };
+        let coding = resolved.rendition.coding;
         let pixels = pixels(resolved.width, resolved.height).saturating_mul(index.frames);
-        let crf_milli = rate::first_guess(codec, bits, pixels);
-        let draft_milli = rate::draft_ratio(resolved.rendition.coding);
-        Some(RateTarget { rendition, codec, bytes: (bits / 8).max(1), crf_milli, draft_milli })
+        let crf_milli = rate::first_guess(coding.codec(), goal, pixels);
+        let draft_milli = rate::draft_ratio(coding, goal);
+        Some(RateTarget { rendition, codec: coding.codec(), goal, crf_milli, draft_milli })
     };
     (0..).zip(ladder).filter_map(target).collect()
+}
+
+/// Bytes that a title comes to at a mean rate.
+fn bytes(index: &IndexSummary, kbps: u32) -> u64 {
+    let bits = index.duration.checked_mul(Rational::whole(i64::from(kbps) * 1_000));
+    let bits = bits.and_then(|bits| u64::try_from(bits.round()).ok()).unwrap_or(u64::MAX);
+    (bits / 8).max(1)
 }
 
 const MIB: u64 = 1 << 20;
@@ -453,7 +479,8 @@ mod tests {
         let profile = Profile::parse(&text, "vod-abr").unwrap();
         let made = plan(&index_summary(24 * 60), &profile, None).unwrap();
         let [target] = made.targets[..] else { panic!("{:?}", made.targets) };
-        assert_eq!((target.rendition, target.codec, target.bytes), (0, VideoCodec::H264, 4_000_000 / 8 * 60));
+        assert_eq!((target.rendition, target.codec), (0, VideoCodec::H264));
+        assert_eq!(target.goal, Goal::Bytes(4_000_000 / 8 * 60));
         assert!((15_000..30_000).contains(&target.crf_milli), "{target:?}");
         assert!(plan(&index_summary(24 * 60), &self::profile("vod-abr"), None).unwrap().targets.is_empty());
     }

@@ -1,4 +1,4 @@
-//! The rate factors that make a title as large as it is to be.
+//! The rate factors that make a title as large, or as good, as it is to be.
 //!
 //! One rate factor for the whole title is what two passes over it come to: x264's second pass gives every frame the same
 //! base quantizer where macroblock-tree rate control is on. So the leader looks for that rate factor, by encodes of the
@@ -7,17 +7,21 @@
 //! every part is encoded once, in five waves of parts that lie all over it: the sizes of a wave correct what the draft
 //! foretells of the next.
 //!
+//! A quality is looked for in the same way. Sizes and errors both change by a factor from one rate factor to the next, so
+//! that what was reached is counted in octaves: of the bytes, or of the error, which is less where the quality is better.
+//!
 //! Everything is computed in whole numbers, so that it comes out the same on every scheduler.
 
+use reel_common::{Goal, Measured};
 use reel_profiles::{Coding, VideoCodec};
 
-use crate::plan::{Plan, RateTarget};
+use crate::plan::{Plan, RateTarget, WAVES};
 use crate::state::{RateLevel, RateState};
 
-/// What a job does next for its bit rates.
+/// What a job does next for its bit rates and qualities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateStep {
-    /// Encode every part to see how large it becomes; else open the next wave of the encode.
+    /// Encode every part to see how large and how good it becomes; else open the next wave of the encode.
     pub probe: bool,
     /// The rate factors in thousandths, one for each target.
     pub crf_milli: Vec<u32>,
@@ -27,11 +31,13 @@ pub struct RateStep {
 pub(crate) const FINEST: u32 = 5_000;
 /// Encodes of a short title at full settings, the one that is kept included.
 const MAX_ROUNDS: usize = 5;
-/// How far from its target a size may be, in thousandths of it, where nothing better is looked for.
-const NEAR_ENOUGH: u64 = 7;
+/// How far from its goal a size may be where nothing better is looked for: 0.7 %.
+const NEAR_SIZE: i64 = ONE / 100;
+/// How far from its goal the error may be where nothing better is looked for: 0.05 dB.
+const NEAR_ERROR: i64 = ONE / 60;
 
-/// Thousandths of a rate factor that halve the size, on the whole.
-fn halving(codec: VideoCodec) -> i64 {
+/// Thousandths of a rate factor that halve the size or double the error, on the whole.
+fn octave(codec: VideoCodec) -> i64 {
     match codec {
         VideoCodec::H264 | VideoCodec::Hevc => 5_000,
         VideoCodec::Av1 => 16_000,
@@ -40,31 +46,94 @@ fn halving(codec: VideoCodec) -> i64 {
 
 /// Beyond this distance what a draft foretells is worth another draft; and no later wave differs by more from those before.
 fn far(codec: VideoCodec) -> i64 {
-    halving(codec) / 2
+    octave(codec) / 2
 }
 
-/// What a title comes to, in thousandths of its draft at the same rate factor: 1000 where the draft is no other. Measured:
-/// 1.22 to 1.40 for x264 at preset medium, 1.11 to 1.13 for x265, 0.94 for SVT-AV1 at preset 8.
-pub(crate) fn draft_ratio(coding: Coding) -> u32 {
-    match coding.codec() {
+/// What a title comes to, in thousandths of its draft at the same rate factor: 1000 where the draft is no other. Measured
+/// of the size: 1.22 to 1.40 for x264 at preset medium, 1.11 to 1.13 for x265, 0.94 for SVT-AV1 at preset 8;
+/// of the error: 0.65 to 0.73, 0.77 to 0.88, 0.92 to 1.06.
+pub(crate) fn draft_ratio(coding: Coding, goal: Goal) -> u32 {
+    match (coding.codec(), goal) {
         _ if coding.draft() == coding => 1_000,
-        VideoCodec::H264 => 1_300,
-        VideoCodec::Hevc => 1_120,
-        VideoCodec::Av1 => 940,
+        (VideoCodec::H264, Goal::Bytes(_)) => 1_300,
+        (VideoCodec::Hevc, Goal::Bytes(_)) => 1_120,
+        (VideoCodec::Av1, Goal::Bytes(_)) => 940,
+        (VideoCodec::H264, _) => 680,
+        (VideoCodec::Hevc, _) => 820,
+        (VideoCodec::Av1, _) => 970,
     }
 }
 
-/// Where a search begins: the rate factor in thousandths at which a picture usually takes `bits` for its `pixels`.
-pub(crate) fn first_guess(codec: VideoCodec, bits: u64, pixels: u64) -> u32 {
+/// Where a search begins: the rate factor in thousandths at which `pixels` usually come to the goal.
+pub(crate) fn first_guess(codec: VideoCodec, goal: Goal, pixels: u64) -> u32 {
     let usual = match codec {
         VideoCodec::H264 => 24_000,
         VideoCodec::Hevc => 26_000,
         VideoCodec::Av1 => 36_000,
     };
-    // A bit for 20 pixels.
-    let octaves = log2(pixels.max(1).into()) - log2(u128::from(bits.max(1)) * 20);
+    let octaves = match goal {
+        // A bit for 20 pixels.
+        Goal::Bytes(bytes) => log2(pixels.max(1).into()) - log2(u128::from(bytes.max(1)) * 8 * 20),
+        Goal::Psnr(_) => wanted(Goal::Psnr(41_000)) - wanted(goal),
+        Goal::Ssim(_) => wanted(Goal::Ssim(980_000)) - wanted(goal),
+    };
     let most = i64::from(codec.max_crf()) * 1_000 - 10_000;
-    (usual + halving(codec) * octaves / ONE).clamp(15_000, most) as u32
+    (usual + octave(codec) * octaves / ONE).clamp(15_000, most) as u32
+}
+
+/// What came of so many frames in octaves: of their bytes, or of what their error is less than all.
+fn octaves(goal: Goal, sum: u128, frames: u64) -> i64 {
+    let frames = u128::from(frames.max(1));
+    match goal {
+        Goal::Bytes(_) => log2(sum),
+        // PSNR is 10 log10 of what the error is less than the square of full scale: an octave is 3.0103 dB.
+        Goal::Psnr(_) => (sum.min(u64::MAX.into()) * ONE as u128 * 10 / (frames * 30_103)) as i64,
+        Goal::Ssim(_) => {
+            let all = frames * u128::from(Measured::MOST_SSIM_PPM);
+            log2(all) - log2(all.saturating_sub(sum))
+        }
+    }
+}
+
+/// A goal in the same unit.
+fn wanted(goal: Goal) -> i64 {
+    match goal {
+        Goal::Bytes(bytes) => octaves(goal, bytes.into(), 1),
+        Goal::Psnr(quality) | Goal::Ssim(quality) => octaves(goal, quality.into(), 1),
+    }
+}
+
+/// What counts towards a goal, of each wave.
+fn sums(goal: Goal, level: &RateLevel) -> [u64; WAVES] {
+    match goal {
+        Goal::Bytes(_) => level.bytes,
+        Goal::Psnr(_) | Goal::Ssim(_) => level.quality,
+    }
+}
+
+/// The sum of all, which a worker may have made up.
+fn sum(of: &[u64]) -> u128 {
+    of.iter().map(|value| u128::from(*value)).sum()
+}
+
+/// A rate factor that was tried, and by how many octaves it gave more than the goal.
+#[derive(Clone, Copy)]
+struct Tried {
+    crf_milli: u32,
+    above: i64,
+}
+
+impl Tried {
+    /// By an encode of the whole title.
+    fn of(target: &RateTarget, level: &RateLevel, frames: u64) -> Self {
+        let reached = octaves(target.goal, sum(&sums(target.goal, level)), frames);
+        Tried { crf_milli: level.crf_milli, above: reached - wanted(target.goal) }
+    }
+
+    /// The rate factor that gives the goal, by what changes it by an octave.
+    fn follow(self, octave: i64) -> i64 {
+        i64::from(self.crf_milli) + octave * self.above / ONE
+    }
 }
 
 /// What a job with targets does next, after its last round or wave.
@@ -82,36 +151,40 @@ pub fn next(plan: &Plan, rate: &RateState) -> RateStep {
 
 type Step<'a> = &'a dyn Fn(bool, &dyn Fn(usize, &RateTarget) -> u32) -> RateStep;
 
-/// Another encode of the whole, until the size is right or nothing else is left to try.
+/// Another encode of the whole, until what comes of it is right or nothing else is left to try.
 fn next_of_short(plan: &Plan, rate: &RateState, step: Step<'_>) -> RateStep {
+    let (parts, frames) = (plan.grid.parts(), plan.grid.frames());
     let rounds = &rate.rounds[usize::from(plan.begins_with_draft())..];
     if rounds.is_empty() {
         return step(true, &|at, target| {
-            let ratio = log2(target.draft_milli.into()) - log2(1_000);
-            quantize(target, follow(rate.rounds[0].levels[at], ratio, target.bytes, halving(target.codec)))
+            let draft = Tried::of(target, &rate.rounds[0].levels[at], frames);
+            let title = Tried { above: draft.above + draft_octaves(target), ..draft };
+            quantize(target, title.follow(octave(target.codec)))
         });
     }
-    let best = |at: usize, target: &RateTarget| {
-        let tried = rounds.iter().map(|round| round.levels[at]);
-        tried.min_by_key(|level| level.total().abs_diff(target.bytes)).unwrap_or_default()
+    let tried = |at: usize, target: &RateTarget| -> Vec<Tried> {
+        rounds.iter().map(|round| Tried::of(target, &round.levels[at], frames)).collect()
     };
-    let better = |at: usize, target: &RateTarget| {
-        let tried: Vec<_> = rounds.iter().map(|round| round.levels[at]).collect();
+    let best = |at, target: &RateTarget| tried(at, target).into_iter().min_by_key(|tried| tried.above.abs());
+    let better = |at, target: &RateTarget| {
+        let tried = tried(at, target);
         let found = quantize(target, search(target, &tried));
-        let parts = plan.grid.parts();
-        let known = tried.iter().any(|level| is_same(target.codec, parts, level.crf_milli, found));
-        (!is_near(target, &best(at, target)) && !known).then_some(found)
+        let known = tried.iter().any(|tried| is_same(target.codec, parts, tried.crf_milli, found));
+        let near = best(at, target).is_none_or(|best| is_near(target, best));
+        (!near && !known).then_some(found)
     };
     let done = plan.targets.iter().enumerate().all(|(at, target)| better(at, target).is_none());
     let probe = rounds.len() < MAX_ROUNDS && !done;
     step(probe, &|at, target| {
-        better(at, target).filter(|_| probe).unwrap_or_else(|| best(at, target).crf_milli)
+        let best = best(at, target).map_or(target.crf_milli, |best| best.crf_milli);
+        better(at, target).filter(|_| probe).unwrap_or(best)
     })
 }
 
-/// A second draft where the first was far from the size; else the next wave.
+/// A second draft where the first was far from the goal; else the next wave.
 fn next_of_long(plan: &Plan, rate: &RateState, step: Step<'_>) -> RateStep {
-    let level = |at: usize, target: &RateTarget| wave_level(rate, at, target);
+    let frames = plan.frames_of_waves();
+    let level = |at: usize, target: &RateTarget| wave_level(rate, at, target, &frames);
     let is_far = |(at, target): (usize, &RateTarget)| {
         let distance = i64::from(level(at, target)) - i64::from(rate.rounds[0].levels[at].crf_milli);
         distance.abs() > far(target.codec)
@@ -126,73 +199,97 @@ fn is_same(codec: VideoCodec, parts: u32, one: u32, other: u32) -> bool {
 }
 
 /// Whether no other rate factor would be better.
-fn is_near(target: &RateTarget, level: &RateLevel) -> bool {
-    let (bytes, wanted) = (level.total(), target.bytes);
+fn is_near(target: &RateTarget, tried: Tried) -> bool {
+    let near = match target.goal {
+        Goal::Bytes(_) => NEAR_SIZE,
+        Goal::Psnr(_) | Goal::Ssim(_) => NEAR_ERROR,
+    };
     let coarsest = target.codec.max_crf() * 1_000;
-    u128::from(bytes.abs_diff(wanted)) * 1_000 <= u128::from(wanted) * u128::from(NEAR_ENOUGH)
-        || (bytes < wanted && level.crf_milli <= FINEST)
-        || (bytes > wanted && level.crf_milli >= coarsest)
-}
-
-/// The rate factor that gives `wanted` bytes, by one that was tried, what halves the size, and by how many octaves the size
-/// would be another than what was tried.
-fn follow(tried: RateLevel, octaves: i64, wanted: u64, halving: i64) -> i64 {
-    let octaves = octaves + log2(tried.total().into()) - log2(wanted.into());
-    i64::from(tried.crf_milli) + halving * octaves / ONE
+    tried.above.abs() <= near
+        || (tried.above < 0 && tried.crf_milli <= FINEST)
+        || (tried.above > 0 && tried.crf_milli >= coarsest)
 }
 
 /// The rate factor by a secant through the two nearest that were tried, and between them where they lie on either side.
-fn search(target: &RateTarget, tried: &[RateLevel]) -> i64 {
+fn search(target: &RateTarget, tried: &[Tried]) -> i64 {
     let mut nearest = tried.to_vec();
-    nearest.sort_by_key(|level| level.total().abs_diff(target.bytes));
+    nearest.sort_by_key(|tried| tried.above.abs());
     let [near, other, ..] = nearest[..] else {
-        let usual = halving(target.codec);
-        return nearest.first().map_or(target.crf_milli.into(), |only| follow(*only, 0, target.bytes, usual));
+        let usual = octave(target.codec);
+        return nearest.first().map_or(target.crf_milli.into(), |only| only.follow(usual));
     };
-    let found = follow(near, 0, target.bytes, between(target.codec, near, other));
-    let coarser =
-        tried.iter().filter(|level| level.total() < target.bytes).map(|level| level.crf_milli).min();
-    let finer = tried.iter().filter(|level| level.total() > target.bytes).map(|level| level.crf_milli).max();
+    let found = near.follow(between(target.codec, near, other));
+    let coarser = tried.iter().filter(|tried| tried.above < 0).map(|tried| tried.crf_milli).min();
+    let finer = tried.iter().filter(|tried| tried.above > 0).map(|tried| tried.crf_milli).max();
     match (finer, coarser) {
         (Some(finer), Some(coarser)) if finer < coarser => found.clamp(finer.into(), coarser.into()),
         _ => found,
     }
 }
 
-/// What halves the size, by two encodes; what does usually, where they are too near each other to tell.
-fn between(codec: VideoCodec, one: RateLevel, other: RateLevel) -> i64 {
-    let usual = halving(codec);
+/// What changes the outcome by an octave, by two encodes; what does usually, where they are too near each other to tell.
+fn between(codec: VideoCodec, one: Tried, other: Tried) -> i64 {
+    let usual = octave(codec);
     let levels = i64::from(other.crf_milli) - i64::from(one.crf_milli);
-    let octaves = log2(one.total().into()) - log2(other.total().into());
+    let octaves = one.above - other.above;
     let tells = octaves != 0 && levels.abs() >= usual / 20;
     if tells { (levels * ONE / octaves).clamp(usual / 3, usual * 4) } else { usual }
 }
 
-/// The rate factor of the next wave: what is left of the bytes, for what the draft says is left of the title, held against
-/// what came of what it said before.
-fn wave_level(rate: &RateState, at: usize, target: &RateTarget) -> u32 {
-    let Some(draft) = rate.rounds.last().map(|round| round.levels[at]) else { return target.crf_milli };
-    let done = rate.waves.len();
-    let waves: Vec<RateLevel> = rate.waves.iter().map(|wave| wave.levels[at]).collect();
-    let spent: u64 = waves.iter().map(RateLevel::total).fold(0, u64::saturating_add);
-    let foretold = |of: &[u64]| of.iter().map(|bytes| u128::from(*bytes)).sum::<u128>().max(1);
-    let (behind, ahead) = (foretold(&draft.bytes[..done]), foretold(&draft.bytes[done..]));
-    let left = u128::from(target.bytes.saturating_sub(spent)).max(1);
-    let halving = match &rate.rounds[..] {
-        [first, _] => between(target.codec, first.levels[at], draft),
-        _ => halving(target.codec),
-    };
-    if done == 0 || spent == 0 {
-        let octaves = log2(u128::from(target.draft_milli) * ahead) - log2(1_000 * left);
-        return quantize(target, i64::from(draft.crf_milli) + halving * octaves / ONE);
+/// By how many octaves the title gives more than its draft at the same rate factor.
+fn draft_octaves(target: &RateTarget) -> i64 {
+    let ratio = log2(target.draft_milli.into()) - log2(1_000);
+    match target.goal {
+        Goal::Bytes(_) => ratio,
+        Goal::Psnr(_) | Goal::Ssim(_) => -ratio,
     }
-    let mean = |sum: u128, wave: &RateLevel| sum + u128::from(wave.crf_milli) * u128::from(wave.total());
-    let before = (waves.iter().fold(0, mean) / u128::from(spent)) as i64;
-    let octaves = log2(spent.into()) - log2(behind) + log2(ahead) - log2(left);
-    let step = halving * octaves / ONE;
+}
+
+/// The rate factor of the next wave: what the waves before have left to it, for what the draft says is left of the title,
+/// held against what came of what it said before.
+fn wave_level(rate: &RateState, at: usize, target: &RateTarget, frames: &[u64; WAVES]) -> u32 {
+    let Some(draft) = rate.rounds.last().map(|round| round.levels[at]) else { return target.crf_milli };
+    let (goal, done) = (target.goal, rate.waves.len());
+    let all = frames.iter().sum();
+    let behind: u64 = frames[..done].iter().sum();
+    let ahead = all - behind;
+    let waves: Vec<RateLevel> = rate.waves.iter().map(|wave| wave.levels[at]).collect();
+    let came: u128 = waves.iter().map(|wave| sum(&sums(goal, wave))).sum();
+    let whole = match goal {
+        Goal::Bytes(bytes) => u128::from(bytes),
+        Goal::Psnr(quality) | Goal::Ssim(quality) => u128::from(quality) * u128::from(all),
+    };
+    let left = octaves(goal, whole.saturating_sub(came), ahead);
+    let foretold = sums(goal, &draft);
+    let (foretold_behind, foretold_ahead) = (sum(&foretold[..done]), sum(&foretold[done..]));
+    let octave = match &rate.rounds[..] {
+        [first, _] => {
+            between(target.codec, Tried::of(target, &first.levels[at], all), Tried::of(target, &draft, all))
+        }
+        _ => octave(target.codec),
+    };
+    let foretold_ahead = octaves(goal, foretold_ahead, ahead);
+    if done == 0 || came == 0 {
+        let above = draft_octaves(target) + foretold_ahead - left;
+        return quantize(target, i64::from(draft.crf_milli) + octave * above / ONE);
+    }
+    let before = mean_level(goal, &waves, frames);
+    let above = octaves(goal, came, behind) - octaves(goal, foretold_behind, behind) + foretold_ahead - left;
+    let step = octave * above / ONE;
     let most = far(target.codec);
     let step = if done > 1 { step.clamp(-most, most) } else { step };
     quantize(target, before + step)
+}
+
+/// The mean rate factor of waves: by their bytes, or by their frames.
+fn mean_level(goal: Goal, waves: &[RateLevel], frames: &[u64; WAVES]) -> i64 {
+    let weight = |wave: &RateLevel, frames: u64| match goal {
+        Goal::Bytes(_) => sum(&wave.bytes),
+        Goal::Psnr(_) | Goal::Ssim(_) => frames.into(),
+    };
+    let weights = || waves.iter().zip(frames).map(|(wave, frames)| (wave, weight(wave, *frames)));
+    let levels: u128 = weights().map(|(wave, weight)| u128::from(wave.crf_milli) * weight).sum();
+    (levels / weights().map(|(_, weight)| weight).sum::<u128>().max(1)) as i64
 }
 
 /// The nearest rate factor that is used, in hundredths.
@@ -234,193 +331,4 @@ fn log2(number: u128) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::WAVES;
-    use crate::state::RateRound;
-    use crate::testing::plan_of;
-
-    /// A title whose parts differ: what it comes to at a rate factor, by wave.
-    struct Title {
-        plan: Plan,
-        /// Bytes of each part at rate factor 20.
-        sizes: Vec<f64>,
-        /// Thousandths of a rate factor that halve each.
-        halvings: Vec<f64>,
-        /// What a draft makes of each.
-        drafts: Vec<f64>,
-        /// Bytes that no rate factor takes away: headers.
-        least: f64,
-    }
-
-    impl Title {
-        fn of(codec: VideoCodec, parts: u32, bytes: u64, seed: u64) -> Self {
-            let mut plan = plan_of(parts, 5, 0);
-            plan.targets =
-                vec![RateTarget { rendition: 0, codec, bytes, crf_milli: 24_000, draft_milli: 1_220 }];
-            let mut state = seed | 1;
-            let mut chance = move || {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                (state % 1_000) as f64 / 1_000.0
-            };
-            let usual = halving(codec) as f64;
-            let sizes = (0..parts).map(|_| 20_000.0 * 2f64.powf(chance() * 4.0)).collect();
-            let halvings = (0..parts).map(|_| usual * (0.8 + 0.5 * chance())).collect();
-            // An eighth to either side of the mean; 0.07 was measured.
-            let drafts = (0..parts).map(|_| 0.72 + 0.2 * chance()).collect();
-            Title { plan, sizes, halvings, drafts, least: 400.0 }
-        }
-
-        fn round(&self, level: u32, draft: bool, wave: Option<usize>) -> RateRound {
-            let mut made = RateLevel { crf_milli: level, ..RateLevel::default() };
-            let codec = self.plan.targets[0].codec;
-            for part in 0..self.plan.grid.parts() {
-                let at = part as usize;
-                let crf = f64::from(of_part(codec, level, part));
-                let bytes = self.sizes[at] * 2f64.powf((20_000.0 - crf) / self.halvings[at]) + self.least;
-                let bytes = if draft { bytes * self.drafts[at] } else { bytes };
-                let its = self.plan.wave_of(part);
-                if wave.is_none_or(|wave| wave == its) {
-                    made.bytes[its] += bytes as u64;
-                }
-            }
-            RateRound { levels: vec![made] }
-        }
-
-        /// Every step until the encode is over: the rounds, and the size of the title.
-        fn run(&self) -> (RateState, u64) {
-            let mut rate = RateState::default();
-            while rate.waves.len() < self.plan.waves() {
-                let step = next(&self.plan, &rate);
-                let level = step.crf_milli[0];
-                match step.probe {
-                    true => {
-                        let draft = self.plan.is_draft(rate.rounds.len());
-                        rate.rounds.push(self.round(level, draft, None));
-                    }
-                    false => rate.waves.push(self.round(level, false, Some(rate.waves.len()))),
-                }
-                assert!(rate.steps() < 12, "{rate:?}");
-            }
-            let bytes = rate.waves.iter().map(|wave| wave.levels[0].total()).sum();
-            (rate, bytes)
-        }
-    }
-
-    fn error_percent(bytes: u64, wanted: u64) -> f64 {
-        (bytes as f64 / wanted as f64 - 1.0) * 100.0
-    }
-
-    #[test]
-    fn logarithms_are_those_of_arithmetic() {
-        for number in [1_u64, 2, 3, 1_000, 12_345_678, u64::MAX] {
-            let exact = (number as f64).log2() * ONE as f64;
-            assert!((log2(number.into()) as f64 - exact).abs() < 2.0, "{number}");
-        }
-        assert_eq!((log2(0), log2(1 << 100)), (0, 100 * ONE));
-        assert!(log2(u128::MAX) < 128 * ONE);
-    }
-
-    #[test]
-    fn a_short_title_is_tried_as_a_whole_and_the_last_try_is_the_title() {
-        let title = Title::of(VideoCodec::H264, 12, 3_000_000, 7);
-        let (rate, bytes) = title.run();
-        assert!(error_percent(bytes, 3_000_000).abs() < 0.7, "{bytes}");
-        let last = &rate.waves[0].levels[0];
-        assert!(rate.rounds[1..].iter().any(|round| round.levels[0].crf_milli == last.crf_milli), "{rate:?}");
-        assert!(rate.rounds.len() <= 4, "{rate:?}");
-    }
-
-    #[test]
-    fn parts_of_av1_have_whole_rate_factors_whose_mean_is_the_level() {
-        let parts: Vec<u32> = (0..10).map(|part| of_part(VideoCodec::Av1, 35_300, part)).collect();
-        assert!(parts.iter().all(|crf| [35_000, 36_000].contains(crf)), "{parts:?}");
-        assert_eq!(parts.iter().sum::<u32>(), 353_000);
-        let coarser = (0..10).map(|part| of_part(VideoCodec::Av1, 35_500, part));
-        assert!(coarser.zip(&parts).all(|(coarser, crf)| coarser >= *crf));
-        assert_eq!(of_part(VideoCodec::H264, 23_450, 7), 23_450);
-    }
-
-    #[test]
-    fn what_cannot_be_reached_ends_at_the_finest_or_the_coarsest() {
-        for (wanted, level) in [(u64::MAX / 4, FINEST), (1, 51_000)] {
-            let (rate, _) = Title::of(VideoCodec::H264, 4, wanted, 3).run();
-            assert_eq!(rate.waves[0].levels[0].crf_milli, level, "{rate:?}");
-        }
-        let (rate, _) = Title::of(VideoCodec::Hevc, 64, u64::MAX / 4, 3).run();
-        assert!(rate.waves.iter().all(|wave| wave.levels[0].crf_milli == FINEST), "{rate:?}");
-    }
-
-    #[test]
-    fn sizes_that_a_worker_made_up_do_no_harm() {
-        for bytes in [0, 1, u64::MAX] {
-            for parts in [3, 40] {
-                let mut plan = plan_of(parts, 2, 0);
-                let target = |rendition, codec| RateTarget {
-                    rendition,
-                    codec,
-                    bytes: 1_000,
-                    crf_milli: 1,
-                    draft_milli: 1_000,
-                };
-                plan.targets = vec![target(0, VideoCodec::H264), target(1, VideoCodec::Av1)];
-                let mut rate = RateState::default();
-                while rate.waves.len() < plan.waves() {
-                    let step = next(&plan, &rate);
-                    let mut round = RateRound::at(&step.crf_milli);
-                    round.levels.iter_mut().for_each(|level| level.bytes = [bytes; WAVES]);
-                    if step.probe {
-                        rate.rounds.push(round)
-                    } else {
-                        rate.waves.push(round)
-                    }
-                    assert!(step.crf_milli.iter().all(|level| (FINEST..=63_000).contains(level)), "{step:?}");
-                    assert!(rate.steps() < 12);
-                }
-            }
-        }
-    }
-
-    /// How far titles of so many parts are from their size, in percent, ascending; and the rounds of all of them.
-    fn errors(codec: VideoCodec, parts: std::ops::RangeInclusive<u64>) -> (Vec<f64>, usize) {
-        let mut rounds = 0;
-        let mut error = |seed: u64| {
-            let parts = parts.start() + seed * 7919 % (parts.end() - parts.start() + 1);
-            let wanted = parts * (40_000 + seed * 1_000_003 % 80_000);
-            let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1;
-            let (rate, bytes) = Title::of(codec, parts as u32, wanted, seed).run();
-            rounds += rate.rounds.len();
-            error_percent(bytes, wanted).abs()
-        };
-        let mut errors: Vec<f64> = (0..TITLES).map(&mut error).collect();
-        errors.sort_by(f64::total_cmp);
-        (errors, rounds)
-    }
-
-    const TITLES: u64 = 300;
-
-    #[test]
-    fn short_titles_come_within_a_percent() {
-        for codec in VideoCodec::ALL {
-            let (errors, rounds) = errors(*codec, 8..=64);
-            assert!(rounds < 4 * errors.len(), "{codec}: {rounds} rounds");
-            // Whole rate factors of a few parts are coarse.
-            let (most, worst) = if *codec == VideoCodec::Av1 { (285, 2.0) } else { (300, 0.71) };
-            assert!(errors[most - 1] < 1.0 && errors[errors.len() - 1] < worst, "{codec}: {errors:?}");
-        }
-    }
-
-    #[test]
-    fn of_long_titles_each_part_is_encoded_once_and_the_size_is_within_a_percent() {
-        for (parts, most, worst) in [(65..=200, 290, 2.2), (201..=900, 300, 1.0)] {
-            for codec in VideoCodec::ALL {
-                let (errors, rounds) = errors(*codec, parts.clone());
-                assert!(rounds <= 2 * errors.len(), "{codec}: {rounds} drafts");
-                let fine = errors[most - 1] < 1.0 && errors[errors.len() - 1] <= worst;
-                assert!(fine, "{codec} {parts:?}: {:?}", &errors[250..]);
-            }
-        }
-    }
-}
+mod tests;

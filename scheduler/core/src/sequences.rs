@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use reel_common::{
-    Artifact, Epoch, Failure, FailureClass, JobId, PartIndex, Stage, TaskId, WorkerFacts, WorkerId,
+    Artifact, Epoch, Failure, FailureClass, JobId, Measured, PartIndex, Stage, TaskId, WorkerFacts, WorkerId,
 };
 
 use crate::command::{Action, JobSpec, LossCause, Reply, Reserved, TaskResult};
@@ -334,12 +334,12 @@ impl Onlooker {
             .collect();
         for part in parts {
             let record = record_of(part.0);
-            let sample_bytes = vec![900 + u64::from(part.0); 2];
-            self.apply(Action::CommitPart { task, epoch, part, record, encoded: 1, reused: 1, sample_bytes });
+            let measured = vec![Measured::sized(900 + u64::from(part.0)); 2];
+            self.apply(Action::CommitPart { task, epoch, part, record, encoded: 1, reused: 1, measured });
         }
         let result = match task.stage {
             Stage::Index => TaskResult::Index(Box::new(index_summary(100))),
-            Stage::Probe => TaskResult::Sizes(vec![1_000; 2]),
+            Stage::Probe => TaskResult::Measured(vec![Measured::sized(1_000); 2]),
             Stage::Encode | Stage::Hook => TaskResult::Nothing,
             _ => TaskResult::Object(Artifact::of(b"object")),
         };
@@ -351,15 +351,15 @@ impl Onlooker {
             Step::CommitPart { attempt, part, encoded } => {
                 let ((task, epoch), part) = (self.attempt(attempt)?, u32::from(part));
                 let (record, encoded) = (record_of(part), u32::from(encoded));
-                let (part, sample_bytes) = (PartIndex(part), vec![u64::MAX; 2]);
-                Action::CommitPart { task, epoch, part, record, encoded, reused: 0, sample_bytes }
+                let (part, measured) = (PartIndex(part), vec![Measured::sized(u64::MAX); 2]);
+                Action::CommitPart { task, epoch, part, record, encoded, reused: 0, measured }
             }
             Step::CommitNext { attempt } => {
                 let (task, epoch) = self.live(attempt)?;
                 let job = self.farm.state.jobs.get(&task.job)?;
                 let part = job.encode.first_uncommitted(job.chunk(task.index)?)?;
-                let (record, sample_bytes) = (record_of(part.0), vec![1_000; 2]);
-                Action::CommitPart { task, epoch, part, record, encoded: 1, reused: 1, sample_bytes }
+                let (record, measured) = (record_of(part.0), vec![Measured::sized(1_000); 2]);
+                Action::CommitPart { task, epoch, part, record, encoded: 1, reused: 1, measured }
             }
             Step::CommitTask { attempt, object } => {
                 let (task, epoch) = self.attempt(attempt)?;
@@ -440,7 +440,7 @@ fn nonsense(step: Step) -> Action {
             record: record_of(0),
             encoded: u32::MAX,
             reused: u32::MAX,
-            sample_bytes: Vec::new(),
+            measured: Vec::new(),
         },
         1 => {
             Action::CommitTask { task, epoch, result: TaskResult::Nothing, source_bytes_read: Some(u64::MAX) }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use reel_common::fixture::film;
 use reel_common::{
-    Artifact, Epoch, Failure, FailureClass, IndexSummary, JobId, PartIndex, SegmentGrid, Stage, TaskId,
-    WorkerFacts, WorkerId,
+    Artifact, Epoch, Failure, FailureClass, Goal, IndexSummary, JobId, Measured, PartIndex, SegmentGrid,
+    Stage, TaskId, WorkerFacts, WorkerId,
 };
 use reel_profiles::VideoCodec;
 
@@ -34,6 +34,7 @@ pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
         video_codecs: BTreeSet::new(),
         audio_codecs: BTreeSet::new(),
         warnings: Vec::new(),
+        flags: Vec::new(),
         targets: Vec::new(),
         image_memory: None,
     }
@@ -44,7 +45,7 @@ pub(crate) fn with_targets(plan: Plan, long: bool) -> Plan {
     let target = |rendition, codec| RateTarget {
         rendition,
         codec,
-        bytes: 20_000,
+        goal: Goal::Bytes(20_000),
         crf_milli: 24_000,
         draft_milli: 1_300,
     };
@@ -217,7 +218,7 @@ impl Farm {
             record,
             encoded: 2,
             reused: 0,
-            sample_bytes: vec![1_000; 2],
+            measured: vec![Measured::sized(1_000); 2],
         })
     }
 
@@ -234,7 +235,7 @@ impl Farm {
                 }
                 TaskResult::Nothing
             }
-            Stage::Probe => TaskResult::Sizes(vec![1_000; 2]),
+            Stage::Probe => TaskResult::Measured(vec![Measured::sized(1_000); 2]),
             Stage::Hook => TaskResult::Nothing,
             stage => TaskResult::Object(Artifact::of(stage.name().as_bytes())),
         };

@@ -1,7 +1,8 @@
 //! Answers to questions about the state: what users see of a job, and what a shell needs to start an attempt.
 
 use reel_common::{
-    Artifact, AttemptNumber, Digest, Epoch, Failure, JobId, PartIndex, PartSpec, Stage, TaskId,
+    Artifact, AttemptNumber, Digest, Epoch, Failure, Flag, JobId, PartIndex, PartSpec, RateOutcome, RateView,
+    Stage, TaskId,
 };
 
 use crate::command::{Action, JobSpec};
@@ -42,6 +43,10 @@ pub struct JobView {
     pub failed_task: Option<(TaskId, String)>,
     /// What admission had to say.
     pub warnings: Vec<String>,
+    /// What it flagged.
+    pub flags: Vec<Flag>,
+    /// How the renditions with a bit rate or a quality come to it.
+    pub rates: Vec<RateView>,
     /// When it was accepted, in milliseconds since 1970.
     pub submitted_ms: u64,
     /// When it ended, likewise.
@@ -84,6 +89,8 @@ pub fn job_view(state: &FarmState, id: JobId) -> Option<JobView> {
         failure: job.failure.as_ref().map(|failure| failure.failure.clone()),
         failed_task: job.failure.as_ref().and_then(|failure| Some((failure.task?, failure.worker.clone()))),
         warnings: warnings(job),
+        flags: flags(job),
+        rates: rates(job),
         submitted_ms: job.submitted_ms,
         ended_ms: job.ended_ms,
     })
@@ -293,21 +300,10 @@ pub struct JobHistory {
     pub source_bytes_read: u64,
     /// What admission had to say.
     pub warnings: Vec<String>,
-    /// How the renditions with a bit rate came to it.
+    /// What it flagged.
+    pub flags: Vec<Flag>,
+    /// How the renditions with a bit rate or a quality came to it.
     pub rates: Vec<RateView>,
-}
-
-/// How a rendition came to its bit rate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateView {
-    /// What it was to come to.
-    pub target: RateTarget,
-    /// Encodes of the whole title for its size.
-    pub probes: Vec<RateLevel>,
-    /// So many of them, from the first, were drafts.
-    pub drafts: usize,
-    /// The waves of its encode.
-    pub waves: Vec<RateLevel>,
 }
 
 /// An attempt that ended.
@@ -382,22 +378,41 @@ pub fn job_history(id: JobId, job: &Job) -> JobHistory {
         renditions_reused: job.renditions_reused,
         source_bytes_read: job.source_bytes_read,
         warnings: warnings(job),
+        flags: flags(job),
         rates: rates(job),
     }
 }
 
+fn flags(job: &Job) -> Vec<Flag> {
+    job.plan.as_ref().map(|plan| plan.flags.clone()).unwrap_or_default()
+}
+
+/// What came of a level by its `frames`; their mean quality is known once they are all there.
+fn outcome(level: &RateLevel, frames: u64, is_over: bool, draft: bool) -> RateOutcome {
+    let quality = if is_over { (level.total_quality() / frames.max(1)) as u32 } else { 0 };
+    RateOutcome { crf_milli: level.crf_milli, bytes: level.total(), quality, draft }
+}
+
 fn rates(job: &Job) -> Vec<RateView> {
-    let targets = job.plan.iter().flat_map(|plan| plan.targets.iter().enumerate());
-    let is_draft = |round: &usize| job.plan.as_ref().is_some_and(|plan| plan.is_draft(*round));
-    let drafts = (0..job.rate.rounds.len()).filter(is_draft).count();
-    let of = |rounds: &[RateRound], at: usize| rounds.iter().map(|round| round.levels[at]).collect();
-    let view = |(at, target): (usize, &RateTarget)| RateView {
-        target: *target,
-        probes: of(&job.rate.rounds, at),
-        drafts,
-        waves: of(&job.rate.waves, at),
+    let Some(plan) = job.plan.as_ref().filter(|plan| !plan.targets.is_empty()) else { return Vec::new() };
+    let (frames, frames_of_waves) = (plan.grid.frames(), plan.frames_of_waves());
+    let view = |(at, target): (usize, &RateTarget)| {
+        let probe = |(number, round): (usize, &RateRound)| {
+            let is_over = (number as u32) < job.rate.rounds_over();
+            outcome(&round.levels[at], frames, is_over, plan.is_draft(number))
+        };
+        let wave = |(number, round): (usize, &RateRound)| {
+            let is_over = job.parts_committed() >= plan.parts_of_waves(number + 1);
+            outcome(&round.levels[at], frames_of_waves[number], is_over, false)
+        };
+        RateView {
+            rendition: target.rendition,
+            goal: target.goal,
+            probes: job.rate.rounds.iter().enumerate().map(probe).collect(),
+            waves: job.rate.waves.iter().enumerate().map(wave).collect(),
+        }
     };
-    targets.map(view).collect()
+    plan.targets.iter().enumerate().map(view).collect()
 }
 
 /// The open job that makes the same output of the same mezzanine and profile, so that a command given again takes up

@@ -1,6 +1,6 @@
 //! Commands as they stand in the log.
 
-use reel_common::{Hold, JobId, PartIndex, SegmentGrid, Share, WorkerFacts, WorkerId};
+use reel_common::{Goal, Hold, JobId, PartIndex, SegmentGrid, Share, WorkerFacts, WorkerId};
 use reel_profiles::VideoCodec;
 use reel_proto::log::v1::{self, command::Action as Wire};
 use reel_proto::{Malformed, labels, lengths, starts, v1 as wire, wire_labels};
@@ -64,7 +64,9 @@ fn encode_task_action(action: &Action) -> Wire {
             memory: reserved.memory,
             scratch: reserved.scratch,
         }),
-        Action::CommitPart { task, epoch, part, record, encoded, reused, sample_bytes } => {
+        Action::CommitPart { task, epoch, part, record, encoded, reused, measured } => {
+            let wire::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm } =
+                wire::ProbeSizes::from(measured.as_slice());
             Wire::CommitPart(v1::CommitPart {
                 task: wire_task(*task),
                 epoch: epoch.0,
@@ -72,7 +74,9 @@ fn encode_task_action(action: &Action) -> Wire {
                 record: Some((*record).into()),
                 encoded: *encoded,
                 reused: *reused,
-                sample_bytes: sample_bytes.clone(),
+                sample_bytes,
+                psnr_mdb,
+                ssim_ppm,
             })
         }
         Action::CommitTask { task, epoch, result, source_bytes_read } => Wire::CommitTask(v1::CommitTask {
@@ -148,8 +152,9 @@ fn decode_attempt_action(action: Wire) -> Result<Action, Malformed> {
         Wire::CommitPart(commit) => {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
             let record = artifact(commit.record)?;
-            let v1::CommitPart { part, encoded, reused, sample_bytes, .. } = commit;
-            Action::CommitPart { task, epoch, part: PartIndex(part), record, encoded, reused, sample_bytes }
+            let v1::CommitPart { part, encoded, reused, sample_bytes, psnr_mdb, ssim_ppm, .. } = commit;
+            let measured = wire::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm }.try_into()?;
+            Action::CommitPart { task, epoch, part: PartIndex(part), record, encoded, reused, measured }
         }
         Wire::CommitTask(commit) => {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
@@ -181,9 +186,7 @@ fn encode_result(result: &TaskResult) -> Option<v1::commit_task::Result> {
     match result {
         TaskResult::Index(index) => Some(v1::commit_task::Result::Index((**index).clone().into())),
         TaskResult::Object(object) => Some(v1::commit_task::Result::Object((*object).into())),
-        TaskResult::Sizes(sizes) => {
-            Some(v1::commit_task::Result::Sizes(wire::ProbeSizes { sample_bytes: sizes.clone() }))
-        }
+        TaskResult::Measured(measured) => Some(v1::commit_task::Result::Sizes(measured.as_slice().into())),
         TaskResult::Nothing => None,
     }
 }
@@ -192,7 +195,7 @@ fn decode_result(result: Option<v1::commit_task::Result>) -> Result<TaskResult, 
     Ok(match result {
         Some(v1::commit_task::Result::Index(index)) => TaskResult::Index(Box::new(index.try_into()?)),
         Some(v1::commit_task::Result::Object(object)) => TaskResult::Object(object.try_into()?),
-        Some(v1::commit_task::Result::Sizes(sizes)) => TaskResult::Sizes(sizes.sample_bytes),
+        Some(v1::commit_task::Result::Sizes(sizes)) => TaskResult::Measured(sizes.try_into()?),
         None => TaskResult::Nothing,
     })
 }
@@ -325,21 +328,34 @@ pub(super) fn encode_plan(plan: &Plan) -> v1::Plan {
         video_codecs: plan.video_codecs.iter().cloned().collect(),
         audio_codecs: plan.audio_codecs.iter().cloned().collect(),
         warnings: plan.warnings.clone(),
+        flags: plan.flags.iter().cloned().map(Into::into).collect(),
         targets: plan.targets.iter().map(encode_target).collect(),
         image_memory: plan.image_memory,
     }
 }
 
 fn encode_target(target: &RateTarget) -> v1::RateTarget {
-    let RateTarget { rendition, codec, bytes, crf_milli, draft_milli } = *target;
-    v1::RateTarget { rendition, codec: codec.name().to_owned(), bytes, crf_milli, draft_milli }
+    let RateTarget { rendition, codec, goal, crf_milli, draft_milli } = *target;
+    let wire = v1::RateTarget {
+        rendition,
+        codec: codec.name().to_owned(),
+        crf_milli,
+        draft_milli,
+        ..v1::RateTarget::default()
+    };
+    match goal {
+        Goal::Bytes(bytes) => v1::RateTarget { bytes, ..wire },
+        Goal::Psnr(psnr_mdb) => v1::RateTarget { psnr_mdb, ..wire },
+        Goal::Ssim(ssim_ppm) => v1::RateTarget { ssim_ppm, ..wire },
+    }
 }
 
 fn decode_target(target: v1::RateTarget) -> Result<RateTarget, Malformed> {
-    let v1::RateTarget { rendition, codec, bytes, crf_milli, draft_milli } = target;
+    let v1::RateTarget { rendition, codec, bytes, crf_milli, draft_milli, psnr_mdb, ssim_ppm } = target;
+    let goal = reel_proto::goal(bytes, psnr_mdb, ssim_ppm);
     let codec = VideoCodec::ALL.iter().find(|known| known.name() == codec);
     let codec = *codec.ok_or(Malformed("codec of a bit rate"))?;
-    Ok(RateTarget { rendition, codec, bytes, crf_milli, draft_milli })
+    Ok(RateTarget { rendition, codec, goal, crf_milli, draft_milli })
 }
 
 pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {
@@ -353,6 +369,7 @@ pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {
         video_codecs: plan.video_codecs.into_iter().collect(),
         audio_codecs: plan.audio_codecs.into_iter().collect(),
         warnings: plan.warnings,
+        flags: plan.flags.into_iter().map(Into::into).collect(),
         targets: plan.targets.into_iter().map(decode_target).collect::<Result<_, _>>()?,
         image_memory: plan.image_memory,
     })

@@ -7,6 +7,7 @@ use reel_common::{
 };
 use reel_proto::log::v1;
 use reel_proto::{Malformed, v1 as wire};
+use reel_scheduler_core::plan::WAVES;
 use reel_scheduler_core::state::{
     AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, RateLevel,
     RateRound, RateState, StageBackoff, TaskRecord, TaskSet, Worker,
@@ -245,7 +246,10 @@ fn encode_rate(rate: &RateState) -> Option<v1::RateState> {
 }
 
 fn encode_round(round: &RateRound) -> v1::RateRound {
-    let level = |level: &RateLevel| v1::RateLevel { crf_milli: level.crf_milli, bytes: level.bytes.to_vec() };
+    let level = |level: &RateLevel| {
+        let quality = if level.total_quality() == 0 { Vec::new() } else { level.quality.to_vec() };
+        v1::RateLevel { crf_milli: level.crf_milli, bytes: level.bytes.to_vec(), quality }
+    };
     v1::RateRound { levels: round.levels.iter().map(level).collect() }
 }
 
@@ -263,7 +267,11 @@ fn decode_rate(rate: v1::RateState) -> Result<RateState, Malformed> {
 fn decode_round(round: v1::RateRound) -> Result<RateRound, Malformed> {
     let level = |level: v1::RateLevel| {
         let bytes = level.bytes.try_into().map_err(|_| Malformed("waves of a bit rate"))?;
-        Ok(RateLevel { crf_milli: level.crf_milli, bytes })
+        let quality = match level.quality.is_empty() {
+            true => [0; WAVES],
+            false => level.quality.try_into().map_err(|_| Malformed("waves of a quality"))?,
+        };
+        Ok(RateLevel { crf_milli: level.crf_milli, bytes, quality })
     };
     Ok(RateRound { levels: round.levels.into_iter().map(level).collect::<Result<_, _>>()? })
 }

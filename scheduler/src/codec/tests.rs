@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use reel_common::{
-    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Hdr10, Hold, Hook,
-    IndexSummary, JobId, Labels, PartIndex, Pool, Rational, Scan, SegmentGrid, Share, SourceIdentity, Stage,
-    TaskId, TextSource, Timing, VideoFacts, WorkerFacts, WorkerId,
+    Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Flag, Goal, Hdr10,
+    Hold, Hook, IndexSummary, JobId, Labels, Measured, PartIndex, Pool, Rational, Scan, SegmentGrid, Share,
+    SourceIdentity, Stage, TaskId, TextSource, Timing, VideoFacts, WorkerFacts, WorkerId,
 };
 use reel_profiles::VideoCodec;
 use reel_scheduler_core::plan::RateTarget;
@@ -115,6 +115,7 @@ fn plan(grid: SegmentGrid) -> Box<Plan> {
         video_codecs: BTreeSet::new(),
         audio_codecs: BTreeSet::new(),
         warnings: vec!["its video is interlaced".into()],
+        flags: Vec::new(),
         targets: Vec::new(),
         image_memory: None,
     })
@@ -124,12 +125,30 @@ fn plan_with_targets() -> Box<Plan> {
     let target = |rendition, codec| RateTarget {
         rendition,
         codec,
-        bytes: 1 << 33,
+        goal: Goal::Bytes(1 << 33),
         crf_milli: 23_400,
         draft_milli: 1_300,
     };
     let targets = vec![target(0, VideoCodec::H264), target(3, VideoCodec::Av1)];
     Box::new(Plan { targets, ..*plan(SegmentGrid::regular(1000, 96, 3).unwrap()) })
+}
+
+fn plan_with_qualities() -> Box<Plan> {
+    let mut plan = plan_with_targets();
+    plan.targets[0].goal = Goal::Psnr(42_250);
+    plan.targets[1].goal = Goal::Ssim(985_000);
+    plan
+}
+
+fn plan_with_flags() -> Box<Plan> {
+    let flag = |rule: &str, limit: Option<&str>| Flag {
+        rule: rule.to_owned(),
+        found: "480".to_owned(),
+        limit: limit.map(str::to_owned),
+        what: "it is 480 high".to_owned(),
+    };
+    let flags = vec![flag("min_height", Some("720")), flag("interlaced", None)];
+    Box::new(Plan { flags, ..*plan(SegmentGrid::regular(1000, 96, 3).unwrap()) })
 }
 
 fn plan_with_codecs() -> Box<Plan> {
@@ -162,7 +181,7 @@ fn image_actions() -> Vec<(&'static str, Action)> {
     ]
 }
 
-/// Commands of jobs with bit rates.
+/// Commands of jobs with bit rates and qualities.
 fn rate_actions() -> Vec<(&'static str, Action)> {
     let (job, task, epoch) = (JobId(42), TASK, EPOCH);
     let step = RateStep { probe: true, crf_milli: vec![23_400, 35_300] };
@@ -173,10 +192,28 @@ fn rate_actions() -> Vec<(&'static str, Action)> {
         record: Artifact::of(b"record"),
         encoded: 3,
         reused: 1,
-        sample_bytes: vec![0, 1 << 40],
+        measured: vec![Measured::sized(0), Measured::sized(1 << 40)],
     };
-    let result = TaskResult::Sizes(vec![9, 1 << 40]);
+    let result = TaskResult::Measured(vec![Measured::sized(9), Measured::sized(1 << 40)]);
+    let good = vec![Measured::new(1 << 40, 42_173, 985_012), Measured::new(7, 0, 999_999)];
+    let good_result = TaskResult::Measured(good.clone());
+    let good_part = Action::CommitPart {
+        task,
+        epoch,
+        part: PartIndex(6),
+        record: Artifact::of(b"record"),
+        encoded: 2,
+        reused: 0,
+        measured: good,
+    };
     vec![
+        ("commit_plan_with_flags", Action::CommitPlan { job, plan: plan_with_flags() }),
+        ("commit_plan_with_qualities", Action::CommitPlan { job, plan: plan_with_qualities() }),
+        ("commit_part_with_qualities", good_part),
+        (
+            "commit_qualities",
+            Action::CommitTask { task, epoch, result: good_result, source_bytes_read: None },
+        ),
         ("commit_plan_with_targets", Action::CommitPlan { job, plan: plan_with_targets() }),
         ("commit_rate", Action::CommitRate { job, after: 3, step }),
         ("commit_part_with_sizes", part),
@@ -215,7 +252,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("grant", grant(None, 0, 0)),
         (
             "commit_part",
-            Action::CommitPart { task, epoch, part, record, encoded: 3, reused: 1, sample_bytes: Vec::new() },
+            Action::CommitPart { task, epoch, part, record, encoded: 3, reused: 1, measured: Vec::new() },
         ),
         ("commit_index_constant", commit(TaskResult::Index(Box::new(index(constant))))),
         ("commit_index_variable", commit(TaskResult::Index(Box::new(index(varying))))),
@@ -436,7 +473,7 @@ fn state_with_hooks() -> FarmState {
 /// The same with bit rates, which were added later.
 fn state_with_rates() -> FarmState {
     let round = || {
-        let level = |crf_milli| RateLevel { crf_milli, bytes: [1, 1 << 40, 0, 3, 9] };
+        let level = |crf_milli| RateLevel { crf_milli, bytes: [1, 1 << 40, 0, 3, 9], ..RateLevel::default() };
         RateRound { levels: vec![level(23_400), level(35_300)] }
     };
     let mut state = state();
@@ -459,6 +496,18 @@ fn state_with_images() -> FarmState {
     for job in state.jobs.values_mut() {
         job.plan = Some(plan_with_images());
         job.images = Some(Artifact::of(b"images"));
+    }
+    state
+}
+
+/// The same with qualities, which were added later.
+fn state_with_qualities() -> FarmState {
+    let mut state = state_with_rates();
+    for job in state.jobs.values_mut() {
+        job.plan = Some(plan_with_qualities());
+        let rounds = job.rate.rounds.iter_mut().chain(&mut job.rate.waves);
+        let levels = rounds.flat_map(|round| &mut round.levels);
+        levels.for_each(|level| level.quality = [1 << 40, 9, 0, 3, 1]);
     }
     state
 }
@@ -528,6 +577,7 @@ fn a_state_is_read_as_version_1_wrote_it() {
         ("state_with_images", state_with_images()),
         ("state_with_projects", state_with_projects()),
         ("state_with_rates", state_with_rates()),
+        ("state_with_qualities", state_with_qualities()),
         ("state_with_holds", state_with_holds()),
         ("state_with_placement", state_with_placement()),
     ];

@@ -1,9 +1,10 @@
 //! What workers say, and the answers to it.
 
-use reel_common::{Epoch, Failure, FailureClass, PartIndex, Stage, TaskId};
+use reel_common::{Epoch, Failure, FailureClass, Goal, Measured, PartIndex, Stage, TaskId};
 use reel_profiles::Profile;
 use reel_proto::Malformed;
 use reel_proto::v1::{self, Verdict, scheduler_message, worker_message::Message};
+use reel_scheduler_core::plan::RateTarget;
 use reel_scheduler_core::{Accepted, Action, LossCause, Reply, TaskResult};
 
 use super::Driver;
@@ -44,12 +45,16 @@ impl Driver {
         }
     }
 
-    /// Sizes that nothing follows from are not written down.
+    /// Sizes and qualities that nothing follows from are not written down.
     fn leave_out_sizes(&self, action: &mut Action) {
-        let Action::CommitPart { task, sample_bytes, .. } = action else { return };
+        let Action::CommitPart { task, measured, .. } = action else { return };
         let plan = self.state.jobs.get(&task.job).and_then(|job| job.plan.as_ref());
         if task.stage == Stage::Probe || plan.is_none_or(|plan| plan.targets.is_empty()) {
-            sample_bytes.clear();
+            measured.clear();
+        }
+        let is_size = |target: &RateTarget| matches!(target.goal, Goal::Bytes(_));
+        if plan.is_none_or(|plan| plan.targets.iter().all(is_size)) {
+            measured.iter_mut().for_each(|measured| *measured = Measured::sized(measured.bytes));
         }
     }
 
@@ -196,12 +201,14 @@ fn parse(message: Message) -> Result<Request, Malformed> {
         Message::CommitPart(commit) => {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
             let record = commit.record.ok_or(Malformed("part record"))?.try_into()?;
-            let (part, sample_bytes) = (PartIndex(commit.part), commit.sample_bytes);
-            if sample_bytes.len() > Profile::MAX_RENDITIONS {
+            let v1::CommitPart { sample_bytes, psnr_mdb, ssim_ppm, .. } = commit;
+            let part = PartIndex(commit.part);
+            let measured = Vec::try_from(v1::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm })?;
+            if measured.len() > Profile::MAX_RENDITIONS {
                 return Err(Malformed("sizes of a part"));
             }
             let (encoded, reused) = (commit.renditions_encoded, commit.renditions_reused);
-            let action = Action::CommitPart { task, epoch, part, record, encoded, reused, sample_bytes };
+            let action = Action::CommitPart { task, epoch, part, record, encoded, reused, measured };
             Ok(Request { request: commit.request, task, ends: false, action })
         }
         Message::CommitTask(commit) => {
@@ -209,7 +216,7 @@ fn parse(message: Message) -> Result<Request, Malformed> {
             let result = match commit.result {
                 Some(v1::commit_task::Result::Index(index)) => TaskResult::Index(Box::new(index.try_into()?)),
                 Some(v1::commit_task::Result::Object(object)) => TaskResult::Object(object.try_into()?),
-                Some(v1::commit_task::Result::Sizes(sizes)) => TaskResult::Sizes(sizes.sample_bytes),
+                Some(v1::commit_task::Result::Sizes(sizes)) => TaskResult::Measured(sizes.try_into()?),
                 None => TaskResult::Nothing,
             };
             let source_bytes_read = commit.source_bytes_read;

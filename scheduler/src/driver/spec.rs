@@ -3,8 +3,7 @@
 use reel_common::{Artifact, TaskId};
 use reel_proto::v1::{self, task_spec::Work as WireWork};
 use reel_proto::wire_labels;
-use reel_scheduler_core::state::RateLevel;
-use reel_scheduler_core::view::{AttemptView, JobHistory, RateView, Work, staging_path, task_inputs};
+use reel_scheduler_core::view::{AttemptView, JobHistory, Work, staging_path, task_inputs};
 use reel_scheduler_core::{FarmState, JobSpec};
 
 /// The grant of the live lease of `task`; `None` where the job lacks what the stage needs, which a live lease excludes.
@@ -92,24 +91,8 @@ pub(super) fn wire_history(history: JobHistory) -> v1::JobHistory {
         renditions_reused: history.renditions_reused,
         source_bytes_read: history.source_bytes_read,
         warnings: history.warnings,
-        rates: history.rates.into_iter().map(wire_rate).collect(),
-    }
-}
-
-fn wire_rate(rate: RateView) -> v1::RateHistory {
-    let rounds = |rounds: Vec<RateLevel>, drafts: usize| {
-        let round = |(at, level): (usize, RateLevel)| v1::RateRound {
-            crf_milli: level.crf_milli,
-            bytes: level.total(),
-            draft: at < drafts,
-        };
-        rounds.into_iter().enumerate().map(round).collect()
-    };
-    v1::RateHistory {
-        rendition: rate.target.rendition,
-        target_bytes: rate.target.bytes,
-        probes: rounds(rate.probes, rate.drafts),
-        waves: rounds(rate.waves, 0),
+        flags: history.flags.into_iter().map(Into::into).collect(),
+        rates: history.rates.into_iter().map(Into::into).collect(),
     }
 }
 

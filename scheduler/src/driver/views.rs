@@ -157,6 +157,8 @@ fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
         running: state.leases_of_job(id).map(|(task, lease)| running(job, fleet, task, lease)).collect(),
         trouble: trouble(id, job),
         warnings: seen.warnings,
+        flags: seen.flags,
+        rates: seen.rates,
         frames: seen.frames,
         parts_total: seen.parts_total,
         parts_committed: seen.parts_committed,

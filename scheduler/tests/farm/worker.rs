@@ -146,6 +146,8 @@ impl FakeWorker {
                 renditions_encoded: 1,
                 renditions_reused: 0,
                 sample_bytes: vec![1_000],
+                psnr_mdb: vec![40_000],
+                ssim_ppm: vec![980_000],
             })
         })
         .await

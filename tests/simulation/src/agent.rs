@@ -154,8 +154,8 @@ impl World {
             Files::Part { part, encoded } => {
                 let record = title::part_artifact(&mezzanine, part);
                 self.store.put(record);
-                let sample_bytes = title::sizes(part, 24_000);
-                let receipt = PartReceipt { record, encoded, reused: 1 - encoded, sample_bytes };
+                let measured = title::measured(part, 24_000);
+                let receipt = PartReceipt { record, encoded, reused: 1 - encoded, measured };
                 Input::PartPublished { epoch, part: PartIndex(part), receipt }
             }
             Files::Output(output) => Input::ResultPublished { epoch, receipt: self.publish_output(*output) },

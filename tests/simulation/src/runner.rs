@@ -124,8 +124,8 @@ impl World {
             Work::Encode(_) | Work::Hook(_) => None,
             Work::Probe(probe) => {
                 let (part, quality) = (probe.part.as_ref().unwrap(), probe.quality.as_ref().unwrap());
-                let sample_bytes = title::sizes(part.index, quality.crf_milli[0]);
-                Some(task_finished::Result::Sizes(v1::ProbeSizes { sample_bytes }))
+                let measured = title::measured(part.index, quality.crf_milli[0]);
+                Some(task_finished::Result::Sizes(measured.as_slice().into()))
             }
             Work::Index(_) => Some(task_finished::Result::Index(title::index(&spec.mezzanine, parts).into())),
             Work::Assemble(work) => {

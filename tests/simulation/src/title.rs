@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use reel_common::fixture::film;
-use reel_common::{Artifact, Digest, IndexSummary};
+use reel_common::{Artifact, Digest, IndexSummary, Measured};
 use reel_proto::v1;
 
 /// Frames of a part of the profile `proxy`, at 24 a second.
@@ -11,16 +11,22 @@ const PART_FRAMES: u64 = 288;
 /// The hook of titles that have one.
 pub(crate) const HOOK: &str = "notify";
 
-/// The profile of a job: every third has a bit rate, and every second still pictures.
+/// The profile of a job: every third has a bit rate or a quality, and every second still pictures.
 pub(crate) fn profile(parts: u32) -> String {
     let text = reel_profiles::catalog::text("proxy").expect("the catalog has it");
     let text = if parts.is_multiple_of(2) { format!("{text}\n[images]\n") } else { text.to_owned() };
-    if parts.is_multiple_of(3) { text.replace("crf = 24", "bitrate_kbps = 1000") } else { text }
+    match (parts.is_multiple_of(3), parts % 2) {
+        (true, 0) => text.replace("crf = 24", "bitrate_kbps = 1000"),
+        (true, _) => text.replace("crf = 24", "psnr_db = 41.5"),
+        _ => text,
+    }
 }
 
-/// Bytes of the coded frames of a part, by rendition, at a rate factor in thousandths.
-pub(crate) fn sizes(part: u32, crf_milli: u32) -> Vec<u64> {
-    vec![u64::from(part % 7 + 1) * 10_000_000_000 / u64::from(crf_milli.max(1))]
+/// What comes of a part, by rendition, at a rate factor in thousandths.
+pub(crate) fn measured(part: u32, crf_milli: u32) -> Vec<Measured> {
+    let bytes = u64::from(part % 7 + 1) * 10_000_000_000 / u64::from(crf_milli.max(1));
+    let psnr_mdb = 52_000 + i64::from(part % 5) * 700 - i64::from(crf_milli) / 2;
+    vec![Measured::new(bytes, psnr_mdb, 980_000)]
 }
 
 /// What the index of a mezzanine of so many parts says.

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::ops::Range;
 
-use reel_common::{Artifact, AttemptNumber, Epoch, Failure, PartIndex, TaskId};
+use reel_common::{Artifact, AttemptNumber, Epoch, Failure, Measured, PartIndex, TaskId};
 
 use crate::Exit;
 
@@ -58,8 +58,8 @@ pub struct PartReceipt {
     pub encoded: u32,
     /// Renditions that were in the store.
     pub reused: u32,
-    /// Bytes of the coded frames of each rendition.
-    pub sample_bytes: Vec<u64>,
+    /// What came of each rendition.
+    pub measured: Vec<Measured>,
 }
 
 /// The scheduler's answer to a request.

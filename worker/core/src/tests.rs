@@ -6,7 +6,7 @@ mod transition;
 use std::ops::Range;
 
 use reel_common::{
-    Artifact, AttemptNumber, Digest, Epoch, Failure, FailureClass, JobId, PartIndex, Stage, TaskId,
+    Artifact, AttemptNumber, Digest, Epoch, Failure, FailureClass, JobId, Measured, PartIndex, Stage, TaskId,
 };
 
 use crate::*;
@@ -47,7 +47,7 @@ fn receipt() -> PartReceipt {
         record: Artifact { sha256: Digest([7; 32]), size: 9 },
         encoded: 4,
         reused: 0,
-        sample_bytes: vec![9; 4],
+        measured: vec![Measured::sized(9); 4],
     }
 }
 

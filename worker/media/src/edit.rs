@@ -9,6 +9,7 @@ use reel_common::{
 };
 use reel_profiles::{Crop, HDR_TRANSFERS, Picture, Profile};
 use reel_proto::v1;
+use reel_text::Run;
 
 use crate::demux::STILLS;
 use crate::encoder::in_ycbcr;
@@ -122,7 +123,7 @@ impl Piece<'_> {
 /// What the title of an index is made of, in order.
 pub(crate) fn pieces<'a>(index: &'a v1::Index, profile: &Profile) -> Result<Vec<Piece<'a>>, MediaError> {
     let Some(edit) = of(index)? else {
-        let rules = profile.picture.clone();
+        let rules = profile.picture;
         let frames = Timeline::new(index, &rules)?.frames();
         return Ok(vec![Piece { source: 0, index, rules, start: 0, span: None, frames, logos: Vec::new() }]);
     };
@@ -178,22 +179,19 @@ impl Places {
     }
 }
 
-/// The runs of the mezzanine that an edited title shows: from a time of it to a time, and the title's time at which the run
-/// begins, in milliseconds; `None` where the title is the mezzanine as it is.
-pub fn runs_of_mezzanine_ms(
-    index: &v1::Index,
-    profile: &Profile,
-) -> Result<Option<Vec<(u64, u64, u64)>>, MediaError> {
+/// The runs of the mezzanine that an edited title shows; `None` where the title is the mezzanine as it is.
+pub fn runs_of_mezzanine(index: &v1::Index, profile: &Profile) -> Result<Option<Vec<Run>>, MediaError> {
     if index.edit.is_none() {
         return Ok(None);
     }
     let times = TitleTimes::new(index, &profile.picture)?;
     // A sample of sound of that rate is a millisecond.
     let ms = |frame| times.sample_at(frame, 1000);
-    let own = pieces(index, profile)?.into_iter().filter(|piece| piece.source == 0);
-    Ok(Some(
-        own.map(|piece| (ms(piece.first()), ms(piece.first() + piece.frames), ms(piece.start))).collect(),
-    ))
+    let run = |piece: Piece<'_>| {
+        let (first, end) = (piece.first(), piece.first() + piece.frames);
+        (piece.source == 0).then(|| Run { start_ms: ms(first), end_ms: ms(end), new_ms: ms(piece.start) })
+    };
+    Ok(Some(pieces(index, profile)?.into_iter().filter_map(run).collect()))
 }
 
 /// Puts the records of all parts, which count from the beginnings of their sources, in their places in the title.
@@ -244,7 +242,7 @@ pub(crate) fn index_of(index: &v1::Index, source: usize) -> Result<&v1::Index, M
 /// What is done to the pictures of a source of an edited title. The profile's crop is for the mezzanine.
 fn rules_of(profile: &Profile, source: usize, rate: Rational) -> Picture {
     let crop = if source == 0 { profile.picture.crop } else { Crop::default() };
-    Picture { crop, frame_rate: Some(rate), ..profile.picture.clone() }
+    Picture { crop, frame_rate: Some(rate), ..profile.picture }
 }
 
 /// Makes the index of an edited title of the indexes of its sources, that of the job's mezzanine first, and the files of its

@@ -1,9 +1,9 @@
-//! Stage encode: one chunk for the whole ladder; and stage probe: one part for its size.
+//! Stage encode: one chunk for the whole ladder; and stage probe: one part for its size and quality.
 
 use std::path::PathBuf;
 
 use prost::Message;
-use reel_common::{Failure, PartIndex, PartSpec, RecipeKey};
+use reel_common::{Failure, Measured, PartIndex, PartSpec, RecipeKey};
 use reel_media::{EncodeEvents, EncodeJob, Purpose};
 use reel_proto::v1;
 
@@ -27,8 +27,8 @@ pub(crate) fn probe(attempt: &Attempt, task: &v1::ProbeTask) -> Result<v1::TaskF
         qualities: task.quality.as_slice(),
         purpose: Purpose::Probe { draft: task.draft },
     };
-    let (bytes_read, sample_bytes) = encode(attempt, &chunk)?;
-    let sizes = v1::ProbeSizes { sample_bytes };
+    let (bytes_read, measured) = encode(attempt, &chunk)?;
+    let sizes = measured.as_slice().into();
     let result = Some(v1::task_finished::Result::Sizes(sizes));
     Ok(v1::TaskFinished { result, source_bytes_read: Some(bytes_read), ..v1::TaskFinished::default() })
 }
@@ -41,8 +41,8 @@ struct Chunk<'a> {
     purpose: Purpose,
 }
 
-/// Encodes it: bytes of the mezzanine that were read, and of the coded frames of each rendition of the last part.
-fn encode(attempt: &Attempt, chunk: &Chunk<'_>) -> Result<(u64, Vec<u64>), Failure> {
+/// Encodes it: bytes of the mezzanine that were read, and what came of each rendition of the last part.
+fn encode(attempt: &Attempt, chunk: &Chunk<'_>) -> Result<(u64, Vec<Measured>), Failure> {
     let index = attempt.index(chunk.index)?;
     let parts: Result<Vec<PartSpec>, _> = chunk.parts.iter().cloned().map(PartSpec::try_from).collect();
     let parts = parts.map_err(malformed)?;
@@ -57,19 +57,19 @@ fn encode(attempt: &Attempt, chunk: &Chunk<'_>) -> Result<(u64, Vec<u64>), Failu
         purpose: chunk.purpose,
         scratch: &attempt.scratch,
     };
-    let mut events = Events { attempt, purpose: chunk.purpose, sample_bytes: Vec::new(), failed: None };
+    let mut events = Events { attempt, purpose: chunk.purpose, measured: Vec::new(), failed: None };
     reel_media::encode(&job, &mut events).map_err(media)?;
     match events.failed {
         Some(failure) => Err(failure),
-        None => Ok((bytes_read(&sources), events.sample_bytes)),
+        None => Ok((bytes_read(&sources), events.measured)),
     }
 }
 
 struct Events<'a> {
     attempt: &'a Attempt,
     purpose: Purpose,
-    /// Bytes of the coded frames of each rendition of the last part.
-    sample_bytes: Vec<u64>,
+    /// What came of each rendition of the last part.
+    measured: Vec<Measured>,
     /// Why the encode was stopped from here.
     failed: Option<Failure>,
 }
@@ -84,9 +84,9 @@ impl EncodeEvents for Events<'_> {
     }
 
     fn part_finished(&mut self, record: v1::PartRecord, files: Vec<Option<PathBuf>>) {
-        self.sample_bytes = record.renditions.iter().map(|rendition| rendition.sample_bytes).collect();
+        self.measured = record.renditions.iter().map(Measured::from).collect();
         if self.purpose == (Purpose::Probe { draft: true }) {
-            // Its size is all that was wanted of it, and what the scratch folder holds goes with the attempt.
+            // What came of it is all that was wanted of it, and what the scratch folder holds goes with the attempt.
             return;
         }
         let name = |file: Option<PathBuf>| file.map_or(Ok(String::new()), |path| self.attempt.name_of(&path));

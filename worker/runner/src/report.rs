@@ -5,8 +5,10 @@
 
 mod audio;
 mod edit;
+mod flag;
 mod image;
 mod picture;
+mod rate;
 mod text;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use reel_common::{Digest, Failure, Scan, TaskId};
+use reel_common::{Digest, Failure, Flag, Scan, TaskId};
 use reel_media::Stretches;
 use reel_package::layout;
 use reel_profiles::Profile;
@@ -98,6 +100,8 @@ struct Job<'a> {
     parts_encoded_twice: u64,
     /// What admission had to say of the mezzanine and its pictures, and bit rates and loudnesses that were not met.
     warnings: Vec<String>,
+    /// What admission flags for whoever checks the title.
+    flags: Vec<flag::Flagged>,
     /// Of the mezzanine, by all attempts that ended with their result.
     source_bytes_read: u64,
     /// All that there were; of many only the newest are listed.
@@ -184,7 +188,7 @@ struct Rendition<'a> {
     #[serde(flatten)]
     ssim: Ssim,
     /// How it came to its bit rate; `null` where the profile gives a rate factor.
-    rate: Option<RateFound>,
+    rate: Option<rate::Found>,
     parts: Vec<Part>,
 }
 
@@ -209,26 +213,6 @@ impl Ssim {
 }
 
 #[derive(Serialize)]
-struct RateFound {
-    /// That the coded frames were to have.
-    target_bytes: u64,
-    /// Encodes of the whole title for its size.
-    probes: Vec<RateRound>,
-    /// Of the encode itself.
-    waves: Vec<RateRound>,
-}
-
-#[derive(Serialize)]
-struct RateRound {
-    /// The rate factor; of AV1 the mean of its parts, whose rate factors are whole.
-    crf: f64,
-    sample_bytes: u64,
-    /// Encoded at fast settings; left out otherwise.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    draft: bool,
-}
-
-#[derive(Serialize)]
 struct Part {
     part: u32,
     recipe_key: String,
@@ -237,6 +221,8 @@ struct Part {
     last_pts: i64,
     segments: usize,
     bytes: u64,
+    /// Of each segment.
+    segment_bytes: Vec<u64>,
     sample_bytes: u64,
     sha256: String,
     psnr_db: f64,
@@ -360,6 +346,8 @@ fn job<'a>(
         renditions_encoded: made.renditions_encoded,
         renditions_reused: made.renditions_reused,
     });
+    let admitted =
+        stretches.map(|stretches| picture::admitted(stretches, sources.profile)).unwrap_or_default();
     Job {
         identity: sources.identity,
         output: &sources.spec.output,
@@ -371,10 +359,19 @@ fn job<'a>(
             .iter()
             .cloned()
             .chain(sources.index.edit.iter().flat_map(|edit| edit.warnings.iter().cloned()))
-            .chain(missed_rates(renditions))
-            .chain(stretches.into_iter().flat_map(|stretches| picture::warnings(stretches, sources.profile)))
+            .chain(rate::warnings(renditions))
+            .chain(admitted.warnings.into_iter().map(|warning| warning.0))
             .chain(audio::warnings(&sources.assembly.audio, sources.profile))
             .chain(text_warnings)
+            .collect(),
+        flags: history
+            .flags
+            .iter()
+            .cloned()
+            .map(Flag::from)
+            .chain(admitted.flags)
+            .chain(audio::flags(&sources.assembly.audio, sources.profile))
+            .map(Into::into)
             .collect(),
         source_bytes_read: history.source_bytes_read,
         attempts_total: history.attempts_total,
@@ -420,33 +417,10 @@ fn renditions<'a>(sources: &Sources<'a>) -> Vec<Rendition<'a>> {
     let ladder = parts.first().map_or(&[][..], |part| &part.renditions);
     let rate = |number: usize| {
         let found = sources.history.rates.iter().find(|rate| rate.rendition as usize == number);
-        found.map(rate_found)
+        found.map(rate::Found::of)
     };
     let made = ladder.iter().enumerate();
     made.map(|(number, first)| Rendition { rate: rate(number), ..rendition(parts, number, first) }).collect()
-}
-
-fn rate_found(rate: &v1::RateHistory) -> RateFound {
-    let rounds = |rounds: &[v1::RateRound]| {
-        let round = |round: &v1::RateRound| RateRound {
-            crf: f64::from(round.crf_milli) / 1e3,
-            sample_bytes: round.bytes,
-            draft: round.draft,
-        };
-        rounds.iter().map(round).collect()
-    };
-    RateFound { target_bytes: rate.target_bytes, probes: rounds(&rate.probes), waves: rounds(&rate.waves) }
-}
-
-/// Bit rates that are more than a percent from what was asked.
-fn missed_rates(renditions: &[Rendition<'_>]) -> Vec<String> {
-    let missed = renditions.iter().filter_map(|rendition| {
-        let target = rendition.rate.as_ref()?.target_bytes;
-        let percent = (rendition.sample_bytes as f64 / target as f64 - 1.0) * 100.0;
-        let name = rendition.name;
-        (percent.abs() > 1.0).then(|| format!("rendition {name} is {percent:+.1} % from its bit rate"))
-    });
-    missed.collect()
 }
 
 fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::RenditionPart) -> Rendition<'a> {
@@ -481,6 +455,7 @@ fn part(index: u32, record: &v1::RenditionPart) -> Part {
         last_pts: record.last_pts,
         segments: record.segment_bytes.len(),
         bytes,
+        segment_bytes: record.segment_bytes.clone(),
         sample_bytes: record.sample_bytes,
         sha256,
         psnr_db: psnr_db(record),

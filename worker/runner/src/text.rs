@@ -39,7 +39,7 @@ pub(crate) fn read(
     profile: &Profile,
 ) -> Result<Vec<v1::Text>, Failure> {
     let ends_ms = reel_media::segment_ends_ms(index, profile).map_err(media)?;
-    let runs = reel_media::runs_of_mezzanine_ms(index, profile).map_err(media)?;
+    let runs = reel_media::runs_of_mezzanine(index, profile).map_err(media)?;
     let mut budget = Budget::new(&ends_ms);
     let mut one = |wire: &v1::TextSource| {
         let source = TextSource::from(wire.clone());

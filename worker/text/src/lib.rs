@@ -29,6 +29,6 @@ pub use format::{Format, read};
 pub use imsc1::imsc1;
 pub use model::{Align, Colour, Cue, Line, Place, Span, Style, Vertical};
 pub use pictures::{Captioned, Sieve, channels, from_pictures};
-pub use segment::{Segment, clip, edited, segments};
+pub use segment::{Run, Segment, clip, edited, segments};
 pub use timecode::Clock;
 pub use webvtt::{clock, webvtt};

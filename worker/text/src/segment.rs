@@ -42,10 +42,20 @@ pub fn segments(document: &Document, ends_ms: &[u64]) -> impl Iterator<Item = Se
     })
 }
 
-/// What a document becomes when what it goes with is made of runs of it, one behind the other: each from a time to a time,
-/// in milliseconds, and the time at which it begins then. A cue that is cut through stands in both runs.
-pub fn edited(document: &Document, runs: &[(u64, u64, u64)]) -> Document {
-    let cues_of = |&(start_ms, end_ms, new_ms): &(u64, u64, u64)| {
+/// A run of what a document goes with, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// When it begins and ends in the document.
+    pub start_ms: u64,
+    /// Above `start_ms`.
+    pub end_ms: u64,
+    /// When it begins in what is made of the runs.
+    pub new_ms: u64,
+}
+
+/// What a document becomes when what it goes with is made of runs of it. A cue that is cut through stands in both runs.
+pub fn edited(document: &Document, runs: &[Run]) -> Document {
+    let cues_of = |&Run { start_ms, end_ms, new_ms }: &Run| {
         let moved = move |ms: u64| ms.clamp(start_ms, end_ms) - start_ms + new_ms;
         let shown = document.cues.iter().filter(move |cue| cue.start_ms < end_ms && cue.end_ms > start_ms);
         shown.map(move |cue| Cue { start_ms: moved(cue.start_ms), end_ms: moved(cue.end_ms), ..cue.clone() })

@@ -123,6 +123,8 @@ impl Agent {
                     renditions_encoded: 1,
                     renditions_reused: 0,
                     sample_bytes: Vec::new(),
+                    psnr_mdb: Vec::new(),
+                    ssim_ppm: Vec::new(),
                 };
                 self.asked.insert(request, spec);
                 return self.say(Said::CommitPart(commit)).await;

@@ -322,7 +322,7 @@ impl Fleet {
             record,
             encoded: 1,
             reused: 0,
-            sample_bytes: Vec::new(),
+            measured: Vec::new(),
         });
         let range = self.state.jobs.get(&task.job).and_then(|job| job.chunk(task.index));
         let next = PartIndex(part.0 + 1);

@@ -231,17 +231,21 @@ pub(crate) enum JobCommand {
     },
     /// Says where the time of a job went: attempts by stage and worker, what was lost.
     #[command(
-        after_help = "Example:\n  reel job report 42\n\n--json prints one object: job, attempts_total, stages, \
-        workers, attempts, ..; report.json in OUTPUT has every attempt."
+        after_help = "Example:\n  reel job report 42\n  reel job report titles/movie --svg movie.svg\n\n\
+        --json prints one object: job, attempts_total, stages, workers, attempts, ..; report.json in OUTPUT has every attempt."
     )]
     Report {
-        /// Its number.
-        job: u64,
+        /// Its number; or the folder of a delivered title, or a report.json, of which the curves alone are shown.
+        #[arg(value_name = "JOB|PATH")]
+        of: String,
         #[command(flatten)]
         server: ServerChoice,
         /// One JSON object instead of tables.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "svg")]
         json: bool,
+        /// Write the curves into a file of SVG instead.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
     },
 }
 

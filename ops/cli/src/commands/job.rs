@@ -1,16 +1,18 @@
 //! `reel job`: the jobs of a farm, for people and programs.
 
+use std::path::Path;
+
 use reel_client::Client;
 use reel_common::{
-    Edit, EditEvent, EditOverlay, EditSource, EditTime, Hook, JobId, JobState, JobView, Labels, RunningView,
-    Stage, StageView, TaskId, TextName, TextSource,
+    Edit, EditEvent, EditOverlay, EditSource, EditTime, Flag, Hook, JobId, JobState, JobView, Labels,
+    RunningView, Stage, StageView, TaskId, TextName, TextSource,
 };
 use reel_proto::v1::{self, JobControl};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::args::{JobArgs, JobCommand, ServerChoice};
-use crate::commands::{report, task, transcode};
+use crate::commands::{rates, report, task, title, transcode};
 use crate::exit::Stop;
 use crate::output::{print, print_json, row, table, time};
 use crate::reporter::{Audience, Reporter};
@@ -32,7 +34,9 @@ pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
             }
         }
         JobCommand::Show { job, server, json } => {
-            let view = runtime.block_on(server::client(&server)?.job(JobId(job)))?;
+            let mut view = runtime.block_on(server::client(&server)?.job(JobId(job)))?;
+            let report = title::of_job(&view.output, job, view.submitted_ms);
+            view.flags = report.and_then(|report| reported_flags(&report)).unwrap_or(view.flags);
             if json { print_json(&as_json(&view)) } else { print(&as_table(&view)) }
         }
         JobCommand::Wait { job, server, json, quiet } => {
@@ -52,9 +56,10 @@ pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
         JobCommand::Logs { job, server } => {
             print(&runtime.block_on(logs(&server::client(&server)?, JobId(job)))?)
         }
-        JobCommand::Report { job, server, json } => {
-            report::run(&runtime, &server::client(&server)?, JobId(job), json)
-        }
+        JobCommand::Report { of, server, json, svg } => match of.parse() {
+            Ok(job) => report::run(&runtime, &server::client(&server)?, JobId(job), json, svg.as_deref()),
+            Err(_) => report::of_title(Path::new(&of), json, svg.as_deref()),
+        },
     }
 }
 
@@ -216,6 +221,10 @@ fn as_table(view: &JobView) -> String {
     for running in &view.running {
         rows.push(row([&running.task.to_string(), &format!("on {}: {}", running.worker, progress(running))]));
     }
+    rows.extend(
+        view.rates.iter().map(|rate| row([&format!("rendition {}", rate.rendition + 1), &rates::line(rate)])),
+    );
+    rows.extend(view.flags.iter().map(|flag| row(["flag", &format!("{}: {}", flag.rule, flag.what)])));
     if let Some(trouble) = &view.trouble {
         rows.push(row(["trouble", &format!("{} on {}: {}", trouble.task, trouble.worker, trouble.message)]));
     }
@@ -268,6 +277,8 @@ fn as_json(view: &JobView) -> Value {
         "renditions_encoded": view.renditions_encoded,
         "renditions_reused": view.renditions_reused,
         "warnings": view.warnings,
+        "flags": view.flags.iter().map(flag).collect::<Vec<_>>(),
+        "rates": view.rates.iter().map(rates::as_json).collect::<Vec<_>>(),
         "reason": view.reason.as_ref().map(transcode::reason),
         "submitted_ms": view.submitted_ms,
         "ended_ms": view.ended_ms,
@@ -285,6 +296,26 @@ pub(crate) fn progress(running: &RunningView) -> String {
 fn text_json(text: &TextSource) -> Value {
     let TextName { language, role } = &text.name;
     json!({ "language": language, "role": role.name(), "file": text.location, "start_ms": text.start_ms })
+}
+
+/// A finding of an admission rule.
+pub(crate) fn flag(flag: &Flag) -> Value {
+    json!({ "rule": flag.rule, "found": flag.found, "limit": flag.limit, "what": flag.what })
+}
+
+/// All flags of a delivered title: those of its index, and behind them what was seen while it was made.
+fn reported_flags(report: &Value) -> Option<Vec<Flag>> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        number => number.to_string(),
+    };
+    let flag = |flag: &Value| Flag {
+        rule: text(&flag["rule"]),
+        found: text(&flag["found"]),
+        limit: Some(&flag["limit"]).filter(|limit| !limit.is_null()).map(text),
+        what: text(&flag["what"]),
+    };
+    Some(report["job"]["flags"].as_array()?.iter().map(flag).collect())
 }
 
 /// Its hooks, as they are typed.

@@ -8,7 +8,7 @@ use reel_scheduler_core::Plan;
 use serde_json::{Value, json};
 
 use crate::args::PlanArgs;
-use crate::commands::{probe, profile};
+use crate::commands::{job, probe, profile};
 use crate::edit_file;
 use crate::exit::Stop;
 use crate::input::Input;
@@ -132,6 +132,7 @@ impl Shown {
             &format!("{frames} encoded frames, {megapixels} megapixels; {most} delivered"),
         ]));
         rows.extend(plan.warnings.iter().map(|warning| row(["warning", warning])));
+        rows.extend(plan.flags.iter().map(|flag| row(["flag", &flag.what])));
         table(&rows)
     }
 
@@ -158,17 +159,23 @@ impl Shown {
         let tasks: serde_json::Map<String, Value> =
             self.tasks().into_iter().map(|(stage, count)| (stage.to_string(), count.into())).collect();
         let rendition = |entry: &ResolvedRendition| {
-            let (crf, bitrate_kbps) = match entry.rendition.rate.quality {
-                Quality::Crf(crf_milli) => (Some(f64::from(crf_milli) / 1000.0), None),
-                Quality::Bitrate(kbps) => (None, Some(kbps)),
-            };
-            json!({
+            let mut shown = json!({
                 "name": entry.rendition.name,
                 "width": entry.width,
                 "height": entry.height,
-                "crf": crf,
-                "bitrate_kbps": bitrate_kbps,
-            })
+                "crf": null,
+                "bitrate_kbps": null,
+                "psnr_db": null,
+                "ssim": null,
+            });
+            let (key, value) = match entry.rendition.rate.quality {
+                Quality::Crf(crf_milli) => ("crf", json!(thousandths(crf_milli))),
+                Quality::Bitrate(kbps) => ("bitrate_kbps", json!(kbps)),
+                Quality::Psnr(mdb) => ("psnr_db", json!(thousandths(mdb))),
+                Quality::Ssim(milli) => ("ssim", json!(thousandths(milli))),
+            };
+            shown[key] = value;
+            shown
         };
         let audio = plan.tracks.iter().filter_map(|number| profile.audio.get(*number as usize));
         json!({
@@ -197,6 +204,7 @@ impl Shown {
                 "delivered_bytes_at_most": self.most_bytes(),
             },
             "warnings": plan.warnings,
+            "flags": plan.flags.iter().map(job::flag).collect::<Vec<_>>(),
         })
     }
 }
@@ -211,15 +219,21 @@ fn most_audio_kbps(track: &AudioTrack) -> u64 {
 fn most_kbps(rate: Rate) -> Option<u64> {
     match rate.quality {
         Quality::Bitrate(kbps) => Some(kbps.into()),
-        Quality::Crf(_) => rate.maxrate_kbps.map(u64::from),
+        Quality::Crf(_) | Quality::Psnr(_) | Quality::Ssim(_) => rate.maxrate_kbps.map(u64::from),
     }
+}
+
+fn thousandths(milli: u32) -> f64 {
+    f64::from(milli) / 1000.0
 }
 
 fn rendition_line(entry: &ResolvedRendition) -> String {
     let rendition = &entry.rendition;
     let quality = match rendition.rate.quality {
-        Quality::Crf(crf_milli) => format!("crf {}", f64::from(crf_milli) / 1000.0),
+        Quality::Crf(crf_milli) => format!("crf {}", thousandths(crf_milli)),
         Quality::Bitrate(kbps) => format!("{kbps} kbit/s"),
+        Quality::Psnr(mdb) => format!("PSNR {} dB", thousandths(mdb)),
+        Quality::Ssim(milli) => format!("SSIM {}", thousandths(milli)),
     };
     let ceiling =
         rendition.rate.maxrate_kbps.map_or(String::new(), |rate| format!(", at most {rate} kbit/s"));
@@ -251,6 +265,24 @@ mod tests {
     #[test]
     fn a_plan_is_one_json_object() {
         insta::assert_snapshot!(serde_json::to_string_pretty(&shown("proxy").as_json()).unwrap());
+    }
+
+    #[test]
+    fn a_plan_says_which_quality_is_wanted_and_what_is_flagged() {
+        let (input, index) = sample();
+        let text = reel_profiles::catalog::text("vod-abr").unwrap();
+        let text = text.replacen("crf = 21", "psnr_db = 42.5", 1).replacen("crf = 22", "ssim = 0.985", 1);
+        let rule = "[admission]\nmax_height = { limit = 480, action = \"flag\" }";
+        let profile = Profile::parse(&text.replace("[admission]", rule), "vod-abr").unwrap();
+        let shown = Shown::of(input, profile, index, None).unwrap();
+        let table = shown.as_table();
+        assert!(table.contains("PSNR 42.5 dB") && table.contains("SSIM 0.985"), "{table}");
+        assert!(table.lines().any(|line| line.starts_with("flag") && line.contains("max_height")), "{table}");
+        let json = shown.as_json();
+        assert_eq!(json["flags"][0]["rule"], "max_height");
+        let known: Vec<_> =
+            json["renditions"].as_array().unwrap().iter().map(|made| &made["psnr_db"]).collect();
+        assert!(known.contains(&&json!(42.5)), "{json:#}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! `reel job report`: where the time of a job went.
+//! `reel job report`: where the time of a job went, and how the quality of its title goes over time.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use reel_client::Client;
 use reel_common::JobId;
@@ -8,7 +9,9 @@ use reel_proto::v1;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::commands::{job, task};
+use crate::commands::plot::{Plot, svg, terminal};
+use crate::commands::{job, task, title};
+use crate::environment;
 use crate::exit::Stop;
 use crate::output::{bytes, print, print_json, row, seconds, table};
 
@@ -51,9 +54,44 @@ fn sums(
     sums
 }
 
-pub(super) fn run(runtime: &Runtime, farm: &Client, id: JobId, as_json: bool) -> Result<(), Stop> {
+/// The curves of a title, by its report.
+pub(super) fn of_title(path: &Path, as_json: bool, file: Option<&Path>) -> Result<(), Stop> {
+    if as_json {
+        let shown = path.display();
+        return Err(Stop::usage(format!(
+            "{shown} is no number of a job: --json goes with one; report.json is JSON"
+        )));
+    }
+    let plot = Plot::of(&title::read(path)?);
+    match file {
+        Some(file) => draw(&plot, file),
+        None => print(&terminal::draw(&plot, environment::is_utf8())),
+    }
+}
+
+fn draw(plot: &Plot, file: &Path) -> Result<(), Stop> {
+    let written = std::fs::write(file, svg::draw(plot));
+    written.map_err(|error| Stop::failed(format!("cannot write {}: {error}", file.display())))
+}
+
+pub(super) fn run(
+    runtime: &Runtime,
+    farm: &Client,
+    id: JobId,
+    as_json: bool,
+    file: Option<&Path>,
+) -> Result<(), Stop> {
     let (view, history) =
         runtime.block_on(async { Ok::<_, Stop>((farm.job(id).await?, farm.history(id).await?)) })?;
+    let plot = title::of_job(&view.output, id.0, view.submitted_ms).map(|report| Plot::of(&report));
+    if let Some(file) = file {
+        let missing = || {
+            let reason =
+                format!("the title of job {id} is not there yet, or not where this host can read it");
+            Stop::failed(format!("{reason}: give its report.json instead of the number"))
+        };
+        return draw(&plot.ok_or_else(missing)?, file);
+    }
     let attempts = &history.attempts;
     let stage = |ended: &v1::AttemptRecord| {
         let name = job::task_name(ended);
@@ -92,7 +130,10 @@ pub(super) fn run(runtime: &Runtime, farm: &Client, id: JobId, as_json: bool) ->
         row(["source read", &bytes(history.source_bytes_read)]),
         row(["attempts", &counted]),
     ];
-    print(&format!("{}\n{}\n{}", table(&head), sums_table("stage", &stages), sums_table("worker", &workers)))
+    let curves =
+        plot.map_or(String::new(), |plot| format!("\n{}", terminal::draw(&plot, environment::is_utf8())));
+    let (stages, workers) = (sums_table("stage", &stages), sums_table("worker", &workers));
+    print(&format!("{}\n{stages}\n{workers}{curves}", table(&head)))
 }
 
 fn sums_table(what: &str, sums: &BTreeMap<String, Sum>) -> String {

@@ -13,7 +13,7 @@ use reel_scheduler::JobSpec;
 use serde_json::{Value, json};
 
 use crate::args::TranscodeArgs;
-use crate::commands::profile;
+use crate::commands::{profile, title};
 use crate::destination::Destination;
 use crate::edit_file;
 use crate::exit::Stop;
@@ -177,8 +177,7 @@ async fn follow(
 
 /// All warnings of a delivered title: those of admission, and behind them what was seen while it was made.
 fn reported_warnings(destination: &Destination) -> Option<Vec<String>> {
-    let report = std::fs::read(destination.path.join("report.json")).ok()?;
-    let report: Value = serde_json::from_slice(&report).ok()?;
+    let report = title::read(&destination.path).ok()?;
     serde_json::from_value(report["job"]["warnings"].clone()).ok()
 }
 

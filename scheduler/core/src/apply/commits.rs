@@ -1,6 +1,6 @@
 //! Commands that carry what attempts made: parts and results.
 
-use reel_common::{Artifact, Epoch, Failure, FailureClass, PartIndex, Stage, TaskId};
+use reel_common::{Artifact, Epoch, Failure, FailureClass, Measured, PartIndex, Stage, TaskId};
 
 use super::failures::end_without_result;
 use super::{answer_ended, end_attempt, hooks, quarantine};
@@ -14,7 +14,7 @@ pub(super) struct Offer {
     pub(super) record: Artifact,
     pub(super) encoded: u32,
     pub(super) reused: u32,
-    pub(super) sample_bytes: Vec<u64>,
+    pub(super) measured: Vec<Measured>,
 }
 
 pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, offer: Offer) -> Reply {
@@ -34,7 +34,7 @@ pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, 
         return Reply::Refused(Refusal::NotItsPart { task, part: offer.part });
     }
     let plan = job.plan.as_ref().filter(|plan| !plan.targets.is_empty());
-    if plan.is_some_and(|plan| offer.sample_bytes.len() != plan.renditions as usize) {
+    if plan.is_some_and(|plan| offer.measured.len() != plan.renditions as usize) {
         let message = "the worker committed a part without its sizes: give all hosts the same version";
         end_without_result(state, task, &Failure::new(FailureClass::Failed, message, ""));
         return Reply::Refused(Refusal::WrongResult(task));
@@ -56,7 +56,7 @@ pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, 
     job.encode.committed.insert(offer.part, part);
     // What is made again after damage has been counted.
     if let Some(plan) = job.plan.as_ref().filter(|_| job.reopenings == 0) {
-        job.rate.note_part(plan, offer.part.0, &offer.sample_bytes);
+        job.rate.note_part(plan, offer.part.0, &offer.measured);
     }
     job.renditions_encoded += u64::from(offer.encoded);
     job.renditions_reused += u64::from(offer.reused);
@@ -142,11 +142,11 @@ pub(super) fn on_commit_task(
 fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
     match (task.stage, result) {
         (Stage::Index, TaskResult::Index(summary)) => job.index = Some(summary),
-        (Stage::Probe, TaskResult::Sizes(bytes)) => {
-            let Some(plan) = job.plan.as_ref().filter(|plan| bytes.len() == plan.targets.len()) else {
+        (Stage::Probe, TaskResult::Measured(measured)) => {
+            let Some(plan) = job.plan.as_ref().filter(|plan| measured.len() == plan.targets.len()) else {
                 return false;
             };
-            job.rate.note_probe(plan, task.index, &bytes);
+            job.rate.note_probe(plan, task.index, &measured);
         }
         (Stage::Encode, TaskResult::Nothing) => {
             let left = job.chunk(task.index).and_then(|range| job.encode.first_uncommitted(range));
@@ -354,14 +354,20 @@ mod tests {
             Reply::Refused(Refusal::NotItsPart { task: probe, part })
         );
         assert_eq!((farm.job(1).parts_committed(), farm.job(1).renditions_encoded), (0, 2));
-        let sizes = |bytes: &[u64]| commit_task(probe, epoch, TaskResult::Sizes(bytes.to_vec()));
+        let sizes = |bytes: &[u64]| {
+            commit_task(
+                probe,
+                epoch,
+                TaskResult::Measured(bytes.iter().copied().map(Measured::sized).collect()),
+            )
+        };
         assert_eq!(farm.apply(sizes(&[10, 20])), Reply::DONE);
         assert_eq!(farm.apply(sizes(&[10, 20])), Reply::Duplicate(Accepted::Done));
         assert_eq!(farm.commit_part(probe, epoch, 0), Reply::Superseded);
         assert_eq!(farm.job(1).rate.rounds[0].levels[1].total(), 20);
         farm.place();
         let (probe, epoch) = farm.running()[0];
-        let reply = farm.apply(commit_task(probe, epoch, TaskResult::Sizes(vec![1])));
+        let reply = farm.apply(commit_task(probe, epoch, TaskResult::Measured(vec![Measured::sized(1)])));
         assert_eq!(reply, Reply::Refused(Refusal::WrongResult(probe)));
         assert_eq!(farm.job(1).rate.rounds[0].levels[1].total(), 20);
     }
@@ -372,8 +378,15 @@ mod tests {
         let (task, epoch) = farm.running()[0];
         let part = farm.job(1).chunk(task.index).unwrap().parts().next().unwrap();
         let record = record_of(part.0);
-        let short =
-            Action::CommitPart { task, epoch, part, record, encoded: 1, reused: 0, sample_bytes: vec![9] };
+        let short = Action::CommitPart {
+            task,
+            epoch,
+            part,
+            record,
+            encoded: 1,
+            reused: 0,
+            measured: vec![Measured::sized(9)],
+        };
         assert_eq!(farm.apply(short), Reply::Refused(Refusal::WrongResult(task)));
         assert_eq!(farm.job(1).tasks[&(Stage::Encode, task.index)].faults.len(), 1);
         assert_eq!((farm.job(1).parts_committed(), farm.state.live(task, epoch)), (0, None));

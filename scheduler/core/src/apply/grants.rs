@@ -293,7 +293,7 @@ mod tests {
             record,
             encoded: 0,
             reused: 2,
-            sample_bytes: Vec::new(),
+            measured: Vec::new(),
         };
         assert_eq!(farm.apply(found), Reply::Duplicate(Accepted::Done));
         assert_eq!((farm.job(1).parts_encoded_twice, farm.job(1).renditions_reused), (0, 0));

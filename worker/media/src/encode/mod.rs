@@ -9,6 +9,7 @@ mod lane;
 mod overlap;
 mod part;
 mod prover;
+mod setup;
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,7 +18,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use reel_common::{FailureClass, PartIndex, PartSpec, RecipeKey, Scan};
-use reel_profiles::{DamageRule, Profile, Quality, ResolvedRendition};
+use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 use reel_store::Source;
 
@@ -26,10 +27,11 @@ use self::lane::{Assignment, Lane, Order};
 use self::overlap::Overlap;
 use self::part::scratch_path;
 use self::prover::{Claim, Prover};
+use self::setup::{RenditionSetup, renditions};
 use crate::captions::PartCaptions;
 use crate::decode::Speed;
 use crate::edit::Piece;
-use crate::encoder::{Headers, Settings, Surroundings};
+use crate::encoder::Settings;
 use crate::facts;
 use crate::frames::{Decoded, FrameReader, Reading};
 use crate::measure::Reducer;
@@ -54,8 +56,8 @@ pub struct EncodeJob<'a> {
     pub profile: &'a Profile,
     /// Consecutive parts of the title.
     pub parts: &'a [PartSpec],
-    /// Of each part the rate factors in thousandths, one for each rendition with a bit rate, in the ladder's order; of no
-    /// part where no rendition has one.
+    /// Of each part the rate factors in thousandths, one for each rendition whose rate is no rate factor, in the ladder's
+    /// order; of no part where there is none.
     pub qualities: &'a [Vec<u32>],
     /// What the encode is for.
     pub purpose: Purpose,
@@ -68,7 +70,7 @@ pub struct EncodeJob<'a> {
 pub enum Purpose {
     /// For the title.
     Title,
-    /// To see how large the renditions become that have a bit rate; they are all that is encoded.
+    /// To see how large and how good the renditions become that have no rate factor; they are all that is encoded.
     Probe {
         /// At fast settings.
         draft: bool,
@@ -139,8 +141,7 @@ fn encode_chunk(
     let known =
         chunk.qualities.iter().take(chunk.parts.len()).filter(|quality| quality.len() == given).count();
     if given > 0 && known != chunk.parts.len() {
-        let message =
-            "the task lacks the quality of a part that has a bit rate: give all hosts the same version";
+        let message = "the task lacks the rate factor of a part: give all hosts the same version";
         return Err(MediaError::failed(message));
     }
     thread::scope(|scope| {
@@ -190,59 +191,6 @@ fn encode_chunk(
         };
         director.run(events)
     })
-}
-
-/// What is the same for all parts of a rendition.
-struct RenditionSetup {
-    settings: Settings,
-    headers: Headers,
-    surroundings: Surroundings,
-    /// Degrees by which pictures are turned clockwise to stand upright.
-    turn: u16,
-    /// Where the rate factor of a part stands among those that come with it; `None` where it is that of the settings.
-    given: Option<usize>,
-}
-
-impl RenditionSetup {
-    /// The settings for a part, of which these rate factors are given.
-    fn settings_of(&self, quality: &[u32]) -> Settings {
-        let given = self.given.and_then(|at| quality.get(at)).copied();
-        Settings { crf_milli: given.unwrap_or(self.settings.crf_milli), ..self.settings.clone() }
-    }
-}
-
-/// The rate factor with which an encoder is asked for its headers, which do not depend on it, where each part has its own.
-const ANY_CRF_MILLI: u32 = 30_000;
-
-/// The title's renditions, of pictures that are to be turned.
-fn renditions(
-    job: &EncodeJob<'_>,
-    turn: u16,
-    timeline: &Timeline,
-) -> Result<Vec<RenditionSetup>, MediaError> {
-    let facts = facts::video(job.index)?;
-    let ladder = facts::ladder(job.index, job.profile)?;
-    let times = timeline.times();
-    let variable_timescale = times.constant_rate().is_none().then(|| times.timescale());
-    let mut with_bitrate = 0..;
-    let setup = |mut rendition: ResolvedRendition| {
-        let rate = times.average_rate();
-        let (colour, hdr10) = job.profile.picture.coded_colours(facts.colour, facts.hdr10);
-        let (crf_milli, given) = match rendition.rendition.rate.quality {
-            Quality::Crf(crf_milli) => (crf_milli, None),
-            Quality::Bitrate(_) => (ANY_CRF_MILLI, with_bitrate.next()),
-        };
-        match job.purpose {
-            Purpose::Probe { .. } if given.is_none() => return Ok(None),
-            Purpose::Probe { draft: true } => rendition.rendition.coding = rendition.rendition.coding.draft(),
-            Purpose::Probe { draft: false } | Purpose::Title => {}
-        }
-        let settings = Settings { rendition, crf_milli, colour, hdr10, rate, variable_timescale };
-        let headers = settings.open()?.headers()?;
-        let surroundings = settings.surroundings()?;
-        Ok(Some(RenditionSetup { settings, headers, surroundings, turn, given }))
-    };
-    ladder.into_iter().map(setup).filter_map(Result::transpose).collect()
 }
 
 /// A part with its keys, and what of it is in the store.

@@ -28,6 +28,9 @@ const UNSPECIFIED: u8 = 2;
 const BT601: u8 = 6;
 const BT2020: u8 = 9;
 
+/// Takes frames of one piece of a title, by their numbers in its source.
+type TakeRun<'a, 't> = dyn FnMut(&Footage<'a>, VecDeque<u64>) -> Result<(), MediaError> + 't;
+
 /// The frames of a title as stills show them: progressive, cropped, SDR.
 pub(super) struct Title<'a> {
     sources: &'a [Source],
@@ -63,11 +66,7 @@ impl<'a> Title<'a> {
     }
 
     /// Runs of frames, which ascend, each with the footage that it is of and their numbers in that.
-    pub(super) fn runs(
-        &self,
-        frames: &[u64],
-        take: &mut dyn FnMut(&Footage<'a>, VecDeque<u64>) -> Result<(), MediaError>,
-    ) -> Result<(), MediaError> {
+    pub(super) fn runs(&self, frames: &[u64], take: &mut TakeRun<'a, '_>) -> Result<(), MediaError> {
         let mut rest = frames;
         while let Some(first) = rest.first() {
             let found = self.pieces.iter().position(|piece| *first < piece.end());

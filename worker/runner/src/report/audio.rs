@@ -1,5 +1,6 @@
 //! Audio tracks in the report.
 
+use reel_common::Flag;
 use reel_profiles::{Action, AudioCodec, Profile};
 use reel_proto::v1;
 use serde::Serialize;
@@ -85,11 +86,31 @@ pub(super) fn warnings(records: &[v1::AudioRecord], profile: &Profile) -> Vec<St
     records.iter().filter_map(|record| warning(record, profile)).collect()
 }
 
+/// Silent tracks, where the profile flags them.
+pub(super) fn flags(records: &[v1::AudioRecord], profile: &Profile) -> Vec<Flag> {
+    if profile.admission.silent_audio != Action::Flag {
+        return Vec::new();
+    }
+    let silent =
+        records.iter().filter(|record| record.loudness.is_some_and(|loudness| loudness.integrated.is_none()));
+    let flag = |record: &v1::AudioRecord| Flag {
+        rule: "silent_audio".to_owned(),
+        found: format!("track {}", record.name),
+        limit: Some("-70".to_owned()),
+        what: silence(&record.name),
+    };
+    silent.map(flag).collect()
+}
+
+fn silence(track: &str) -> String {
+    format!("audio track {track} is silent: nowhere louder than -70 LUFS")
+}
+
 fn warning(record: &v1::AudioRecord, profile: &Profile) -> Option<String> {
     let (name, loudness) = (&record.name, record.loudness?);
     let Some(integrated) = loudness.integrated else {
         let warns = profile.admission.silent_audio == Action::Warn;
-        return warns.then(|| format!("audio track {name} is silent: nowhere louder than -70 LUFS"));
+        return warns.then(|| silence(name));
     };
     let wanted = profile.audio.iter().find(|track| track.name == *name)?.loudness;
     let made = integrated + loudness.gain;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use reel_media::Stretches;
-use reel_profiles::{Profile, Stretch};
+use reel_profiles::{Admitted, Profile, Stretch};
 use serde::Serialize;
 
 /// Drawings that are shown for several frames each are a stretch each: of so many only the longest are of use.
@@ -57,7 +57,6 @@ fn listed(stretch: &Stretch) -> Listed {
 }
 
 /// What the admission rules have to say of a title that was not rejected.
-pub(super) fn warnings(stretches: &Stretches, profile: &Profile) -> Vec<String> {
-    let admitted = profile.admit_pictures(&stretches.black, &stretches.frozen);
-    admitted.unwrap_or_default().into_iter().map(|warning| warning.0).collect()
+pub(super) fn admitted(stretches: &Stretches, profile: &Profile) -> Admitted {
+    profile.admit_pictures(&stretches.black, &stretches.frozen).unwrap_or_default()
 }

@@ -1,0 +1,41 @@
+//! The report of a delivered title, as it lies beside its files.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::destination::REPORT;
+use crate::exit::Stop;
+use crate::input;
+
+/// The report of the longest title with the longest history stays far below.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Reads the report of the title in a folder, or the report itself.
+///
+/// # Errors
+/// Nothing is there that could be read as a report.
+pub(crate) fn read(path: &Path) -> Result<Value, Stop> {
+    let path = if path.is_dir() { path.join(REPORT) } else { path.to_owned() };
+    let shown = path.display();
+    let mut text = Vec::new();
+    let read = File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
+    read.map_err(|error| Stop::failed(format!("cannot read {shown}: {error}")))?;
+    let report: Value = serde_json::from_slice(&text)
+        .map_err(|error| Stop::failed(format!("{shown} is no report of a title: {error}")))?;
+    if report["renditions"].is_array() {
+        Ok(report)
+    } else {
+        Err(Stop::failed(format!("{shown} is no report of a title: it has no renditions")))
+    }
+}
+
+/// The report of a job's title, where its output is a folder of this machine that holds it.
+pub(crate) fn of_job(output: &str, job: u64, submitted_ms: u64) -> Option<Value> {
+    let folder = input::local_path(output).filter(|folder| folder.is_absolute())?;
+    let report = read(&folder).ok()?;
+    let is_its = report["job"]["id"] == job && report["job"]["submitted_ms"] == submitted_ms;
+    is_its.then_some(report)
+}
