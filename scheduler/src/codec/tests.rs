@@ -23,6 +23,10 @@ use reel_scheduler_core::{Action, JobSpec, LossCause, Plan, Reserved, TaskResult
 
 use super::*;
 
+mod images;
+
+use self::images::{image_actions, state_with_images};
+
 const TASK: TaskId = TaskId { job: JobId(42), stage: Stage::Encode, index: 7 };
 const EPOCH: Epoch = Epoch(1234);
 
@@ -163,22 +167,6 @@ fn failure() -> Failure {
     failure.damaged_parts = vec![PartIndex(3)];
     failure.damaged_tracks = vec![1];
     failure
-}
-
-fn plan_with_images() -> Box<Plan> {
-    Box::new(Plan { image_memory: Some(1 << 28), ..*plan(SegmentGrid::regular(1000, 96, 3).unwrap()) })
-}
-
-/// Commands of jobs with still pictures.
-fn image_actions() -> Vec<(&'static str, Action)> {
-    let task = TaskId { stage: Stage::Image, index: 0, ..TASK };
-    let failure = Failure { damaged_images: true, ..failure() };
-    let result = TaskResult::Object(Artifact::of(b"images"));
-    vec![
-        ("commit_plan_with_images", Action::CommitPlan { job: JobId(42), plan: plan_with_images() }),
-        ("commit_images", Action::CommitTask { task, epoch: EPOCH, result, source_bytes_read: Some(9) }),
-        ("fail_with_images", Action::FailAttempt { task: TASK, epoch: EPOCH, failure }),
-    ]
 }
 
 /// Commands of jobs with bit rates and qualities.
@@ -486,16 +474,6 @@ fn state_with_rates() -> FarmState {
             job.rate.probing = true;
             job.rate.probed = TaskSet { fresh: 6, open: BTreeSet::from([2, 4]), ..TaskSet::default() };
         }
-    }
-    state
-}
-
-/// The same with still pictures, which were added later.
-fn state_with_images() -> FarmState {
-    let mut state = state();
-    for job in state.jobs.values_mut() {
-        job.plan = Some(plan_with_images());
-        job.images = Some(Artifact::of(b"images"));
     }
     state
 }
