@@ -64,11 +64,11 @@ pub struct EditOverlay {
 /// A frame of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditTime {
-    /// By its number, from 0.
+    /// By its number in the source, from 0.
     Frame(u64),
     /// By its timecode: that of the source's timecode track; without one the first frame has `00:00:00:00`.
     Timecode(Timecode),
-    /// The first that is shown at or after so many milliseconds from the source's beginning, but for half a frame.
+    /// The one that begins nearest to so many milliseconds from the source's beginning.
     Milliseconds(u64),
 }
 
@@ -241,20 +241,23 @@ fn is_name(name: &str) -> bool {
 }
 
 impl EditTime {
-    /// The number of the frame that is meant, in a source of `rate` frames a second whose first frame has the timecode
-    /// `first`; `None` where it lies before that frame or beyond what can be counted.
-    pub fn frame(self, rate: Rational, first: Option<Timecode>) -> Option<u64> {
-        match self {
-            EditTime::Frame(frame) => Some(frame),
+    /// The number of the frame that is meant, at the title's `rate` frames a second, of a source of `own` frames a second
+    /// whose first frame has the timecode `first`; `None` where it names no frame of such a source, lies before its first,
+    /// or beyond what can be counted.
+    pub fn frame(self, rate: Rational, own: Rational, first: Option<Timecode>) -> Option<u64> {
+        let seconds = match self {
+            EditTime::Milliseconds(ms) => Rational::from_millis(i64::try_from(ms).ok()?),
+            EditTime::Frame(frame) => Rational::whole(i64::try_from(frame).ok()?).checked_div(own)?,
             EditTime::Timecode(timecode) => {
-                let first = first.map_or(Some(0), |first| first.number(rate))?;
-                timecode.number(rate)?.checked_sub(first)
+                if first.is_some_and(|first| first.drop != timecode.drop) {
+                    return None;
+                }
+                let first = first.map_or(Some(0), |first| first.number(own))?;
+                let frame = timecode.number(own)?.checked_sub(first)?;
+                Rational::whole(i64::try_from(frame).ok()?).checked_div(own)?
             }
-            EditTime::Milliseconds(ms) => {
-                let seconds = Rational::from_millis(i64::try_from(ms).ok()?);
-                u64::try_from(seconds.checked_mul(rate)?.round()).ok()
-            }
-        }
+        };
+        u64::try_from(seconds.checked_mul(rate)?.round()).ok()
     }
 }
 
@@ -388,13 +391,23 @@ mod tests {
     #[test]
     fn a_timecode_counts_from_that_of_the_first_frame() {
         let frame = |text: &str, rate, first: Option<&str>| {
-            text.parse::<EditTime>().unwrap().frame(rate, first.map(|first| first.parse().unwrap()))
+            text.parse::<EditTime>().unwrap().frame(rate, rate, first.map(|first| first.parse().unwrap()))
         };
         assert_eq!(frame("00:00:10:05", rate(24, 1), None), Some(245));
         assert_eq!(frame("01:00:10:05", rate(24_000, 1001), Some("01:00:00:00")), Some(245));
         assert_eq!(frame("00:59:59:23", rate(24, 1), Some("01:00:00:00")), None);
         assert_eq!(frame("00:00:00:24", rate(24, 1), None), None);
         assert_eq!(frame("00:00:10.021", rate(24, 1), Some("01:00:00:00")), Some(241));
+        // Drop-frame counting is another count: who mixes them up is told so.
+        assert_eq!(frame("01:00:10:00", rate(30_000, 1001), Some("01:00:00;00")), None);
+        assert_eq!(frame("01:00:10;00", rate(30_000, 1001), Some("01:00:00;00")), Some(300));
+    }
+
+    #[test]
+    fn frames_and_timecodes_are_those_of_the_source_at_its_own_rate() {
+        let frame = |text: &str| text.parse::<EditTime>().unwrap().frame(rate(24, 1), rate(25, 1), None);
+        assert_eq!([frame("50"), frame("00:00:02:00"), frame("00:00:02.000")], [Some(48); 3]);
+        assert_eq!(frame("00:00:01:24"), Some(47));
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub enum Timing {
         rate: Rational,
         /// What it is made of, in order; none goes on where the one before ends.
         spans: Vec<SourceSpan>,
+        /// Coded samples of the largest picture of all sources.
+        most_pixels: u64,
     },
 }
 

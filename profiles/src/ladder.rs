@@ -197,7 +197,7 @@ impl Profile {
             Timing::Constant { rate } => {
                 SegmentGrid::regular(index.frames, self.segment_frames(*rate), per_part)
             }
-            Timing::Edited { rate, spans } => {
+            Timing::Edited { rate, spans, .. } => {
                 SegmentGrid::of_spans(spans, self.segment_frames(*rate), per_part)
             }
             Timing::Variable { segment_starts, .. } | Timing::Scenes { segment_starts, .. } => {

@@ -276,6 +276,101 @@ fn a_still_is_shown_for_as_long_as_the_edit_says() {
     assert!(refused.stderr.contains("event 1 of the edit: slate is a still picture"), "{}", refused.stderr);
 }
 
+#[test]
+fn thumbnails_and_texts_are_those_of_the_edited_title() {
+    let dir = scratch();
+    let film = fixtures::open_gop_h264_mkv().path;
+    let [first, second] = [(0, "first"), (3000, "second")].map(|(ms, name)| {
+        let clock = |ms: u32| format!("00:00:{:02},{:03}", ms / 1000, ms % 1000);
+        format!("1\n{} --> {}\n{name}\n\n", clock(ms + 500), clock(ms + 1500))
+    });
+    // Subtitles that lie in the mezzanine, and some that are written for the title.
+    let (inside, outside) = (dir.path().join("inside.srt"), dir.path().join("outside.srt"));
+    fs::write(&inside, format!("{first}{second}")).unwrap();
+    fs::write(&outside, &first).unwrap();
+    let clip = dir.path().join("clip.mkv");
+    let inputs = ["-i", film.to_str().unwrap(), "-i", inside.to_str().unwrap(), "-map", "0", "-map", "1"];
+    ffmpeg::run(inputs.into_iter().chain(["-c", "copy", "-c:s", "srt", clip.to_str().unwrap()]));
+    let profile = profile(dir.path(), "[images]\nevery_s = 1.0\nheight = 90\ncolumns = 2\nrows = 2\n");
+    let edit = edit(dir.path(), "edit", &[], &[("mezzanine", "65", "115"), ("mezzanine", "0", "50")]);
+    let title = dir.path().join("title");
+    let run = Reel::transcode(dir.path(), &clip, &title, &profile).args("--quiet --text en=stream:1 --edit");
+    run.arg(&edit).args("--text").arg(format!("de={}", outside.display())).run().success();
+    let text = |name: &str| fs::read_to_string(title.join(format!("subtitles/{name}.vtt"))).unwrap();
+    // 3.5 s of the container is 0.9 s of the title, and 0.5 s is 2.5 s, but for when its first frame is shown.
+    let late = ffmpeg::times(&clip, "v:0")[0].checked_mul(Rational::whole(1000)).unwrap().round();
+    let cue = |ms: i64| {
+        let clock = |ms: i64| format!("00:00:{:02}.{:03}", ms / 1000, ms % 1000);
+        format!("{} --> {}", clock(ms - late), clock(ms - late + 1000))
+    };
+    let english = text("en");
+    let order = [&cue(900), "second", &cue(2500), "first"].map(|what| english.find(what));
+    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{order:?} {english}");
+    assert!(text("de").contains("00:00:00.500 --> 00:00:01.500"));
+    // Thumbnails of the title's frames 0, 25, 50 and 75.
+    let sheet = ffmpeg::run([
+        "-i",
+        title.join("images/sprite_00001.jpg").to_str().unwrap(),
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "gray",
+        "-",
+    ]);
+    let (width, source) = (320, ffmpeg::filtered(&film, "null"));
+    let mean = |tile: usize| {
+        let (left, top) = (tile % 2 * 160, tile / 2 * 90);
+        let rows = (top..top + 90).map(|y| &sheet[y * width + left..][..160]);
+        rows.flatten().map(|sample| u64::from(*sample)).sum::<u64>() as f64 / (160.0 * 90.0)
+    };
+    for (tile, frame) in [65, 90, 0, 25].into_iter().enumerate() {
+        let luma = &source[frame].luma;
+        let expected = luma.iter().map(|sample| u64::from(*sample)).sum::<u64>() as f64 / luma.len() as f64;
+        // Full range in the picture, limited in the source.
+        let expected = (expected - 16.0) * 255.0 / 219.0;
+        assert!((mean(tile) - expected).abs() < 4.0, "tile {tile}: {} instead of {expected}", mean(tile));
+    }
+    Reel::verify(dir.path(), &title, &clip).run().success();
+}
+
+#[test]
+fn sources_of_other_rates_are_told_in_their_own_frames_and_lack_sound_with_a_warning() {
+    let dir = scratch();
+    // 24 frames a second, and 25 without sound.
+    let (film, silent) = (fixtures::hevc_cra_mp4().path, dir.path().join("silent.mkv"));
+    let dnxhd = fixtures::open_gop_h264_mkv().path;
+    ffmpeg::run(["-i", dnxhd.to_str().unwrap(), "-an", "-c", "copy", silent.to_str().unwrap()]);
+    let profile = profile(dir.path(), "");
+    let events = [("silent", "25", "00:00:02:24"), ("mezzanine", "", "24"), ("silent", "00:00:04.000", "")];
+    let edit = edit(dir.path(), "edit", &[("silent", &silent)], &events);
+    let title = dir.path().join("title");
+    let ended = Reel::transcode(dir.path(), &film, &title, &profile).arg("--edit").arg(&edit).run().success();
+    // 200 frames at 25 a second are 192 at 24; frame 74 of the source begins at 2.96 s.
+    let report = report(&title);
+    let spans: Vec<_> = report["edit"]["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| (&event["in"], &event["out"]))
+        .collect();
+    assert_eq!(spans, [(&json!(24), &json!(71)), (&json!(0), &json!(24)), (&json!(96), &json!(192))]);
+    let shown = numbers(&title.join("180p.mp4"));
+    assert_eq!((shown[0], shown[46], shown[47], shown.len()), (Some(25), Some(73), Some(0), 47 + 24 + 96));
+    let warning = "audio track `stereo` is silent where source `silent` of the edit is shown";
+    assert!(ended.stderr.contains(warning), "{}", ended.stderr);
+    assert!(
+        report["job"]["warnings"].to_string().contains("is silent where source"),
+        "{}",
+        report["job"]["warnings"]
+    );
+    let sound = ffmpeg::sound(&title.join("180p.mp4"), 0).unwrap();
+    let loudest = |from: usize, to: usize| {
+        sound.samples[from * 2000..to * 2000].iter().map(|s| s.unsigned_abs()).max().unwrap()
+    };
+    assert!(loudest(3, 44) < 40 && loudest(50, 70) > 5000, "{} {}", loudest(3, 44), loudest(50, 70));
+    Reel::verify(dir.path(), &title, &film).run().success();
+}
+
 /// Writes an edit of the mezzanine alone with a logo: the times at which it is there, and where.
 fn logo(dir: &Path, image: &Path, times: (u32, u32), place: &str) -> PathBuf {
     let (image, (start, end)) = (image.display(), times);

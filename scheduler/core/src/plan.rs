@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{Flag, Goal, GridError, IndexSummary, PartIndex, Rational, SegmentGrid, VideoFacts};
+use reel_common::{Flag, Goal, GridError, IndexSummary, PartIndex, Rational, SegmentGrid, Timing};
 use reel_profiles::{
     Admitted, BitDepth, Coding, ImagesError, LadderError, Preset, Profile, Quality, Rejection,
     ResolvedImages, ResolvedRendition, VideoCodec,
@@ -241,8 +241,10 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
     Ok(Plan {
         chunk_parts,
         renditions: ladder.len() as u32,
-        encode_memory: encode_memory(&index.video, &ladder)
-            .saturating_add(tone_memory(&index.video, profile.picture.maps_tones(index.video.colour))),
+        encode_memory: encode_memory(source_pixels(index), &ladder).saturating_add(tone_memory(
+            source_pixels(index),
+            profile.picture.maps_tones(index.video.colour),
+        )),
         encode_scratch: encode_scratch(&grid, &ladder),
         video_codecs: ladder
             .iter()
@@ -264,7 +266,7 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
 /// Memory of an attempt that makes still pictures: a decoder with its references; a picture in RGB of 16 bits in its own
 /// size, of which HDR has two; a sheet or a poster in RGB of 16 bits and of 8, and its file.
 fn image_memory(index: &IndexSummary, images: ResolvedImages) -> u64 {
-    let source = pixels(index.video.width, index.video.height);
+    let source = source_pixels(index);
     let decoded = source.saturating_mul(DECODED_PICTURES * DECODED_PIXEL_BYTES);
     let in_rgb = source.saturating_mul(12);
     let made = images.most_pixels().saturating_mul(12);
@@ -328,7 +330,7 @@ const ENCODER_BASE: u64 = 16 * MIB;
 /// 1080p rendition of H.264 at preset medium comes to 443 MiB, against 0.4 to 0.5 GiB measured. Whole attempts with one
 /// rendition from 1080p, reckoned and measured in MiB: HEVC medium 752 and 557, in 10 bit at preset fast 886 and 783, AV1 at
 /// preset 8 1155 and 1024, in 10 bit 1535 and 1433, at preset 4 1440 and 1251.
-fn encode_memory(video: &VideoFacts, ladder: &[ResolvedRendition]) -> u64 {
+fn encode_memory(source: u64, ladder: &[ResolvedRendition]) -> u64 {
     let encoders = ladder.iter().map(|resolved| {
         let coding = resolved.rendition.coding;
         let pictures = match coding {
@@ -344,15 +346,15 @@ fn encode_memory(video: &VideoFacts, ladder: &[ResolvedRendition]) -> u64 {
         let held = picture.saturating_mul(pictures);
         ENCODER_BASE + if coding.bit_depth() == BitDepth::Ten { held.saturating_mul(3) / 2 } else { held }
     });
-    encoders.fold(RUNNER_BASE.saturating_add(decoder_memory(video)), u64::saturating_add)
+    encoders.fold(RUNNER_BASE.saturating_add(decoder_memory(source)), u64::saturating_add)
 }
 
 /// Pictures in RGB with 16 bits that wait for the encoders and are turned into theirs, where HDR is made SDR.
 const TONE_MAPPED_PICTURES: u64 = 12;
 const RGB_PIXEL_BYTES: u64 = 6;
 
-fn tone_memory(video: &VideoFacts, maps_tones: bool) -> u64 {
-    let pictures = pixels(video.width, video.height).saturating_mul(RGB_PIXEL_BYTES * TONE_MAPPED_PICTURES);
+fn tone_memory(source: u64, maps_tones: bool) -> u64 {
+    let pictures = source.saturating_mul(RGB_PIXEL_BYTES * TONE_MAPPED_PICTURES);
     if maps_tones { pictures } else { 0 }
 }
 
@@ -368,8 +370,17 @@ fn encode_scratch(grid: &SegmentGrid, ladder: &[ResolvedRendition]) -> u64 {
     pixels.saturating_mul(part).saturating_mul(PARTS_ON_DISK) / PIXELS_PER_BYTE
 }
 
-fn decoder_memory(video: &VideoFacts) -> u64 {
-    pixels(video.width, video.height).saturating_mul(DECODED_PIXEL_BYTES * DECODED_PICTURES)
+fn decoder_memory(source: u64) -> u64 {
+    source.saturating_mul(DECODED_PIXEL_BYTES * DECODED_PICTURES)
+}
+
+/// Of the largest picture that is decoded.
+fn source_pixels(index: &IndexSummary) -> u64 {
+    let own = pixels(index.video.width, index.video.height);
+    match index.timing {
+        Timing::Edited { most_pixels, .. } => own.max(most_pixels),
+        _ => own,
+    }
 }
 
 fn pixels(width: u32, height: u32) -> u64 {
@@ -404,7 +415,7 @@ fn x265_lookahead(preset: Preset) -> u64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use reel_common::{AudioFacts, Timing};
+    use reel_common::{AudioFacts, SourceSpan};
     use reel_profiles::catalog;
 
     use super::*;
@@ -437,7 +448,7 @@ mod tests {
         ] {
             let mut tallest = ladder[0].clone();
             tallest.rendition.coding = coding;
-            let asked = encode_memory(&index.video, &[tallest]) / MIB;
+            let asked = encode_memory(source_pixels(&index), &[tallest]) / MIB;
             assert!(
                 (measured..measured * 7 / 5).contains(&asked),
                 "{coding:?}: {asked} MiB, measured {measured}"
@@ -448,9 +459,22 @@ mod tests {
     #[test]
     fn one_rendition_of_1080p_at_medium_asks_for_what_was_measured() {
         let ladder = profile("vod-abr").ladder(&index_summary(24).video).unwrap();
-        let tiny = VideoFacts { width: 0, height: 0, ..index_summary(24).video };
-        let encoder = encode_memory(&tiny, &ladder[..1]) - RUNNER_BASE;
+        let encoder = encode_memory(0, &ladder[..1]) - RUNNER_BASE;
         assert!((400_000_000..500_000_000).contains(&encoder), "{encoder}");
+    }
+
+    #[test]
+    fn an_edit_asks_for_the_memory_of_its_largest_source() {
+        let timing = |most_pixels| {
+            let spans = vec![SourceSpan { source: 0, start: 0, end: 24 }];
+            Timing::Edited { rate: Rational::whole(24), spans, most_pixels }
+        };
+        let of = |most_pixels| {
+            let index = IndexSummary { timing: timing(most_pixels), ..index_summary(24) };
+            plan(&index, &profile("vod-abr"), None).unwrap().encode_memory
+        };
+        assert_eq!(of(0), plan(&index_summary(24), &profile("vod-abr"), None).unwrap().encode_memory);
+        assert_eq!(of(3840 * 2160) - of(0), (3840 * 2160 - 1920 * 1080) * 128);
     }
 
     #[test]
@@ -487,8 +511,7 @@ mod tests {
 
     #[test]
     fn hostile_picture_sizes_do_not_overflow() {
-        let facts = VideoFacts { width: u32::MAX, height: u32::MAX, ..index_summary(1).video };
-        assert_eq!(encode_memory(&facts, &[]), u64::MAX);
+        assert_eq!(encode_memory(pixels(u32::MAX, u32::MAX), &[]), u64::MAX);
     }
 
     proptest! {

@@ -239,6 +239,17 @@ pub(crate) fn index_of(index: &v1::Index, source: usize) -> Result<&v1::Index, M
     found.ok_or_else(|| MediaError::failed("the index lacks a source of its edit"))
 }
 
+/// Coded samples of the largest picture of all sources of the title that an index is of.
+pub(crate) fn most_pixels(index: &v1::Index) -> Result<u64, MediaError> {
+    let others = index.edit.as_ref().map_or(0, |edit| edit.sources.len());
+    let mut most = 0;
+    for source in 0..=others {
+        let facts = facts::video(index_of(index, source)?)?;
+        most = most.max(u64::from(facts.width) * u64::from(facts.height));
+    }
+    Ok(most)
+}
+
 /// What is done to the pictures of a source of an edited title. The profile's crop is for the mezzanine.
 fn rules_of(profile: &Profile, source: usize, rate: Rational) -> Picture {
     let crop = if source == 0 { profile.picture.crop } else { Crop::default() };
@@ -259,7 +270,9 @@ pub fn edited(
     let rate = title_rate(&indexes[0], profile)?;
     let mut warnings = Vec::new();
     for (number, index) in (1..).zip(&indexes[1..]) {
-        warnings.extend(check_alike(&indexes[0], index, edit.source_name(number), profile)?);
+        let name = edit.source_name(number);
+        warnings.extend(check_alike(&indexes[0], index, name, profile)?);
+        warnings.extend(silent_tracks(&indexes[0], index, name, profile)?);
     }
     let mut lengths = Vec::with_capacity(indexes.len());
     for (number, index) in indexes.iter().enumerate() {
@@ -276,8 +289,9 @@ pub fn edited(
         let facts = facts::video(&indexes[source])?;
         let first: Option<Timecode> = facts.timecode.parse().ok();
         let name = edit.source_name(event.source);
+        let own = own_rate(&indexes[source])?.filter(|_| !is_still(&indexes[source])).unwrap_or(rate);
         let frame = |time: EditTime| {
-            time.frame(rate, first).filter(|frame| *frame <= length).ok_or_else(|| {
+            time.frame(rate, own, first).filter(|frame| *frame <= length).ok_or_else(|| {
                 let first = first.map_or_else(|| "00:00:00:00".to_owned(), |first| first.to_string());
                 MediaError::invalid(format!(
                     "event {number} of the edit: {name} has no frame {time}; it has {length} frames at {rate} a second, the first \
@@ -334,7 +348,7 @@ fn placed_logo(
     profile: &Profile,
 ) -> Result<v1::IndexedOverlay, MediaError> {
     let frame = |time: EditTime| {
-        time.frame(rate, None).filter(|frame| *frame <= frames).ok_or_else(|| {
+        time.frame(rate, rate, None).filter(|frame| *frame <= frames).ok_or_else(|| {
             MediaError::invalid(format!(
                 "the title has no frame {time}; it has {frames} frames at {rate} a second"
             ))
@@ -361,14 +375,39 @@ fn placed_logo(
 
 /// The frame rate of an edited title: the profile's, or else that of its mezzanine.
 fn title_rate(mezzanine: &v1::Index, profile: &Profile) -> Result<Rational, MediaError> {
-    let own = mezzanine.video.as_ref().and_then(|video| video.constant_rate);
-    let own = own.map(Rational::try_from).transpose()?;
-    profile.picture.frame_rate.or(own).ok_or_else(|| {
+    profile.picture.frame_rate.or(own_rate(mezzanine)?).ok_or_else(|| {
         MediaError::invalid(
             "the mezzanine has no constant frame rate, by which its edit could be told: give one in the profile, such as \
              `frame_rate = \"24000/1001\"`",
         )
     })
+}
+
+/// The frame rate of a source, where it is constant.
+fn own_rate(index: &v1::Index) -> Result<Option<Rational>, MediaError> {
+    let rate = index.video.as_ref().and_then(|video| video.constant_rate);
+    Ok(rate.map(Rational::try_from).transpose()?)
+}
+
+/// Says which tracks are silent while a source is shown.
+fn silent_tracks(
+    mezzanine: &v1::Index,
+    source: &v1::Index,
+    name: &str,
+    profile: &Profile,
+) -> Result<Vec<String>, MediaError> {
+    if is_still(source) {
+        return Ok(Vec::new());
+    }
+    let made = facts::tracks(source, profile)?;
+    let lacking = facts::tracks(mezzanine, profile)?;
+    let lacking = lacking.iter().filter(|track| !made.iter().any(|made| made.number == track.number));
+    Ok(lacking
+        .map(|lacking| {
+            let track = &lacking.track.name;
+            format!("audio track `{track}` is silent where source `{name}` of the edit is shown, which has no sound for it")
+        })
+        .collect())
 }
 
 /// Widest difference of display aspects that are taken for the same: what rounding to whole samples makes.

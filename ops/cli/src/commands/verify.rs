@@ -64,7 +64,7 @@ struct Report {
 #[derive(Deserialize)]
 struct ReportEdit {
     sources: Vec<ReportSource>,
-    events: Vec<ReportEvent>,
+    asked: Vec<ReportEvent>,
     overlays: Vec<ReportOverlay>,
 }
 
@@ -91,8 +91,8 @@ struct ReportSource {
 #[derive(Deserialize)]
 struct ReportEvent {
     source: String,
-    r#in: u64,
-    out: u64,
+    r#in: Option<String>,
+    out: Option<String>,
 }
 
 impl ReportEdit {
@@ -104,15 +104,13 @@ impl ReportEdit {
             identity: Some(SourceIdentity { size: bytes, modified_us, etag }),
         };
         let sources: Vec<EditSource> = self.sources.into_iter().map(source).collect();
-        let event = |event: ReportEvent| EditEvent {
-            source: sources
-                .iter()
-                .position(|source| source.name == event.source)
-                .map_or(0, |at| at as u32 + 1),
-            start: Some(EditTime::Frame(event.r#in)),
-            end: Some(EditTime::Frame(event.out)),
-        };
-        let events = self.events.into_iter().map(event).collect();
+        let time = |typed: Option<String>| typed.map(|typed| typed.parse()).transpose();
+        let mut events = Vec::with_capacity(self.asked.len());
+        for ReportEvent { source, r#in, out } in self.asked {
+            let at = sources.iter().position(|known| known.name == source);
+            let source = at.map_or(0, |at| at as u32 + 1);
+            events.push(EditEvent { source, start: time(r#in)?, end: time(out)? });
+        }
         let ppm = |share: f64| (share * 1e6).round() as u32;
         let overlay = |overlay: ReportOverlay| EditOverlay {
             location: overlay.url,

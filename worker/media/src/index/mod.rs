@@ -210,7 +210,10 @@ fn summarise(
 
 fn timing(index: &v1::Index, times: &TitleTimes, profile: &Profile) -> Result<Timing, MediaError> {
     Ok(match (edit::of(index)?, times.constant_rate()) {
-        (Some(edit), _) => Timing::Edited { rate: edit.rate, spans: edit.spans },
+        (Some(edit), _) => {
+            let most_pixels = edit::most_pixels(index)?;
+            Timing::Edited { rate: edit.rate, spans: edit.spans, most_pixels }
+        }
         (None, Some(rate)) if profile.segments_begin == SegmentStart::Scenes => {
             let regular = SegmentGrid::regular(times.frames(), profile.segment_frames(rate), 1);
             let regular = regular.map_err(|error| MediaError::invalid(error.to_string()))?;

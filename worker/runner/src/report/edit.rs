@@ -11,6 +11,8 @@ pub(super) struct Edited<'a> {
     frame_rate: String,
     /// The mezzanines beside the job's own.
     sources: Vec<Beside<'a>>,
+    /// As the job asks for them.
+    asked: Vec<Asked<'a>>,
     /// In the order of the title; events that go on from one another are one.
     events: Vec<Event<'a>>,
     /// Logos.
@@ -44,6 +46,14 @@ struct Beside<'a> {
     height: u32,
 }
 
+/// Times as they were typed; `null` is the beginning or the end of the source.
+#[derive(Serialize)]
+struct Asked<'a> {
+    source: &'a str,
+    r#in: Option<&'a str>,
+    out: Option<&'a str>,
+}
+
 /// Frames `[in, out)` of a source, at the title's frame rate.
 #[derive(Serialize)]
 struct Event<'a> {
@@ -62,13 +72,22 @@ impl<'a> Edited<'a> {
         let asked = edit.edit.as_ref();
         let names: Vec<&str> =
             asked.iter().flat_map(|edit| &edit.sources).map(|source| source.name.as_str()).collect();
+        let name = |source: u32| {
+            (source as usize)
+                .checked_sub(1)
+                .map_or(Edit::MEZZANINE, |at| names.get(at).copied().unwrap_or(""))
+        };
+        let typed = |time: &'a String| Some(time.as_str()).filter(|time| !time.is_empty());
+        let ask = |event: &'a v1::EditEvent| Asked {
+            source: name(event.source),
+            r#in: typed(&event.start),
+            out: typed(&event.end),
+        };
         let rate = edit.rate.and_then(|rate| Rational::try_from(rate).ok()).unwrap_or(Rational::ZERO);
         let mut first_frame = 0;
         let event = |span: &v1::SourceSpan| {
             let event = Event {
-                source: (span.source as usize)
-                    .checked_sub(1)
-                    .map_or(Edit::MEZZANINE, |at| names.get(at).unwrap_or(&"")),
+                source: name(span.source),
                 r#in: span.start,
                 out: span.end,
                 first_frame,
@@ -79,10 +98,11 @@ impl<'a> Edited<'a> {
         };
         let events = edit.spans.iter().map(event).collect();
         let sources = edit.sources.iter().zip(&names).map(|(source, name)| beside(source, name)).collect();
+        let events_asked = asked.iter().flat_map(|edit| &edit.events).map(ask).collect();
         let asked = asked.map_or(&[][..], |edit| &edit.overlays);
         let overlays =
             edit.overlays.iter().zip(asked).map(|(logo, asked)| overlay(logo, &asked.location)).collect();
-        Some(Edited { frame_rate: rate.to_string(), sources, events, overlays })
+        Some(Edited { frame_rate: rate.to_string(), sources, asked: events_asked, events, overlays })
     }
 }
 
