@@ -109,7 +109,7 @@ impl SourceSpan {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// Nothing would be left.
-    #[error("an edit has 1 to {} events", Edit::MAX_EVENTS)]
+    #[error("an edit has 1 to {} events, or overlays alone", Edit::MAX_EVENTS)]
     Events,
     /// More mezzanines than a job may have.
     #[error("an edit has at most {} sources beside the mezzanine", Edit::MAX_SOURCES)]

@@ -71,6 +71,8 @@ pub enum Timing {
         spans: Vec<SourceSpan>,
         /// Coded samples of the largest picture of all sources.
         most_pixels: u64,
+        /// Bytes of memory that logos take while pictures are decoded.
+        overlay_bytes: u64,
     },
 }
 

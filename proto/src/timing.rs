@@ -38,12 +38,13 @@ impl From<common::Timing> for v1::index_summary::Timing {
                     segment_frames,
                 })
             }
-            common::Timing::Edited { rate, spans, most_pixels } => {
+            common::Timing::Edited { rate, spans, most_pixels, overlay_bytes } => {
                 let spans = spans.into_iter().map(Into::into).collect();
                 v1::index_summary::Timing::Edited(v1::EditedTiming {
                     rate: Some(rate.into()),
                     spans,
                     most_pixels,
+                    overlay_bytes,
                 })
             }
         }
@@ -71,6 +72,7 @@ impl TryFrom<v1::index_summary::Timing> for common::Timing {
                 rate: required(edited.rate, "frame rate")?,
                 spans: edited.spans.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 most_pixels: edited.most_pixels,
+                overlay_bytes: edited.overlay_bytes,
             }),
         }
     }
@@ -87,7 +89,8 @@ mod tests {
         let there = v1::index_summary::Timing::from(timing.clone());
         assert_eq!(common::Timing::try_from(there), Ok(timing));
         let spans = vec![common::SourceSpan { source: 1, start: 7, end: 9 }];
-        let timing = common::Timing::Edited { rate: average_rate, spans, most_pixels: 8_294_400 };
+        let timing =
+            common::Timing::Edited { rate: average_rate, spans, most_pixels: 8_294_400, overlay_bytes: 9 };
         let there = v1::index_summary::Timing::from(timing.clone());
         assert_eq!(common::Timing::try_from(there), Ok(timing));
     }

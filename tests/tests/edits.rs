@@ -506,3 +506,78 @@ fn what_is_no_logo_is_refused() {
     refused(&image, (0, 9), "x = 0.6\ny = 0\nwidth = 0.5", "overlay 1 lies outside of the picture");
     refused(&dir.path().join("gone.png"), (0, 9), "x = 0\ny = 0\nwidth = 0.5", "gone.png");
 }
+
+#[test]
+fn damage_that_was_cut_out_neither_passes_nor_shows() {
+    let dir = scratch();
+    let (clean, damaged) = (dir.path().join("clean.mp4"), dir.path().join("damaged.mp4"));
+    // A red scene of 30 frames, and another that refers to it; the first packet of that is destroyed.
+    let graph = "color=red:s=320x180:r=25,trim=end_frame=30,format=yuv420p[a];testsrc2=s=320x180:r=25,trim=end_frame=70,format=yuv420p[b];[a][b]concat";
+    let codec =
+        "-c:v libx264 -preset veryfast -bf 0 -x264-params keyint=60:min-keyint=60:scenecut=0:slices=1";
+    let clean_name = clean.to_str().unwrap();
+    ffmpeg::run(["-f", "lavfi", "-i", graph].into_iter().chain(codec.split(' ')).chain([clean_name]));
+    let noise = "noise=amount='if(eq(n,30),1,0)'";
+    ffmpeg::run(["-i", clean_name, "-c", "copy", "-bsf:v", noise, damaged.to_str().unwrap()]);
+    let title = |name: &str, clip: &Path, start: &str, damage: &str| {
+        let profile = profile(dir.path(), &format!("[admission]\ndamage = {damage}\n"));
+        let edit = edit(dir.path(), "cut", &[], &[("mezzanine", start, "")]);
+        let title = dir.path().join(name);
+        (transcode(dir.path(), clip, &title, &profile, &edit), title)
+    };
+    title("whole", &clean, "31", "\"refuse\"").0.success();
+    // Pictures from the random access point up to the in point are no part of the title, but what it refers to.
+    for start in ["30", "31"] {
+        let refused = title("none", &damaged, start, "\"refuse\"").0;
+        assert_eq!(refused.code, Some(3));
+        assert!(refused.stderr.contains("frame 30 at 1.200 s does not decode"), "{}", refused.stderr);
+    }
+    let red = &ffmpeg::decode(&clean).thumbs[0];
+    for (name, start) in [("at", "30"), ("behind", "31")] {
+        let (made, title) = title(name, &damaged, start, "\"repeat\"");
+        made.success();
+        let mended = report(&title)["proof"]["mended_frames"].as_array().unwrap().len();
+        assert!(mended >= 29, "{name}: {mended}");
+        let shown = ffmpeg::decode(&title.join("180p.mp4")).thumbs;
+        assert!(
+            shown.iter().all(|picture| picture.colour_difference(red) > 20_000),
+            "{name} shows what was cut out"
+        );
+        Reel::verify(dir.path(), &title, &damaged).run().success();
+    }
+}
+
+#[test]
+fn grey_stills_are_shown_and_another_logo_is_noticed() {
+    let dir = scratch();
+    let film = fixtures::two_cuts(10).0.path;
+    let (profile, image) = (profile(dir.path(), ""), red_and_white(dir.path()));
+    let grey = dir.path().join("grey.png");
+    let make = [
+        "-f",
+        "lavfi",
+        "-i",
+        "color=gray:s=320x180",
+        "-frames:v",
+        "1",
+        "-pix_fmt",
+        "gray",
+        grey.to_str().unwrap(),
+    ];
+    ffmpeg::run(make);
+    let cards = edit(dir.path(), "cards", &[("grey", &grey)], &[("grey", "", "24"), ("mezzanine", "", "48")]);
+    let title = dir.path().join("cards-title");
+    transcode(dir.path(), &film, &title, &profile, &cards).success();
+    let luma = &ffmpeg::decode(&title.join("180p.mp4")).thumbs[5].luma;
+    // Half of full range is 126 of 16 to 235.
+    assert!(luma.iter().all(|sample| sample.abs_diff(126) < 4), "{}", luma[0]);
+    Reel::verify(dir.path(), &title, &film).run().success();
+
+    let marked = dir.path().join("marked");
+    let edit = logo(dir.path(), &image, (0, 24), "x = 0.1\ny = 0.1\nwidth = 0.05");
+    transcode(dir.path(), &film, &marked, &profile, &edit).success();
+    fs::copy(&grey, &image).unwrap();
+    let noticed = Reel::verify(dir.path(), &marked, &film).run();
+    assert_eq!(noticed.code, Some(1));
+    assert!(noticed.stderr.contains("is not the one that the title was made with"), "{}", noticed.stderr);
+}

@@ -54,7 +54,7 @@ struct Event {
 
 /// A frame's number may be written without quotes.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "give a frame's number from 0, or a time in quotes such as \"01:00:10:00\"")]
 enum Time {
     Frame(u64),
     Text(String),

@@ -1,5 +1,6 @@
 //! The mezzanine as it was typed, turned into what tasks are told: an absolute location and its identity.
 
+use std::io::Read;
 use std::path::PathBuf;
 
 use reel_common::{Label, Labels, SourceIdentity, TextSource};
@@ -31,6 +32,20 @@ impl Input {
     pub(crate) fn local_path(&self) -> Option<PathBuf> {
         local_path(&self.location)
     }
+}
+
+/// The bytes of a small file or object.
+///
+/// # Errors
+/// Whatever keeps it from being read, or that it is longer than `most`.
+pub(crate) fn read_small(location: &str, most: u64) -> Result<Vec<u8>, Stop> {
+    let source = Source::open(location)?;
+    if source.size() > most {
+        return Err(Stop::failed(format!("{location} has {} bytes, at most {most} are read", source.size())));
+    }
+    let mut bytes = Vec::new();
+    let read = source.reader().read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| Stop::failed(format!("cannot read {location}: {error}")))
 }
 
 /// The path that was typed, as it is or as a file URL; `None` for any other URL.

@@ -241,10 +241,9 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
     Ok(Plan {
         chunk_parts,
         renditions: ladder.len() as u32,
-        encode_memory: encode_memory(source_pixels(index), &ladder).saturating_add(tone_memory(
-            source_pixels(index),
-            profile.picture.maps_tones(index.video.colour),
-        )),
+        encode_memory: encode_memory(source_pixels(index), &ladder)
+            .saturating_add(tone_memory(source_pixels(index), profile.picture.maps_tones(index.video.colour)))
+            .saturating_add(overlay_memory(index)),
         encode_scratch: encode_scratch(&grid, &ladder),
         video_codecs: ladder
             .iter()
@@ -270,7 +269,8 @@ fn image_memory(index: &IndexSummary, images: ResolvedImages) -> u64 {
     let decoded = source.saturating_mul(DECODED_PICTURES * DECODED_PIXEL_BYTES);
     let in_rgb = source.saturating_mul(12);
     let made = images.most_pixels().saturating_mul(12);
-    RUNNER_BASE.saturating_add(decoded).saturating_add(in_rgb).saturating_add(made)
+    let taken = [decoded, in_rgb, made, overlay_memory(index)];
+    taken.into_iter().fold(RUNNER_BASE, u64::saturating_add)
 }
 
 /// The renditions of a ladder that have a bit rate or a quality, with what they are to come to.
@@ -374,6 +374,14 @@ fn decoder_memory(source: u64) -> u64 {
     source.saturating_mul(DECODED_PIXEL_BYTES * DECODED_PICTURES)
 }
 
+/// Of the logos of an edit.
+fn overlay_memory(index: &IndexSummary) -> u64 {
+    match index.timing {
+        Timing::Edited { overlay_bytes, .. } => overlay_bytes,
+        _ => 0,
+    }
+}
+
 /// Of the largest picture that is decoded.
 fn source_pixels(index: &IndexSummary) -> u64 {
     let own = pixels(index.video.width, index.video.height);
@@ -467,13 +475,14 @@ mod tests {
     fn an_edit_asks_for_the_memory_of_its_largest_source() {
         let timing = |most_pixels| {
             let spans = vec![SourceSpan { source: 0, start: 0, end: 24 }];
-            Timing::Edited { rate: Rational::whole(24), spans, most_pixels }
+            Timing::Edited { rate: Rational::whole(24), spans, most_pixels, overlay_bytes: 7 }
         };
         let of = |most_pixels| {
             let index = IndexSummary { timing: timing(most_pixels), ..index_summary(24) };
             plan(&index, &profile("vod-abr"), None).unwrap().encode_memory
         };
-        assert_eq!(of(0), plan(&index_summary(24), &profile("vod-abr"), None).unwrap().encode_memory);
+        let unedited = plan(&index_summary(24), &profile("vod-abr"), None).unwrap().encode_memory;
+        assert_eq!(of(0), unedited + 7);
         assert_eq!(of(3840 * 2160) - of(0), (3840 * 2160 - 1920 * 1080) * 128);
     }
 

@@ -120,6 +120,10 @@ pub(crate) struct PictureReader<'a> {
     next: u64,
     end: u64,
     drained: bool,
+    /// Where decoding begins, while what lies before the first picture that may be looked at was not decoded.
+    lead: Option<u64>,
+    /// Pictures before this one refer to damaged ones that may not be looked at.
+    good_from: u64,
     damage: DamageRule,
     last_good: Option<ff::frame::Video>,
     /// A picture that came out while pictures before it were missing.
@@ -174,7 +178,11 @@ impl<'a> PictureReader<'a> {
         let decoder = open_decoder_of(index, speed)?;
         let packets = PacketReader::new(source, index, timeline, timeline.packets_of(start, end))?;
         // What stands in for a damaged frame must not depend on where else decoding might have begun.
-        let start = if damage == DamageRule::Refuse { start } else { timeline.decodable_before(start) };
+        let first_seen = timeline.pictures_start();
+        // Nobody else would find damage in what lies before a span that was cut out.
+        let begins = start == first_seen || damage != DamageRule::Refuse;
+        let from = if begins { timeline.decodable_before(start) } else { start };
+        let start = from.max(first_seen);
         Ok(PictureReader {
             source,
             index,
@@ -185,6 +193,8 @@ impl<'a> PictureReader<'a> {
             next: start,
             end,
             drained: false,
+            lead: (from < start).then_some(from),
+            good_from: 0,
             damage,
             last_good: None,
             ahead: None,
@@ -220,6 +230,9 @@ impl<'a> PictureReader<'a> {
         if self.next >= self.end {
             return Ok(None);
         }
+        if let Some(from) = self.lead.take() {
+            self.decode_lead(from)?;
+        }
         let wanted = self.next;
         if self.ahead.is_none() {
             self.ahead = self.receive()?;
@@ -228,6 +241,15 @@ impl<'a> PictureReader<'a> {
             Some((number, picture)) if number == wanted => (picture, false),
             other => {
                 self.ahead = other;
+                if self.last_good.is_none() && self.timeline.pictures_start() > 0 && self.good_from <= wanted
+                {
+                    // What is concealed at the beginning of a span is made of what was cut out before it.
+                    self.good_from = self.timeline.access_after(wanted);
+                    self.ahead.take_if(|(number, _)| *number < self.good_from);
+                    if self.ahead.is_none() && self.damage != DamageRule::Refuse {
+                        self.ahead = self.receive()?;
+                    }
+                }
                 (self.mend(wanted)?, true)
             }
         };
@@ -236,6 +258,33 @@ impl<'a> PictureReader<'a> {
         }
         self.next += 1;
         Ok(Some(DecodedPicture { number: wanted, picture, mended }))
+    }
+
+    /// Decodes the pictures from `from` up to the first that may be looked at, which refers to them. Where one of them is
+    /// damaged, what follows is no better, up to the next random access point.
+    fn decode_lead(&mut self, from: u64) -> Result<(), MediaError> {
+        let first = std::mem::replace(&mut self.next, from);
+        let mut lost = None;
+        while self.next < first {
+            match self.receive()? {
+                Some((number, _)) if number == self.next => self.next += 1,
+                other => {
+                    lost = lost.or(Some(self.next));
+                    self.next = other.as_ref().map_or(first, |(number, _)| (number + 1).min(first));
+                    self.ahead = other.filter(|(number, _)| *number >= first);
+                }
+            }
+        }
+        self.next = first;
+        match lost {
+            None => Ok(()),
+            Some(number) if self.damage == DamageRule::Refuse => Err(self.is_damaged_at(number)),
+            Some(_) => {
+                self.good_from = self.timeline.access_after(first);
+                self.ahead.take_if(|(number, _)| *number < self.good_from);
+                Ok(())
+            }
+        }
     }
 
     /// The next good picture of the range that the decoder gives, at or after `self.next`.
@@ -249,7 +298,8 @@ impl<'a> PictureReader<'a> {
                     let pts = picture.pts();
                     let faulty = pts.is_some_and(|pts| self.faults.take(pts));
                     let number = pts.and_then(|pts| self.timeline.picture_at(pts));
-                    let wanted = number.filter(|number| (self.next..self.end).contains(number));
+                    let range = self.next.max(self.good_from)..self.end;
+                    let wanted = number.filter(|number| range.contains(number));
                     if let Some(number) = wanted.filter(|_| !faulty && !is_damaged(&picture)) {
                         return Ok(Some((number, picture)));
                     }
@@ -289,12 +339,16 @@ impl<'a> PictureReader<'a> {
         let good = self.last_good.clone().or_else(|| self.ahead.as_ref().map(|(_, picture)| picture.clone()));
         match good.filter(|_| self.repeated <= allowed) {
             Some(picture) => Ok(picture),
-            None => Err(MediaError::invalid(format!(
-                "{} is damaged: frame {number} at {:.3} s does not decode; deliver it again, or allow damage in the profile",
-                self.source.location(),
-                self.timeline.picture_seconds(number)
-            ))),
+            None => Err(self.is_damaged_at(number)),
         }
+    }
+
+    fn is_damaged_at(&self, number: u64) -> MediaError {
+        MediaError::invalid(format!(
+            "{} is damaged: frame {number} at {:.3} s does not decode; deliver it again, or allow damage in the profile",
+            self.source.location(),
+            self.timeline.picture_seconds(number)
+        ))
     }
 }
 

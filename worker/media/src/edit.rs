@@ -226,8 +226,11 @@ pub fn placed(
 /// Longest time for which a still is shown, in seconds.
 const MAX_STILL_SECONDS: i64 = 24 * 60 * 60;
 
+/// Longest side of a still, in pixels.
+const MAX_STILL_SIDE: u32 = 8192;
+
 /// Whether a source is one picture without a time, in a file of its own.
-fn is_still(index: &v1::Index) -> bool {
+pub(crate) fn is_still(index: &v1::Index) -> bool {
     index.container == STILLS
 }
 
@@ -239,15 +242,21 @@ pub(crate) fn index_of(index: &v1::Index, source: usize) -> Result<&v1::Index, M
     found.ok_or_else(|| MediaError::failed("the index lacks a source of its edit"))
 }
 
-/// Coded samples of the largest picture of all sources of the title that an index is of.
-pub(crate) fn most_pixels(index: &v1::Index) -> Result<u64, MediaError> {
-    let others = index.edit.as_ref().map_or(0, |edit| edit.sources.len());
+/// What decoding the sources of the title that an index is of takes: coded samples of the largest picture of all of them, and
+/// bytes of memory for logos.
+pub(crate) fn memory(index: &v1::Index) -> Result<(u64, u64), MediaError> {
+    let edit = index.edit.as_ref();
     let mut most = 0;
-    for source in 0..=others {
+    for source in 0..=edit.map_or(0, |edit| edit.sources.len()) {
         let facts = facts::video(index_of(index, source)?)?;
         most = most.max(u64::from(facts.width) * u64::from(facts.height));
     }
-    Ok(most)
+    let facts = facts::video(index)?;
+    let (size, mut bytes) = ((facts.width, facts.height), 0);
+    for logo in edit.iter().flat_map(|edit| &edit.overlays) {
+        bytes += Overlay::new(logo, (logo.start, logo.end), &facts, size, Colour::default())?.memory(most);
+    }
+    Ok((most, bytes))
 }
 
 /// What is done to the pictures of a source of an edited title. The profile's crop is for the mezzanine.
@@ -287,15 +296,28 @@ pub fn edited(
         let source = event.source as usize;
         let length = lengths[source];
         let facts = facts::video(&indexes[source])?;
+        if is_still(&indexes[source]) && facts.width.max(facts.height) > MAX_STILL_SIDE {
+            let (width, height, name) = (facts.width, facts.height, edit.source_name(event.source));
+            return Err(MediaError::invalid(format!(
+                "source `{name}` of the edit has {width}x{height} pixels, at most {MAX_STILL_SIDE} a side are shown: make it smaller"
+            )));
+        }
         let first: Option<Timecode> = facts.timecode.parse().ok();
         let name = edit.source_name(event.source);
         let own = own_rate(&indexes[source])?.filter(|_| !is_still(&indexes[source])).unwrap_or(rate);
         let frame = |time: EditTime| {
             time.frame(rate, own, first).filter(|frame| *frame <= length).ok_or_else(|| {
+                let dropped = first.map(|first| first.drop);
+                let other = matches!(time, EditTime::Timecode(timecode) if dropped.is_some_and(|drop| drop != timecode.drop));
+                let hint = match dropped {
+                    Some(true) if other => "; it drops frame numbers: write `;` before the frames",
+                    Some(false) if other => "; it drops no frame numbers: write `:` before the frames",
+                    _ => "",
+                };
                 let first = first.map_or_else(|| "00:00:00:00".to_owned(), |first| first.to_string());
                 MediaError::invalid(format!(
                     "event {number} of the edit: {name} has no frame {time}; it has {length} frames at {rate} a second, the first \
-                     with timecode {first}"
+                     with timecode {first}{hint}"
                 ))
             })
         };
@@ -350,7 +372,7 @@ fn placed_logo(
     let frame = |time: EditTime| {
         time.frame(rate, rate, None).filter(|frame| *frame <= frames).ok_or_else(|| {
             MediaError::invalid(format!(
-                "the title has no frame {time}; it has {frames} frames at {rate} a second"
+                "the title has no frame {time}; it begins at 00:00:00:00 and has {frames} frames at {rate} a second"
             ))
         })
     };

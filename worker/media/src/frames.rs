@@ -14,8 +14,9 @@ use reel_store::Source;
 use crate::captions::{self, Triplet};
 use crate::decode::{DecodedPicture, PictureReader, Speed};
 use crate::deinterlace::Deinterlacer;
+use crate::edit::is_still;
 use crate::overlay::Overlay;
-use crate::picture::copy;
+use crate::picture::{Scaler, copy, is_rgb};
 use crate::timeline::Timeline;
 use crate::tone::{ToneMapper, ToneTable};
 use crate::{MediaError, facts};
@@ -53,6 +54,8 @@ pub(crate) struct FrameReader<'a> {
     deinterlacer: Option<Deinterlacer>,
     crop: Crop,
     tones: Option<ToneMapper>,
+    /// Whether the source is a still, which becomes RGB whatever it is.
+    still: bool,
     overlays: Vec<Overlay>,
     next: u64,
     end: u64,
@@ -116,6 +119,7 @@ impl<'a> FrameReader<'a> {
             deinterlacer,
             crop: rules.crop,
             tones: tones.map(ToneMapper::new),
+            still: is_still(index),
             overlays,
             next: start,
             end,
@@ -191,6 +195,10 @@ impl<'a> FrameReader<'a> {
             None => self.pictures.next()?.ok_or_else(too_few)?.picture,
         };
         cut_off(&mut picture, self.crop)?;
+        if self.still && !is_rgb(picture.format()) {
+            let mut scaler = Scaler::to_rgb(picture.width(), picture.height());
+            picture = scaler.scale(&picture)?.map_or(Ok(picture), |rgb| copy(&rgb))?;
+        }
         if let Some(tones) = &mut self.tones {
             picture = tones.map(&picture)?;
         }

@@ -4,11 +4,14 @@
 //! colours are those of sRGB with a straight alpha (PNG); over HDR its white is at 203 cd/m2 (ITU-R BT.2408). All is reckoned in
 //! the picture's own samples, each the mean of what of the logo lies over it.
 
+use std::sync::Arc;
+
 use ff::format::Pixel;
 use ff::software::scaling;
 use ffmpeg_next as ff;
 use ffmpeg_next::ffi;
 use reel_common::{Colour, Digest, DigestWriter, VideoFacts};
+use reel_profiles::HDR_TRANSFERS;
 use reel_proto::v1;
 
 use crate::MediaError;
@@ -18,56 +21,73 @@ use crate::encoder::in_ycbcr;
 use crate::picture::is_rgb;
 use crate::tone::sdr_signal_in;
 
-/// Widest and highest logo, in pixels.
-const MAX_SIDE: u32 = 4096;
+/// Most pixels of a logo: more than any picture shows of it.
+const MAX_PIXELS: u64 = 4 << 20;
 /// Lines from which on pictures are taken to be in BT.709.
 const HD_LINES: u32 = 720;
 /// One, as a share of a blend.
 const WHOLE: f64 = 65_536.0;
 const PPM: f64 = 1e6;
 
-/// A logo as its file has it, in the signal of the pictures that it goes over.
-pub(crate) struct Logo {
+/// A logo as its file has it.
+struct Logo {
     width: usize,
     height: usize,
-    /// R, G and B from 0 to 1, times alpha, and alpha.
-    pixels: Vec<[f32; 4]>,
+    /// R, G, B and alpha.
+    pixels: Vec<[u8; 4]>,
+    /// TransferCharacteristics of the pictures that it goes over.
+    transfer: u8,
 }
 
 impl Logo {
     /// Reads a PNG, for pictures of a colour.
-    pub(crate) fn read(png: &[u8], colour: Colour) -> Result<Self, MediaError> {
+    fn read(png: &[u8], colour: Colour) -> Result<Self, MediaError> {
         start_libav();
         let unreadable = || MediaError::invalid("it is no PNG that can be read: save it again, as RGBA");
+        // Width and height of the header, which comes first (PNG, 11.2.2).
+        if !png.starts_with(b"\x89PNG\r\n\x1a\n") {
+            return Err(unreadable());
+        }
+        let side = |at: usize| Some(u64::from(u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?)));
+        let (width, height) = side(16).zip(side(20)).ok_or_else(unreadable)?;
+        if width.saturating_mul(height) > MAX_PIXELS {
+            return Err(MediaError::invalid(format!(
+                "it has {width}x{height} pixels, at most {MAX_PIXELS} together are read: make it smaller"
+            )));
+        }
         let setup = v1::DecoderSetup { codec: "png".to_owned(), ..Default::default() };
         let mut decoder = open_decoder(&setup, None, Speed::Exact)?;
         let mut picture = ff::frame::Video::empty();
         decoder.send_packet(&ff::Packet::copy(png)).map_err(|_| unreadable())?;
         decoder.send_eof().map_err(|_| unreadable())?;
         decoder.receive_frame(&mut picture).map_err(|_| unreadable())?;
-        let (width, height) = (picture.width(), picture.height());
-        if width > MAX_SIDE || height > MAX_SIDE {
-            return Err(MediaError::invalid(format!(
-                "it has {width}x{height} pixels, at most {MAX_SIDE}x{MAX_SIDE} are read"
-            )));
-        }
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
         let rgba = to_rgba(&picture)?;
-        let mut pixels = Vec::with_capacity(width as usize * height as usize);
-        for line in rgba.data(0).chunks(rgba.stride(0)).take(height as usize) {
-            for pixel in line[..width as usize * 4].chunks_exact(4) {
-                let share = |value: u8| f64::from(value) / 255.0;
-                let [r, g, b] =
-                    sdr_signal_in(colour.transfer, [share(pixel[0]), share(pixel[1]), share(pixel[2])]);
-                let alpha = share(pixel[3]);
-                pixels.push([r * alpha, g * alpha, b * alpha, alpha].map(|value| value as f32));
-            }
+        let mut pixels = Vec::with_capacity(width * height);
+        for line in rgba.data(0).chunks(rgba.stride(0)).take(height) {
+            pixels.extend_from_slice(line[..width * 4].as_chunks().0);
         }
-        Ok(Logo { width: width as usize, height: height as usize, pixels })
+        Ok(Logo { width, height, pixels, transfer: colour.transfer })
     }
 
+    /// R, G and B of a pixel from 0 to 1, times alpha, and alpha.
+    fn signal(&self, pixel: [u8; 4]) -> [f64; 4] {
+        let [r, g, b, alpha] = pixel.map(|value| f64::from(value) / 255.0);
+        let [r, g, b] = sdr_signal_in(self.transfer, [r, g, b]);
+        [r * alpha, g * alpha, b * alpha, alpha]
+    }
+
+    /// Hashes what is laid over pictures: over HDR its signal, since mathematical libraries may round otherwise elsewhere.
     fn add_to(&self, digest: &mut DigestWriter) {
         digest.add(&(self.width as u64).to_le_bytes());
-        self.pixels.iter().flatten().for_each(|value| digest.add(&value.to_le_bytes()));
+        for pixel in &self.pixels {
+            match HDR_TRANSFERS.contains(&self.transfer) {
+                true => {
+                    self.signal(*pixel).iter().for_each(|value| digest.add(&(*value as f32).to_le_bytes()))
+                }
+                false => digest.add(pixel),
+            }
+        }
     }
 
     /// The sum over `[left, right)` and `[top, bottom)`, in pixels and pieces of them; nothing lies outside.
@@ -80,9 +100,9 @@ impl Logo {
         for y in range(top, bottom, self.height) {
             for x in range(left, right, self.width) {
                 let share = cover(left, right, x) * cover(top, bottom, y);
-                let pixel = self.pixels[y * self.width + x];
+                let pixel = self.signal(self.pixels[y * self.width + x]);
                 for (sum, value) in sum.iter_mut().zip(pixel) {
-                    *sum += f64::from(value) * share;
+                    *sum += value * share;
                 }
             }
         }
@@ -102,7 +122,7 @@ fn to_rgba(picture: &ff::frame::Video) -> Result<ff::frame::Video, MediaError> {
 
 /// A logo in its place over some frames of a source.
 pub(crate) struct Overlay {
-    logo: Logo,
+    logo: Arc<Logo>,
     /// Left and upper edge, width and height, in the picture as it is shown: 1 is all of it.
     place: [f64; 4],
     opacity: f64,
@@ -136,7 +156,7 @@ impl Overlay {
         logo.add_to(&mut digest);
         place.iter().chain([&opacity]).for_each(|number| digest.add(&number.to_le_bytes()));
         Ok(Overlay {
-            logo,
+            logo: Arc::new(logo),
             place,
             opacity,
             frames,
@@ -145,6 +165,18 @@ impl Overlay {
             digest: digest.finish(),
             prepared: None,
         })
+    }
+
+    /// The same, to be laid over other pictures.
+    pub(crate) fn again(&self) -> Self {
+        Overlay { logo: Arc::clone(&self.logo), prepared: None, ..*self }
+    }
+
+    /// Bytes of memory that it takes over pictures of so many samples: the logo, and three components of what it covers.
+    pub(crate) fn memory(&self, pixels: u64) -> u64 {
+        let covered = (self.place[2] * self.place[3]).min(1.0) * pixels as f64;
+        let of_sample = size_of::<(u64, u32)>() * 3;
+        (self.logo.pixels.len() * 4) as u64 + covered as u64 * of_sample as u64
     }
 
     /// What it looks like and where.
@@ -193,12 +225,24 @@ impl Overlay {
         if descriptor.flags & foreign as u64 != 0 {
             return Err(refused());
         }
+        let components = &descriptor.comp[..usize::from(descriptor.nb_components).min(3)];
+        let bytes = |at: usize| {
+            let component = &components[at];
+            let length = if component.depth + component.shift > 8 { 2 } else { 1 };
+            (component.plane, component.offset..component.offset + length)
+        };
+        let shared = |a: usize, b: usize| {
+            let ((plane, own), (other_plane, other)) = (bytes(a), bytes(b));
+            plane == other_plane && own.start < other.end && other.start < own.end
+        };
+        let small = components.iter().any(|component| component.depth < 8);
+        if small || (0..components.len()).any(|b| (0..b).any(|a| shared(a, b))) {
+            return Err(refused());
+        }
         let rgb = is_rgb(format);
         let mut layers = Vec::with_capacity(3);
         // A fourth is alpha, which nobody looks at.
-        for (number, component) in
-            descriptor.comp.iter().enumerate().take(usize::from(descriptor.nb_components).min(3))
-        {
+        for (number, component) in components.iter().enumerate() {
             let chroma = number > 0 && !rgb && descriptor.nb_components > 2;
             let shift = |log2: u8| if chroma { u32::from(log2) } else { 0 };
             let (across, down) = (shift(descriptor.log2_chroma_w), shift(descriptor.log2_chroma_h));

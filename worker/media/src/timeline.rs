@@ -180,8 +180,7 @@ impl Timeline {
 
     /// The pictures `[first, last)` that frames `[start, end)` are made of.
     pub(crate) fn pictures_for(&self, start: u64, end: u64) -> (u64, u64) {
-        let seen_from = if self.seen.0 == 0 { 0 } else { self.picture_of(self.seen.0) };
-        let first = self.picture_of(start).saturating_sub(self.context).max(seen_from);
+        let first = self.picture_of(start).saturating_sub(self.context).max(self.pictures_start());
         (first, (self.picture_of(end - 1) + 1 + self.context).min(self.pictures_end()))
     }
 
@@ -205,6 +204,19 @@ impl Timeline {
         let mut points = self.random_access.iter().rev().copied();
         let first = points.find(|packet| self.packets[*packet].pts <= pts).unwrap_or(0);
         PacketRange { first, end: self.needed[end as usize - 1] + 1 }
+    }
+
+    /// The first picture that may be looked at.
+    pub(crate) fn pictures_start(&self) -> u64 {
+        if self.seen.0 == 0 { 0 } else { self.picture_of(self.seen.0) }
+    }
+
+    /// The first picture behind `picture` at which decoding can begin; the number after the last where there is none.
+    pub(crate) fn access_after(&self, picture: u64) -> u64 {
+        let pts = self.pictures[picture as usize];
+        let accesses = self.random_access.iter().map(|packet| self.packets[*packet].pts);
+        let next = accesses.filter(|access| *access > pts).min().unwrap_or(i64::MAX);
+        self.pictures.partition_point(|pts| *pts < next) as u64
     }
 
     /// The first picture that comes right when `picture` is decoded from the random access point before it.

@@ -7,7 +7,6 @@ use std::path::{Component, Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use reel_common::{
     Artifact, Digest, DigestWriter, Edit, EditError, EditEvent, EditOverlay, EditSource, EditTime,
-    SourceIdentity,
 };
 use reel_profiles::Profile;
 use reel_proto::v1;
@@ -17,10 +16,12 @@ use serde_json::{Value, json};
 use crate::args::VerifyArgs;
 use crate::destination::REPORT;
 use crate::exit::{Exit, Stop};
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::once::Bench;
 use crate::output::{bytes, print, print_json, row, table};
 
+/// Longest logo, as jobs have them.
+const MAX_LOGO_BYTES: u64 = 4 << 20;
 /// Longest report that is read: 10,000 attempts and a million files stay below.
 const MAX_REPORT_BYTES: u64 = 1 << 30;
 
@@ -71,6 +72,7 @@ struct ReportEdit {
 #[derive(Deserialize)]
 struct ReportOverlay {
     url: String,
+    sha256: Digest,
     r#in: u64,
     out: u64,
     x: f64,
@@ -83,9 +85,6 @@ struct ReportOverlay {
 struct ReportSource {
     name: String,
     url: String,
-    bytes: u64,
-    modified_us: Option<i64>,
-    etag: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -96,20 +95,27 @@ struct ReportEvent {
 }
 
 impl ReportEdit {
-    /// The edit that makes the same title, of the same versions of the sources.
-    fn edit(self) -> Result<Edit, EditError> {
-        let source = |ReportSource { name, url, bytes, modified_us, etag }| EditSource {
-            name,
-            location: url,
-            identity: Some(SourceIdentity { size: bytes, modified_us, etag }),
-        };
+    /// The edit that makes the same title.
+    fn edit(self) -> Result<Edit, Stop> {
+        // A copy of the same will do: what it shows is what is compared.
+        let source = |ReportSource { name, url }| EditSource { name, location: url, identity: None };
         let sources: Vec<EditSource> = self.sources.into_iter().map(source).collect();
-        let time = |typed: Option<String>| typed.map(|typed| typed.parse()).transpose();
+        let broken = |error: EditError| Stop::failed(format!("the edit in the report: {error}"));
+        let time = |typed: Option<String>| typed.map(|typed| typed.parse()).transpose().map_err(broken);
         let mut events = Vec::with_capacity(self.asked.len());
         for ReportEvent { source, r#in, out } in self.asked {
             let at = sources.iter().position(|known| known.name == source);
             let source = at.map_or(0, |at| at as u32 + 1);
             events.push(EditEvent { source, start: time(r#in)?, end: time(out)? });
+        }
+        for overlay in &self.overlays {
+            let bytes = input::read_small(&overlay.url, MAX_LOGO_BYTES)?;
+            if Digest::of(&bytes) != overlay.sha256 {
+                return Err(Stop::failed(format!(
+                    "the logo {} is not the one that the title was made with",
+                    overlay.url
+                )));
+            }
         }
         let ppm = |share: f64| (share * 1e6).round() as u32;
         let overlay = |overlay: ReportOverlay| EditOverlay {
@@ -124,7 +130,7 @@ impl ReportEdit {
         };
         let overlays = self.overlays.into_iter().map(overlay).collect();
         let edit = Edit { sources, events, overlays };
-        edit.check().map(|()| edit)
+        edit.check().map(|()| edit).map_err(broken)
     }
 }
 
@@ -174,8 +180,7 @@ impl Title {
         let report: Report = serde_json::from_slice(&text)
             .map_err(|error| damaged(format!("not the report of a title: {error}")))?;
         let profile = Profile::parse(&report.profile.text, "profile").map_err(|e| damaged(e.to_string()))?;
-        let edit =
-            report.edit.map(ReportEdit::edit).transpose().map_err(|error| damaged(error.to_string()))?;
+        let edit = report.edit.map(ReportEdit::edit).transpose()?;
         Ok(Title { folder, profile, files: report.files, edit })
     }
 

@@ -1,5 +1,7 @@
 //! The sound of a title: of its mezzanine from beginning to end, or of the pieces that an edit makes it of.
 
+use std::collections::BTreeMap;
+
 use reel_common::Rational;
 use reel_profiles::{AudioTrack, Profile};
 use reel_proto::v1;
@@ -68,20 +70,18 @@ impl<'a> TitleSound<'a> {
         &self,
         take: &mut dyn FnMut(Sound) -> Result<(), MediaError>,
     ) -> Result<(), MediaError> {
-        let mut open: Option<OpenSource> = None;
+        let mut open: BTreeMap<usize, OpenSource> = BTreeMap::new();
         for piece in &self.pieces {
             let mut placed = piece.start;
             if let Some(made) = &piece.made {
-                let mut reader = match open.take_if(|open| open.goes_on_with(piece)) {
-                    Some(open) => open,
-                    None => OpenSource::open(piece, made)?,
-                };
+                let known = open.remove(&piece.number).filter(|open| open.goes_on_with(piece));
+                let mut reader = known.map_or_else(|| OpenSource::open(piece, made), Ok)?;
                 while let Some(block) = reader.next(piece)? {
                     self.silence(placed, block.start, take)?;
                     placed = block.end();
                     take(block)?;
                 }
-                open = Some(reader);
+                open.insert(piece.number, reader);
             }
             self.silence(placed, piece.end, take)?;
         }
@@ -106,7 +106,6 @@ impl<'a> TitleSound<'a> {
 
 /// A source that is read on from piece to piece as long as they ascend.
 struct OpenSource {
-    number: usize,
     reader: SoundReader,
     /// What was read beyond the last piece.
     held: Option<Sound>,
@@ -117,11 +116,11 @@ struct OpenSource {
 impl OpenSource {
     fn open(piece: &SoundPiece<'_>, made: &MadeTrack<'_>) -> Result<Self, MediaError> {
         let reader = SoundReader::open(piece.source, made, piece.origin)?;
-        Ok(OpenSource { number: piece.number, reader, held: None, reached: 0 })
+        Ok(OpenSource { reader, held: None, reached: 0 })
     }
 
     fn goes_on_with(&self, piece: &SoundPiece<'_>) -> bool {
-        self.number == piece.number && self.reached <= piece.from
+        self.reached <= piece.from
     }
 
     /// The next block of a piece, in its place in the title; `None` after the last.

@@ -381,7 +381,7 @@ impl Director<'_> {
             timeline: self.timeline,
             rules: &self.chunk.piece.rules,
             tones: self.tones.clone(),
-            overlays: self.chunk.piece.overlays()?,
+            overlays: self.overlays.iter().map(Overlay::again).collect(),
             damage: self.job.profile.admission.damage,
             speed: Speed::Exact,
         };

@@ -9,7 +9,9 @@ mod scenes;
 mod sweep;
 
 use ffmpeg_next as ff;
-use reel_common::{Artifact, AudioFacts, IndexSummary, Rational, Scan, SegmentGrid, Timing, VideoFacts};
+use reel_common::{
+    Artifact, AudioFacts, Colour, IndexSummary, Rational, Scan, SegmentGrid, Timing, VideoFacts,
+};
 use reel_profiles::{DamageRule, Profile, SegmentStart};
 use reel_proto::v1;
 use reel_store::Source;
@@ -18,7 +20,7 @@ use self::gather::Gathered;
 use self::rap::Syntax;
 use self::sweep::MAX_FAULTS;
 use crate::MediaError;
-use crate::demux::{Demuxer, StreamParameters, parameters, rational, rotation};
+use crate::demux::{Demuxer, STILLS, StreamParameters, parameters, rational, rotation};
 use crate::subtitles;
 use crate::timeline::{fold_packets, fold_runs};
 use crate::times::TitleTimes;
@@ -128,7 +130,11 @@ fn describe_video(
         telecine: false,
         timecode: demuxer.timecode(stream.index()).unwrap_or_default(),
         streams: demuxer.video_streams().count() as u32,
-        colour: video.colour,
+        // Grey stills become RGB as well.
+        colour: match demuxer.container == STILLS {
+            true => Colour { matrix: 0, ..video.colour },
+            false => video.colour,
+        },
         hdr10: first_picture::hdr10_of_stream(&stream),
         captions: false,
     };
@@ -211,8 +217,8 @@ fn summarise(
 fn timing(index: &v1::Index, times: &TitleTimes, profile: &Profile) -> Result<Timing, MediaError> {
     Ok(match (edit::of(index)?, times.constant_rate()) {
         (Some(edit), _) => {
-            let most_pixels = edit::most_pixels(index)?;
-            Timing::Edited { rate: edit.rate, spans: edit.spans, most_pixels }
+            let (most_pixels, overlay_bytes) = edit::memory(index)?;
+            Timing::Edited { rate: edit.rate, spans: edit.spans, most_pixels, overlay_bytes }
         }
         (None, Some(rate)) if profile.segments_begin == SegmentStart::Scenes => {
             let regular = SegmentGrid::regular(times.frames(), profile.segment_frames(rate), 1);

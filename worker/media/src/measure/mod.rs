@@ -31,6 +31,7 @@ use crate::edit::Piece;
 use crate::encoder::Surroundings;
 use crate::facts::{self, MadeTrack};
 use crate::frames::{Decoded, FrameReader, Reading};
+use crate::overlay::Overlay;
 use crate::recipe::Window;
 use crate::timeline::Timeline;
 use crate::times::TitleTimes;
@@ -168,8 +169,9 @@ fn each_thumbnail(
     let facts = facts::video(index)?;
     let tones = facts::tones(&facts, job.profile)?;
     let mut reducer = Reducer::new(facts.rotation);
+    let logos = piece.overlays()?;
     for (begin, start, end) in spans {
-        let (tones, overlays) = (tones.clone(), piece.overlays()?);
+        let (tones, overlays) = (tones.clone(), logos.iter().map(Overlay::again).collect());
         let reading =
             Reading { source, index, timeline, rules, tones, overlays, damage, speed: Speed::Rough };
         let mut reader = FrameReader::new(reading, (begin, end))?;
