@@ -234,7 +234,12 @@ fn tracks(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
 
 fn one_track(parsed: &Parsed<'_>, track: &AudioTrack, places: &TrackPlaces) -> Result<(), ProfileError> {
     let codec = track.codec;
-    let surround = matches!(codec, AudioCodec::Opus | AudioCodec::Flac);
+    ensure(parsed, codec != AudioCodec::Pcm || !parsed.profile.package.hls, places.codec, || {
+        "`pcm` goes into single files alone, since players have none in segments: use `flac`, or `hls = false` and \
+         `mp4 = true`"
+            .to_owned()
+    })?;
+    let surround = codec == AudioCodec::Opus || codec.is_lossless();
     ensure(
         parsed,
         matches!(track.channels, 1 | 2 | 6) || (track.channels == 8 && surround),
@@ -281,9 +286,9 @@ fn audio_bitrate(parsed: &Parsed<'_>, track: &AudioTrack, places: &TrackPlaces) 
         }
         // A frame of 1536 samples has at most 2048 words of 16 bits (ETSI TS 102 366, section E.1.3.1.3).
         AudioCodec::Eac3 => 24 * channels..=(2048 * 16 * (track.sample_rate / 100) / 1536) / 10,
-        AudioCodec::Flac => {
-            let reason = "`flac` loses nothing, so that it has no `bitrate_kbps`";
-            return Err(parsed.source.error(places.bitrate, reason));
+        AudioCodec::Flac | AudioCodec::Pcm => {
+            let reason = format!("`{codec}` loses nothing, so that it has no `bitrate_kbps`");
+            return Err(parsed.source.error(places.bitrate, &reason));
         }
     };
     ensure(parsed, range.contains(&kbps), places.bitrate, || {

@@ -467,8 +467,8 @@ fn refuse_foreign_codec(section: &Section<'_>, kind: &str) -> Result<(), Profile
         ("video", "vp8" | "vp9" | "prores" | "dnxhd" | "mpeg2" | "theora") => {
             "does not go into the CMAF segments and MP4 files of [package]: use h264, hevc or av1"
         }
-        ("audio", "vorbis" | "pcm" | "dts" | "mp3") => {
-            "does not go into the CMAF segments and MP4 files of [package]: use aac, ac3, eac3, opus or flac"
+        ("audio", "vorbis" | "dts" | "mp3") => {
+            "does not go into the CMAF segments and MP4 files of [package]: use aac, ac3, eac3, opus, flac or pcm"
         }
         _ => return Ok(()),
     };

@@ -490,6 +490,8 @@ words! {
         Opus = "opus",
         /// FLAC, RFC 9639, with 24 bits.
         Flac = "flac",
+        /// PCM with 24 bits, the lowest byte first, ISO/IEC 23003-5.
+        Pcm = "pcm",
     }
 }
 
@@ -497,6 +499,11 @@ impl AudioCodec {
     /// Whether its streams say how loud they are, so that a decoder brings them to one level.
     pub fn says_loudness(self) -> bool {
         matches!(self, AudioCodec::Ac3 | AudioCodec::Eac3)
+    }
+
+    /// Whether the samples come out as they went in, so that there is no bit rate to choose.
+    pub fn is_lossless(self) -> bool {
+        matches!(self, AudioCodec::Flac | AudioCodec::Pcm)
     }
 }
 

@@ -215,6 +215,7 @@ fn each_codec_of_sound_has_limits_of_its_own() {
         "codec = \"opus\"\nchannels = 2\nbitrate_kbps = 96\nsample_rate = 44100",
         "codec = \"opus\"\nchannels = 7\nbitrate_kbps = 96",
         "codec = \"flac\"\nchannels = 2\nbitrate_kbps = 900",
+        "codec = \"pcm\"\nchannels = 2",
     ];
     let usual = "codec = \"aac\"\nchannels = 2\nbitrate_kbps = 128";
     insta::assert_snapshot!(messages(&tracks.map(|track| (usual, track))));

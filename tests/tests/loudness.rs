@@ -108,6 +108,28 @@ fn peaks_hold_the_gain_back_and_the_report_says_so() {
 }
 
 #[test]
+fn what_is_cut_off_at_full_scale_is_counted() {
+    let dir = scratch();
+    for (name, amplitude) in [("loud", 1.4), ("full", 0.999)] {
+        let tones = format!("aevalsrc='{amplitude}*sin(2*PI*997*t)|0.5*sin(2*PI*440*t)':d=10:s=48000");
+        let clip = mezzanine(dir.path(), name, &tones, "stereo");
+        let (_, report) = make(dir.path(), &clip, 2, "");
+        let decoded = ffmpeg::run(["-i", clip.to_str().unwrap(), "-map", "0:a", "-f", "s24le", "-"]);
+        let at_full_scale = |bytes: &[u8]| {
+            let sample = i32::from_le_bytes([0, bytes[0], bytes[1], bytes[2]]) >> 8;
+            sample.abs() >= 32_767 << 8
+        };
+        let left: Vec<bool> = decoded.chunks_exact(6).map(at_full_scale).collect();
+        let runs = left.chunk_by(|one, next| one == next).filter(|run| run[0] && run.len() >= 3);
+        let expected: usize = runs.map(<[bool]>::len).sum();
+        assert_eq!(expected > 0, amplitude > 1.0);
+        assert_eq!(number(&report, "clipped_samples"), expected as f64, "{name}");
+        let warnings = report["job"]["warnings"].to_string();
+        assert_eq!(warnings.contains("sound is cut off at full scale"), expected > 0, "{name}: {warnings}");
+    }
+}
+
+#[test]
 fn without_a_wish_a_track_stays_as_it_is_and_silence_has_no_level() {
     let dir = scratch();
     let clip = mezzanine(dir.path(), "plain", NOISE, "stereo");

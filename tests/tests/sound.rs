@@ -184,6 +184,43 @@ fn flac_loses_nothing() {
 }
 
 #[test]
+fn pcm_goes_into_single_files_as_it_is() {
+    let dir = scratch();
+    for (channels, layout) in LAYOUTS {
+        let tones: Vec<String> = TONES[..channels].iter().map(|frequency| tone(*frequency)).collect();
+        let clip = mezzanine(dir.path().join(format!("{layout}.mov")), &[sound(&tones, layout)]);
+        let package = format!("[package]\nmp4 = true\n[[audio]]\n{}", track("sound", "pcm", channels, ""));
+        let profile = small_profile(dir.path(), layout, &package);
+        let title = dir.path().join(format!("{layout}-title"));
+        Reel::transcode(dir.path(), &clip, &title, &profile).args("--quiet").run().success();
+        let file = title.join("180p.mp4");
+        let samples =
+            |path: &Path| ffmpeg::run(["-i", path.to_str().unwrap(), "-map", "0:a:0", "-f", "s24le", "-"]);
+        assert!(samples(&file) == samples(&clip), "{layout}");
+        let info = mediainfo::audio(&file);
+        assert_eq!(
+            (info["CodecID"].as_str(), info["SamplingCount"].as_str()),
+            ("ipcm", "192000"),
+            "{layout}"
+        );
+        Reel::verify(dir.path(), &title, &clip).run().success();
+        // Ours is read again, and what does not say its bits is refused.
+        let again = dir.path().join(format!("{layout}-again"));
+        Reel::transcode(dir.path(), &file, &again, &profile).args("--quiet").run().success();
+        assert!(samples(&again.join("180p.mp4")) == samples(&clip), "{layout}");
+        let mut bytes = fs::read(&file).unwrap();
+        let entry = bytes.windows(4).position(|four| four == b"ipcm").unwrap();
+        // The low byte of the bits of a sample, behind the type and 18 bytes.
+        assert_eq!(std::mem::replace(&mut bytes[entry + 4 + 19], 16), 24);
+        let silent = dir.path().join(format!("{layout}-16.mp4"));
+        fs::write(&silent, bytes).unwrap();
+        let refused = Reel::transcode(dir.path(), &silent, &dir.path().join("none"), &profile).run();
+        assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+        assert!(refused.stderr.contains("does not say how many bits a sample has"), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn channels_in_streams_of_their_own_are_put_together() {
     let dir = scratch();
     let streams: Vec<String> = TONES.iter().map(|frequency| sound(&[tone(*frequency)], "mono")).collect();

@@ -20,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
 /// Where the values of a track stand.
 pub(crate) struct TrackPlaces {
     pub(crate) name: usize,
+    pub(crate) codec: usize,
     pub(crate) channels: usize,
     pub(crate) bitrate: usize,
     pub(crate) sample_rate: usize,
@@ -35,7 +36,7 @@ pub(super) fn track(section: &Section<'_>) -> Result<(AudioTrack, TrackPlaces), 
     let codec = section.need("codec", codec, "such as `codec = \"aac\"`")?;
     let channels = section.need("channels", section.whole("channels", 1..=64)?, "such as `channels = 2`")?;
     let bitrate = section.whole("bitrate_kbps", 1..=10_000)?;
-    if codec.value != AudioCodec::Flac {
+    if !codec.value.is_lossless() {
         section.need("bitrate_kbps", bitrate, "such as `bitrate_kbps = 128`")?;
     }
     let sample_rate = section.whole("sample_rate", 1..=1_000_000)?;
@@ -43,6 +44,7 @@ pub(super) fn track(section: &Section<'_>) -> Result<(AudioTrack, TrackPlaces), 
     let language = section.text("language")?;
     let places = TrackPlaces {
         name: name.position,
+        codec: codec.position,
         channels: channels.position,
         bitrate: section.position_of("bitrate_kbps"),
         sample_rate: sample_rate.position,

@@ -18,6 +18,9 @@ pub enum AudioConfig<'a> {
     Opus(&'a [u8]),
     /// The metadata blocks of FLACSpecificBox (Encapsulation of FLAC in ISO BMFF, section 3.3.2).
     Flac(&'a [u8]),
+    /// The fields of PCMConfig: flags, of which the first bit says that the lowest byte comes first, and the bits of a sample
+    /// (ISO/IEC 23003-5, section 5.1).
+    Pcm(&'a [u8]),
 }
 
 impl AudioConfig<'_> {
@@ -37,6 +40,7 @@ impl AudioConfig<'_> {
             AudioConfig::Eac3(_) => b"ec-3",
             AudioConfig::Opus(_) => b"Opus",
             AudioConfig::Flac(_) => b"fLaC",
+            AudioConfig::Pcm(_) => b"ipcm",
         }
     }
 
@@ -50,6 +54,8 @@ impl AudioConfig<'_> {
         };
         match self {
             AudioConfig::Flac(blocks) => of_flac(blocks).map_or(16, |bits| bits as u16 + 1),
+            // The one of PCMConfig counts, but FFmpeg before 6.1 knows this one alone.
+            AudioConfig::Pcm([_, bits]) => (*bits).into(),
             _ => 16,
         }
     }
@@ -60,7 +66,7 @@ impl AudioConfig<'_> {
         match self {
             AudioConfig::Aac(_) => Some(-1),
             AudioConfig::Opus(_) => Some(-4),
-            AudioConfig::Ac3(_) | AudioConfig::Eac3(_) | AudioConfig::Flac(_) => None,
+            AudioConfig::Ac3(_) | AudioConfig::Eac3(_) | AudioConfig::Flac(_) | AudioConfig::Pcm(_) => None,
         }
     }
 }
@@ -92,6 +98,10 @@ pub(crate) fn audio_entry(w: &mut Writer, init: &AudioInit<'_>) {
             AudioConfig::Eac3(config) => w.boxed(b"dec3", |w| w.bytes(config)),
             AudioConfig::Opus(config) => w.boxed(b"dOps", |w| w.bytes(config)),
             AudioConfig::Flac(blocks) => w.full(b"dfLa", 0, 0, |w| w.bytes(blocks)),
+            AudioConfig::Pcm(config) => {
+                w.full(b"pcmC", 0, 0, |w| w.bytes(config));
+                channel_layout(w, init.channels);
+            }
         }
         if !matches!(init.codec, AudioConfig::Aac(_)) {
             w.boxed(b"btrt", |w| {
@@ -100,6 +110,24 @@ pub(crate) fn audio_entry(w: &mut Writer, init: &AudioInit<'_>) {
                 w.u32(init.bitrate.average);
             });
         }
+    });
+}
+
+/// Where the channels of PCM belong, one by one, in libav's order (`chnl`, ISO/IEC 14496-12, section 12.2.4): a position of
+/// ISO/IEC 23091-3, table 7, each.
+fn channel_layout(w: &mut Writer, channels: u16) {
+    let positions: &[u8] = match channels {
+        1 => &[2],
+        2 => &[0, 1],
+        6 => &[0, 1, 2, 3, 4, 5],
+        8 => &[0, 1, 2, 3, 8, 9, 13, 14],
+        _ => return,
+    };
+    w.full(b"chnl", 0, 0, |w| {
+        // The stream is structured by channels, in no layout that has a number.
+        w.u8(1);
+        w.u8(0);
+        w.bytes(positions);
     });
 }
 
@@ -182,10 +210,15 @@ mod tests {
         assert_eq!(aac(&[0x11, 0x90]).as_deref(), Some("mp4a.40.2"));
         assert_eq!(aac(&[0xf9, 0x46, 0x40]).as_deref(), Some("mp4a.40.42"));
         assert_eq!(aac(&[]), None);
-        let others =
-            [AudioConfig::Ac3(&[]), AudioConfig::Eac3(&[]), AudioConfig::Opus(&[]), AudioConfig::Flac(&[])];
+        let others = [
+            AudioConfig::Ac3(&[]),
+            AudioConfig::Eac3(&[]),
+            AudioConfig::Opus(&[]),
+            AudioConfig::Flac(&[]),
+            AudioConfig::Pcm(&[]),
+        ];
         let strings = others.map(|config| config.codec_string().unwrap());
-        assert_eq!(strings, ["ac-3", "ec-3", "Opus", "fLaC"]);
+        assert_eq!(strings, ["ac-3", "ec-3", "Opus", "fLaC", "ipcm"]);
     }
 
     #[test]

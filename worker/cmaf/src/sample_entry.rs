@@ -21,9 +21,21 @@ pub(crate) fn codec_config(entry: &SampleEntry) -> Option<Bytes> {
         b"ec-3" => audio_box(entry, b"dec3"),
         b"Opus" => audio_box(entry, b"dOps"),
         b"fLaC" => audio_box(entry, b"dfLa").and_then(|body| Some(full(&body)?.2)),
+        b"ipcm" | b"fpcm" => audio_box(entry, b"pcmC").and_then(|body| Some(full(&body)?.2)),
         _ => None,
     }
 }
+
+impl SampleEntry {
+    /// Whether an entry of PCM (`ipcm`) says itself the bits of a sample that its configuration says.
+    pub fn says_pcm_bits(&self) -> bool {
+        let configured = codec_config(self).and_then(|config| array_at::<2>(&config, 0));
+        configured.is_some_and(|[_, bits]| u16_at(&self.body, PCM_BITS_AT) == Some(bits.into()))
+    }
+}
+
+/// Where an audio sample entry has the bits of a sample.
+const PCM_BITS_AT: usize = 18;
 
 fn visual_box(entry: &SampleEntry, kind: &[u8; 4]) -> Option<Bytes> {
     child(&entry.body.slice(VISUAL_FIELDS.min(entry.body.len())..), kind)

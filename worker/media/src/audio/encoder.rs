@@ -6,6 +6,7 @@ use reel_cmaf::audio::{ac3_config, eac3_config};
 use reel_profiles::{AudioCodec, AudioTrack, Downmix};
 
 use super::opus::OpusEncoder;
+use super::pcm::{PcmEncoder, to_24_bits};
 use crate::MediaError;
 
 /// An encoder that takes one frame after the other.
@@ -33,13 +34,15 @@ pub(super) trait SoundEncoder {
 pub(super) fn open(track: &AudioTrack, dialnorm: i32) -> Result<Box<dyn SoundEncoder>, MediaError> {
     Ok(match track.codec {
         AudioCodec::Opus => Box::new(OpusEncoder::open(track)?),
+        AudioCodec::Pcm => Box::new(PcmEncoder),
         _ => Box::new(LibavEncoder::open(track, dialnorm)?),
     })
 }
 
 /// Whether there is an encoder for a codec.
 pub(super) fn is_there(codec: AudioCodec) -> bool {
-    codec == AudioCodec::Opus || ff::encoder::find_by_name(codec.name()).is_some()
+    let own = matches!(codec, AudioCodec::Opus | AudioCodec::Pcm);
+    own || ff::encoder::find_by_name(codec.name()).is_some()
 }
 
 /// An encoder of libavcodec.
@@ -125,13 +128,6 @@ fn encoding(error: ff::Error) -> MediaError {
     MediaError::library("encoding the sound", error)
 }
 
-/// A sample in the upper 24 bits of 32.
-fn to_24_bits(sample: f32) -> i32 {
-    // The largest float of 24 bits is one step below full scale.
-    let scaled = (f64::from(sample) * f64::from(1 << 23)).round();
-    (scaled.clamp(-f64::from(1 << 23), f64::from((1 << 23) - 1)) as i32) << 8
-}
-
 impl SoundEncoder for LibavEncoder {
     fn frame_samples(&self) -> usize {
         self.encoder.frame_size() as usize
@@ -154,7 +150,8 @@ impl SoundEncoder for LibavEncoder {
         frame.set_pts(Some(self.encoded as i64));
         self.encoded += samples as u64;
         if self.codec == AudioCodec::Flac {
-            let interleaved = (0..samples).flat_map(|at| rows.iter().map(move |row| to_24_bits(row[at])));
+            let interleaved =
+                (0..samples).flat_map(|at| rows.iter().map(move |row| to_24_bits(row[at]) << 8));
             let bytes = frame.data_mut(0).chunks_exact_mut(4);
             bytes.zip(interleaved).for_each(|(bytes, sample)| bytes.copy_from_slice(&sample.to_ne_bytes()));
         } else {
@@ -181,7 +178,7 @@ impl SoundEncoder for LibavEncoder {
                 let length = (info.len() as u32).to_be_bytes();
                 Some([&[0x80], &length[1..], &info].concat())
             }
-            AudioCodec::Aac | AudioCodec::Opus => Some(extradata(&self.encoder)),
+            AudioCodec::Aac | AudioCodec::Opus | AudioCodec::Pcm => Some(extradata(&self.encoder)),
         }
     }
 }
@@ -195,19 +192,5 @@ fn extradata(encoder: &ff::encoder::Audio) -> Vec<u8> {
             true => Vec::new(),
             false => std::slice::from_raw_parts(raw.extradata, raw.extradata_size.max(0) as usize).to_vec(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_of_24_bits_pass_through_floats() {
-        for value in [0, 1, -1, 8_388_607, -8_388_608, 5_592_405, -2_796_203] {
-            let sample = value as f32 / (1 << 23) as f32;
-            assert_eq!(to_24_bits(sample), value << 8, "{value}");
-        }
-        assert_eq!([to_24_bits(2.0), to_24_bits(-2.0)], [8_388_607 << 8, -8_388_608 << 8]);
     }
 }

@@ -1,4 +1,5 @@
-//! How loud a track is, and by how much it is made louder or softer: EBU R 128, with the measures of ITU-R BS.1770.
+//! How loud a track is, where it is clipped, and by how much it is made louder or softer: EBU R 128, with the measures of
+//! ITU-R BS.1770.
 
 use ebur128::{EbuR128, Mode};
 use reel_profiles::Loudness;
@@ -10,10 +11,17 @@ use crate::MediaError;
 /// Measures sound as it comes.
 pub(super) struct Meter {
     meter: EbuR128,
-    channels: usize,
+    /// For each channel the samples at full scale that it ended with.
+    at_full_scale: Vec<u64>,
+    clipped: u64,
     /// Samples until there is enough to measure.
     lacking: usize,
 }
+
+/// The largest sample of 16 bits: what is cut off stands there, whatever it came through since.
+const FULL_SCALE: f32 = 1.0 - 1.0 / 32_768.0;
+/// Samples at full scale in a row that are cut off; fewer may be the crest of a wave.
+const CUT_OFF: u64 = 3;
 
 impl Meter {
     /// A meter for so many channels in libav's usual order, at this rate.
@@ -21,23 +29,35 @@ impl Meter {
         let meter = EbuR128::new(channels, rate, Mode::I | Mode::TRUE_PEAK).map_err(no_meter)?;
         // A gating block of 400 ms (ITU-R BS.1770-5, annex 1).
         let lacking = rate as usize * 2 / 5;
-        Ok(Meter { meter, channels: channels as usize, lacking })
+        Ok(Meter { meter, at_full_scale: vec![0; channels as usize], clipped: 0, lacking })
     }
 
     /// Measures sound that follows what was measured before.
     pub(super) fn add(&mut self, sound: &Sound) -> Result<(), MediaError> {
         self.lacking = self.lacking.saturating_sub(sound.frames());
+        for (channel, run) in sound.channels.iter().zip(&mut self.at_full_scale) {
+            for sample in channel {
+                *run = if sample.abs() >= FULL_SCALE { *run + 1 } else { 0 };
+                // The third brings those before it along.
+                self.clipped += match *run {
+                    CUT_OFF => CUT_OFF,
+                    run => u64::from(run > CUT_OFF),
+                };
+            }
+        }
         let rows: Vec<&[f32]> = sound.channels.iter().map(Vec::as_slice).collect();
         self.meter.add_frames_planar_f32(&rows).map_err(no_meter)
     }
 
     /// What was found of all that was added; less than a gating block is measured with silence behind it.
     pub(super) fn measured(mut self) -> Result<Measured, MediaError> {
-        self.add(&Sound::silence(0, self.lacking, self.channels))?;
+        let channels = self.at_full_scale.len();
+        self.add(&Sound::silence(0, self.lacking, channels))?;
         let integrated = self.meter.loudness_global().map_err(no_meter)?;
-        let peaks = (0..self.channels as u32).map(|channel| self.meter.true_peak(channel).map_err(no_meter));
+        let peaks = (0..channels as u32).map(|channel| self.meter.true_peak(channel).map_err(no_meter));
         let peak = peaks.collect::<Result<Vec<f64>, _>>()?.into_iter().fold(0.0, f64::max);
-        Ok(Measured { integrated: hundredths(integrated), true_peak: hundredths(20.0 * peak.log10()) })
+        let true_peak = hundredths(20.0 * peak.log10());
+        Ok(Measured { integrated: hundredths(integrated), true_peak, clipped: self.clipped })
     }
 }
 
@@ -57,6 +77,8 @@ pub(super) struct Measured {
     integrated: Option<i32>,
     /// True peak in dBTP.
     true_peak: Option<i32>,
+    /// Samples that are cut off at full scale.
+    clipped: u64,
 }
 
 impl Measured {
@@ -78,7 +100,8 @@ impl Measured {
 
     /// What is recorded of a track that was given a gain.
     pub(super) fn with_gain(self, gain: i32) -> v1::AudioLoudness {
-        v1::AudioLoudness { integrated: self.integrated, true_peak: self.true_peak, gain }
+        let Measured { integrated, true_peak, clipped } = self;
+        v1::AudioLoudness { integrated, true_peak, gain, clipped_samples: Some(clipped) }
     }
 }
 
@@ -128,6 +151,19 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_at_full_scale_three_times_in_a_row_is_clipped() {
+        let mut meter = Meter::new(2, 48_000).unwrap();
+        let crests = [0.5, 1.0, 0.5, 1.0, -1.0, 0.5, 1.0];
+        let cut = [0.0, 0.0, 0.0, 0.0, 0.0, -1.0, -0.99997];
+        meter.add(&Sound { start: 0, channels: vec![crests.to_vec(), cut.to_vec()] }).unwrap();
+        assert_eq!(meter.clipped, 0);
+        // A run goes on over blocks.
+        let more = vec![vec![1.1, 0.999_969_5, 1.0, 0.0], vec![-1.0, 0.5, -1.0, -1.0]];
+        meter.add(&Sound { start: 7, channels: more }).unwrap();
+        assert_eq!(meter.measured().unwrap().clipped, 4 + 3);
+    }
+
+    #[test]
     fn what_is_shorter_than_a_gating_block_has_a_level() {
         let mut short = tone(1.0, 1);
         short.channels[0].truncate(9_600);
@@ -138,7 +174,7 @@ mod tests {
     #[test]
     fn the_gain_ends_where_peaks_would_be_too_high() {
         let wanted = Loudness { lufs_milli: -23_000, true_peak_milli: -1_000 };
-        let gain = |integrated, true_peak| Measured { integrated, true_peak }.gain_to(wanted);
+        let gain = |integrated, true_peak| Measured { integrated, true_peak, clipped: 0 }.gain_to(wanted);
         assert_eq!(gain(Some(-3000), Some(-2000)), 700);
         assert_eq!(gain(Some(-1500), Some(-10)), -800);
         assert_eq!(gain(Some(-3000), Some(-450)), 350);

@@ -4,6 +4,7 @@ mod decode;
 mod encoder;
 mod loudness;
 mod opus;
+mod pcm;
 mod resample;
 mod title;
 mod track;
@@ -192,6 +193,7 @@ pub fn audio_config(codec: AudioCodec, config: &[u8]) -> AudioConfig<'_> {
         AudioCodec::Eac3 => AudioConfig::Eac3(config),
         AudioCodec::Opus => AudioConfig::Opus(config),
         AudioCodec::Flac => AudioConfig::Flac(config),
+        AudioCodec::Pcm => AudioConfig::Pcm(config),
     }
 }
 

@@ -75,6 +75,7 @@ pub(super) fn from_tables(
 ) -> Result<Option<Gathered>, MediaError> {
     let movie = Movie::read(&SourceBytes(source))
         .map_err(|error| MediaError::invalid(format!("{} cannot be read: {error}", source.location())))?;
+    movie.tracks.iter().try_for_each(|track| check_pcm(source, track))?;
     let track = movie.tracks.iter().find(|track| track.id == track_id && track.kind == TrackKind::Video);
     let Some(track) = track else { return Ok(None) };
     if movie.fragmented || track.external || track.entries.len() != 1 || !PLAIN_CODECS.contains(&codec) {
@@ -85,6 +86,20 @@ pub(super) fn from_tables(
         check_end(source, track)?;
     }
     gather_track(source, &movie, track, syntax).map(Some)
+}
+
+/// Refuses PCM of ISO/IEC 23003-5 that would be decoded to noise: libav before 6.1 takes the bits of a sample from the entry,
+/// where the standard does not say them.
+fn check_pcm(source: &Source, track: &Track) -> Result<(), MediaError> {
+    let misread = track.entries.iter().any(|entry| &entry.fourcc == b"ipcm" && !entry.says_pcm_bits());
+    if track.kind != TrackKind::Audio || !misread {
+        return Ok(());
+    }
+    Err(MediaError::invalid(format!(
+        "{} has sound that is misread here: PCM in MP4 whose sample entry does not say how many bits a sample has; wrap it \
+         in MOV, such as by `ffmpeg -i IN -map 0 -c copy OUT.mov` with FFmpeg 6.1 or later",
+        source.location()
+    )))
 }
 
 fn check_end(source: &Source, track: &Track) -> Result<(), MediaError> {

@@ -31,6 +31,8 @@ pub(super) struct Track<'a> {
     loudness_lufs: Option<f64>,
     /// Likewise its true peak.
     true_peak_dbtp: Option<f64>,
+    /// Samples of all channels at full scale, three or more in a row, before the gain; `null` where nobody counted.
+    clipped_samples: Option<u64>,
     gain_db: f64,
 }
 
@@ -72,6 +74,7 @@ fn track<'a>(record: &'a v1::AudioRecord, profile: &Profile) -> Track<'a> {
         peak_segment_bps: record.peak_segment_bps,
         loudness_lufs: loudness.integrated.map(hundredths),
         true_peak_dbtp: loudness.true_peak.map(hundredths),
+        clipped_samples: loudness.clipped_samples,
         gain_db: hundredths(loudness.gain),
     }
 }
@@ -81,9 +84,18 @@ fn hundredths(level: i32) -> f64 {
 }
 
 /// What is to be said of how loud the tracks are: silent ones; ones that are softer than was asked, since their peaks left
-/// no room; and ones whose peaks are above full scale.
+/// no room; ones whose peaks are above full scale; and ones that are cut off there.
 pub(super) fn warnings(records: &[v1::AudioRecord], profile: &Profile) -> Vec<String> {
-    records.iter().filter_map(|record| warning(record, profile)).collect()
+    records.iter().flat_map(|record| warning(record, profile).into_iter().chain(clipped(record))).collect()
+}
+
+fn clipped(record: &v1::AudioRecord) -> Option<String> {
+    let samples = record.loudness?.clipped_samples.filter(|samples| *samples > 0)?;
+    let name = &record.name;
+    Some(format!(
+        "audio track {name} is cut off at full scale: {samples} samples stand there, three or more in a row; if its \
+         source is not, `loudness_lufs` makes room"
+    ))
 }
 
 /// Silent tracks, where the profile flags them.
