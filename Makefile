@@ -7,13 +7,15 @@ APT_PACKAGES := gcc libc6-dev clang libclang-dev cmake mold pkg-config \
 DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0
+PLAYERS := hls.js@1.7.4 shaka-player@5.2.12 dashjs@5.2.1 playwright-core@1.65.1
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest azurite
+.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest npm azurite players test-players
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
 	@echo "make test    install what is missing, build and run every test"
+	@echo "make test-players  titles in headless Chromium, played by hls.js, Shaka Player and dash.js"
 	@echo "make bench   the whole job against one ffmpeg command: wall time, memory, bytes read, quality"
 	@echo "make bench-farm   tasks that a farm commits in a second, and the leader's processor time for each"
 	@echo "make bench-fleet  makespan and wasted work of 1 to 10,000 simulated workers that are preempted"
@@ -34,9 +36,13 @@ demo: packages
 	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
 
 # Two commands: the tests start the programs of other crates, which nextest alone does not always build.
-test: packages nextest azurite
+test: packages nextest azurite players
 	cargo build --locked --workspace --bins --tests
 	cargo nextest run --locked --workspace
+
+test-players: packages nextest players
+	cargo build --locked --workspace --bins --tests
+	cargo nextest run --locked --workspace -E 'package(reel-tests) & binary(players)'
 
 bench: packages
 	cargo build --release --locked --workspace --bins
@@ -99,12 +105,25 @@ nextest:
 	@cargo nextest --version >/dev/null 2>&1 || { \
 		echo "installing: cargo-nextest"; cargo install --locked cargo-nextest; }
 
-# Microsoft's emulator of Azure's blobs, beside what cargo builds.
-azurite:
+npm:
 	@command -v npm >/dev/null || { \
 		echo "installing: npm"; \
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm; }
+
+# Microsoft's emulator of Azure's blobs, beside what cargo builds.
+azurite: npm
 	@test -f target/azurite/node_modules/azurite/dist/src/blob/main.js || { \
 		echo "installing: $(AZURITE)"; \
 		npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/azurite $(AZURITE); }
+
+# A browser, and the players that it runs, likewise.
+players: npm
+	@command -v chromium >/dev/null || { \
+		echo "installing: chromium"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
+	@test "$$(cat target/players/installed 2>/dev/null)" = "$(PLAYERS)" || { \
+		echo "installing: $(PLAYERS)"; \
+		npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/players $(PLAYERS) && \
+		echo "$(PLAYERS)" > target/players/installed; }
