@@ -34,7 +34,7 @@ pub use ids::{AttemptNumber, Epoch, IdError, JobId, PartIndex, Stage, TaskId, Wo
 pub use job::{JobReason, JobState, JobView, RunningView, StageView, Trouble};
 pub use labels::{Label, LabelError, Labels};
 pub use language::{is_language_tag, language_tag};
-pub use location::{redacted, secret_problem};
+pub use location::{is_remote, redacted, secret_problem};
 pub use measured::Measured;
 pub use project::{ProjectView, Share};
 pub use rate::{Goal, RateOutcome, RateView};

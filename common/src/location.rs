@@ -12,6 +12,11 @@ fn url(location: &str) -> Option<(&str, &str)> {
     (plain && !scheme.is_empty() && !scheme.eq_ignore_ascii_case("file")).then_some((scheme, rest))
 }
 
+/// Whether a location is a URL of something else than a local file.
+pub fn is_remote(location: &str) -> bool {
+    url(location).is_some()
+}
+
 /// What holds a secret in a location, or may hold one, and what to do; `None` for a path, and for a plain URL.
 pub fn secret_problem(location: &str) -> Option<&'static str> {
     let (scheme, rest) = url(location)?;

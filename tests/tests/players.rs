@@ -90,7 +90,8 @@ fn title(dir: &Path) -> PathBuf {
              language = \"{language}\"\nsources = [\"{stream}.1\", \"{stream}.2\"]\n"
         );
     }
-    profile += "[images]\nevery_s = 4.0\nheight = 90\ncolumns = 3\nrows = 2\n[package]\nhls = true\ndash = true\n";
+    profile +=
+        "[images]\nevery_s = 4.0\nheight = 90\ncolumns = 3\nrows = 2\n[package]\nhls = true\ndash = true\n";
     let path = dir.join("players.toml");
     fs::write(&path, profile).unwrap();
     let text = format!("--text en={} --quiet", words.display());
@@ -126,12 +127,25 @@ fn assert_plays(player: &str, title: &Path, file: &str) {
     assert_eq!(switches, [(180, 360), (360, 180), (180, 360)], "{what}");
     // A gap that a player jumps over is a frame or more.
     assert!(saw.switches.iter().all(|switch| switch.jump < 0.5), "{what}");
-    assert_eq!((saw.sounds.as_slice(), saw.texts.as_slice()), (&["en".into(), "de".into()][..], &["en".into()][..]));
+    assert_eq!(
+        (saw.sounds.as_slice(), saw.texts.as_slice()),
+        (&["en".into(), "de".into()][..], &["en".into()][..])
+    );
     assert!(saw.read[0].iter().any(|cue| cue == "First words"), "{what}");
     assert_eq!((saw.thumbnails > 0, saw.corrupted), (player != "hls.js", 0), "{what}");
     assert!(saw.errors.is_empty() && saw.console.is_empty(), "{what}");
     // The last frame that was sought is on the screen.
-    let pixel = ["-i", screenshot.to_str().unwrap(), "-vf", "crop=64:64,scale=1:1", "-pix_fmt", "gray", "-f", "rawvideo", "-"];
+    let pixel = [
+        "-i",
+        screenshot.to_str().unwrap(),
+        "-vf",
+        "crop=64:64,scale=1:1",
+        "-pix_fmt",
+        "gray",
+        "-f",
+        "rawvideo",
+        "-",
+    ];
     let (shown, grey) = (ffmpeg::run(pixel)[0], (24.0 + 8.0 * 22.0 - 16.0) * 255.0 / 219.0);
     assert!((f64::from(shown) - grey).abs() < 4.0, "{player} {file}: {shown} on the screen");
 }

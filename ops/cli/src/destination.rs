@@ -5,20 +5,45 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use reel_common::{is_remote, redacted, secret_problem};
+use reel_store::StoreError;
 use rustix::fs::Access;
 
 use crate::exit::Stop;
+use crate::input;
 
 /// The report that every delivered title holds.
 pub(crate) const REPORT: &str = "report.json";
+/// The report of the longest title with the longest history stays far below.
+pub(crate) const MAX_REPORT_BYTES: u64 = 256 << 20;
 /// Longest name of a folder on Linux file systems, less what the staging folder's name adds.
 const MAX_NAME_BYTES: usize = 200;
 
-/// A folder where a title may be delivered.
+/// A place where a title may be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Destination {
-    /// Absolute; its parent exists.
-    pub(crate) path: PathBuf,
+pub(crate) enum Destination {
+    /// A folder: absolute; its parent exists.
+    Folder(PathBuf),
+    /// The URL of a prefix of an object store.
+    Prefix(String),
+}
+
+/// The URL of a prefix of an object store; `None` for what is typed as a path or as a file URL.
+///
+/// # Errors
+/// Wrong usage where it holds a secret, or is of no store that a title can be delivered to.
+pub(crate) fn prefix(typed: &str) -> Option<Result<String, Stop>> {
+    let wrong = |what: &str| Stop::usage(format!("OUTPUT {} {what}", redacted(typed)));
+    is_remote(typed).then(|| match secret_problem(typed) {
+        Some(problem) => Err(wrong(problem)),
+        None => match reel_store::Destination::open(typed) {
+            Ok(_) => Ok(typed.trim_end_matches('/').to_owned()),
+            Err(StoreError::BadUrl { reason, .. }) => Err(wrong(&format!(
+                "cannot take a title: {reason}; give a folder, or an s3://, gs:// or az:// URL"
+            ))),
+            Err(error) => Err(Stop::failed(error.to_string())),
+        },
+    })
 }
 
 impl Destination {
@@ -28,11 +53,21 @@ impl Destination {
     /// Refused where something is there that is no title of ours; wrong usage where OUTPUT is, holds or lies in what it
     /// must not; failed where the file system does not let us write.
     pub(crate) fn prepare(typed: &Path, mezzanine: Option<&Path>, home: &Path) -> Result<Self, Stop> {
-        let shown = typed.display();
-        if typed.to_str().is_some_and(|text| text.contains("://")) {
-            let shown = reel_common::redacted(&shown.to_string());
-            return Err(Stop::usage(format!("{shown} is a URL: give OUTPUT as the path of a folder")));
+        if let Some(prefix) = typed.to_str().and_then(prefix) {
+            return prefix.map(Destination::Prefix);
         }
+        // A path that is not UTF-8 is told so below.
+        let typed = &match typed.to_str().map(input::local_path) {
+            Some(Some(path)) => path,
+            Some(None) => {
+                let shown = typed.display();
+                return Err(Stop::usage(format!(
+                    "{shown}: a file URL names no host and has an absolute path"
+                )));
+            }
+            None => typed.to_owned(),
+        };
+        let shown = typed.display();
         let path = absolute(typed)?;
         let text =
             path.to_str().ok_or_else(|| Stop::usage(format!("{shown} is not UTF-8: use another OUTPUT")))?;
@@ -53,12 +88,35 @@ impl Destination {
         }
         occupied(&path)?;
         make_parent(&path)?;
-        Ok(Destination { path })
+        Ok(Destination::Folder(path))
     }
 
-    /// The report of the title that is there now.
-    pub(crate) fn report(&self) -> PathBuf {
-        self.path.join(REPORT)
+    /// As jobs name it.
+    pub(crate) fn location(&self) -> String {
+        match self {
+            Destination::Folder(path) => path.display().to_string(),
+            Destination::Prefix(url) => url.clone(),
+        }
+    }
+
+    /// The folder, if it is one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            Destination::Folder(path) => Some(path),
+            Destination::Prefix(_) => None,
+        }
+    }
+
+    /// The report of the title that is there now, if it can be read. Not to be called where a runtime may not wait.
+    pub(crate) fn report(&self) -> Option<Vec<u8>> {
+        match self {
+            Destination::Folder(path) => fs::read(path.join(REPORT)).ok(),
+            // Its store waits in a runtime of its own, which another one does not allow in its threads.
+            Destination::Prefix(url) => std::thread::scope(|scope| {
+                let read = || reel_store::Destination::open(url)?.read(REPORT, MAX_REPORT_BYTES);
+                scope.spawn(read).join().ok()?.ok()?
+            }),
+        }
     }
 }
 
@@ -160,10 +218,10 @@ mod tests {
     #[test]
     fn an_absent_output_gets_its_parents_and_an_empty_one_is_taken() {
         let place = Place::new();
-        let there = Destination { path: place.path("a/b/title") };
+        let there = Destination::Folder(place.path("a/b/title"));
         assert_eq!(place.prepare("a/b/title"), Ok(there.clone()));
-        assert!(place.path("a/b").is_dir() && !there.path.exists());
-        fs::create_dir(&there.path).unwrap();
+        assert!(place.path("a/b").is_dir() && !there.folder().unwrap().exists());
+        fs::create_dir(there.folder().unwrap()).unwrap();
         assert_eq!(place.prepare("a/./b/../b/title"), Ok(there));
     }
 
@@ -198,7 +256,14 @@ mod tests {
     #[test]
     fn names_that_cannot_be_folders_are_wrong_usage() {
         let place = Place::new();
-        for name in ["a\nb", &"x".repeat(250), "s3://bucket/title"] {
+        for name in [
+            "a\nb",
+            &"x".repeat(250),
+            "s3://bucket",
+            "ftp://host/title",
+            "https://host/title",
+            "s3://b/t?sig=x",
+        ] {
             let prepared = Destination::prepare(Path::new(name), None, &place.path("home"));
             assert_eq!(prepared.map_err(|stop| stop.exit), Err(Exit::Usage), "{name}");
         }

@@ -95,7 +95,7 @@ pub(crate) fn assemble(
     // A single file leaves out the heads of segments, so that a little less than the total was copied.
     progress(total, total);
     let Records { parts, audio, images, .. } = records;
-    Ok(v1::Assembly { staging: folder, files, parts, audio, images })
+    Ok(v1::Assembly { staging: folder, files, parts, audio, images, made_from: None })
 }
 
 fn read_index(work: &Assemble<'_>) -> Result<v1::Index, Failure> {

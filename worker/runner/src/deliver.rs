@@ -1,14 +1,17 @@
-//! Stage deliver: the proved tree, with its report, takes its final name in one step.
+//! Stage deliver: the proved tree, with its report, takes its place at OUTPUT.
 //!
-//! An attempt may end at any point and be run again: until the rename nothing is seen at OUTPUT, and after it the
-//! report at OUTPUT tells that the work is done.
+//! An attempt may end at any point and be run again: a title is seen at OUTPUT when it is whole, and from then on the
+//! report there tells that the work is done. A folder takes its final name in one step; of a prefix of an object store the
+//! playlists that players begin with come last.
+
+pub(crate) mod prefix;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use reel_common::{Artifact, Digest, DigestWriter, Failure, FailureClass};
+use reel_common::{Artifact, Digest, DigestWriter, Failure, FailureClass, is_remote};
 use reel_package::layout;
 use reel_proto::{Malformed, v1};
 
@@ -21,37 +24,66 @@ const BLOCK_BYTES: usize = 1 << 20;
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::DeliverTask) -> Result<v1::TaskFinished, Failure> {
     let assembly: v1::Assembly = attempt.object(task.assembly.as_ref(), "assembly")?;
-    let history = task.history.clone().unwrap_or_default();
-    let named = task.assembly.as_ref().ok_or(Malformed("assembly")).and_then(Artifact::try_from);
-    let identity = Identity {
-        id: history.job,
-        submitted_ms: history.submitted_ms,
-        assembly: named.map_err(malformed)?.sha256,
+    let delivery = Delivery { attempt, task, assembly: &assembly, identity: identity(task)? };
+    let report = match is_remote(&attempt.spec.output) {
+        true => prefix::deliver(&delivery)?,
+        false => delivery.to_folder(&PathBuf::from(&attempt.spec.output))?,
     };
-    let (staging, output) = (PathBuf::from(&assembly.staging), PathBuf::from(&attempt.spec.output));
-    let occupant = destination::occupant(&output)?;
-    if occupant != Occupant::Title(identity.clone()) {
-        let tree = Tree { staging: &staging, assembly: &assembly };
-        tree.check(&mut |done, total| attempt.voice.progress(done, total, None))?;
-        let text = report::write(&Sources {
+    Ok(finished_with(attempt.leave(layout::REPORT, &report)?))
+}
+
+fn identity(task: &v1::DeliverTask) -> Result<Identity, Failure> {
+    let named = task.assembly.as_ref().ok_or(Malformed("assembly")).and_then(Artifact::try_from);
+    let (id, submitted_ms) =
+        task.history.as_ref().map_or((0, 0), |history| (history.job, history.submitted_ms));
+    Ok(Identity { id, submitted_ms, assembly: named.map_err(malformed)?.sha256 })
+}
+
+/// A title and where it goes.
+struct Delivery<'a> {
+    attempt: &'a Attempt,
+    task: &'a v1::DeliverTask,
+    assembly: &'a v1::Assembly,
+    identity: Identity,
+}
+
+impl Delivery<'_> {
+    /// Gives the tree its final name; the report that lies there then.
+    fn to_folder(&self, output: &Path) -> Result<Vec<u8>, Failure> {
+        let occupant = destination::occupant(output)?;
+        let staging = Path::new(&self.assembly.staging);
+        if occupant != Occupant::Title(self.identity.clone()) {
+            let tree = self.checked(staging)?;
+            tree.add_report(&self.report()?)?;
+            let moved = destination::put_in_place(staging, output, &occupant);
+            moved.map_err(|error| destination::failure(output, &error))?;
+        }
+        let parent = output.parent().unwrap_or(Path::new("/"));
+        destination::sync_folder(parent).map_err(|error| destination::failure(parent, &error))?;
+        remove_old(staging);
+        let report = output.join(layout::REPORT);
+        fs::read(&report).map_err(|error| destination::failure(&report, &error))
+    }
+
+    /// The tree, every file of which is what was proved.
+    fn checked<'a>(&'a self, folder: &'a Path) -> Result<Tree<'a>, Failure> {
+        let tree = Tree { staging: folder, assembly: self.assembly };
+        tree.check(&mut |done, total| self.attempt.voice.progress(done, total, None))?;
+        Ok(tree)
+    }
+
+    fn report(&self) -> Result<Vec<u8>, Failure> {
+        let Delivery { attempt, task, assembly, identity } = self;
+        report::write(&Sources {
             spec: &attempt.spec,
             profile: &attempt.profile,
             index: &attempt.index(task.index.as_ref())?,
-            assembly: &assembly,
+            assembly,
             proof: &attempt.object(task.proof.as_ref(), "proof")?,
-            history: &history,
-            identity: &identity,
-        })?;
-        tree.add_report(&text)?;
-        let moved = destination::put_in_place(&staging, &output, &occupant);
-        moved.map_err(|error| destination::failure(&output, &error))?;
+            history: &task.history.clone().unwrap_or_default(),
+            identity,
+        })
     }
-    let parent = output.parent().unwrap_or(Path::new("/"));
-    destination::sync_folder(parent).map_err(|error| destination::failure(parent, &error))?;
-    remove_old(&staging);
-    let report = output.join(layout::REPORT);
-    let text = fs::read(&report).map_err(|error| destination::failure(&report, &error))?;
-    Ok(finished_with(attempt.leave(layout::REPORT, &text)?))
 }
 
 /// Removes the title that was replaced, which now lies at the staging folder's name. The new one is delivered whether

@@ -5,13 +5,14 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use prost::Message;
-use reel_common::{Artifact, Edit, EditOverlay, Failure, FailureClass, redacted};
+use reel_common::{Artifact, Edit, EditOverlay, Failure, FailureClass, is_remote, redacted};
 use reel_profiles::SegmentStart;
 use reel_proto::v1;
 use reel_store::Source;
 
 use crate::attempt::{Attempt, bytes_read, failed, malformed, media, open};
 use crate::channel::Voice;
+use crate::deliver::prefix;
 use crate::text;
 
 /// How often the bytes read are told.
@@ -22,6 +23,9 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::IndexTask) -> Result<v1::TaskFin
         let message =
             "an edited title is cut where its edit says: use a profile with `segments_begin = \"grid\"`";
         return Err(Failure::new(FailureClass::Invalid, message, ""));
+    }
+    if is_remote(&attempt.spec.output) {
+        prefix::admit(&attempt.spec.output)?;
     }
     let mut sources = vec![attempt.source()?];
     let (mut index, mut summary) = measure(attempt, &sources[0])?;

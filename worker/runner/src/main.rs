@@ -16,19 +16,17 @@ mod index;
 mod measure;
 mod report;
 mod text;
+mod tree;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::process::ExitCode;
 
-use prost::Message;
 use reel_common::{Failure, FailureClass};
 use reel_proto::v1;
 use reel_proto::v1::task_spec::Work;
 
-use crate::assemble::{Assemble, assemble};
-use crate::attempt::{Attempt, finished_with};
+use crate::attempt::Attempt;
 use crate::channel::Voice;
 
 fn main() -> ExitCode {
@@ -62,7 +60,7 @@ fn run(attempt: Attempt) -> Result<v1::TaskFinished, Failure> {
         Some(Work::Encode(task)) => encode::run(&attempt, &task),
         Some(Work::Audio(task)) => audio::run(&attempt, &task),
         Some(Work::Image(task)) => image::run(&attempt, &task),
-        Some(Work::Assemble(task)) => join(&attempt, &task),
+        Some(Work::Assemble(task)) => tree::make(&attempt, &task),
         Some(Work::Measure(task)) => measure::run(&attempt, &task),
         Some(Work::Deliver(task)) => deliver::run(&attempt, &task),
         // Programs of the site are the agent's to run.
@@ -72,18 +70,6 @@ fn run(attempt: Attempt) -> Result<v1::TaskFinished, Failure> {
             Err(Failure::new(FailureClass::Failed, message, ""))
         }
     }
-}
-
-fn join(attempt: &Attempt, task: &v1::AssembleTask) -> Result<v1::TaskFinished, Failure> {
-    let work = Assemble {
-        job: attempt.task.job.0,
-        output: Path::new(&attempt.spec.output),
-        profile: &attempt.profile,
-        task,
-        store: &attempt.store,
-    };
-    let assembly = assemble(&work, &mut |done, total| attempt.voice.progress(done, total, None))?;
-    Ok(finished_with(attempt.leave("assembly.pb", &assembly.encode_to_vec())?))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Failure {

@@ -8,14 +8,13 @@ use reel_media::{MeasureJob, VerifyJob};
 use reel_proto::v1;
 
 use crate::attempt::{Attempt, bytes_read, finished_with, media};
-use crate::{image, text};
+use crate::{image, text, tree};
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::MeasureTask) -> Result<v1::TaskFinished, Failure> {
     let index = attempt.index(task.index.as_ref())?;
-    let tree = Path::new(&task.tree);
     match &task.assembly {
-        Some(assembly) => of_proved_parts(attempt, &index, tree, assembly),
-        None => from_nothing(attempt, &index, tree),
+        Some(assembly) => of_proved_parts(attempt, &index, assembly),
+        None => from_nothing(attempt, &index, Path::new(&task.tree)),
     }
 }
 
@@ -23,10 +22,10 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::MeasureTask) -> Result<v1::TaskF
 fn of_proved_parts(
     attempt: &Attempt,
     index: &v1::Index,
-    tree: &Path,
     assembly: &v1::Artifact,
 ) -> Result<v1::TaskFinished, Failure> {
     let assembly: v1::Assembly = attempt.object(Some(assembly), "assembly")?;
+    let tree = &tree::of_assembly(attempt, &assembly)?;
     let (parts, audio) = (assembly.parts.as_slice(), assembly.audio.as_slice());
     let job = MeasureJob { index, profile: &attempt.profile, tree, parts, audio };
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);

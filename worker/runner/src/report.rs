@@ -29,7 +29,7 @@ use crate::text::pictures;
 /// Grows when a reader of older reports would misread a new one.
 const FORMAT: u32 = 1;
 /// A report of the longest title with the longest history stays far below.
-const MAX_REPORT_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_REPORT_BYTES: u64 = 256 << 20;
 
 /// Everything that a report is made from.
 pub(crate) struct Sources<'a> {
@@ -56,14 +56,19 @@ pub(crate) struct Identity {
 impl Identity {
     /// Which delivery made the title in `folder`; `None` when no report of reel is there.
     pub(crate) fn read(folder: &Path) -> Option<Self> {
+        let mut bytes = Vec::new();
+        let file = fs::File::open(folder.join(layout::REPORT)).ok()?;
+        file.take(MAX_REPORT_BYTES).read_to_end(&mut bytes).ok()?;
+        Self::of_report(&bytes)
+    }
+
+    /// Which delivery wrote a report; `None` for other files.
+    pub(crate) fn of_report(report: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Head {
             job: Identity,
         }
-        let mut bytes = Vec::new();
-        let file = fs::File::open(folder.join(layout::REPORT)).ok()?;
-        file.take(MAX_REPORT_BYTES).read_to_end(&mut bytes).ok()?;
-        serde_json::from_slice::<Head>(&bytes).ok().map(|head| head.job)
+        serde_json::from_slice::<Head>(report).ok().map(|head| head.job)
     }
 }
 

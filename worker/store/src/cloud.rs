@@ -133,8 +133,23 @@ fn built<S: ObjectStore>(store: object_store::Result<S>) -> Result<Arc<dyn Objec
 }
 
 /// Plain HTTP is used only where an endpoint says so.
+/// What a server is told of a file of a title, by its ending, so that browsers take it as what it is (RFC 8216bis, section
+/// 4; ISO/IEC 23009-1, annex C).
+const CONTENT_TYPES: [(&str, &str); 7] = [
+    ("m3u8", "application/vnd.apple.mpegurl"),
+    ("mpd", "application/dash+xml"),
+    ("m4s", "video/iso.segment"),
+    ("mp4", "video/mp4"),
+    ("vtt", "text/vtt"),
+    ("jpg", "image/jpeg"),
+    ("json", "application/json"),
+];
+
 fn limits() -> ClientOptions {
-    ClientOptions::new()
+    let named = |options: ClientOptions, (ending, kind)| options.with_content_type_for_suffix(ending, kind);
+    CONTENT_TYPES
+        .into_iter()
+        .fold(ClientOptions::new(), named)
         .with_allow_http(true)
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout(REQUEST_TIMEOUT)

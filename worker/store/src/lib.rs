@@ -3,6 +3,7 @@
 mod blocking;
 mod cloud;
 mod credentials;
+mod destination;
 mod error;
 mod hash;
 mod layout;
@@ -16,6 +17,7 @@ mod upload;
 
 pub use blocking::{BlockingStore, PartReader};
 pub use credentials::Credentials;
+pub use destination::{Delivered, Destination};
 pub use error::StoreError;
 pub use source::{Source, SourceError, SourceReader, seek_target};
 pub use store::{MAX_OBJECT_BYTES, MAX_PART_BYTES, MAX_READ_BYTES, Published, Store};

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as ObjectPath;
 use object_store::{Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use reel_common::{Artifact, redacted};
@@ -21,11 +21,11 @@ use crate::StoreError;
 use crate::cloud::{self, BLOCK_BYTES, Rounds};
 use crate::credentials::Credentials;
 use crate::hash::Hasher;
-use crate::layout::{MARK, MARK_TEXT, Name};
+use crate::layout::{MARK, MARK_TEXT};
 use crate::trouble::{Kind, Trouble, trouble};
 use crate::upload::{Blocks, upload};
 
-/// An object store and the prefix that our names lie under.
+/// An object store and the prefix that our names lie under; names are paths with `/`.
 #[derive(Clone, Debug)]
 pub(crate) struct Remote {
     store: Arc<dyn ObjectStore>,
@@ -43,8 +43,13 @@ impl Remote {
         }
     }
 
-    fn path(&self, name: &Name) -> ObjectPath {
-        name.path().split('/').fold(self.prefix.clone(), |path, segment| path.join(segment))
+    /// Whether nothing lies outside of the prefix.
+    pub(crate) fn is_whole_store(&self) -> bool {
+        self.prefix.as_ref().is_empty()
+    }
+
+    fn path(&self, name: &str) -> ObjectPath {
+        name.split('/').fold(self.prefix.clone(), |path, segment| path.join(segment))
     }
 
     /// Whether the bucket is there and may be listed, written and read with these credentials. A store whose absent
@@ -81,7 +86,7 @@ impl Remote {
     }
 
     /// The whole of a small object; `None` when there is none.
-    pub(crate) async fn read(&self, name: &Name, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(crate) async fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.path(name);
         let mut rounds = Rounds::new();
         loop {
@@ -135,7 +140,7 @@ impl Remote {
     }
 
     /// Size and digest of an object; `None` when there is none.
-    pub(crate) async fn digest(&self, name: &Name) -> Result<Option<Artifact>, StoreError> {
+    pub(crate) async fn digest(&self, name: &str) -> Result<Option<Artifact>, StoreError> {
         let path = self.path(name);
         let mut rounds = Rounds::new();
         loop {
@@ -157,7 +162,7 @@ impl Remote {
     }
 
     /// The bytes in a range of an object.
-    pub(crate) async fn read_range(&self, name: &Name, range: Range<u64>) -> Result<Bytes, StoreError> {
+    pub(crate) async fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         let path = self.path(name);
         let wanted = range.end - range.start;
         let mut rounds = Rounds::new();
@@ -177,7 +182,7 @@ impl Remote {
     }
 
     /// Writes a small object where none is; `false` when there is one with other bytes.
-    pub(crate) async fn create(&self, name: &Name, bytes: Bytes) -> Result<bool, StoreError> {
+    pub(crate) async fn create(&self, name: &str, bytes: Bytes) -> Result<bool, StoreError> {
         let path = self.path(name);
         let mut rounds = Rounds::new();
         loop {
@@ -202,24 +207,19 @@ impl Remote {
     }
 
     /// Writes an object in place of what is there.
-    pub(crate) async fn replace(&self, name: &Name, bytes: &Bytes) -> Result<(), StoreError> {
+    pub(crate) async fn replace(&self, name: &str, bytes: &Bytes) -> Result<(), StoreError> {
         let artifact = Artifact::of(bytes);
         self.write(name, artifact, || Blocks::of_bytes(bytes.clone())).await
     }
 
     /// Uploads a file in place of what is there; it is refused before it appears when it is not `expected`.
-    pub(crate) async fn upload(
-        &self,
-        name: &Name,
-        file: &Path,
-        expected: Artifact,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn upload(&self, name: &str, file: &Path, expected: Artifact) -> Result<(), StoreError> {
         self.write(name, expected, || Blocks::of_file(file)).await
     }
 
     async fn write<'a>(
         &self,
-        name: &Name,
+        name: &str,
         expected: Artifact,
         blocks: impl Fn() -> Blocks<'a>,
     ) -> Result<(), StoreError> {
@@ -246,7 +246,32 @@ impl Remote {
         }
     }
 
-    pub(crate) async fn remove(&self, name: &Name) -> Result<(), StoreError> {
+    /// The names of what lies under the prefix, at most so many.
+    pub(crate) async fn list(&self, most: usize) -> Result<Vec<String>, StoreError> {
+        let mut rounds = Rounds::new();
+        loop {
+            let listed = self.store.list(Some(&self.prefix)).take(most).try_collect::<Vec<_>>().await;
+            let error = match listed {
+                Ok(objects) => {
+                    let name = |path: &ObjectPath| {
+                        let parts: Vec<String> =
+                            path.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
+                        Some(parts.join("/"))
+                    };
+                    return Ok(objects.iter().filter_map(|object| name(&object.location)).collect());
+                }
+                Err(error) => StoreError::from_remote(&self.url, &error),
+            };
+            match error {
+                StoreError::Shortage { .. } if rounds.again().await => {}
+                // A bucket without such a prefix has nothing there.
+                StoreError::NotFound { .. } => return Ok(Vec::new()),
+                error => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name);
         let mut rounds = Rounds::new();
         loop {

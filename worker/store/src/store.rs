@@ -155,7 +155,7 @@ impl Store {
                 blocking(move || local.lock(&name)?.write(&name, Content::Bytes(&bytes), true)).await?;
             }
             Backend::Remote(remote) => {
-                remote.replace(&name, &bytes).await?;
+                remote.replace(&name.path(), &bytes).await?;
             }
         }
         Ok(artifact)
@@ -168,7 +168,7 @@ impl Store {
         let path = name.path();
         let bytes = match self.0.clone() {
             Backend::Local(local) => blocking(move || local.read(&name, MAX_OBJECT_BYTES)).await?,
-            Backend::Remote(remote) => remote.read(&name, MAX_OBJECT_BYTES).await?,
+            Backend::Remote(remote) => remote.read(&name.path(), MAX_OBJECT_BYTES).await?,
         };
         let bytes = bytes.ok_or_else(|| StoreError::NotFound { name: path.clone() })?;
         match difference(Artifact::of(&bytes), artifact) {
@@ -186,7 +186,7 @@ impl Store {
             Backend::Local(local) => {
                 blocking(move || local.read_range(&name, range.start, range.end)).await.map(Bytes::from)
             }
-            Backend::Remote(remote) => remote.read_range(&name, range).await,
+            Backend::Remote(remote) => remote.read_range(&name.path(), range).await,
         }
     }
 
@@ -264,9 +264,11 @@ fn local_state(local: &Local, key: RecipeKey) -> Result<State, StoreError> {
 }
 
 async fn remote_state(remote: &Remote, key: RecipeKey) -> Result<State, StoreError> {
-    match recorded(key, remote.read(&Name::of_record(key), MAX_RECORD_BYTES).await)? {
+    match recorded(key, remote.read(&Name::of_record(key).path(), MAX_RECORD_BYTES).await)? {
         Err(state) => Ok(state),
-        Ok((record, artifact)) => Ok(judge(record, artifact, remote.digest(&Name::of_data(key)).await?)),
+        Ok((record, artifact)) => {
+            Ok(judge(record, artifact, remote.digest(&Name::of_data(key).path()).await?))
+        }
     }
 }
 
@@ -307,7 +309,7 @@ fn publish_locally(local: &Local, part: &NewPart) -> Result<Published, StoreErro
 }
 
 async fn publish_remotely(remote: &Remote, part: &NewPart) -> Result<Published, StoreError> {
-    let (data, record) = (Name::of_data(part.key), Name::of_record(part.key));
+    let (data, record) = (Name::of_data(part.key).path(), Name::of_record(part.key).path());
     let (mut repaired, mut rounds) = (false, Rounds::new());
     loop {
         let state = remote_state(remote, part.key).await?;
@@ -329,7 +331,7 @@ async fn publish_remotely(remote: &Remote, part: &NewPart) -> Result<Published, 
         // Another writer came between: there is no lock.
         if !rounds.again().await {
             let reason = "other writers kept coming between".to_owned();
-            return Err(StoreError::Shortage { name: record.path(), reason });
+            return Err(StoreError::Shortage { name: record, reason });
         }
     }
 }

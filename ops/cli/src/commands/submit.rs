@@ -14,7 +14,7 @@ use crate::input::{self, Input};
 use crate::job_file::JobFile;
 use crate::output::{print, print_json};
 use crate::reporter::Audience;
-use crate::{edit_file, server, signals};
+use crate::{destination, edit_file, server, signals};
 
 pub(crate) fn run(args: SubmitArgs) -> Result<(), Stop> {
     let client = server::client(&args.server)?;
@@ -65,8 +65,11 @@ fn title(job: &JobFile) -> Result<v1::SubmitRequest, Stop> {
     })
 }
 
-/// The path of OUTPUT as workers are told it.
+/// OUTPUT as workers are told it: a path, or the URL of a prefix of an object store.
 fn output(typed: &str) -> Result<String, Stop> {
+    if let Some(prefix) = destination::prefix(typed) {
+        return prefix;
+    }
     let path = input::local_path(typed)
         .ok_or_else(|| Stop::usage(format!("{typed}: give OUTPUT as a folder, or as file:///folder")))?;
     let path = std::path::absolute(&path).map_err(|error| Stop::usage(format!("OUTPUT {typed}: {error}")))?;
@@ -92,7 +95,8 @@ mod tests {
     fn an_output_is_an_absolute_path() {
         assert_eq!(output("file:///srv/out").unwrap(), "/srv/out");
         assert_eq!(output("/srv/out/").unwrap(), "/srv/out/");
-        for wrong in ["s3://bucket/out", "/", "/srv/..", "file://host/srv", "a\nb"] {
+        assert_eq!(output("s3://bucket/out/").unwrap(), "s3://bucket/out");
+        for wrong in ["s3://bucket", "https://host/out", "/", "/srv/..", "file://host/srv", "a\nb"] {
             assert!(output(wrong).is_err(), "{wrong}");
         }
     }

@@ -6,12 +6,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::destination::REPORT;
+use crate::destination::{MAX_REPORT_BYTES, REPORT};
 use crate::exit::Stop;
 use crate::input;
-
-/// The report of the longest title with the longest history stays far below.
-const MAX_BYTES: u64 = 256 << 20;
 
 /// Reads the report of the title in a folder, or the report itself.
 ///
@@ -21,7 +18,7 @@ pub(crate) fn read(path: &Path) -> Result<Value, Stop> {
     let path = if path.is_dir() { path.join(REPORT) } else { path.to_owned() };
     let shown = path.display();
     let mut text = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
+    let read = File::open(&path).and_then(|file| file.take(MAX_REPORT_BYTES).read_to_end(&mut text));
     read.map_err(|error| Stop::failed(format!("cannot read {shown}: {error}")))?;
     let report: Value = serde_json::from_slice(&text)
         .map_err(|error| Stop::failed(format!("{shown} is no report of a title: {error}")))?;

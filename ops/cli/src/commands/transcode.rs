@@ -13,7 +13,7 @@ use reel_scheduler::JobSpec;
 use serde_json::{Value, json};
 
 use crate::args::TranscodeArgs;
-use crate::commands::{profile, title};
+use crate::commands::profile;
 use crate::destination::Destination;
 use crate::edit_file;
 use crate::exit::Stop;
@@ -81,7 +81,7 @@ impl Order {
             profile_name: profile.name,
             mezzanine: input.location,
             identity: Some(input.identity),
-            output: destination.path.display().to_string(),
+            output: destination.location(),
             chunk_parts,
             ..JobSpec::default()
         };
@@ -127,7 +127,7 @@ fn idempotency_key(
         }
         identity.iter().for_each(|identity| add_identity(&mut key, identity));
     }
-    key.text("output", &destination.path.display().to_string());
+    key.text("output", &destination.location());
     key.text("profile", &profile.to_toml());
     key.text("chunk_parts", &chunk_parts.map_or(String::new(), |parts| parts.to_string()));
     key.finish().to_string()
@@ -170,14 +170,14 @@ async fn follow(
     }
     if matches!(ending, Ending::Over | Ending::Starved) {
         ledger::close(home);
-        ledger::clear_staging(&order.destination.path, view.id);
+        order.destination.folder().into_iter().for_each(|folder| ledger::clear_staging(folder, view.id));
     }
     Ok((view, ending))
 }
 
 /// All warnings of a delivered title: those of admission, and behind them what was seen while it was made.
 fn reported_warnings(destination: &Destination) -> Option<Vec<String>> {
-    let report = title::read(&destination.path).ok()?;
+    let report: Value = serde_json::from_slice(&destination.report()?).ok()?;
     serde_json::from_value(report["job"]["warnings"].clone()).ok()
 }
 
@@ -211,7 +211,7 @@ pub(crate) fn failed(view: &JobView) -> Stop {
 }
 
 fn summary(view: &JobView, ending: Ending, destination: &Destination, elapsed: f64) -> String {
-    let output = destination.path.display();
+    let output = destination.location();
     let JobView { id, frames, parts_total, .. } = view;
     if ending == Ending::AlreadyDone {
         return format!("{output} is there already: job {id} made it, and nothing has changed since\n");
@@ -250,7 +250,7 @@ fn last_object(view: &JobView, ending: Ending, destination: &Destination, elapse
     json!({
         "job": view.id,
         "state": if ending == Ending::Starved { JobState::Failed.name() } else { view.state.name() },
-        "output": destination.path.display().to_string(),
+        "output": destination.location(),
         "already_done": ending == Ending::AlreadyDone,
         "frames": view.frames,
         "parts_total": view.parts_total,
@@ -275,7 +275,7 @@ mod tests {
     use crate::progress::tests::view;
 
     fn destination() -> Destination {
-        Destination { path: "/titles/movie".into() }
+        Destination::Folder("/titles/movie".into())
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
         let [proxy, vod] = ["proxy", "vod-abr"].map(|name| profile::load(name).unwrap());
         let touched_identity = SourceIdentity { modified_us: Some(8), ..input.identity.clone() };
         let touched = Input { identity: touched_identity, ..input.clone() };
-        let elsewhere = Destination { path: "/x".into() };
+        let elsewhere = Destination::Folder("/x".into());
         let event = |start| EditEvent { start: Some(EditTime::Frame(start)), ..EditEvent::default() };
         let [cut, later] = [8, 9].map(|start| Edit { events: vec![event(start)], ..Edit::default() });
         let keys = [

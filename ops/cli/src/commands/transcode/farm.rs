@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reel_common::{Artifact, FailureClass, JobId, JobState, JobView, Labels, Pool, Trouble};
+use reel_common::{Artifact, FailureClass, JobId, JobState, JobView, Labels, Pool, Trouble, is_remote};
 use reel_scheduler::{JobSpec, LeaseTimes, Refused, Scheduler, SchedulerConfig, Submitted};
 use reel_worker::{Agent, AgentConfig, AgentHandle, HostFacts, Programs, RunnerProgram, WorkerLink};
 use tokio::sync::watch;
@@ -122,7 +122,9 @@ impl Farm {
         match self.scheduler.cancel(entry.job).await {
             Ok(()) => {
                 tracing::info!(job = %entry.job, "canceled the job that another command left open");
-                ledger::clear_staging(entry.output.as_ref(), entry.job);
+                if !is_remote(&entry.output) {
+                    ledger::clear_staging(entry.output.as_ref(), entry.job);
+                }
             }
             Err(Refused::UnknownJob(_) | Refused::WrongState { .. }) => {}
             Err(error) => return Err(refused(error)),
@@ -217,7 +219,7 @@ async fn all_ended(agents: Vec<AgentHandle>) {
 
 /// Whether OUTPUT holds the very report that this job delivered.
 fn report_is_there(view: &JobView, destination: &Destination) -> bool {
-    let found = std::fs::read(destination.report()).ok().map(|bytes| Artifact::of(&bytes));
+    let found = destination.report().map(|bytes| Artifact::of(&bytes));
     found.is_some() && found == view.report
 }
 

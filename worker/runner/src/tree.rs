@@ -1,0 +1,58 @@
+//! The tree of a title on its way to OUTPUT.
+//!
+//! Where OUTPUT is a folder, assemble leaves the tree beside it, and later stages find it there. Where it is a prefix of
+//! an object store, nothing keeps the tree: it follows from the committed parts, so that each stage makes it in its own
+//! scratch folder, whichever worker it runs on.
+
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use reel_common::{Failure, is_remote};
+use reel_proto::v1;
+
+use crate::assemble::{Assemble, assemble};
+use crate::attempt::{Attempt, failed, finished_with};
+use crate::destination;
+
+/// Stage assemble: makes the tree, and leaves what is known of it.
+pub(crate) fn make(attempt: &Attempt, task: &v1::AssembleTask) -> Result<v1::TaskFinished, Failure> {
+    let mut assembly = assembled(attempt, task)?;
+    if is_remote(&attempt.spec.output) {
+        let folder = std::mem::take(&mut assembly.staging);
+        std::fs::remove_dir_all(&folder).map_err(|error| destination::failure(Path::new(&folder), &error))?;
+        assembly.made_from = Some(task.clone());
+    }
+    Ok(finished_with(attempt.leave("assembly.pb", &assembly.encode_to_vec())?))
+}
+
+/// The folder that holds the tree of an assembly.
+pub(crate) fn of_assembly(attempt: &Attempt, assembly: &v1::Assembly) -> Result<PathBuf, Failure> {
+    if !is_remote(&attempt.spec.output) {
+        return Ok(PathBuf::from(&assembly.staging));
+    }
+    let task =
+        assembly.made_from.as_ref().ok_or_else(|| failed("the assembly does not say what it is made of"))?;
+    let again = assembled(attempt, task)?;
+    if again.files != assembly.files {
+        return Err(failed(
+            "determinism fault: the tree of the title is not what assemble made of the same parts; compare the versions \
+             of the workers",
+        ));
+    }
+    Ok(PathBuf::from(again.staging))
+}
+
+fn assembled(attempt: &Attempt, task: &v1::AssembleTask) -> Result<v1::Assembly, Failure> {
+    let output = match is_remote(&attempt.spec.output) {
+        true => attempt.scratch.join("title"),
+        false => PathBuf::from(&attempt.spec.output),
+    };
+    let work = Assemble {
+        job: attempt.task.job.0,
+        output: &output,
+        profile: &attempt.profile,
+        task,
+        store: &attempt.store,
+    };
+    assemble(&work, &mut |done, total| attempt.voice.progress(done, total, None))
+}
