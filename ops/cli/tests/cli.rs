@@ -168,7 +168,7 @@ fn an_output_that_cannot_be_one_is_refused_before_anything_is_made() {
         "transcode movie.mov file/out --profile proxy",
         "transcode movie.mov . --profile proxy",
         "transcode movie.mov movie.mov --profile proxy",
-        "transcode movie.mov s3://bucket/out --profile proxy",
+        "transcode movie.mov https://host/out --profile proxy",
         "transcode movie.mov home/out --profile proxy --home home",
         "transcode movie.mov out --profile prox",
     ]));
