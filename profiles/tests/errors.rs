@@ -53,7 +53,7 @@ fn unknown_keys_are_named_with_what_was_meant() {
         ("height = 720", "heigth = 720"),
         ("crf = 21", "crf = 21, bitrate = 5"),
         ("[package]", "[packages]"),
-        ("hls = true", "hls = true\ndash = true"),
+        ("hls = true", "hls = true\ndahs = true"),
         ("[[audio]]", "[admission]\nmin_hight = 3\n[[audio]]"),
         ("channels = 2", "channels = 2\nloudness = -23"),
     ]));

@@ -9,7 +9,7 @@ use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_ini
 use reel_cmaf::mov::{self, Movie, TrackKind};
 use reel_cmaf::segment::{Sample, media_segment};
 use reel_cmaf::{AudioConfig, VideoConfig};
-use reel_common::{Hdr10, Rational};
+use reel_common::{Colour, Hdr10, Rational};
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{SegmentSize, Stream, layout, target_duration};
 
@@ -132,13 +132,16 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
         width: 320,
         height: 180,
         frame_rate: Rational::new(24_000, 1001),
-        transfer: 2,
+        frames: 96,
+        colour: Colour::default(),
+        iframes: None,
     };
     let track = AudioMedia {
         track: "stereo",
         stream: &audio_stream,
         codec: "mp4a.40.2",
         channels: 2,
+        priming: 1024,
         language: "eng",
     };
     let master = out.join(layout::MASTER);
