@@ -182,6 +182,14 @@ fn lengths_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn what_is_made_of_segments_needs_some() {
+    insta::assert_snapshot!(messages(&[
+        ("hls = true", "mp4 = true\nimsc1 = true"),
+        ("hls = true", "mp4 = true\ntrick_play = true"),
+    ]));
+}
+
+#[test]
 fn codecs_that_do_not_go_where_they_stand_are_refused() {
     insta::assert_snapshot!(messages(&[
         ("\"h264\"", "\"aac\""),

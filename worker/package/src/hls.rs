@@ -431,6 +431,35 @@ mod tests {
     }
 
     #[test]
+    fn pictures_for_winding_are_listed_once_for_each_rendition() {
+        let (large, small, sound) = (video(3), video(1), sound());
+        let files =
+            [&large, &small].map(|stream| IFrames { stream: stream.clone(), init_bytes: 7, index_bytes: 8 });
+        let variants = [
+            Variant { iframes: Some(&files[0]), ..variant("1080p", &large, 1080) },
+            Variant { iframes: Some(&files[1]), ..variant("360p", &small, 360) },
+        ];
+        let audio = [
+            track("first", &sound, 2, "deu"),
+            AudioMedia { codec: "ec-3", ..track("second", &sound, 6, "deu") },
+        ];
+        let playlist = parse(&master_playlist(&variants, &audio, &[], 4));
+        let (wound, played): (Vec<_>, Vec<_>) =
+            playlist.variants.iter().partition(|variant| variant.is_i_frame);
+        assert_eq!((wound.len(), played.len()), (2, 4));
+        assert_eq!(wound[1].uri, "video/360p/iframes.m3u8");
+        assert_eq!(
+            (wound[1].bandwidth, wound[1].average_bandwidth),
+            (small.peak_bps(4), Some(small.average_bps()))
+        );
+        assert_eq!(wound[1].codecs.as_deref(), Some("avc1.640028"));
+        assert_eq!(wound[1].resolution.map(|size| size.height), Some(360));
+        assert!(
+            wound[1].audio.is_none() && wound[1].frame_rate.is_none() && wound[1].closed_captions.is_none()
+        );
+    }
+
+    #[test]
     fn groups_of_sound_have_the_same_members() {
         let (large, small, sound) = (video(3), video(1), sound());
         let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];

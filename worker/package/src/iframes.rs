@@ -37,3 +37,37 @@ impl IFrames {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use m3u8_rs::{MediaPlaylistType, Playlist, parse_playlist_res};
+
+    use super::*;
+    use crate::SegmentSize;
+
+    #[test]
+    fn ranges_follow_each_other_behind_the_index() {
+        let segments = [(96_096, 9_000), (96_096, 12_000), (38_038, 4_000)];
+        let segments = segments.map(|(ticks, bytes)| SegmentSize { ticks, bytes });
+        let stream = Stream { timescale: 24_000, segments: segments.to_vec() };
+        let text = IFrames { stream, init_bytes: 700, index_bytes: 68 }.playlist(4);
+        assert!(text.contains("#EXT-X-I-FRAMES-ONLY\n"));
+        let Playlist::MediaPlaylist(playlist) = parse_playlist_res(text.as_bytes()).unwrap() else {
+            panic!("not a media playlist");
+        };
+        assert!(playlist.i_frames_only && playlist.end_list && playlist.independent_segments);
+        assert_eq!(playlist.playlist_type, Some(MediaPlaylistType::Vod));
+        let map = playlist.segments[0].map.as_ref().unwrap();
+        let range = map.byte_range.as_ref().unwrap();
+        assert_eq!((map.uri.as_str(), range.length, range.offset), ("iframes.mp4", 700, Some(0)));
+        let ranges = playlist.segments.iter().map(|segment| {
+            let range = segment.byte_range.as_ref().unwrap();
+            (segment.uri.as_str(), range.offset.unwrap(), range.length)
+        });
+        assert_eq!(
+            ranges.collect::<Vec<_>>(),
+            [("iframes.mp4", 768, 9_000), ("iframes.mp4", 9_768, 12_000), ("iframes.mp4", 21_768, 4_000)]
+        );
+        assert!(text.contains("#EXTINF:1.584917,\n#EXT-X-BYTERANGE:4000@21768\n"));
+    }
+}

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod captions;
+mod iframes;
 
 const RENDITIONS: [&str; 2] = ["1080p", "360p"];
 const FRAMES_PER_SEGMENT: u64 = 4;
