@@ -250,7 +250,7 @@ impl Profile {
             let spoken = |(other, spoken): &(&AudioTrack, String)| {
                 other.codec == first.codec && same_language(spoken, language)
             };
-            if self.package.hls && !made.iter().any(spoken) {
+            if self.package.segments() && !made.iter().any(spoken) {
                 let (name, codec, first) = (&track.name, track.codec, first.codec);
                 verdict.warn(format!(
                     "its sound in `{language}`, track `{name}`, is in {codec} alone: what cannot play that cannot play the \

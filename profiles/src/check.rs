@@ -26,8 +26,8 @@ pub(crate) fn check(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
     fields(parsed)?;
     tracks(parsed)?;
     let package = parsed.profile.package;
-    ensure(parsed, package.hls || package.mp4, parsed.package, || {
-        "nothing would be delivered: set `hls = true` or `mp4 = true`".to_owned()
+    ensure(parsed, package.segments() || package.mp4, parsed.package, || {
+        "nothing would be delivered: set `hls = true`, `dash = true` or `mp4 = true`".to_owned()
     })
 }
 

@@ -63,7 +63,7 @@ const RATE_KEYS: &[&str] =
     &["crf", "bitrate_kbps", "psnr_db", "ssim", "vmaf", "maxrate_kbps", "bufsize_kbps"];
 /// The keys of them of which a rate has one.
 const QUALITY_KEYS: [&str; 4] = ["crf", "bitrate_kbps", "psnr_db", "ssim"];
-const PACKAGE_KEYS: &[&str] = &["hls", "mp4", "imsc1"];
+const PACKAGE_KEYS: &[&str] = &["hls", "dash", "trick_play", "mp4", "imsc1"];
 /// The largest numerator or denominator of a frame rate, which becomes the timescale of a title.
 const MAX_RATE_TERM: u32 = 10_000_000;
 /// SVT-AV1's choice between speed and size for video on demand.
@@ -445,11 +445,24 @@ fn package(root: &Section<'_>) -> Result<(Package, usize), ProfileError> {
     let example = "such as `hls = true` below `[package]`";
     let section = root.need("package", root.table("package", "[package]", PACKAGE_KEYS)?, example)?;
     let flag = |key| -> Result<bool, ProfileError> { Ok(section.flag(key)?.is_some_and(|at| at.value)) };
-    let package = Package { hls: flag("hls")?, mp4: flag("mp4")?, imsc1: flag("imsc1")? };
-    if package.imsc1 && !package.hls {
-        return Err(
-            section.error(section.position_of("imsc1"), "`imsc1` makes segments: set `hls = true` as well")
-        );
+    let package = Package {
+        hls: flag("hls")?,
+        dash: flag("dash")?,
+        trick_play: flag("trick_play")?,
+        mp4: flag("mp4")?,
+        imsc1: flag("imsc1")?,
+    };
+    for (key, set, reason) in [
+        ("imsc1", package.imsc1, "`imsc1` makes segments: set `hls = true` or `dash = true` as well"),
+        (
+            "trick_play",
+            package.trick_play,
+            "`trick_play` is for players of segments: set `hls = true` or `dash = true` as well",
+        ),
+    ] {
+        if set && !package.segments() {
+            return Err(section.error(section.position_of(key), reason));
+        }
     }
     Ok((package, section.position))
 }

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use reel_common::Rational;
 
+use crate::Package;
 use crate::images::{Images, Poster};
 use crate::types::{
     Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Loudness, Picture, Profile, Quality,
@@ -32,8 +33,12 @@ impl Profile {
         text.push_str("\n[package]\n");
         line(&mut text, "hls", self.package.hls);
         line(&mut text, "mp4", self.package.mp4);
-        if self.package.imsc1 {
-            line(&mut text, "imsc1", true);
+        // Versions that do not know a key refuse the profile: one that is not set is left out.
+        let Package { dash, trick_play, imsc1, .. } = self.package;
+        for (key, set) in [("dash", dash), ("trick_play", trick_play), ("imsc1", imsc1)] {
+            if set {
+                line(&mut text, key, true);
+            }
         }
         text
     }

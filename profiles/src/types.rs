@@ -571,13 +571,30 @@ impl Loudness {
     pub const DEFAULT_TRUE_PEAK_MILLI: i32 = -1_000;
 }
 
-/// What is delivered; at least one of them is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is delivered; at least one of `hls`, `dash` and `mp4` is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Package {
     /// CMAF segments with HLS playlists.
     pub hls: bool,
+    /// The same segments with a DASH manifest.
+    pub dash: bool,
+    /// The first picture of each segment once more in a file for each rendition, which players wind through; only where there
+    /// are segments.
+    pub trick_play: bool,
     /// One MP4 file for each rendition, with the first audio track.
     pub mp4: bool,
-    /// Subtitles and captions as IMSC 1 Text as well as WebVTT; only where there is HLS.
+    /// Subtitles and captions as IMSC 1 Text as well as WebVTT; only where there are segments.
     pub imsc1: bool,
+}
+
+impl Package {
+    /// Whether there are CMAF segments.
+    pub fn segments(self) -> bool {
+        self.hls || self.dash
+    }
+
+    /// Whether each text is a file by itself: beside single files, and for DASH, which knows WebVTT in no other way.
+    pub fn text_files(self) -> bool {
+        self.mp4 || self.dash
+    }
 }

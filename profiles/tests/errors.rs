@@ -53,7 +53,7 @@ fn unknown_keys_are_named_with_what_was_meant() {
         ("height = 720", "heigth = 720"),
         ("crf = 21", "crf = 21, bitrate = 5"),
         ("[package]", "[packages]"),
-        ("hls = true", "hls = true\ndash = true"),
+        ("hls = true", "hls = true\ndahs = true"),
         ("[[audio]]", "[admission]\nmin_hight = 3\n[[audio]]"),
         ("channels = 2", "channels = 2\nloudness = -23"),
     ]));
@@ -178,6 +178,14 @@ fn lengths_that_do_not_fit_are_refused() {
         ("part_seconds = 12.0", "part_seconds = 3"),
         ("part_seconds = 12.0", "part_seconds = 124"),
         ("part_seconds = 12.0\n", "part_seconds = 0\n"),
+    ]));
+}
+
+#[test]
+fn what_is_made_of_segments_needs_some() {
+    insta::assert_snapshot!(messages(&[
+        ("hls = true", "mp4 = true\nimsc1 = true"),
+        ("hls = true", "mp4 = true\ntrick_play = true"),
     ]));
 }
 

@@ -12,6 +12,7 @@ mod bits;
 mod boxes;
 pub mod fragment;
 pub mod hevc;
+pub mod iframes;
 pub mod init;
 pub mod mov;
 pub mod progressive;

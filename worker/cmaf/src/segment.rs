@@ -28,14 +28,26 @@ pub(crate) const IS_NON_SYNC: u32 = 0x0001_0000;
 /// timeline, in ticks. What all samples share is said once; the sample flags likewise, where only the first
 /// differs. The bytes follow from the arguments alone.
 pub fn media_segment(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8> {
-    let payload: u64 = samples.iter().map(|sample| sample.data.len() as u64).sum();
     let mut w = Writer::default();
-    w.reserve(payload as usize + 16 * samples.len() + 256);
     w.boxed(b"styp", |w| {
         w.bytes(b"cmfs");
         w.u32(0);
         w.bytes(b"cmfscmffmsdh");
     });
+    write_fragment(&mut w, sequence, base_decode_time, samples);
+    w.finish()
+}
+
+/// The `moof` and `mdat` of one fragment of track 1, as in a [`media_segment`].
+pub(crate) fn fragment(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) -> Vec<u8> {
+    let mut w = Writer::default();
+    write_fragment(&mut w, sequence, base_decode_time, samples);
+    w.finish()
+}
+
+fn write_fragment(w: &mut Writer, sequence: u32, base_decode_time: u64, samples: &[Sample<'_>]) {
+    let payload: u64 = samples.iter().map(|sample| sample.data.len() as u64).sum();
+    w.reserve(payload as usize + 16 * samples.len() + 256);
     let moof = w.len();
     let mut data_offset_at = 0;
     w.boxed(b"moof", |w| {
@@ -58,7 +70,6 @@ pub fn media_segment(sequence: u32, base_decode_time: u64, samples: &[Sample<'_>
     for sample in samples {
         w.bytes(sample.data);
     }
-    w.finish()
 }
 
 /// Gives a segment another place: its number, from 1, and a decode time that is `moved` ticks later. `head` is one that

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use reel_common::{Rational, TextName, TextRole, language_tag};
+use reel_common::{Colour, Rational, TextName, TextRole, language_tag};
 
-use crate::{Stream, TextFormat, layout};
+use crate::{IFrames, Stream, TextFormat, layout};
 
 /// Fragmented MP4 with EXT-X-MAP and rounded durations takes version 7.
 const VERSION: u32 = 7;
 
-/// A video rendition in the master playlist.
+/// A video rendition in a master playlist or manifest.
 #[derive(Clone, Debug)]
 pub struct Variant<'a> {
     /// Name of the rendition.
@@ -24,11 +24,15 @@ pub struct Variant<'a> {
     pub height: u32,
     /// Frames a second; the highest where it varies, or `None` where that is unknown.
     pub frame_rate: Option<Rational>,
-    /// TransferCharacteristics (ITU-T H.273, table 3).
-    pub transfer: u8,
+    /// How many frames it has.
+    pub frames: u64,
+    /// The colours that its bitstream says it has.
+    pub colour: Colour,
+    /// The first pictures of its segments, where there is a file of them.
+    pub iframes: Option<&'a IFrames>,
 }
 
-/// An audio track in the master playlist.
+/// An audio track in a master playlist or manifest.
 #[derive(Clone, Debug)]
 pub struct AudioMedia<'a> {
     /// Name of the track.
@@ -39,6 +43,8 @@ pub struct AudioMedia<'a> {
     pub codec: &'a str,
     /// Number of channels.
     pub channels: u32,
+    /// Ticks at the beginning of the first segment that are decoded and not heard.
+    pub priming: u64,
     /// ISO 639-2 code or BCP 47 tag; empty where undetermined.
     pub language: &'a str,
 }
@@ -103,6 +109,11 @@ pub fn master_playlist(
         for variant in variants {
             line(&mut text, format_args!("{}", stream_inf(variant, sound, text_group, target_duration)));
             line(&mut text, format_args!("{}/{}", layout::video_folder(variant.rendition), layout::PLAYLIST));
+        }
+    }
+    for variant in variants {
+        if let Some(iframes) = variant.iframes {
+            line(&mut text, format_args!("{}", i_frame_stream_inf(variant, iframes, target_duration)));
         }
     }
     text
@@ -243,11 +254,7 @@ fn stream_inf(
     let shown = || texts.into_iter().flat_map(|group| &group.texts).map(|(_, stream)| rates(stream));
     peak += shown().map(|(peak, _)| peak).max().unwrap_or(0);
     average += shown().map(|(_, average)| average).max().unwrap_or(0);
-    let range = match variant.transfer {
-        16 => "PQ",
-        18 => "HLG",
-        _ => "SDR",
-    };
+    let range = video_range(variant.colour);
     let frame_rate = variant.frame_rate.map(frame_rate).unwrap_or_default();
     let group = group.map(|group| format!(",AUDIO=\"{}\"", group.id)).unwrap_or_default();
     let subtitles = texts.map(|texts| format!(",SUBTITLES=\"{}\"", texts.format.name())).unwrap_or_default();
@@ -258,6 +265,28 @@ fn stream_inf(
         variant.width,
         variant.height
     )
+}
+
+/// The line that names the pictures for winding: of what other lines say, nothing about sound, texts and frame rate (RFC 8216bis,
+/// section 4.4.6.3).
+fn i_frame_stream_inf(variant: &Variant<'_>, iframes: &IFrames, target_duration: u64) -> String {
+    let Variant { rendition, codec, width, height, colour, .. } = variant;
+    let (peak, average) = (iframes.stream.peak_bps(target_duration), iframes.stream.average_bps());
+    format!(
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS=\"{codec}\",\
+         RESOLUTION={width}x{height},VIDEO-RANGE={},URI=\"{}/{}\"",
+        video_range(*colour),
+        layout::video_folder(rendition),
+        layout::IFRAMES_PLAYLIST
+    )
+}
+
+fn video_range(colour: Colour) -> &'static str {
+    match colour.transfer {
+        16 => "PQ",
+        18 => "HLG",
+        _ => "SDR",
+    }
 }
 
 /// The attribute with three decimals, rounded to the nearest.
@@ -271,7 +300,7 @@ fn quoted(text: &str) -> String {
     text.chars().map(|c| if c == '"' || c.is_control() { '_' } else { c }).collect()
 }
 
-fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+pub(crate) fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{line}");
 }
@@ -306,12 +335,14 @@ mod tests {
             width: height * 16 / 9,
             height,
             frame_rate: Rational::new(24_000, 1001),
-            transfer: 1,
+            frames: 230,
+            colour: Colour::default(),
+            iframes: None,
         }
     }
 
     fn track<'a>(track: &'a str, stream: &'a Stream, channels: u32, language: &'a str) -> AudioMedia<'a> {
-        AudioMedia { track, stream, codec: AAC_LC, channels, language }
+        AudioMedia { track, stream, codec: AAC_LC, channels, priming: 1024, language }
     }
 
     fn parse(text: &str) -> MasterPlaylist {
@@ -397,6 +428,35 @@ mod tests {
             [Some("de"), None]
         );
         assert_eq!(media[1].uri.as_deref(), Some("audio/second/playlist.m3u8"));
+    }
+
+    #[test]
+    fn pictures_for_winding_are_listed_once_for_each_rendition() {
+        let (large, small, sound) = (video(3), video(1), sound());
+        let files =
+            [&large, &small].map(|stream| IFrames { stream: stream.clone(), init_bytes: 7, index_bytes: 8 });
+        let variants = [
+            Variant { iframes: Some(&files[0]), ..variant("1080p", &large, 1080) },
+            Variant { iframes: Some(&files[1]), ..variant("360p", &small, 360) },
+        ];
+        let audio = [
+            track("first", &sound, 2, "deu"),
+            AudioMedia { codec: "ec-3", ..track("second", &sound, 6, "deu") },
+        ];
+        let playlist = parse(&master_playlist(&variants, &audio, &[], 4));
+        let (wound, played): (Vec<_>, Vec<_>) =
+            playlist.variants.iter().partition(|variant| variant.is_i_frame);
+        assert_eq!((wound.len(), played.len()), (2, 4));
+        assert_eq!(wound[1].uri, "video/360p/iframes.m3u8");
+        assert_eq!(
+            (wound[1].bandwidth, wound[1].average_bandwidth),
+            (small.peak_bps(4), Some(small.average_bps()))
+        );
+        assert_eq!(wound[1].codecs.as_deref(), Some("avc1.640028"));
+        assert_eq!(wound[1].resolution.map(|size| size.height), Some(360));
+        assert!(
+            wound[1].audio.is_none() && wound[1].frame_rate.is_none() && wound[1].closed_captions.is_none()
+        );
     }
 
     #[test]

@@ -5,12 +5,19 @@ use crate::TextFormat;
 
 /// The master playlist.
 pub const MASTER: &str = "master.m3u8";
+/// The DASH manifest.
+pub const MANIFEST: &str = "manifest.mpd";
 /// The proof.
 pub const REPORT: &str = "report.json";
 /// The media playlist, in the folder of its rendition or track.
 pub const PLAYLIST: &str = "playlist.m3u8";
 /// The init segment, likewise.
 pub const INIT: &str = "init.mp4";
+
+/// The first pictures of all segments of a rendition, in its folder.
+pub const IFRAMES: &str = "iframes.mp4";
+/// The media playlist of these, likewise.
+pub const IFRAMES_PLAYLIST: &str = "iframes.m3u8";
 
 /// The folder of thumbnails and poster.
 pub const IMAGES: &str = "images";

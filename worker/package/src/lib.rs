@@ -1,10 +1,13 @@
-//! HLS playlists and the layout of an output tree. Pure text: nothing is read or written here.
+//! HLS playlists, DASH manifests and the layout of an output tree. Pure text: nothing is read or written here.
 
+pub mod dash;
 pub mod hls;
+mod iframes;
 pub mod images;
 pub mod layout;
 mod stream;
 mod text;
 
+pub use iframes::IFrames;
 pub use stream::{SegmentSize, Stream, target_duration};
 pub use text::TextFormat;

@@ -2,14 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{self, Movie, TrackKind};
 use reel_cmaf::segment::{Sample, media_segment};
 use reel_cmaf::{AudioConfig, VideoConfig};
-use reel_common::{Hdr10, Rational};
+use reel_common::{Colour, Hdr10, Rational};
+use reel_package::dash::Manifest;
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
 use reel_package::{SegmentSize, Stream, layout, target_duration};
 
@@ -132,26 +133,48 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
         width: 320,
         height: 180,
         frame_rate: Rational::new(24_000, 1001),
-        transfer: 2,
+        frames: 96,
+        colour: Colour::default(),
+        iframes: None,
     };
     let track = AudioMedia {
         track: "stereo",
         stream: &audio_stream,
         codec: "mp4a.40.2",
         channels: 2,
+        priming: 1024,
         language: "eng",
     };
-    let master = out.join(layout::MASTER);
-    fs::write(&master, master_playlist(&[variant], &[track], &[], target)).unwrap();
+    let written = write_manifests(&out, &[variant], &[track], target);
 
     let expected = pictures(&source);
     assert_eq!(expected.len(), 96);
-    assert_eq!(pictures(&master), expected);
-    // The priming comes before time 0, so that sound and picture begin together.
+    for path in written {
+        assert_eq!(pictures(&path), expected, "{}", path.display());
+        assert_sound(&path, audio_stream.duration());
+    }
+}
+
+/// Master playlist and manifest.
+fn write_manifests(
+    out: &Path,
+    variants: &[Variant<'_>],
+    audio: &[AudioMedia<'_>],
+    target: u64,
+) -> [PathBuf; 2] {
+    let paths = [layout::MASTER, layout::MANIFEST].map(|name| out.join(name));
+    fs::write(&paths[0], master_playlist(variants, audio, &[], target)).unwrap();
+    let manifest = Manifest { variants, audio, texts: &[], text_files: &[], sprites: None };
+    fs::write(&paths[1], manifest.text()).unwrap();
+    paths
+}
+
+/// The priming comes before time 0, so that sound and picture begin together, and so many samples are heard from there on.
+fn assert_sound(path: &Path, samples: u64) {
     let entries = "-v error -show_entries stream=codec_type,start_time -of csv=p=0";
-    let starts = run("ffprobe", &format!("{entries} {}", master.display()));
+    let starts = run("ffprobe", &format!("{entries} {}", path.display()));
     assert!(starts.contains("video,0.000000") && starts.contains("audio,-0.021333"), "{starts}");
-    let raw = root.path().join("sound.raw");
-    run("ffmpeg", &format!("-v error -i {} -map 0:a -f s16le {}", master.display(), raw.display()));
-    assert_eq!(fs::metadata(raw).unwrap().len(), audio_stream.duration() * 4);
+    let raw = path.with_extension("raw");
+    run("ffmpeg", &format!("-v error -i {} -map 0:a -f s16le {}", path.display(), raw.display()));
+    assert_eq!(fs::metadata(raw).unwrap().len(), samples * 4);
 }

@@ -5,7 +5,9 @@
 //! table of one rendition, never media; a handful of files are open at a time, however many parts there are.
 
 mod collect;
+mod iframes;
 mod images;
+mod manifests;
 mod records;
 mod segment;
 mod single;
@@ -20,8 +22,7 @@ use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
 use reel_common::{Colour, Failure, FailureClass, Hdr10, Rational, TextName};
 use reel_media::{Stretches, TitleTimes, audio_config, audio_init};
-use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
-use reel_package::{Stream, layout, target_duration};
+use reel_package::{IFrames, Stream, layout, target_duration};
 use reel_profiles::{AudioCodec, Profile, VideoCodec};
 use reel_proto::{Malformed, v1};
 use reel_store::BlockingStore;
@@ -31,8 +32,8 @@ use crate::attempt::media;
 use crate::text;
 use collect::{Collected, Collector, Stored};
 use records::Records;
+use single::Sources;
 use staging::Staging;
-use texts::TextSegments;
 
 /// What assemble works on.
 pub(crate) struct Assemble<'a> {
@@ -140,8 +141,9 @@ struct Written {
     stream: Stream,
     frame_rate: Option<Rational>,
     codec: String,
-    /// TransferCharacteristics (ITU-T H.273, table 3).
-    transfer: u8,
+    frames: u64,
+    colour: Colour,
+    iframes: Option<IFrames>,
 }
 
 impl Tree<'_> {
@@ -157,21 +159,28 @@ impl Tree<'_> {
             if damage.is_empty() {
                 self.video_header(number, &samples)?;
                 self.single_file(number, &samples, audio.first())?;
-                video.push(self.written(number, samples)?);
+                let iframes = self.iframes(number, &samples)?;
+                video.push(self.written(number, samples, iframes)?);
             }
         }
         self.images(&mut damage)?;
         damage.into_failure()?;
-        if self.work.profile.package.hls {
-            self.playlists(&video, &audio)?;
+        let text_files = self.text_files()?;
+        match self.work.profile.package.segments() {
+            true => self.manifests(&video, &audio, &text_files),
+            false => Ok(()),
         }
-        if self.work.profile.package.mp4 {
-            for (name, document) in &self.texts {
-                let text = reel_text::webvtt(&document.cues, None);
-                self.staging.write(&layout::text_file(&name.to_string()), text.as_bytes())?;
-            }
+    }
+
+    /// Writes each text as a file by itself, where the profile has them; gives their bytes.
+    fn text_files(&mut self) -> Result<Vec<(TextName, u64)>, Failure> {
+        let mut files = Vec::new();
+        for (name, document) in self.texts.iter().filter(|_| self.work.profile.package.text_files()) {
+            let text = reel_text::webvtt(&document.cues, None);
+            self.staging.write(&layout::text_file(&name.to_string()), text.as_bytes())?;
+            files.push((name.clone(), text.len() as u64));
         }
-        Ok(())
+        Ok(files)
     }
 
     /// Writes thumbnails and poster, where there are any.
@@ -185,7 +194,7 @@ impl Tree<'_> {
     /// Copies a track's segments and writes its header.
     fn audio_track(&mut self, number: usize, damage: &mut records::Damage) -> Result<Collected, Failure> {
         let record = &self.records.audio[number];
-        let folder = self.work.profile.package.hls.then(|| layout::audio_folder(&record.name));
+        let folder = self.work.profile.package.segments().then(|| layout::audio_folder(&record.name));
         let mut samples = Collected::new(record.sample_rate);
         let stored = Stored::of_audio(self.records, number)?;
         let whole = self.collect(&stored, folder.as_deref(), &mut samples)?;
@@ -213,7 +222,7 @@ impl Tree<'_> {
     /// Copies the segments of all parts of a rendition, in order.
     fn rendition(&mut self, number: usize, damage: &mut records::Damage) -> Result<Collected, Failure> {
         let first = self.records.rendition(0, number);
-        let folder = self.work.profile.package.hls.then(|| layout::video_folder(&first.rendition));
+        let folder = self.work.profile.package.segments().then(|| layout::video_folder(&first.rendition));
         let mut samples = Collected::new(first.timescale);
         for part in 0..self.records.parts.len() {
             let record = self.records.rendition(part, number);
@@ -280,7 +289,7 @@ impl Tree<'_> {
     }
 
     fn video_header(&mut self, number: usize, samples: &Collected) -> Result<(), Failure> {
-        if self.work.profile.package.hls {
+        if self.work.profile.package.segments() {
             let span = Span { start: samples.first_pts(), duration: samples.stream.duration() };
             let init = video_init(&self.video_init(number, samples)?, span);
             let folder = layout::video_folder(&self.records.rendition(0, number).rendition);
@@ -289,15 +298,36 @@ impl Tree<'_> {
         Ok(())
     }
 
-    fn written(&self, number: usize, samples: Collected) -> Result<Written, Failure> {
+    /// The first pictures of all segments, where the profile has them.
+    fn iframes(&mut self, number: usize, samples: &Collected) -> Result<Option<IFrames>, Failure> {
+        if !self.work.profile.package.trick_play {
+            return Ok(None);
+        }
+        let folder = layout::video_folder(&self.records.rendition(0, number).rendition);
+        let path = format!("{folder}/{}", layout::IFRAMES);
+        let plan = iframes::plan(self.video_init(number, samples)?, samples)
+            .ok_or_else(|| fault(&format!("{path}: its pictures are not in order")))?;
+        let keys = self.records.sources(number)?;
+        let mut sources = Sources::new(self.work.store, &keys);
+        plan.write(&path, &samples.runs, &mut sources, &mut self.staging).map(Some)
+    }
+
+    fn written(
+        &self,
+        number: usize,
+        samples: Collected,
+        iframes: Option<IFrames>,
+    ) -> Result<Written, Failure> {
         let config = self.video_config(number)?;
         let name = &self.records.rendition(0, number).rendition;
         let codec = config.codec_string();
         Ok(Written {
             frame_rate: self.frame_rate(&samples),
+            frames: samples.specs.len() as u64,
             stream: samples.stream,
             codec: codec.ok_or_else(|| fault(&format!("rendition {name}: its decoder is not set up")))?,
-            transfer: config.colour().unwrap_or_default().transfer,
+            colour: config.colour().unwrap_or_default(),
+            iframes,
         })
     }
 
@@ -382,61 +412,6 @@ impl Tree<'_> {
         let highest = || Rational::new(samples.stream.timescale.into(), shortest?.into());
         self.times.constant_rate().or_else(highest)
     }
-
-    fn playlists(&mut self, video: &[Written], audio: &[Collected]) -> Result<(), Failure> {
-        let video_streams = || video.iter().map(|written| &written.stream);
-        let audio_streams = || audio.iter().map(|samples| &samples.stream);
-        let target = target_duration(video_streams().chain(audio_streams()));
-        let folders = |number: usize| layout::video_folder(&self.records.rendition(0, number).rendition);
-        let video_folders = (0..video.len()).map(folders);
-        let audio_folders = self.records.audio.iter().map(|record| layout::audio_folder(&record.name));
-        let playlists: Vec<_> = video_folders
-            .chain(audio_folders)
-            .zip(video_streams().chain(audio_streams()))
-            .map(|(folder, stream)| {
-                (format!("{folder}/{}", layout::PLAYLIST), media_playlist(stream, target))
-            })
-            .collect();
-        for (path, text) in playlists {
-            self.staging.write(&path, text.as_bytes())?;
-        }
-        let mut texts = Vec::new();
-        if let Some(first) = video.first().filter(|_| !self.texts.is_empty()) {
-            let segments = TextSegments::like(&first.stream, self.ends_ms.clone(), target);
-            for format in text::formats(self.work.profile.package) {
-                texts.push(segments.write(&mut self.staging, *format, &self.texts)?);
-            }
-        }
-        let variants: Vec<_> =
-            video.iter().enumerate().map(|(number, written)| self.variant(number, written)).collect();
-        let codecs =
-            (0..audio.len()).map(|number| self.audio_string(number)).collect::<Result<Vec<_>, _>>()?;
-        let tracks = self.records.audio.iter().zip(&codecs).zip(audio_streams());
-        let media: Vec<_> =
-            tracks.map(|((record, codec), stream)| audio_media(record, codec, stream)).collect();
-        let mut master = master_playlist(&variants, &media, &texts, target);
-        if let Some(record) = &self.records.images {
-            master += &images::playlist(record, self.times, &mut self.staging)?;
-        }
-        self.staging.write(layout::MASTER, master.as_bytes())
-    }
-
-    fn variant<'a>(&'a self, number: usize, written: &'a Written) -> Variant<'a> {
-        let record = self.records.rendition(0, number);
-        Variant {
-            rendition: &record.rendition,
-            stream: &written.stream,
-            codec: &written.codec,
-            width: record.width,
-            height: record.height,
-            frame_rate: written.frame_rate,
-            transfer: written.transfer,
-        }
-    }
-}
-
-fn audio_media<'a>(record: &'a v1::AudioRecord, codec: &'a str, stream: &'a Stream) -> AudioMedia<'a> {
-    AudioMedia { track: &record.name, stream, codec, channels: record.channels, language: &record.language }
 }
 
 fn bitrate(stream: &Stream) -> Bitrate {

@@ -197,10 +197,11 @@ pub(crate) fn stored(text: &v1::Text) -> Result<(TextName, Document), Failure> {
     Ok((name, document))
 }
 
-/// The formats in which a title has its texts.
+/// The formats in which a title has segments of its texts; those of WebVTT are for HLS alone.
 pub(crate) fn formats(package: Package) -> &'static [TextFormat] {
     match (package.hls, package.imsc1) {
-        (false, _) => &[],
+        (false, false) => &[],
+        (false, true) => &[TextFormat::Imsc1],
         (true, false) => &[TextFormat::WebVtt],
         (true, true) => &[TextFormat::WebVtt, TextFormat::Imsc1],
     }

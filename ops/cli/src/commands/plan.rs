@@ -85,7 +85,10 @@ impl Shown {
         let segments = video + audio.iter().sum::<u64>();
         let files = video + audio.first().unwrap_or(&0) * self.ladder.len() as u64;
         let package = self.profile.package;
-        let kbps = segments * u64::from(package.hls) + files * u64::from(package.mp4);
+        // What is of one picture for each segment is no larger than the segments.
+        let kbps = segments * u64::from(package.segments())
+            + video * u64::from(package.trick_play)
+            + files * u64::from(package.mp4);
         let seconds = u64::try_from(self.index.duration.ceil()).unwrap_or(0);
         Some(kbps.saturating_mul(1000 / 8).saturating_mul(seconds))
     }

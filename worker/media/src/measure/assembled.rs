@@ -8,7 +8,7 @@ use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 
 use super::tree::{Carrier, CodedTrack, Stream};
-use super::{expected_tree, video};
+use super::{expected_tree, iframes, video};
 use crate::MediaError;
 use crate::edit::Places;
 use crate::facts;
@@ -47,6 +47,9 @@ pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Resu
                 found += frames;
                 progress(found, total);
             })?;
+        }
+        if job.profile.package.trick_play {
+            iframes::check(stream)?;
         }
         parts.check_borders(&times, &places, job.profile.admission.damage)?;
         if let DamageRule::Allow(most) = job.profile.admission.damage {

@@ -5,6 +5,7 @@
 //! and decodes the whole tree and the whole mezzanine from end to end.
 
 mod assembled;
+mod iframes;
 mod sound;
 mod thumbnail;
 mod tree;
@@ -58,6 +59,9 @@ pub fn verify(job: &VerifyJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result
     let times = TitleTimes::new(job.index, &job.profile.picture)?;
     let tracks = facts::tracks(job.index, job.profile)?;
     let tree = expected_tree(job.tree, facts::ladder(job.index, job.profile)?, &tracks)?;
+    if job.profile.package.trick_play {
+        tree.video.iter().try_for_each(iframes::check)?;
+    }
     let (renditions, mended) = prove_video(job, &times, &tree.video, progress)?;
     let prove = |stream| prove_audio(job, &times, stream);
     let audio = tree.audio.iter().map(prove).collect::<Result<_, _>>()?;

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use reel_cmaf::ReadAt;
-use reel_cmaf::fragment::Fragments;
+use reel_cmaf::fragment::{FragmentError, Fragments};
 use reel_cmaf::mov::{Movie, Sample, TrackKind};
 use reel_common::{Digest, DigestWriter, Rational};
 use reel_profiles::VideoCodec;
@@ -206,6 +206,16 @@ pub(super) struct CodedTrack {
     fourcc: [u8; 4],
     /// In decode order; presentation times are relative to the presented beginning.
     pub(super) samples: Vec<Sample>,
+    /// Of what comes in fragments.
+    pub(super) fragments: Vec<Place>,
+}
+
+/// Where a fragment lies in its carrier.
+pub(super) struct Place {
+    /// Offset after its last byte.
+    pub(super) end: u64,
+    /// Number of its first sample.
+    pub(super) first: usize,
 }
 
 impl CodedTrack {
@@ -215,9 +225,9 @@ impl CodedTrack {
         let track = movie.first(kind).ok_or_else(|| carrier.unreadable(&"it lacks a track"))?;
         let config =
             track.codec_config().ok_or_else(|| carrier.unreadable(&"its codec is not set up"))?.to_vec();
-        let mut samples = match movie.fragmented {
+        let (mut samples, fragments) = match movie.fragmented {
             true => fragment_samples(&bytes).map_err(|error| carrier.unreadable(&error))?,
-            false => track.samples.iter().collect(),
+            false => (track.samples.iter().collect(), Vec::new()),
         };
         // The edit list says where presentation begins; ours has one edit.
         let start = match track.edits.as_slice() {
@@ -227,7 +237,7 @@ impl CodedTrack {
         };
         samples.iter_mut().for_each(|sample| sample.pts -= start);
         let (label, timescale, fourcc) = (carrier.label.clone(), track.timescale, track.fourcc);
-        Ok(CodedTrack { bytes, label, timescale, config, fourcc, samples })
+        Ok(CodedTrack { bytes, label, timescale, config, fourcc, samples, fragments })
     }
 
     /// The codec of a video track.
@@ -294,10 +304,12 @@ impl CodedTrack {
     }
 }
 
-fn fragment_samples(bytes: &Joined) -> Result<Vec<Sample>, reel_cmaf::fragment::FragmentError> {
-    let mut samples = Vec::new();
+fn fragment_samples(bytes: &Joined) -> Result<(Vec<Sample>, Vec<Place>), FragmentError> {
+    let (mut samples, mut places) = (Vec::new(), Vec::new());
     for fragment in Fragments::of_ours(bytes) {
-        samples.extend(fragment?.samples);
+        let fragment = fragment?;
+        places.push(Place { end: fragment.end, first: samples.len() });
+        samples.extend(fragment.samples);
     }
-    Ok(samples)
+    Ok((samples, places))
 }

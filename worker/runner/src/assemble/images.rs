@@ -99,23 +99,17 @@ fn copy(
     Ok(None)
 }
 
-/// Writes the playlist of the sheets; gives the line of the master playlist that names it.
-pub(super) fn playlist(
-    record: &v1::ImageRecord,
-    times: &TitleTimes,
-    staging: &mut Staging,
-) -> Result<String, Failure> {
+/// What playlists and manifests say of the sheets.
+pub(super) fn sprites(record: &v1::ImageRecord, times: &TitleTimes) -> Sprites {
     let sizes = record.sheets.iter().map(|sheet| sheet.artifact.as_ref().map_or(0, |artifact| artifact.size));
     let lengths = image::lengths_ms(record, times);
     let segments = lengths.into_iter().zip(sizes).map(|(ticks, bytes)| SegmentSize { ticks, bytes });
-    let sprites = Sprites {
+    Sprites {
         width: record.width,
         height: record.height,
         columns: record.columns,
         rows: record.rows,
         every_ms: record.every_ms,
         stream: Stream { timescale: 1000, segments: segments.collect() },
-    };
-    staging.write(&format!("{}/{}", layout::IMAGES, layout::PLAYLIST), sprites.playlist().as_bytes())?;
-    Ok(sprites.stream_inf())
+    }
 }

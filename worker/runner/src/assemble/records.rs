@@ -14,6 +14,8 @@ use crate::attempt::media;
 
 /// Room for a file's last block and its directory entry.
 const FILE_BYTES: u64 = 8192;
+/// The first picture of a segment takes this share of it, or less: the records do not say how much.
+const IFRAME_SHARE: u64 = 4;
 /// Room for one sample in the header of a single file.
 const SAMPLE_BYTES: u64 = 24;
 
@@ -175,10 +177,11 @@ impl Records {
         let audio_segments: usize = self.audio.iter().map(|record| record.segment_bytes.len()).sum();
         let files = 64 + segments + audio_segments;
         let frames: u64 = renditions.map(|record| record.frames).sum();
-        let hls = if package.hls { self.stored_bytes() + files as u64 * FILE_BYTES } else { 0 };
+        let hls = if package.segments() { self.stored_bytes() + files as u64 * FILE_BYTES } else { 0 };
+        let iframes = if package.trick_play { self.video_bytes() / IFRAME_SHARE } else { 0 };
         let mp4 = if package.mp4 { self.single_file_bytes() + frames * SAMPLE_BYTES } else { 0 };
         let image_files = self.images.as_ref().map_or(0, |record| record.sheets.len() as u64 + 3);
-        hls + mp4 + self.image_bytes() + image_files * FILE_BYTES + (1 << 20)
+        hls + iframes + mp4 + self.image_bytes() + image_files * FILE_BYTES + (1 << 20)
     }
 
     fn image_bytes(&self) -> u64 {
@@ -191,9 +194,12 @@ impl Records {
     }
 
     fn single_file_bytes(&self) -> u64 {
-        let video: u64 = self.parts.iter().flat_map(|part| &part.renditions).map(|r| size(&r.artifact)).sum();
         let audio = self.audio.first().map_or(0, |record| size(&record.artifact));
-        video + audio * self.renditions() as u64
+        self.video_bytes() + audio * self.renditions() as u64
+    }
+
+    fn video_bytes(&self) -> u64 {
+        self.parts.iter().flat_map(|part| &part.renditions).map(|record| size(&record.artifact)).sum()
     }
 }
 

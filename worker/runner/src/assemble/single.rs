@@ -24,7 +24,7 @@ pub(super) fn write(
 ) -> Result<(), Failure> {
     let mut file = staging.open(name)?;
     staging.append(&mut file, &plan.head)?;
-    let mut sources = Sources { store, keys, open: [None, None] };
+    let mut sources = Sources::new(store, keys);
     for copy in &plan.copies {
         let mut offset = copy.offset;
         let end = copy.offset + copy.length;
@@ -41,14 +41,20 @@ pub(super) fn write(
 }
 
 /// Ranged reads of stored bytes, with the part and the track that were read last kept open.
-struct Sources<'a> {
+pub(super) struct Sources<'a> {
     store: &'a BlockingStore,
     keys: &'a [RecipeKey],
     open: [Option<(u32, File)>; 2],
 }
 
-impl Sources<'_> {
-    fn read(&mut self, source: u32, offset: u64, length: u64) -> Result<Vec<u8>, Failure> {
+impl<'a> Sources<'a> {
+    /// Of a rendition: `keys` are its parts in order, and the audio track behind them.
+    pub(super) fn new(store: &'a BlockingStore, keys: &'a [RecipeKey]) -> Self {
+        Sources { store, keys, open: [None, None] }
+    }
+
+    /// Bytes of a source, by its number.
+    pub(super) fn read(&mut self, source: u32, offset: u64, length: u64) -> Result<Vec<u8>, Failure> {
         let key = *self.keys.get(source as usize).ok_or_else(|| fault("a copy from an unknown source"))?;
         let read = match self.store.local_path(key) {
             Some(path) => self.read_local(source, &path, offset, length),

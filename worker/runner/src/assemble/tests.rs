@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod captions;
+mod iframes;
 
 const RENDITIONS: [&str; 2] = ["1080p", "360p"];
 const FRAMES_PER_SEGMENT: u64 = 4;
@@ -497,10 +498,10 @@ fn few_files_are_open_however_many_parts_there_are() {
 #[test]
 fn without_a_package_form_its_files_are_not_made() {
     let mut farm = Farm::new(1);
-    farm.profile.package = reel_profiles::Package { hls: false, mp4: true, imsc1: false };
+    farm.profile.package = reel_profiles::Package { mp4: true, ..Default::default() };
     let names: Vec<_> = farm.assemble().unwrap().files.into_iter().map(|file| file.path).collect();
     assert_eq!(names, ["1080p.mp4", "360p.mp4"]);
-    farm.profile.package = reel_profiles::Package { hls: true, mp4: false, imsc1: false };
+    farm.profile.package = reel_profiles::Package { hls: true, ..Default::default() };
     let names: Vec<_> = farm.assemble().unwrap().files.into_iter().map(|file| file.path).collect();
     assert!(names.contains(&"master.m3u8".to_owned()));
     assert!(names.iter().all(|name| !name.contains('/') || !name.ends_with("p.mp4")));

@@ -16,12 +16,14 @@ pub(super) struct TextSegments {
     stream: Stream,
     ends_ms: Vec<u64>,
     target_duration: u64,
+    /// Whether there are playlists.
+    hls: bool,
 }
 
 impl TextSegments {
     /// As many as `stream` has, which end at these times.
-    pub(super) fn like(stream: &Stream, ends_ms: Vec<u64>, target_duration: u64) -> Self {
-        TextSegments { ends_ms, stream: stream.clone(), target_duration }
+    pub(super) fn like(stream: &Stream, ends_ms: Vec<u64>, target_duration: u64, hls: bool) -> Self {
+        TextSegments { ends_ms, stream: stream.clone(), target_duration, hls }
     }
 
     /// Writes texts in a format.
@@ -45,7 +47,9 @@ impl TextSegments {
                     media_playlist(&stream, self.target_duration)
                 }
             };
-            staging.write(&format!("{folder}/{}", layout::PLAYLIST), playlist.as_bytes())?;
+            if self.hls {
+                staging.write(&format!("{folder}/{}", layout::PLAYLIST), playlist.as_bytes())?;
+            }
             group.texts.push((name.clone(), stream));
         }
         Ok(group)

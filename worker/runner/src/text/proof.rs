@@ -42,7 +42,7 @@ fn prove_one(
 ) -> Result<(), String> {
     let read =
         |path: &str| std::fs::read(tree.join(path)).map_err(|error| format!("{path} of the output: {error}"));
-    if package.mp4 {
+    if package.text_files() {
         let path = layout::text_file(&name.to_string());
         compare(&path, &document.cues, &cues(Format::WebVtt, &read(&path)?, &path)?)?;
     }
