@@ -234,9 +234,9 @@ fn tracks(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
 
 fn one_track(parsed: &Parsed<'_>, track: &AudioTrack, places: &TrackPlaces) -> Result<(), ProfileError> {
     let codec = track.codec;
-    ensure(parsed, codec != AudioCodec::Pcm || !parsed.profile.package.hls, places.codec, || {
-        "`pcm` goes into single files alone, since players have none in segments: use `flac`, or `hls = false` and \
-         `mp4 = true`"
+    ensure(parsed, codec != AudioCodec::Pcm || !parsed.profile.package.segments(), places.codec, || {
+        "`pcm` goes into single files alone, since players have none in segments: use `flac`, or \
+         `mp4 = true` alone"
             .to_owned()
     })?;
     let surround = codec == AudioCodec::Opus || codec.is_lossless();
