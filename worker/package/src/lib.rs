@@ -3,6 +3,7 @@
 pub mod hls;
 pub mod images;
 pub mod layout;
+pub mod protect;
 mod stream;
 mod text;
 

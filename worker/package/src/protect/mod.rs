@@ -1,0 +1,11 @@
+//! Encryption of media segments (ISO/IEC 23001-7): the same segment, key and initialisation vector give the same bytes.
+
+mod key;
+mod segment;
+mod systems;
+mod vector;
+
+pub use key::{ContentKey, KeyList, KeyListError, KeyScope, Resolution};
+pub use segment::{EncryptError, SegmentCipher};
+pub use systems::{System, system_headers};
+pub use vector::{segment_vector, track_vector};
