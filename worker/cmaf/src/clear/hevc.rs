@@ -159,7 +159,7 @@ impl Sequence {
         let more_layers = bits.take(3)?;
         bits.skip(1 + 3)?;
         let profile = bits.take(5)?;
-        bits.skip(80)?;
+        bits.skip(88)?;
         skip_sub_layers(bits, more_layers)?;
         let id = bits.golomb()?;
         // Profiles of screen content (annex A.3.7) and of it with high throughput (annex A.3.8).

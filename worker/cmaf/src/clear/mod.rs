@@ -57,6 +57,12 @@ impl Headers {
         }))
     }
 
+    /// Where a span is not a whole number of blocks: whether its last byte is encrypted, as of AV1, or its first coded one.
+    pub fn ends_protected(&self) -> bool {
+        //matches!(self.0, Codec::Av1(_))
+        false
+    }
+
     /// The spans that the next sample in decode order consists of.
     pub fn spans(&mut self, sample: &[u8]) -> Result<Vec<Span>, HeaderError> {
         match &mut self.0 {

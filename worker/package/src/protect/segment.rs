@@ -73,7 +73,7 @@ impl<'a> SegmentCipher<'a> {
             if let Some(headers) = &mut headers {
                 let spans =
                     headers.spans(data).map_err(|source| EncryptError::Header { sample, source })?;
-                subsamples = self.subsamples(&spans);
+                subsamples = self.subsamples(&spans, headers.ends_protected());
             }
             let vector = u64::from_be_bytes(vector).wrapping_add(sample as u64).to_be_bytes();
             let ranges = ranges(data, &subsamples);
@@ -93,17 +93,19 @@ impl<'a> SegmentCipher<'a> {
         Ok(protected_segment(&out, &samples)?)
     }
 
-    /// Spans as `senc` tells them. What `cenc` protects is a multiple of the block and ends where the span ends; clear
-    /// bytes without protected ones behind them are told together with the next.
-    fn subsamples(&self, spans: &[Span]) -> Vec<Subsample> {
+    /// Spans as `senc` tells them. What `cenc` protects is a multiple of the block; clear bytes without protected ones behind
+    /// them are told together with the next.
+    fn subsamples(&self, spans: &[Span], ends_protected: bool) -> Vec<Subsample> {
         let mut found = Vec::new();
         let mut clear = 0;
         for span in spans {
-            let kept = if self.scheme == Scheme::Cenc { span.protected % BLOCK } else { 0 };
-            clear += span.clear + kept;
-            if span.protected > kept {
-                push(&mut found, clear, span.protected - kept);
-                clear = 0;
+            let left = if self.scheme == Scheme::Cenc { span.protected % BLOCK } else { 0 };
+            let protected = span.protected - left;
+            let (before, after) = if ends_protected || protected == 0 { (left, 0) } else { (0, left) };
+            clear += span.clear + before;
+            if protected > 0 {
+                push(&mut found, clear, protected);
+                clear = after;
             }
         }
         if clear > 0 {
