@@ -4,8 +4,8 @@
 //! Players derive these ranges from the bitstream again, so that a length may never be guessed: what cannot be read is an
 //! error.
 
-//mod av1;
-//mod av1_frame;
+mod av1;
+mod av1_frame;
 mod avc;
 mod hevc;
 mod nal;
@@ -44,7 +44,7 @@ pub struct Headers(Codec);
 enum Codec {
     Avc(avc::Headers),
     Hevc(hevc::Headers),
-    //Av1(Box<av1::Headers>),
+    Av1(Box<av1::Headers>),
 }
 
 impl Headers {
@@ -53,14 +53,8 @@ impl Headers {
         Ok(Headers(match config {
             VideoConfig::Avc(record) => Codec::Avc(avc::Headers::new(record)?),
             VideoConfig::Hevc(record) => Codec::Hevc(hevc::Headers::new(record)?),
-            VideoConfig::Av1(_) => return Err(HeaderError::Unsupported("AV1")),
+            VideoConfig::Av1(record) => Codec::Av1(Box::new(av1::Headers::new(record)?)),
         }))
-    }
-
-    /// Where a span is not a whole number of blocks: whether its last byte is encrypted, as of AV1, or its first coded one.
-    pub fn ends_protected(&self) -> bool {
-        //matches!(self.0, Codec::Av1(_))
-        false
     }
 
     /// The spans that the next sample in decode order consists of.
@@ -68,7 +62,7 @@ impl Headers {
         match &mut self.0 {
             Codec::Avc(headers) => headers.spans(sample),
             Codec::Hevc(headers) => headers.spans(sample),
-            //Codec::Av1(headers) => headers.spans(sample),
+            Codec::Av1(headers) => headers.spans(sample),
         }
     }
 }

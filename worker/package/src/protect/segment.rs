@@ -73,7 +73,7 @@ impl<'a> SegmentCipher<'a> {
             if let Some(headers) = &mut headers {
                 let spans =
                     headers.spans(data).map_err(|source| EncryptError::Header { sample, source })?;
-                subsamples = self.subsamples(&spans, headers.ends_protected());
+                subsamples = self.subsamples(&spans);
             }
             let vector = u64::from_be_bytes(vector).wrapping_add(sample as u64).to_be_bytes();
             let ranges = ranges(data, &subsamples);
@@ -93,20 +93,20 @@ impl<'a> SegmentCipher<'a> {
         Ok(protected_segment(&out, &samples)?)
     }
 
-    /// Spans as `senc` tells them. What `cenc` protects is a multiple of the block; clear bytes without protected ones behind
-    /// them are told together with the next.
-    fn subsamples(&self, spans: &[Span], ends_protected: bool) -> Vec<Subsample> {
+    /// Spans as `senc` tells them. `cenc` protects a multiple of the block from the first coded byte on; clear bytes without
+    /// protected ones behind them are told together with the next.
+    fn subsamples(&self, spans: &[Span]) -> Vec<Subsample> {
         let mut found = Vec::new();
         let mut clear = 0;
         for span in spans {
             let left = if self.scheme == Scheme::Cenc { span.protected % BLOCK } else { 0 };
             let protected = span.protected - left;
-            let (before, after) = if ends_protected || protected == 0 { (left, 0) } else { (0, left) };
-            clear += span.clear + before;
+            clear += span.clear;
             if protected > 0 {
                 push(&mut found, clear, protected);
-                clear = after;
+                clear = 0;
             }
+            clear += left;
         }
         if clear > 0 {
             push(&mut found, clear, 0);

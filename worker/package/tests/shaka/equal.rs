@@ -50,7 +50,7 @@ fn hevc_of_every_kind_of_slice_header() {
     for settings in [
         "bframes=4:b-pyramid=1:weightb=1:ref=4",
         "no-wpp=1:bframes=0:no-sao=1:ref=3:weightp=0",
-        "slices=4:bframes=2:no-deblock=1:tskip=1",
+        "bframes=2:no-deblock=1:tskip=1:rdoq-level=0:repeat-headers=1",
         "ctu=16:max-tu-size=16:temporal-layers=2:opt-ref-list-length-pps=1:opt-qp-pps=1:bframes=3",
         "open-gop=1:bframes=6:ref=5:deblock=-1,2",
     ] {
@@ -63,5 +63,18 @@ fn hevc_of_every_kind_of_slice_header() {
 fn sound_of_every_codec() {
     for coding in ["aac", "ac3", "eac3", "libopus", "flac"] {
         same_as_shaka(&Clip::audio(&format!("-c:a {coding}")));
+    }
+}
+
+#[test]
+fn av1_with_every_number_of_tiles() {
+    for coding in [
+        "libsvtav1 -preset 8 -svtav1-params keyint=24",
+        "libsvtav1 -preset 6 -svtav1-params keyint=24:tile-columns=1:tile-rows=1:film-grain=10",
+        "libaom-av1 -cpu-used 7 -tiles 2x2 -row-mt 1",
+        "libaom-av1 -cpu-used 5 -lag-in-frames 19 -crf 60 -tiles 1x2 -aq-mode 1",
+        "libaom-av1 -cpu-used 8 -usage realtime -crf 20 -error-resilience 1",
+    ] {
+        same_as_shaka(&Clip::video(&format!("-c:v {coding}")));
     }
 }
