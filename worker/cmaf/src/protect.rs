@@ -248,7 +248,7 @@ pub fn clear_segment(segment: &[u8]) -> Result<Vec<u8>, ProtectError> {
     let tfhd = path[2];
     let flags = *segment.get(tfhd + 11).ok_or(ProtectError::Segment)?;
     // No base offset, which would come first, and no sample entry.
-    if flags & 0x3 != 0 {
+    if flags & 0x3 != 0 || box_at(segment, tfhd).is_none_or(|tfhd| tfhd.len() < 16) {
         return Err(ProtectError::Segment);
     }
     let mut out = insert(segment, &path, tfhd + 16, &2u32.to_be_bytes())?;
@@ -258,10 +258,11 @@ pub fn clear_segment(segment: &[u8]) -> Result<Vec<u8>, ProtectError> {
 
 /// Puts bytes into the box at the end of the path, which begins with `moof`.
 fn insert(segment: &[u8], path: &Path, at: usize, bytes: &[u8]) -> Result<Vec<u8>, ProtectError> {
+    sample_count(segment).ok_or(ProtectError::Segment)?;
     let trun = find(segment, &[b"moof", b"traf", b"trun"]).ok_or(ProtectError::Segment)?[2];
     let offset = u32_at(segment, trun + 16).ok_or(ProtectError::Segment)?;
     let mut out = segment.to_vec();
-    out[trun + 16..trun + 20].copy_from_slice(&(offset + bytes.len() as u32).to_be_bytes());
+    out[trun + 16..trun + 20].copy_from_slice(&offset.wrapping_add(bytes.len() as u32).to_be_bytes());
     path.iter().for_each(|outer| grow(&mut out, *outer, bytes.len()));
     out.splice(at..at, bytes.iter().copied());
     Ok(out)
@@ -278,8 +279,8 @@ fn sample_count(segment: &[u8]) -> Option<usize> {
 
 /// The samples of a clear media segment of one fragment as ranges of its bytes, in decode order.
 pub fn sample_ranges(segment: &[u8]) -> Result<Vec<std::ops::Range<usize>>, ProtectError> {
-    let source = segment.to_vec();
-    let mut fragments = Fragments::of_ours(&source);
+    let source = &segment;
+    let mut fragments = Fragments::of_ours(source);
     let Some(Ok(fragment)) = fragments.next() else { return Err(ProtectError::Segment) };
     if fragments.next().is_some() || sample_count(segment) != Some(fragment.samples.len()) {
         return Err(ProtectError::Segment);
@@ -316,4 +317,63 @@ fn box_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
 fn grow(out: &mut [u8], at: usize, bytes: usize) {
     let size = u32_at(out, at).unwrap_or_default() + bytes as u32;
     out[at..at + 4].copy_from_slice(&size.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::segment::{Sample, media_segment};
+
+    fn segment(sizes: &[usize]) -> Vec<u8> {
+        let data = vec![7; 100];
+        let sample = |size: &usize| Sample { data: &data[..*size], duration: 5, composition_offset: 0, sync: true };
+        media_segment(1, 0, &sizes.iter().map(sample).collect::<Vec<_>>())
+    }
+
+    fn ranges(count: usize) -> SampleEncryption {
+        SampleEncryption { iv: Some([1; 8]), subsamples: vec![Subsample { clear: 1, protected: 16 }; count] }
+    }
+
+    #[test]
+    fn samples_stay_where_the_fragment_says() {
+        let clear = segment(&[40, 20]);
+        let data = |bytes: &Vec<u8>| {
+            let fragment = Fragments::of_ours(bytes).next().unwrap().unwrap();
+            fragment.samples.iter().map(|sample| bytes[sample.position as usize..][..sample.size as usize].to_vec())
+                .collect::<Vec<_>>()
+        };
+        let protected = protected_segment(&clear, &[ranges(2), ranges(1)]).unwrap();
+        assert_eq!((data(&protected), data(&clear_segment(&clear).unwrap())), (data(&clear), data(&clear)));
+        // saio names the first vector.
+        let moof = find(&protected, &[b"moof"]).unwrap()[0];
+        let saio = find(&protected, &[b"moof", b"traf", b"saio"]).unwrap()[2];
+        let first = moof + u32_at(&protected, saio + 16).unwrap() as usize;
+        assert_eq!(protected[first..first + 10], [1, 1, 1, 1, 1, 1, 1, 1, 0, 2]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let clear = segment(&[40]);
+        assert_eq!(protected_segment(&clear, &[]), Err(ProtectError::Samples { given: 0, held: 1 }));
+        assert_eq!(protected_segment(&clear, &[ranges(41)]), Err(ProtectError::Ranges(41)));
+        let protected = protected_segment(&clear, &[ranges(40)]).unwrap();
+        assert_eq!(protected_segment(&protected, &[ranges(1)]), Err(ProtectError::Segment));
+        assert_eq!(clear_segment(&clear_segment(&clear).unwrap()), Err(ProtectError::Segment));
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_makes_it_fail(at in 0usize..260, byte in any::<u8>(), cut in 0usize..300) {
+            let mut bytes = segment(&[30, 20, 10]);
+            if let Some(damaged) = bytes.get_mut(at) {
+                *damaged = byte;
+            }
+            bytes.truncate(cut);
+            let _ = (sample_ranges(&bytes), clear_segment(&bytes), protected_segment(&bytes, &[ranges(1)]));
+            let encryption = TrackEncryption { scheme: Scheme::Cenc, key_id: [1; 16] };
+            let _ = protected_init(&bytes, &encryption, &[], true);
+        }
+    }
 }

@@ -66,3 +66,63 @@ impl Headers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A sample of NAL units or OBUs whose headers are of the kinds that are read, with any bytes behind them.
+    fn units(kinds: &'static [u8]) -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
+        let unit = (proptest::sample::select(kinds), proptest::collection::vec(any::<u8>(), 0..60));
+        proptest::collection::vec(unit, 0..6)
+    }
+
+    fn nal_sample(units: &[(u8, Vec<u8>)]) -> Vec<u8> {
+        let unit = |(kind, bytes): &(u8, Vec<u8>)| {
+            let length = (bytes.len() as u32 + 1).to_be_bytes();
+            length.into_iter().chain([*kind]).chain(bytes.iter().copied()).collect::<Vec<_>>()
+        };
+        units.iter().flat_map(unit).collect()
+    }
+
+    fn check(config: VideoConfig<'_>, sample: &[u8]) -> Result<(), TestCaseError> {
+        if let Ok(mut headers) = Headers::new(config)
+            && let Ok(spans) = headers.spans(sample)
+        {
+            let bytes: usize = spans.iter().map(|span| span.clear + span.protected).sum();
+            prop_assert_eq!(bytes, sample.len());
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn no_h264_makes_it_fail(units in units(&[0x65, 0x41, 0x01, 0x67, 0x68, 0x06]), any in any::<[u8; 9]>()) {
+            let sample = nal_sample(&units);
+            check(VideoConfig::Avc(&[1, 100, 0, 40, 0xff, 0xe0, 0]), &sample)?;
+            check(VideoConfig::Avc(&any), &sample)?;
+        }
+
+        #[test]
+        fn no_hevc_makes_it_fail(units in units(&[0x42, 0x44, 0x26, 0x02, 0x2a, 0x4e]), any in any::<[u8; 9]>()) {
+            let sample = nal_sample(&units);
+            let record: Vec<u8> = [0; 21].into_iter().chain([3, 0]).collect();
+            check(VideoConfig::Hevc(&record), &sample)?;
+            check(VideoConfig::Hevc(&[record.as_slice(), &any].concat()), &sample)?;
+        }
+
+        #[test]
+        fn no_av1_makes_it_fail(units in units(&[0x0a, 0x1a, 0x22, 0x32, 0x36, 0x3a]), header in any::<[u8; 14]>()) {
+            let obu = |(kind, bytes): &(u8, Vec<u8>)| [&[*kind, bytes.len() as u8], bytes.as_slice()].concat();
+            let sample: Vec<u8> = units.iter().flat_map(obu).collect();
+            check(VideoConfig::Av1(&[&[0x81, 0, 0, 0, 0x0a, 14], header.as_slice()].concat()), &sample)?;
+            // A header as SVT-AV1 writes it, so that frames are read further.
+            let real = [0x81, 0, 0x0c, 0, 0x0a, 0x0b, 0, 0, 0, 0x04, 0x45, 0x7e, 0x3e, 0xfd, 0xfc, 0xc0, 0x20];
+            check(VideoConfig::Av1(&real), &sample)?;
+        }
+    }
+}

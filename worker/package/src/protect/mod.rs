@@ -2,10 +2,12 @@
 
 mod key;
 mod segment;
+mod signal;
 mod systems;
 mod vector;
 
 pub use key::{ContentKey, KeyList, KeyListError, KeyScope, Resolution};
 pub use segment::{EncryptError, SegmentCipher};
+pub use signal::{ContentProtection, Signal, UriError};
 pub use systems::{System, system_headers};
 pub use vector::{segment_vector, track_vector};

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::clip::Clip;
+use reel_cmaf::protect::protected_init;
+use reel_package::protect::{Signal, System, system_headers};
+
+use crate::clip::{Clip, content_key};
 use crate::packager::{boxes, encrypt, fragments};
 
 /// Encrypts a clip in both schemes as the packager cuts it, and compares each sample and each `senc`.
@@ -72,9 +75,67 @@ fn av1_with_every_number_of_tiles() {
         "libsvtav1 -preset 8 -svtav1-params keyint=24",
         "libsvtav1 -preset 6 -svtav1-params keyint=24:tile-columns=1:tile-rows=1:film-grain=10",
         "libaom-av1 -cpu-used 7 -tiles 2x2 -row-mt 1",
-        "libaom-av1 -cpu-used 5 -lag-in-frames 19 -crf 60 -tiles 1x2 -aq-mode 1",
+        "libaom-av1 -cpu-used 8 -lag-in-frames 19 -crf 60 -tiles 1x2 -aq-mode 1",
         "libaom-av1 -cpu-used 8 -usage realtime -crf 20 -error-resilience 1",
     ] {
         same_as_shaka(&Clip::video(&format!("-c:v {coding}")));
+    }
+}
+
+#[test]
+fn headers_of_licence_systems_and_sample_entries() {
+    let systems = [System::Common, System::Widevine, System::PlayReady];
+    let named = "--protection_systems Common,Widevine,PlayReady";
+    for (clip, fields) in [(Clip::video("-c:v libx264"), 78), (Clip::audio("-c:a aac"), 28)] {
+        for scheme in ["cenc", "cbcs"] {
+            let shaka = fs::read(encrypt(&clip, scheme, named)).unwrap();
+            let encryption = clip.encryption(scheme);
+            let headers = system_headers(&systems, &content_key(), encryption.scheme);
+            let init = protected_init(&clip.init(), &encryption, &headers, false).unwrap();
+            let pssh = |bytes| {
+                let mut found: Vec<_> = boxes(bytes, &["moov", "pssh"]).into_iter().map(<[u8]>::to_vec).collect();
+                found.sort();
+                found
+            };
+            assert_eq!((pssh(&init), pssh(&init).len()), (pssh(&shaka), 3), "{scheme}");
+            let scheme_info = |bytes| {
+                let stsd = boxes(bytes, &["moov", "trak", "mdia", "minf", "stbl", "stsd"])[0];
+                let entry = &stsd[8..];
+                let kind = entry[4..8].to_vec();
+                (kind, boxes(&entry[8 + fields..], &["sinf"])[0].to_vec())
+            };
+            assert_eq!(scheme_info(&init), scheme_info(&shaka), "{scheme}");
+        }
+    }
+}
+
+#[test]
+fn what_playlists_and_manifests_say_of_keys() {
+    let clip = Clip::video("-c:v libx264");
+    let (key, systems) = (content_key(), [System::Widevine, System::PlayReady]);
+    for scheme in ["cenc", "cbcs"] {
+        let (master, manifest) = (clip.beside("master.m3u8"), clip.beside("manifest.mpd"));
+        let outputs = format!("--hls_master_playlist_output {} --mpd_output {}", master.display(), manifest.display());
+        encrypt(&clip, scheme, &format!("--protection_systems Widevine,PlayReady {outputs}"));
+        let signal = Signal {
+            key: &key,
+            scheme: clip.encryption(scheme).scheme,
+            systems: &systems,
+            key_uri: None,
+            clear_key_licence: None,
+            fair_play: None,
+        };
+        let playlist = fs::read_to_string(clip.beside("stream_0.m3u8")).unwrap();
+        for line in signal.hls_keys().unwrap() {
+            assert!(playlist.lines().any(|theirs| theirs == line), "{line} is not in {playlist}");
+        }
+        let manifest = fs::read_to_string(manifest).unwrap();
+        assert_eq!(signal.content_protection().len(), 3);
+        for descriptor in signal.content_protection() {
+            let told = [Some(descriptor.scheme_id_uri), descriptor.default_key_id, descriptor.pssh, descriptor.pro];
+            for told in told.into_iter().flatten() {
+                assert!(manifest.contains(&told), "{told} is not in {manifest}");
+            }
+        }
     }
 }
