@@ -328,7 +328,8 @@ mod tests {
 
     fn segment(sizes: &[usize]) -> Vec<u8> {
         let data = vec![7; 100];
-        let sample = |size: &usize| Sample { data: &data[..*size], duration: 5, composition_offset: 0, sync: true };
+        let sample =
+            |size: &usize| Sample { data: &data[..*size], duration: 5, composition_offset: 0, sync: true };
         media_segment(1, 0, &sizes.iter().map(sample).collect::<Vec<_>>())
     }
 
@@ -341,7 +342,10 @@ mod tests {
         let clear = segment(&[40, 20]);
         let data = |bytes: &Vec<u8>| {
             let fragment = Fragments::of_ours(bytes).next().unwrap().unwrap();
-            fragment.samples.iter().map(|sample| bytes[sample.position as usize..][..sample.size as usize].to_vec())
+            fragment
+                .samples
+                .iter()
+                .map(|sample| bytes[sample.position as usize..][..sample.size as usize].to_vec())
                 .collect::<Vec<_>>()
         };
         let protected = protected_segment(&clear, &[ranges(2), ranges(1)]).unwrap();

@@ -60,7 +60,8 @@ impl Headers {
         let mut obus = Obus(record.get(CONFIG_OBUS..).ok_or(HeaderError::Malformed("av1C"))?);
         let header = obus.find(|obu| obu.kind == SEQUENCE);
         let header = header.ok_or(HeaderError::Missing("the sequence header in av1C"))?;
-        let sequence = Sequence::read(header.payload).ok_or(HeaderError::Malformed("an AV1 sequence header"))?;
+        let sequence =
+            Sequence::read(header.payload).ok_or(HeaderError::Malformed("an AV1 sequence header"))?;
         Ok(Headers { sequence, references: Default::default(), frame: None })
     }
 
@@ -112,13 +113,20 @@ impl Headers {
                 bits.position().div_ceil(8)
             }
             TILE_GROUP => 0,
-            REPEATED_HEADER => return Err(HeaderError::Missing("the frame header that an AV1 header repeats")),
+            REPEATED_HEADER => {
+                return Err(HeaderError::Missing("the frame header that an AV1 header repeats"));
+            }
             TILE_LIST => return Err(HeaderError::Unsupported("AV1 with large scale tiles")),
             _ => return Ok(Vec::new()),
         };
         let frame = self.frame.take().ok_or(HeaderError::Missing("the frame header of an AV1 tile group"))?;
-        let (tiles, done) = tile_group(&frame, payload, at).ok_or(HeaderError::Malformed("an AV1 tile group"))?;
-        if done { self.keep(&frame) } else { self.frame = Some(frame) }
+        let (tiles, done) =
+            tile_group(&frame, payload, at).ok_or(HeaderError::Malformed("an AV1 tile group"))?;
+        if done {
+            self.keep(&frame)
+        } else {
+            self.frame = Some(frame)
+        }
         Ok(tiles)
     }
 

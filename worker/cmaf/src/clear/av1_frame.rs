@@ -312,7 +312,8 @@ impl<'a> Header<'a> {
     fn read_tiles(&self, bits: &mut Bits) -> Option<(u32, u32, usize)> {
         let shift = if self.sequence.large_blocks { 7 } else { 6 };
         // Sides are multiples of eight samples before they are counted in blocks.
-        let [columns, rows] = [self.size[1], self.size[2]].map(|side| (side.div_ceil(8) * 8).div_ceil(1 << shift));
+        let [columns, rows] =
+            [self.size[1], self.size[2]].map(|side| (side.div_ceil(8) * 8).div_ceil(1 << shift));
         let widest = MAX_TILE_WIDTH >> shift;
         let largest = MAX_TILE_AREA >> (2 * shift);
         let least_columns = tile_log2(widest, columns);

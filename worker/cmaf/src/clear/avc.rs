@@ -142,7 +142,8 @@ impl Headers {
         let picture = self.pictures.get(&picture);
         let picture = picture.ok_or(HeaderError::Missing("the picture parameter set of an H.264 slice"))?;
         let sequence = self.sequences.get(&picture.sequence);
-        let sequence = sequence.ok_or(HeaderError::Missing("the sequence parameter set of an H.264 slice"))?;
+        let sequence =
+            sequence.ok_or(HeaderError::Missing("the sequence parameter set of an H.264 slice"))?;
         let slice = Slice { sequence, picture, kind, idr: unit[0] & 0x1f == IDR_SLICE };
         slice.skip(&mut bits, unit[0] & 0x60 != 0).ok_or(malformed)?;
         Ok(bytes_passed(unit, UNIT_HEADER, &bits))

@@ -206,16 +206,19 @@ impl Sequence {
         }
         let temporal_motion = bits.flag()?;
         let blocks = |samples: u32| u64::from(samples).div_ceil(1 << block);
-        Some((id, Some(Sequence {
-            separate_planes,
-            chroma: chroma_format != 0 && !separate_planes,
-            address_bits: log2_ceil(blocks(width) * blocks(height)),
-            order_bits,
-            adaptive_offset,
-            short_term,
-            long_term,
-            temporal_motion,
-        })))
+        Some((
+            id,
+            Some(Sequence {
+                separate_planes,
+                chroma: chroma_format != 0 && !separate_planes,
+                address_bits: log2_ceil(blocks(width) * blocks(height)),
+                order_bits,
+                adaptive_offset,
+                short_term,
+                long_term,
+                temporal_motion,
+            }),
+        ))
     }
 }
 

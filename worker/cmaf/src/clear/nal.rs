@@ -16,7 +16,8 @@ pub(super) fn spans(
     let mut spans = Vec::new();
     let mut rest = sample;
     while !rest.is_empty() {
-        let (unit, after) = split(rest, length_bytes).ok_or(HeaderError::Malformed("a sample of NAL units"))?;
+        let (unit, after) =
+            split(rest, length_bytes).ok_or(HeaderError::Malformed("a sample of NAL units"))?;
         let kept = clear(unit)?.unwrap_or(unit.len()).min(unit.len());
         spans.push(Span { clear: length_bytes + kept, protected: unit.len() - kept });
         rest = after;

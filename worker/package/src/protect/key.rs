@@ -6,7 +6,7 @@ use std::str::FromStr;
 use zeroize::Zeroize;
 
 /// Most keys of a title: more than one for each of its tracks.
-const MAX_KEYS: usize = 64;
+pub(super) const MAX_KEYS: usize = 64;
 
 /// A key of AES-128 and its id. Its bytes are nowhere printed, and overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -141,12 +141,7 @@ impl KeyList {
     }
 
     /// Adds a key, which stands at a place of its source.
-    pub(super) fn add(
-        &mut self,
-        scope: KeyScope,
-        key: ContentKey,
-        place: usize,
-    ) -> Result<(), KeyListError> {
+    pub(super) fn add(&mut self, scope: KeyScope, key: ContentKey, place: usize) -> Result<(), KeyListError> {
         if self.0.len() == MAX_KEYS {
             return Err(KeyListError::Many);
         }

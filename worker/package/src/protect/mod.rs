@@ -1,11 +1,13 @@
 //! Encryption of media segments (ISO/IEC 23001-7): the same segment, key and initialisation vector give the same bytes.
 
+mod cpix;
 mod key;
 mod segment;
 mod signal;
 mod systems;
 mod vector;
 
+pub use cpix::CpixError;
 pub use key::{ContentKey, KeyList, KeyListError, KeyScope, Resolution};
 pub use segment::{EncryptError, SegmentCipher};
 pub use signal::{ContentProtection, Signal, UriError};

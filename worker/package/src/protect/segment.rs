@@ -71,8 +71,7 @@ impl<'a> SegmentCipher<'a> {
             let data = &mut out[range];
             let mut subsamples = Vec::new();
             if let Some(headers) = &mut headers {
-                let spans =
-                    headers.spans(data).map_err(|source| EncryptError::Header { sample, source })?;
+                let spans = headers.spans(data).map_err(|source| EncryptError::Header { sample, source })?;
                 subsamples = self.subsamples(&spans);
             }
             let vector = u64::from_be_bytes(vector).wrapping_add(sample as u64).to_be_bytes();

@@ -76,7 +76,8 @@ fn play_ready(key: &ContentKey, scheme: Scheme) -> Vec<u8> {
             ("4.3.0.0", format!("<PROTECTINFO>{ids}</PROTECTINFO>"))
         }
     };
-    let mut text = String::from("<WRMHEADER xmlns=\"http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader\"");
+    let mut text =
+        String::from("<WRMHEADER xmlns=\"http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader\"");
     let _ = write!(text, " version=\"{version}\"><DATA>{body}</DATA></WRMHEADER>");
     let text: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let mut object = (text.len() as u32 + 10).to_le_bytes().to_vec();

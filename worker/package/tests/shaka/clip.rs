@@ -6,18 +6,19 @@ use std::process::{Command, Stdio};
 
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{Movie, Sample, TrackKind};
+use reel_cmaf::protect::{Scheme, TrackEncryption};
 use reel_cmaf::segment::{self, media_segment};
 use reel_cmaf::{AudioConfig, VideoConfig};
 use reel_common::{Hdr10, Rational};
 use reel_package::protect::{ContentKey, SegmentCipher};
-use reel_cmaf::protect::{Scheme, TrackEncryption};
 use tempfile::TempDir;
 
 pub(crate) const KEY_ID: [u8; 16] = *b"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f";
 pub(crate) const KEY: [u8; 16] = *b"\xa0\xa1\xa2\xa3\xa4\xa5\xa6\xa7\xa8\xa9\xaa\xab\xac\xad\xae\xaf";
 /// The vector of the first sample in `cenc`: it passes the end of its lower half.
 pub(crate) const VECTOR: [u8; 8] = *b"\x00\x11\x22\x33\xff\xff\xff\xf0";
-pub(crate) const TRACK_VECTOR: [u8; 16] = *b"\x0f\x1e\x2d\x3c\x4b\x5a\x69\x78\x87\x96\xa5\xb4\xc3\xd2\xe1\xf0";
+pub(crate) const TRACK_VECTOR: [u8; 16] =
+    *b"\x0f\x1e\x2d\x3c\x4b\x5a\x69\x78\x87\x96\xa5\xb4\xc3\xd2\xe1\xf0";
 const WIDTH: u16 = 640;
 const HEIGHT: u16 = 360;
 
@@ -173,7 +174,8 @@ impl Clip {
 
 /// Standard output of a program that must succeed.
 pub(crate) fn run(program: &str, arguments: &str) -> String {
-    let output = Command::new(program).args(arguments.split_whitespace()).stdin(Stdio::null()).output().unwrap();
+    let output =
+        Command::new(program).args(arguments.split_whitespace()).stdin(Stdio::null()).output().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments}: {complaint}");
     String::from_utf8(output.stdout).unwrap()

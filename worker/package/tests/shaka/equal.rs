@@ -58,7 +58,9 @@ fn hevc_of_every_kind_of_slice_header() {
         "open-gop=1:bframes=6:ref=5:deblock=-1,2",
     ] {
         let log = "log-level=none";
-        same_as_shaka(&Clip::video(&format!("-c:v libx265 -preset fast -tag:v hvc1 -x265-params {log}:{settings}")));
+        same_as_shaka(&Clip::video(&format!(
+            "-c:v libx265 -preset fast -tag:v hvc1 -x265-params {log}:{settings}"
+        )));
     }
 }
 
@@ -93,7 +95,8 @@ fn headers_of_licence_systems_and_sample_entries() {
             let headers = system_headers(&systems, &content_key(), encryption.scheme);
             let init = protected_init(&clip.init(), &encryption, &headers, false).unwrap();
             let pssh = |bytes| {
-                let mut found: Vec<_> = boxes(bytes, &["moov", "pssh"]).into_iter().map(<[u8]>::to_vec).collect();
+                let mut found: Vec<_> =
+                    boxes(bytes, &["moov", "pssh"]).into_iter().map(<[u8]>::to_vec).collect();
                 found.sort();
                 found
             };
@@ -115,7 +118,8 @@ fn what_playlists_and_manifests_say_of_keys() {
     let (key, systems) = (content_key(), [System::Widevine, System::PlayReady]);
     for scheme in ["cenc", "cbcs"] {
         let (master, manifest) = (clip.beside("master.m3u8"), clip.beside("manifest.mpd"));
-        let outputs = format!("--hls_master_playlist_output {} --mpd_output {}", master.display(), manifest.display());
+        let outputs =
+            format!("--hls_master_playlist_output {} --mpd_output {}", master.display(), manifest.display());
         encrypt(&clip, scheme, &format!("--protection_systems Widevine,PlayReady {outputs}"));
         let signal = Signal {
             key: &key,
@@ -132,7 +136,8 @@ fn what_playlists_and_manifests_say_of_keys() {
         let manifest = fs::read_to_string(manifest).unwrap();
         assert_eq!(signal.content_protection().len(), 3);
         for descriptor in signal.content_protection() {
-            let told = [Some(descriptor.scheme_id_uri), descriptor.default_key_id, descriptor.pssh, descriptor.pro];
+            let told =
+                [Some(descriptor.scheme_id_uri), descriptor.default_key_id, descriptor.pssh, descriptor.pro];
             for told in told.into_iter().flatten() {
                 assert!(manifest.contains(&told), "{told} is not in {manifest}");
             }
