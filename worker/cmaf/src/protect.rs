@@ -327,7 +327,7 @@ mod tests {
     use crate::segment::{Sample, media_segment};
 
     fn segment(sizes: &[usize]) -> Vec<u8> {
-        let data = vec![7; 100];
+        let data = [7; 100];
         let sample =
             |size: &usize| Sample { data: &data[..*size], duration: 5, composition_offset: 0, sync: true };
         media_segment(1, 0, &sizes.iter().map(sample).collect::<Vec<_>>())

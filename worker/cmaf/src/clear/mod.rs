@@ -8,6 +8,7 @@ mod av1;
 mod av1_frame;
 mod avc;
 mod hevc;
+mod hevc_references;
 mod nal;
 
 use crate::VideoConfig;

@@ -1,7 +1,7 @@
 //! What is encrypted here, decrypted by others.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reel_cmaf::protect::{Scheme, clear_segment, protected_init};
 use reel_package::protect::{System, system_headers};
@@ -26,7 +26,7 @@ fn track(clip: &Clip, scheme: &str, clear: usize) -> PathBuf {
 }
 
 /// Digests of the packets as Shaka's ffmpeg reads them.
-fn packets(path: &PathBuf, key: Option<[u8; 16]>) -> Vec<String> {
+fn packets(path: &Path, key: Option<[u8; 16]>) -> Vec<String> {
     let key = key.map(|key| format!("-decryption_key {}", hex::encode(key))).unwrap_or_default();
     let how = format!("-v error {key} -i {} -map 0 -c copy -f framemd5 -", path.display());
     let text = run(&program("ffmpeg"), &how);

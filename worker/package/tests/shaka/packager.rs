@@ -50,10 +50,10 @@ pub(crate) fn decrypt(clip: &Clip, track: &Path, key: &[u8; 16]) -> Vec<Vec<u8>>
 }
 
 /// The samples of each fragment of a file with one track.
-pub(crate) fn fragments(bytes: &Vec<u8>) -> Vec<Vec<Vec<u8>>> {
-    let defaults = Movie::read(bytes).unwrap().defaults[0];
+pub(crate) fn fragments(bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    let defaults = Movie::read(&bytes).unwrap().defaults[0];
     let data = |position: u64, size: u32| bytes[position as usize..][..size as usize].to_vec();
-    Fragments::new(bytes, defaults)
+    Fragments::new(&bytes, defaults)
         .map(|fragment| {
             fragment.unwrap().samples.iter().map(|sample| data(sample.position, sample.size)).collect()
         })

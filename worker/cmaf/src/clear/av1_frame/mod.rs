@@ -1,6 +1,9 @@
 //! Frame headers of AV1 (AV1 Bitstream & Decoding Process Specification, section 5.9), as far as their length and the
 //! layout of tiles ask for it.
 
+mod motion;
+mod tiles;
+
 use super::HeaderError;
 use super::av1::{CHOSEN, Headers, Sequence};
 use crate::bits::Bits;
@@ -17,13 +20,6 @@ const ALL: u32 = 0xff;
 /// Segmentation features (section 5.9.14): their bits, and whether they have a sign.
 const FEATURES: [(u32, bool); 8] =
     [(8, true), (6, true), (6, true), (6, true), (6, true), (3, false), (0, false), (0, false)];
-/// Largest tiles (section 5.9.15): columns, and samples.
-const MAX_TILE_WIDTH: u32 = 4096;
-const MAX_TILE_AREA: u32 = 4096 * 2304;
-const MAX_TILE_SIDES: u32 = 64;
-/// Global motion without motion (section 7.20, `gm_params`): six numbers with 16 bits behind the point.
-const NO_MOTION: [i32; 6] = [0, 0, 1 << 16, 0, 0, 1 << 16];
-
 /// What later frames take over of one (section 7.20).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reference {
@@ -308,36 +304,6 @@ impl<'a> Header<'a> {
         bits.skip(if told { 32 } else { 0 })
     }
 
-    /// Section 5.9.15: how many tiles there are, bits of a tile's number, bytes of its size.
-    fn read_tiles(&self, bits: &mut Bits) -> Option<(u32, u32, usize)> {
-        let shift = if self.sequence.large_blocks { 7 } else { 6 };
-        // Sides are multiples of eight samples before they are counted in blocks.
-        let [columns, rows] =
-            [self.size[1], self.size[2]].map(|side| (side.div_ceil(8) * 8).div_ceil(1 << shift));
-        let widest = MAX_TILE_WIDTH >> shift;
-        let largest = MAX_TILE_AREA >> (2 * shift);
-        let least_columns = tile_log2(widest, columns);
-        let least = least_columns.max(tile_log2(largest, rows * columns));
-        let most = |blocks: u32| tile_log2(1, blocks.min(MAX_TILE_SIDES));
-        let (across, down) = if bits.flag()? {
-            let across = uniform(bits, least_columns, most(columns), columns)?;
-            (across, uniform(bits, least.saturating_sub(across.1), most(rows), rows)?)
-        } else {
-            let (across, _, wide) = explicit(bits, columns, widest)?;
-            let area = if least > 0 { rows * columns >> (least + 1) } else { rows * columns };
-            let (down, _, _) = explicit(bits, rows, (area / wide).max(1))?;
-            ((across, tile_log2(1, across)), (down, tile_log2(1, down)))
-        };
-        let tile_bits = across.1 + down.1;
-        let mut size_bytes = 0;
-        if tile_bits > 0 {
-            bits.skip(tile_bits)?;
-            size_bytes = bits.take(2)? as usize + 1;
-        }
-        let tiles = across.0 * down.0;
-        (across.0.max(down.0) <= MAX_TILE_SIDES).then_some((tiles, tile_bits, size_bytes))
-    }
-
     /// Section 5.9.12.
     fn read_quantisers(&mut self, bits: &mut Bits) -> Option<()> {
         self.base_quantiser = bits.take(8)?;
@@ -455,56 +421,6 @@ impl<'a> Header<'a> {
         orders.iter().any(|order| distance(*order, self.order) > 0) || before(forward).next().is_some()
     }
 
-    /// Section 5.9.24.
-    fn read_motion(&self, bits: &mut Bits) -> Option<[[i32; 6]; REFERENCES]> {
-        let mut motion = [NO_MOTION; REFERENCES];
-        if self.intra() {
-            return Some(motion);
-        }
-        let earlier = if self.primary == NO_PRIMARY { motion } else { self.primary()?.motion };
-        for (found, earlier) in motion.iter_mut().zip(earlier) {
-            if !bits.flag()? {
-                continue;
-            }
-            let zoomed = bits.flag()?;
-            let moved = !zoomed && bits.flag()?;
-            let mut number = |index: usize| {
-                found[index] = self.motion_number(bits, moved, index, earlier[index])?;
-                Some(())
-            };
-            if !moved {
-                number(2)?;
-                number(3)?;
-                if !zoomed {
-                    number(4)?;
-                    number(5)?;
-                }
-            }
-            number(0)?;
-            number(1)?;
-            if zoomed {
-                (found[4], found[5]) = (-found[3], found[2]);
-            }
-        }
-        Some(motion)
-    }
-
-    /// Section 5.9.25.
-    fn motion_number(&self, bits: &mut Bits, moved: bool, index: usize, earlier: i32) -> Option<i32> {
-        let coarse = u32::from(!self.fine_vectors);
-        let (size, precision) = match (index, moved) {
-            (2.., _) => (12, 15),
-            (_, true) => (9 - coarse, 3 - coarse),
-            (_, false) => (12, 6),
-        };
-        let scale = 16 - precision;
-        let one = i32::from(index >= 2 && index % 3 == 2);
-        let most = 1 << size;
-        let reference = ((earlier >> scale) - (one << precision)).clamp(-most, most);
-        let code = near(bits, 2 * most + 1, reference + most)? - most;
-        Some((code << scale) + (one << 16))
-    }
-
     /// Section 5.9.30.
     fn skip_grain(&self, bits: &mut Bits) -> Option<()> {
         if !self.sequence.grain || !(self.shown || self.showable) || !bits.flag()? {
@@ -524,7 +440,8 @@ impl<'a> Header<'a> {
         let mono = self.sequence.mono;
         let from_luma = !mono && bits.flag()?;
         let mut chroma = [0; 2];
-        if !mono && !from_luma && !(self.sequence.subsampled && luma == 0) {
+        let without = mono || from_luma || (self.sequence.subsampled && luma == 0);
+        if !without {
             for plane in &mut chroma {
                 *plane = bits.take(4)?;
                 bits.skip(16 * *plane)?;
@@ -558,68 +475,6 @@ fn read_features(bits: &mut Bits) -> Option<Option<i32>> {
         }
     }
     Some(quantiser)
-}
-
-/// How many tiles a side of `blocks` has where all are alike, and the logarithm that said so.
-fn uniform(bits: &mut Bits, least: u32, most: u32, blocks: u32) -> Option<(u32, u32)> {
-    let mut log = least;
-    while log < most && bits.flag()? {
-        log += 1;
-    }
-    Some((blocks.div_ceil(blocks.div_ceil(1 << log)), log))
-}
-
-/// How many tiles a side has where each tells its size, blocks that are left, and the largest.
-fn explicit(bits: &mut Bits, blocks: u32, largest: u32) -> Option<(u32, u32, u32)> {
-    let (mut tiles, mut left, mut widest) = (0, blocks, 1);
-    while left > 0 {
-        let size = limited(bits, left.min(largest))? + 1;
-        (tiles, left, widest) = (tiles + 1, left.checked_sub(size)?, widest.max(size));
-    }
-    Some((tiles, left, widest))
-}
-
-/// The smallest power of two that, times `block`, is at least `target`.
-fn tile_log2(block: u32, target: u32) -> u32 {
-    (0..31).find(|log| block << log >= target).unwrap_or(31)
-}
-
-/// A number less than `count`, `ns(n)` of section 4.10.7.
-fn limited(bits: &mut Bits, count: u32) -> Option<u32> {
-    let width = u32::BITS - count.leading_zeros();
-    let short = (1u32 << width) - count;
-    let value = bits.take(width - 1)?;
-    if value < short { Some(value) } else { Some((value << 1) - short + bits.take(1)?) }
-}
-
-/// A number less than `count` that is told by its distance from `reference` (section 5.9.27).
-fn near(bits: &mut Bits, count: i32, reference: i32) -> Option<i32> {
-    let code = exponential(bits, count)?;
-    let recentred = |reference: i32, code: i32| match code {
-        far if far > 2 * reference => far,
-        odd if odd & 1 == 1 => reference - ((odd + 1) >> 1),
-        even => reference + (even >> 1),
-    };
-    Some(match reference << 1 <= count {
-        true => recentred(reference, code),
-        false => count - 1 - recentred(count - 1 - reference, code),
-    })
-}
-
-/// Section 5.9.28.
-fn exponential(bits: &mut Bits, count: i32) -> Option<i32> {
-    let (mut passed, mut step) = (0, 0);
-    loop {
-        let width = if step == 0 { 3 } else { 3 + step - 1 };
-        let size = 1 << width;
-        if count <= passed + 3 * size {
-            return Some(limited(bits, (count - passed) as u32)? as i32 + passed);
-        }
-        if !bits.flag()? {
-            return Some(bits.take(width)? as i32 + passed);
-        }
-        (passed, step) = (passed + size, step + 1);
-    }
 }
 
 /// How far one order lies behind another, where both count round (section 7.9.3.1).
