@@ -39,9 +39,9 @@ pub(crate) struct Clip {
 }
 
 impl Clip {
-    /// Three seconds of pictures, coded as the arguments of ffmpeg say, with a key frame each second.
+    /// Two seconds of pictures, coded as the arguments of ffmpeg say, with a key frame each second.
     pub(crate) fn video(coding: &str) -> Self {
-        let pictures = format!("-f lavfi -i testsrc2=size={WIDTH}x{HEIGHT}:rate=24 -t 3");
+        let pictures = format!("-f lavfi -i testsrc2=size={WIDTH}x{HEIGHT}:rate=24 -t 2");
         let noise = "-vf noise=alls=20:allf=t,format=yuv420p";
         Self::make(TrackKind::Video, &format!("{pictures} {noise} -g 24 -keyint_min 24 {coding}"))
     }

@@ -16,7 +16,7 @@ fn same_as_shaka(clip: &Clip) {
         let counts: Vec<_> = theirs.iter().map(Vec::len).collect();
         let ours = clip.encrypted(scheme, &counts);
         let told = boxes(&shaka, &["moof", "traf", "senc"]);
-        assert_eq!((told.len(), ours.len() >= 3), (theirs.len(), true));
+        assert_eq!((told.len(), ours.len() >= 2), (theirs.len(), true));
         let mut first = 0;
         for ((segment, theirs), told) in ours.iter().zip(theirs).zip(told) {
             let mdat = boxes(segment, &["mdat"]).concat();
@@ -72,15 +72,23 @@ fn sound_of_every_codec() {
 }
 
 #[test]
-fn av1_with_every_number_of_tiles() {
+fn av1_of_svt_with_tiles_and_grain() {
     for coding in [
-        "libsvtav1 -preset 8 -svtav1-params keyint=24",
-        "libsvtav1 -preset 6 -svtav1-params keyint=24:tile-columns=1:tile-rows=1:film-grain=10",
-        "libaom-av1 -cpu-used 7 -tiles 2x2 -row-mt 1",
-        "libaom-av1 -cpu-used 8 -lag-in-frames 19 -crf 60 -tiles 1x2 -aq-mode 1",
-        "libaom-av1 -cpu-used 8 -usage realtime -crf 20 -error-resilience 1",
+        "-preset 8 -svtav1-params keyint=24",
+        "-preset 7 -svtav1-params keyint=24:tile-columns=1:tile-rows=1:film-grain=10",
     ] {
-        same_as_shaka(&Clip::video(&format!("-c:v {coding}")));
+        same_as_shaka(&Clip::video(&format!("-c:v libsvtav1 {coding}")));
+    }
+}
+
+#[test]
+fn av1_of_libaom_with_tiles_and_segments() {
+    for coding in [
+        "-tiles 2x2 -row-mt 1",
+        "-lag-in-frames 19 -crf 60 -tiles 1x2 -aq-mode 1",
+        "-usage realtime -crf 20 -error-resilience 1",
+    ] {
+        same_as_shaka(&Clip::video(&format!("-c:v libaom-av1 -cpu-used 8 {coding}")));
     }
 }
 
