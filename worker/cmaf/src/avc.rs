@@ -5,7 +5,7 @@ use reel_common::Colour;
 use crate::bits::Bits;
 
 /// Profiles whose sequence parameter set describes chroma and bit depth.
-const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
+pub(crate) const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 /// `aspect_ratio_idc` of an aspect ratio that is written out.
 const EXTENDED_SAR: u32 = 255;
 
@@ -98,7 +98,7 @@ fn skip_chroma_format(bits: &mut Bits) -> Option<()> {
     Some(())
 }
 
-fn skip_scaling_list(bits: &mut Bits, size: u32) -> Option<()> {
+pub(crate) fn skip_scaling_list(bits: &mut Bits, size: u32) -> Option<()> {
     let (mut last, mut next) = (8u32, 8u32);
     for _ in 0..size {
         if next != 0 {

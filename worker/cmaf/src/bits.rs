@@ -43,6 +43,11 @@ impl Bits {
         (self.at <= self.bytes.len() * 8).then_some(())
     }
 
+    /// How many bits were read or passed over.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
     /// The next bit.
     pub(crate) fn flag(&mut self) -> Option<bool> {
         Some(self.take(1)? == 1)

@@ -138,7 +138,7 @@ impl Sequence {
     }
 }
 
-fn skip_sub_layers(bits: &mut Bits, count: u32) -> Option<()> {
+pub(crate) fn skip_sub_layers(bits: &mut Bits, count: u32) -> Option<()> {
     let mut told = Vec::new();
     for _ in 0..count {
         told.push((bits.flag()?, bits.flag()?));
@@ -150,7 +150,7 @@ fn skip_sub_layers(bits: &mut Bits, count: u32) -> Option<()> {
         .try_for_each(|(profile, level)| bits.skip(if profile { 88 } else { 0 } + if level { 8 } else { 0 }))
 }
 
-fn skip_scaling_lists(bits: &mut Bits) -> Option<()> {
+pub(crate) fn skip_scaling_lists(bits: &mut Bits) -> Option<()> {
     for size in 0..4 {
         for _ in 0..if size == 3 { 2 } else { 6 } {
             if !bits.flag()? {

@@ -5,6 +5,7 @@ pub mod hls;
 mod iframes;
 pub mod images;
 pub mod layout;
+pub mod protect;
 mod stream;
 mod text;
 
