@@ -425,8 +425,9 @@ fn quality(table: &Section<'_>, key: &str, range: RangeInclusive<u32>) -> Result
 /// A rate factor in thousandths.
 fn crf(table: &Section<'_>, codec: VideoCodec) -> Result<u32, ProfileError> {
     let most = codec.max_crf();
-    let takes =
-        format!("a quality from 1 (best) to {most}, or `bitrate_kbps`, `psnr_db`, `ssim` or `vmaf` in its place");
+    let takes = format!(
+        "a quality from 1 (best) to {most}, or `bitrate_kbps`, `psnr_db`, `ssim` or `vmaf` in its place"
+    );
     let crf = table.need("crf", table.thousandths("crf")?, &takes)?;
     let crf_milli = u32::try_from(crf.value).ok().filter(|crf| (1_000..=most * 1_000).contains(crf));
     let Some(crf_milli) = crf_milli else {
@@ -442,7 +443,9 @@ fn crf(table: &Section<'_>, codec: VideoCodec) -> Result<u32, ProfileError> {
 }
 
 fn measure(root: &Section<'_>) -> Result<Measure, ProfileError> {
-    let Some(section) = root.table("measure", "[measure]", MEASURE_KEYS)? else { return Ok(Measure::default()) };
+    let Some(section) = root.table("measure", "[measure]", MEASURE_KEYS)? else {
+        return Ok(Measure::default());
+    };
     Ok(Measure { vmaf: section.flag("vmaf")?.is_some_and(|at| at.value) })
 }
 

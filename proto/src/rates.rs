@@ -31,7 +31,12 @@ impl TryFrom<v1::ProbeSizes> for Vec<common::Measured> {
         let vmaf = vmaf_milli.into_iter().chain(std::iter::repeat(0));
         let with_vmaf = |(measured, vmaf): (common::Measured, u32)| measured.with_vmaf(vmaf);
         if psnr_mdb.is_empty() && ssim_ppm.is_empty() {
-            return Ok(sample_bytes.into_iter().map(common::Measured::sized).zip(vmaf).map(with_vmaf).collect());
+            return Ok(sample_bytes
+                .into_iter()
+                .map(common::Measured::sized)
+                .zip(vmaf)
+                .map(with_vmaf)
+                .collect());
         }
         if psnr_mdb.len() != sample_bytes.len() || ssim_ppm.len() != sample_bytes.len() {
             return Err(Malformed("quality of a part"));

@@ -19,7 +19,9 @@ const NEAR: f64 = 0.05;
 /// Writes a profile with parts of a second, of renditions in 640x360.
 fn profile(dir: &Path, ladder: &[(&str, &str, &str)], more: &str) -> PathBuf {
     let rendition = |(codec, settings, rate): &(&str, &str, &str)| {
-        format!("[[video]]\nname = \"{codec}\"\ncodec = \"{codec}\"\nheight = 360\n{settings}\nrate = {{ {rate} }}\n")
+        format!(
+            "[[video]]\nname = \"{codec}\"\ncodec = \"{codec}\"\nheight = 360\n{settings}\nrate = {{ {rate} }}\n"
+        )
     };
     let text = format!(
         "name = \"vmaf\"\nversion = 1\nsegment_seconds = 1\npart_seconds = 1\n{}{more}[package]\nmp4 = true\n",
@@ -81,7 +83,11 @@ fn titles_have_the_vmaf_that_was_asked_whoever_dies_meanwhile() {
     let clip = five_seconds(dir.path());
     let ladder = [
         ("h264", "preset = \"fast\"", "vmaf = 90"),
-        ("hevc", "preset = \"veryfast\"\nbit_depth = 10", "vmaf = 86.5, maxrate_kbps = 4000, bufsize_kbps = 8000"),
+        (
+            "hevc",
+            "preset = \"veryfast\"\nbit_depth = 10",
+            "vmaf = 86.5, maxrate_kbps = 4000, bufsize_kbps = 8000",
+        ),
         ("av1", "preset = 10", "vmaf = 93"),
     ];
     let profile = profile(dir.path(), &ladder, "");

@@ -258,7 +258,9 @@ fn wave_level(rate: &RateState, at: usize, target: &RateTarget, frames: &[u64; W
     let came: u128 = waves.iter().map(|wave| sum(&sums(goal, wave))).sum();
     let whole = match goal {
         Goal::Bytes(bytes) => u128::from(bytes),
-        Goal::Psnr(quality) | Goal::Ssim(quality) | Goal::Vmaf(quality) => u128::from(quality) * u128::from(all),
+        Goal::Psnr(quality) | Goal::Ssim(quality) | Goal::Vmaf(quality) => {
+            u128::from(quality) * u128::from(all)
+        }
     };
     let left = octaves(goal, whole.saturating_sub(came), ahead);
     let foretold = sums(goal, &draft);

@@ -153,8 +153,9 @@ fn decode_attempt_action(action: Wire) -> Result<Action, Malformed> {
         Wire::CommitPart(commit) => {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
             let record = artifact(commit.record)?;
-            let v1::CommitPart { part, encoded, reused, sample_bytes, psnr_mdb, ssim_ppm, vmaf_milli, .. } =
-                commit;
+            let v1::CommitPart {
+                part, encoded, reused, sample_bytes, psnr_mdb, ssim_ppm, vmaf_milli, ..
+            } = commit;
             let measured = wire::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm, vmaf_milli }.try_into()?;
             Action::CommitPart { task, epoch, part: PartIndex(part), record, encoded, reused, measured }
         }

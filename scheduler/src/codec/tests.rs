@@ -215,7 +215,10 @@ fn rate_actions() -> Vec<(&'static str, Action)> {
         ("commit_plan_with_flags", Action::CommitPlan { job, plan: plan_with_flags() }),
         ("commit_plan_with_vmaf", Action::CommitPlan { job, plan: plan_with_vmaf() }),
         ("commit_part_with_vmaf", part_with_vmaf),
-        ("commit_vmaf", Action::CommitTask { task, epoch, result: result_with_vmaf, source_bytes_read: None }),
+        (
+            "commit_vmaf",
+            Action::CommitTask { task, epoch, result: result_with_vmaf, source_bytes_read: None },
+        ),
         ("commit_plan_with_qualities", Action::CommitPlan { job, plan: plan_with_qualities() }),
         ("commit_part_with_qualities", good_part),
         (

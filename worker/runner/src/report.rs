@@ -231,7 +231,9 @@ impl Vmaf {
         let worst: Option<Vec<u32>> = records.map(|record| record.worst_frame_vmaf_milli).collect();
         Vmaf {
             vmaf: sum.sum::<Option<f64>>().map(|sum| sum / frames.max(1) as f64 / 1e3),
-            worst_frame_vmaf: worst.and_then(|worst| worst.into_iter().min()).map(|milli| f64::from(milli) / 1e3),
+            worst_frame_vmaf: worst
+                .and_then(|worst| worst.into_iter().min())
+                .map(|milli| f64::from(milli) / 1e3),
         }
     }
 }

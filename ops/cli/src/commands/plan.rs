@@ -221,7 +221,9 @@ fn most_audio_kbps(track: &AudioTrack) -> u64 {
 fn most_kbps(rate: Rate) -> Option<u64> {
     match rate.quality {
         Quality::Bitrate(kbps) => Some(kbps.into()),
-        Quality::Crf(_) | Quality::Psnr(_) | Quality::Ssim(_) | Quality::Vmaf(_) => rate.maxrate_kbps.map(u64::from),
+        Quality::Crf(_) | Quality::Psnr(_) | Quality::Ssim(_) | Quality::Vmaf(_) => {
+            rate.maxrate_kbps.map(u64::from)
+        }
     }
 }
 
