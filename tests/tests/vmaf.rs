@@ -13,8 +13,10 @@ use reel_tests::tree::{assert_same, digests};
 use reel_tests::{ffmpeg, fixtures, scratch};
 use serde_json::Value;
 
-/// How much the versions of libvmaf differ, ours and the judge's, in points of 100.
+/// How much the versions of libvmaf differ, ours and the judge's, in points of 100: of many frames, and of one. Most frames
+/// have the same score to a thousandth; one that loses the motion to its neighbour is off by two and more.
 const NEAR: f64 = 0.05;
+const NEAR_FRAME: f64 = 0.3;
 
 /// Writes a profile with parts of a second, of renditions in 640x360.
 fn profile(dir: &Path, ladder: &[(&str, &str, &str)], more: &str) -> PathBuf {
@@ -57,7 +59,8 @@ fn judged(title: &Path, clip: &Path, rendition: &Value) -> f64 {
     let frames = ffmpeg::vmaf(&title.join(format!("{name}.mp4")), clip, bits);
     assert_eq!(frames.len(), 120);
     let near = |what: &str, said: f64, found: f64| {
-        assert!((said - found).abs() < NEAR, "{name}: {what} is {said}, {found} by ffmpeg");
+        let most = if what.contains("frame") { NEAR_FRAME } else { NEAR };
+        assert!((said - found).abs() < most, "{name}: {what} is {said}, {found} by ffmpeg");
     };
     let lowest = |frames: &[f64]| frames.iter().copied().fold(100.0, f64::min);
     near("VMAF", rendition["vmaf"].as_f64().unwrap(), mean(&frames));
