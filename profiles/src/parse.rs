@@ -12,8 +12,8 @@ use crate::Level;
 use crate::check::check;
 use crate::read::{At, ProfileError, Section, Source};
 use crate::types::{
-    Action, Admission, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile, Package, Picture, Preset,
-    Profile, Quality, Rate, Rendition, Rule, SegmentStart, ToneMap, Tune, VideoCodec,
+    Action, Admission, BitDepth, Coding, Crop, DamageRule, Fields, H264Profile, Measure, Package, Picture,
+    Preset, Profile, Quality, Rate, Rendition, Rule, SegmentStart, ToneMap, Tune, VideoCodec,
 };
 
 const PROFILE_KEYS: &[&str] = &[
@@ -26,6 +26,7 @@ const PROFILE_KEYS: &[&str] = &[
     "picture",
     "video",
     "audio",
+    "measure",
     "images",
     "package",
 ];
@@ -62,7 +63,8 @@ const CODEC_KEYS: [(&str, &[VideoCodec]); 4] = [
 const RATE_KEYS: &[&str] =
     &["crf", "bitrate_kbps", "psnr_db", "ssim", "vmaf", "maxrate_kbps", "bufsize_kbps"];
 /// The keys of them of which a rate has one.
-const QUALITY_KEYS: [&str; 4] = ["crf", "bitrate_kbps", "psnr_db", "ssim"];
+const QUALITY_KEYS: [&str; 5] = ["crf", "bitrate_kbps", "psnr_db", "ssim", "vmaf"];
+const MEASURE_KEYS: &[&str] = &["vmaf"];
 const PACKAGE_KEYS: &[&str] = &["hls", "dash", "trick_play", "mp4", "imsc1"];
 /// The largest numerator or denominator of a frame rate, which becomes the timescale of a title.
 const MAX_RATE_TERM: u32 = 10_000_000;
@@ -140,6 +142,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
         picture,
         video,
         audio,
+        measure: measure(root)?,
         images: images::images(root)?,
         package,
     };
@@ -381,10 +384,6 @@ fn rate(section: &Section<'_>, codec: VideoCodec) -> Result<(Rate, usize), Profi
     let kbps = |key| -> Result<Option<u32>, ProfileError> {
         Ok(table.whole(key, 1..=1_000_000)?.map(|at| at.value))
     };
-    if table.get("vmaf").is_some() {
-        let reason = "`vmaf` cannot be asked for, since no library that measures it is built in: use `psnr_db` or `ssim`";
-        return Err(table.error(table.position_of("vmaf"), reason));
-    }
     let given: Vec<&str> = QUALITY_KEYS.into_iter().filter(|key| table.get(key).is_some()).collect();
     if let [one, other, ..] = given[..] {
         let reason =
@@ -393,8 +392,9 @@ fn rate(section: &Section<'_>, codec: VideoCodec) -> Result<(Rate, usize), Profi
     }
     let quality = match given[..] {
         ["bitrate_kbps"] => kbps("bitrate_kbps")?.map(Quality::Bitrate),
-        ["psnr_db"] => measure(&table, "psnr_db", Quality::PSNR_MDB)?.map(Quality::Psnr),
-        ["ssim"] => measure(&table, "ssim", Quality::SSIM_MILLI)?.map(Quality::Ssim),
+        ["psnr_db"] => quality(&table, "psnr_db", Quality::PSNR_MDB)?.map(Quality::Psnr),
+        ["ssim"] => quality(&table, "ssim", Quality::SSIM_MILLI)?.map(Quality::Ssim),
+        ["vmaf"] => quality(&table, "vmaf", Quality::VMAF_MILLI)?.map(Quality::Vmaf),
         _ => None,
     };
     let quality = match quality {
@@ -410,7 +410,7 @@ fn rate(section: &Section<'_>, codec: VideoCodec) -> Result<(Rate, usize), Profi
 }
 
 /// A quality that is measured, in thousandths.
-fn measure(table: &Section<'_>, key: &str, range: RangeInclusive<u32>) -> Result<Option<u32>, ProfileError> {
+fn quality(table: &Section<'_>, key: &str, range: RangeInclusive<u32>) -> Result<Option<u32>, ProfileError> {
     let Some(asked) = table.thousandths(key)? else { return Ok(None) };
     match u32::try_from(asked.value).ok().filter(|value| range.contains(value)) {
         Some(value) => Ok(Some(value)),
@@ -425,8 +425,9 @@ fn measure(table: &Section<'_>, key: &str, range: RangeInclusive<u32>) -> Result
 /// A rate factor in thousandths.
 fn crf(table: &Section<'_>, codec: VideoCodec) -> Result<u32, ProfileError> {
     let most = codec.max_crf();
-    let takes =
-        format!("a quality from 1 (best) to {most}, or `bitrate_kbps`, `psnr_db` or `ssim` in its place");
+    let takes = format!(
+        "a quality from 1 (best) to {most}, or `bitrate_kbps`, `psnr_db`, `ssim` or `vmaf` in its place"
+    );
     let crf = table.need("crf", table.thousandths("crf")?, &takes)?;
     let crf_milli = u32::try_from(crf.value).ok().filter(|crf| (1_000..=most * 1_000).contains(crf));
     let Some(crf_milli) = crf_milli else {
@@ -439,6 +440,13 @@ fn crf(table: &Section<'_>, codec: VideoCodec) -> Result<u32, ProfileError> {
         return Err(table.error(crf.position, "`crf` of AV1 is a whole number"));
     }
     Ok(crf_milli)
+}
+
+fn measure(root: &Section<'_>) -> Result<Measure, ProfileError> {
+    let Some(section) = root.table("measure", "[measure]", MEASURE_KEYS)? else {
+        return Ok(Measure::default());
+    };
+    Ok(Measure { vmaf: section.flag("vmaf")?.is_some_and(|at| at.value) })
 }
 
 fn package(root: &Section<'_>) -> Result<(Package, usize), ProfileError> {

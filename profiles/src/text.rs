@@ -27,6 +27,10 @@ impl Profile {
         picture(&mut text, &self.picture);
         self.video.iter().for_each(|entry| rendition(&mut text, entry));
         self.audio.iter().for_each(|entry| track(&mut text, entry));
+        if self.measure.vmaf {
+            text.push_str("\n[measure]\n");
+            line(&mut text, "vmaf", true);
+        }
         if let Some(entry) = self.images {
             images(&mut text, entry);
         }
@@ -123,6 +127,7 @@ fn rendition(text: &mut String, rendition: &Rendition) {
         Quality::Bitrate(kbps) => format!("bitrate_kbps = {kbps}"),
         Quality::Psnr(mdb) => format!("psnr_db = {}", decimal(Rational::from_millis(i64::from(mdb)))),
         Quality::Ssim(milli) => format!("ssim = {}", decimal(Rational::from_millis(i64::from(milli)))),
+        Quality::Vmaf(milli) => format!("vmaf = {}", decimal(Rational::from_millis(i64::from(milli)))),
     };
     let ceiling = maxrate_kbps.map(|maxrate| format!(", maxrate_kbps = {maxrate}")).unwrap_or_default();
     let buffer = bufsize_kbps.map(|bufsize| format!(", bufsize_kbps = {bufsize}")).unwrap_or_default();

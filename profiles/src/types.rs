@@ -59,13 +59,27 @@ pub struct Profile {
     pub video: Vec<Rendition>,
     /// Audio tracks; may be empty, at most [`Profile::MAX_AUDIO_TRACKS`].
     pub audio: Vec<AudioTrack>,
+    /// What is measured beside PSNR and SSIM.
+    pub measure: Measure,
     /// Thumbnails and poster.
     pub images: Option<Images>,
     /// What is delivered.
     pub package: Package,
 }
 
+/// What is measured of coded pictures beside PSNR and SSIM, which cost next to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measure {
+    /// VMAF of every rendition; else of those alone whose rate asks for one.
+    pub vmaf: bool,
+}
+
 impl Profile {
+    /// Whether VMAF is measured of a rendition.
+    pub fn measures_vmaf(&self, rendition: &Rendition) -> bool {
+        self.measure.vmaf || matches!(rendition.rate.quality, Quality::Vmaf(_))
+    }
+
     /// Longest text of a profile: it travels in every task.
     pub const MAX_TEXT_BYTES: usize = 64 * 1024;
     /// Most renditions of a ladder: each takes an encoder thread and its memory in every attempt.
@@ -468,6 +482,8 @@ pub enum Quality {
     Psnr(u32),
     /// The mean luma SSIM of the title's frames in thousandths, one of [`Quality::SSIM_MILLI`]: likewise.
     Ssim(u32),
+    /// The mean VMAF of the title's frames in thousandths, one of [`Quality::VMAF_MILLI`]: likewise.
+    Vmaf(u32),
 }
 
 impl Quality {
@@ -475,6 +491,8 @@ impl Quality {
     pub const PSNR_MDB: RangeInclusive<u32> = 20_000..=60_000;
     /// What may be asked of SSIM, likewise.
     pub const SSIM_MILLI: RangeInclusive<u32> = 500..=999;
+    /// What may be asked of VMAF, of which 100 is the most.
+    pub const VMAF_MILLI: RangeInclusive<u32> = 20_000..=99_000;
 }
 
 words! {

@@ -145,7 +145,9 @@ fn impossible_ladders_are_refused() {
         ("crf = 21", "ssim = 1.0"),
         ("crf = 21", "ssim = 98.5"),
         ("crf = 21", "ssim = 0.9855"),
-        ("crf = 21", "vmaf = 95"),
+        ("crf = 21", "vmaf = 19.9"),
+        ("crf = 21", "vmaf = 99.5"),
+        ("crf = 21", "vmaf = 95, ssim = 0.98"),
         ("crf = 21", "bitrate_kbps = 2701"),
         (
             "rate = { crf = 21, maxrate_kbps = 3000, bufsize_kbps = 6000 }",

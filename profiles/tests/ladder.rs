@@ -4,8 +4,8 @@
 
 use reel_common::{Artifact, AudioFacts, Colour, Hdr10, IndexSummary, Rational, Scan, Timing, VideoFacts};
 use reel_profiles::{
-    Admitted, LadderError, Profile, Quality, Rejection, ResolvedRendition, Stretch, TrackInput, Warning,
-    catalog,
+    Admitted, LadderError, Profile, Quality, Rejection, ResolvedRendition, Stretch, ToneMap, TrackInput,
+    Warning, catalog,
 };
 
 fn profile(name: &str) -> Profile {
@@ -371,6 +371,7 @@ fn a_quality_that_is_measured_can_stand_for_the_rate_factor() {
         ("psnr_db = 42.25", Quality::Psnr(42_250)),
         ("psnr_db = 20", Quality::Psnr(20_000)),
         ("ssim = 0.985", Quality::Ssim(985)),
+        ("vmaf = 94.5", Quality::Vmaf(94_500)),
     ] {
         let text = catalog::text("vod-abr").unwrap().replacen("crf = 21", written, 1);
         let profile = Profile::parse(&text, "vod-abr").unwrap();
@@ -378,6 +379,30 @@ fn a_quality_that_is_measured_can_stand_for_the_rate_factor() {
         assert!(profile.video[0].rate.maxrate_kbps.is_some(), "the ceiling stays");
         assert_eq!(Profile::parse(&profile.to_toml(), "again.toml").as_ref(), Ok(&profile));
     }
+}
+
+#[test]
+fn vmaf_is_measured_where_it_is_asked_for_and_means_something() {
+    let measured = |profile: &Profile| -> Vec<bool> {
+        profile.video.iter().map(|rendition| profile.measures_vmaf(rendition)).collect()
+    };
+    let edited = |edits: &[(&str, &str)]| {
+        let text = catalog::text("vod-abr").unwrap().to_owned();
+        let text = edits.iter().fold(text, |text, (from, to)| text.replacen(from, to, 1));
+        Profile::parse(&text, "edited.toml").unwrap()
+    };
+    assert_eq!(measured(&edited(&[])), [false; 4]);
+    assert_eq!(measured(&edited(&[("crf = 21", "vmaf = 95")])), [true, false, false, false]);
+    let profile = edited(&[("[package]", "[measure]\nvmaf = true\n[package]")]);
+    assert_eq!(measured(&profile), [true; 4]);
+    assert_eq!(Profile::parse(&profile.to_toml(), "again.toml").as_ref(), Ok(&profile));
+    let refused = |facts: VideoFacts| profile.ladder(&facts).unwrap_err().to_string();
+    let hdr = VideoFacts { colour: Colour { transfer: 16, ..Colour::default() }, ..picture(1920, 1080) };
+    insta::assert_snapshot!([refused(hdr.clone()), refused(picture(1920, 62))].join("\n"));
+    let mut mapped = profile.clone();
+    mapped.picture.tone_map = ToneMap::Bt2390;
+    assert_eq!(mapped.ladder(&hdr).map(|ladder| ladder.len()), Ok(4));
+    assert!(edited(&[]).ladder(&hdr).is_ok());
 }
 
 #[test]

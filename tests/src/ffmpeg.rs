@@ -215,3 +215,29 @@ pub fn scores(made: &Path, clip: &Path, bits: u32, score: Score) -> Vec<f64> {
     };
     text.lines().map(value).collect()
 }
+
+/// What libvmaf, in an ffmpeg that has it, says of each frame of a file against those of its mezzanine, which has the same
+/// size and constant rate.
+pub fn vmaf(made: &Path, clip: &Path, bits: u32) -> Vec<f64> {
+    let folder = crate::target_dir().join("ffmpeg-vmaf/imageio_ffmpeg/binaries");
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_ffmpeg = |path: &std::path::PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ffmpeg-"))
+    };
+    let program = entries.into_iter().find(is_ffmpeg);
+    let program =
+        program.unwrap_or_else(|| panic!("{} is missing: run `make ffmpeg-vmaf`", folder.display()));
+    let (log, format) = (made.with_extension("json"), if bits == 10 { "yuv420p10le" } else { "yuv420p" });
+    let same = format!("settb=1/24,setpts=N,format={format}");
+    let judge =
+        format!("libvmaf=model=version=vmaf_v0.6.1:n_threads=2:log_fmt=json:log_path={}", log.display());
+    let filter = format!("[0:v]{same}[made];[1:v]{same}[clip];[made][clip]{judge}");
+    let inputs = [made, clip].map(|path| path.to_str().expect("a path of UTF-8"));
+    let args = ["-i", inputs[0], "-i", inputs[1], "-lavfi", &filter, "-f", "null", "-"];
+    checked(Command::new(program).args(["-hide_banner", "-nostdin", "-v", "error"]).args(args));
+    let text = std::fs::read(&log).expect("the filter's table");
+    std::fs::remove_file(log).expect("the filter's table can be removed");
+    let json: Value = serde_json::from_slice(&text).expect("the filter writes JSON");
+    let frames = json["frames"].as_array().expect("a list of frames");
+    frames.iter().map(|frame| frame["metrics"]["vmaf"].as_f64().expect("a number")).collect()
+}

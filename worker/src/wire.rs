@@ -114,7 +114,8 @@ fn request(id: u64, request: Request<Receipt>) -> worker_message::Message {
     let epoch = request.epoch().0;
     match request {
         Request::CommitPart { task, part, receipt, .. } => {
-            let v1::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm } = receipt.measured.as_slice().into();
+            let v1::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm, vmaf_milli } =
+                receipt.measured.as_slice().into();
             To::CommitPart(v1::CommitPart {
                 request: id,
                 task: Some(task.into()),
@@ -126,6 +127,7 @@ fn request(id: u64, request: Request<Receipt>) -> worker_message::Message {
                 sample_bytes,
                 psnr_mdb,
                 ssim_ppm,
+                vmaf_milli,
             })
         }
         Request::CommitTask { task, receipt, .. } => To::CommitTask(v1::CommitTask {

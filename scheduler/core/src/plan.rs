@@ -243,7 +243,8 @@ pub fn plan(index: &IndexSummary, profile: &Profile, chunk_parts: Option<u32>) -
         renditions: ladder.len() as u32,
         encode_memory: encode_memory(source_pixels(index), &ladder)
             .saturating_add(tone_memory(source_pixels(index), profile.picture.maps_tones(index.video.colour)))
-            .saturating_add(overlay_memory(index)),
+            .saturating_add(overlay_memory(index))
+            .saturating_add(vmaf_memory(profile, &ladder)),
         encode_scratch: encode_scratch(&grid, &ladder),
         video_codecs: ladder
             .iter()
@@ -281,6 +282,7 @@ fn targets(index: &IndexSummary, ladder: &[ResolvedRendition]) -> Vec<RateTarget
             Quality::Bitrate(kbps) => Goal::Bytes(bytes(index, kbps)),
             Quality::Psnr(mdb) => Goal::Psnr(mdb),
             Quality::Ssim(milli) => Goal::Ssim(milli.saturating_mul(1_000)),
+            Quality::Vmaf(milli) => Goal::Vmaf(milli),
         };
         let coding = resolved.rendition.coding;
         let pixels = pixels(resolved.width, resolved.height).saturating_mul(index.frames);
@@ -356,6 +358,20 @@ const RGB_PIXEL_BYTES: u64 = 6;
 fn tone_memory(source: u64, maps_tones: bool) -> u64 {
     let pictures = source.saturating_mul(RGB_PIXEL_BYTES * TONE_MAPPED_PICTURES);
     if maps_tones { pictures } else { 0 }
+}
+
+/// What VMAF is measured of: planes of 32 bits for what it computes, and the pictures that wait for the coded ones,
+/// as many as an encoder may hold.
+const VMAF_PIXEL_BYTES: u64 = 64;
+const VMAF_PICTURES: u64 = 72;
+
+fn vmaf_memory(profile: &Profile, ladder: &[ResolvedRendition]) -> u64 {
+    let measured = ladder.iter().filter(|resolved| profile.measures_vmaf(&resolved.rendition));
+    let taken = measured.map(|resolved| {
+        let sample = u64::from(resolved.rendition.coding.bit_depth().bits().div_ceil(8));
+        pixels(resolved.width, resolved.height).saturating_mul(VMAF_PIXEL_BYTES + VMAF_PICTURES * sample)
+    });
+    taken.fold(0, u64::saturating_add)
 }
 
 /// Finished parts that an attempt may hold on disk: four that wait, one that is published, one that is encoded.

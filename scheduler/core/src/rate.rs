@@ -76,6 +76,7 @@ pub(crate) fn first_guess(codec: VideoCodec, goal: Goal, pixels: u64) -> u32 {
         Goal::Bytes(bytes) => log2(pixels.max(1).into()) - log2(u128::from(bytes.max(1)) * 8 * 20),
         Goal::Psnr(_) => wanted(Goal::Psnr(41_000)) - wanted(goal),
         Goal::Ssim(_) => wanted(Goal::Ssim(980_000)) - wanted(goal),
+        Goal::Vmaf(_) => wanted(Goal::Vmaf(94_000)) - wanted(goal),
     };
     let most = i64::from(codec.max_crf()) * 1_000 - 10_000;
     (usual + octave(codec) * octaves / ONE).clamp(15_000, most) as u32
@@ -84,14 +85,14 @@ pub(crate) fn first_guess(codec: VideoCodec, goal: Goal, pixels: u64) -> u32 {
 /// What came of so many frames in octaves: of their bytes, or of what their error is less than all.
 fn octaves(goal: Goal, sum: u128, frames: u64) -> i64 {
     let frames = u128::from(frames.max(1));
+    let short_of = |most: u128| log2(most) - log2(most.saturating_sub(sum));
     match goal {
         Goal::Bytes(_) => log2(sum),
         // PSNR is 10 log10 of what the error is less than the square of full scale: an octave is 3.0103 dB.
         Goal::Psnr(_) => (sum.min(u64::MAX.into()) * ONE as u128 * 10 / (frames * 30_103)) as i64,
-        Goal::Ssim(_) => {
-            let all = frames * u128::from(Measured::MOST_SSIM_PPM);
-            log2(all) - log2(all.saturating_sub(sum))
-        }
+        Goal::Ssim(_) => short_of(frames * u128::from(Measured::MOST_SSIM_PPM)),
+        // What is lacking of 100 behaves as an error does, but near both ends.
+        Goal::Vmaf(_) => short_of(frames * u128::from(Measured::MOST_VMAF_MILLI)),
     }
 }
 
@@ -99,7 +100,7 @@ fn octaves(goal: Goal, sum: u128, frames: u64) -> i64 {
 fn wanted(goal: Goal) -> i64 {
     match goal {
         Goal::Bytes(bytes) => octaves(goal, bytes.into(), 1),
-        Goal::Psnr(quality) | Goal::Ssim(quality) => octaves(goal, quality.into(), 1),
+        Goal::Psnr(quality) | Goal::Ssim(quality) | Goal::Vmaf(quality) => octaves(goal, quality.into(), 1),
     }
 }
 
@@ -107,7 +108,7 @@ fn wanted(goal: Goal) -> i64 {
 fn sums(goal: Goal, level: &RateLevel) -> [u64; WAVES] {
     match goal {
         Goal::Bytes(_) => level.bytes,
-        Goal::Psnr(_) | Goal::Ssim(_) => level.quality,
+        Goal::Psnr(_) | Goal::Ssim(_) | Goal::Vmaf(_) => level.quality,
     }
 }
 
@@ -202,7 +203,7 @@ fn is_same(codec: VideoCodec, parts: u32, one: u32, other: u32) -> bool {
 fn is_near(target: &RateTarget, tried: Tried) -> bool {
     let near = match target.goal {
         Goal::Bytes(_) => NEAR_SIZE,
-        Goal::Psnr(_) | Goal::Ssim(_) => NEAR_ERROR,
+        Goal::Psnr(_) | Goal::Ssim(_) | Goal::Vmaf(_) => NEAR_ERROR,
     };
     let coarsest = target.codec.max_crf() * 1_000;
     tried.above.abs() <= near
@@ -241,7 +242,7 @@ fn draft_octaves(target: &RateTarget) -> i64 {
     let ratio = log2(target.draft_milli.into()) - log2(1_000);
     match target.goal {
         Goal::Bytes(_) => ratio,
-        Goal::Psnr(_) | Goal::Ssim(_) => -ratio,
+        Goal::Psnr(_) | Goal::Ssim(_) | Goal::Vmaf(_) => -ratio,
     }
 }
 
@@ -257,7 +258,9 @@ fn wave_level(rate: &RateState, at: usize, target: &RateTarget, frames: &[u64; W
     let came: u128 = waves.iter().map(|wave| sum(&sums(goal, wave))).sum();
     let whole = match goal {
         Goal::Bytes(bytes) => u128::from(bytes),
-        Goal::Psnr(quality) | Goal::Ssim(quality) => u128::from(quality) * u128::from(all),
+        Goal::Psnr(quality) | Goal::Ssim(quality) | Goal::Vmaf(quality) => {
+            u128::from(quality) * u128::from(all)
+        }
     };
     let left = octaves(goal, whole.saturating_sub(came), ahead);
     let foretold = sums(goal, &draft);
@@ -285,7 +288,7 @@ fn wave_level(rate: &RateState, at: usize, target: &RateTarget, frames: &[u64; W
 fn mean_level(goal: Goal, waves: &[RateLevel], frames: &[u64; WAVES]) -> i64 {
     let weight = |wave: &RateLevel, frames: u64| match goal {
         Goal::Bytes(_) => sum(&wave.bytes),
-        Goal::Psnr(_) | Goal::Ssim(_) => frames.into(),
+        Goal::Psnr(_) | Goal::Ssim(_) | Goal::Vmaf(_) => frames.into(),
     };
     let weights = || waves.iter().zip(frames).map(|(wave, frames)| (wave, weight(wave, *frames)));
     let levels: u128 = weights().map(|(wave, weight)| u128::from(wave.crf_milli) * weight).sum();

@@ -65,7 +65,7 @@ fn encode_task_action(action: &Action) -> Wire {
             scratch: reserved.scratch,
         }),
         Action::CommitPart { task, epoch, part, record, encoded, reused, measured } => {
-            let wire::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm } =
+            let wire::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm, vmaf_milli } =
                 wire::ProbeSizes::from(measured.as_slice());
             Wire::CommitPart(v1::CommitPart {
                 task: wire_task(*task),
@@ -77,6 +77,7 @@ fn encode_task_action(action: &Action) -> Wire {
                 sample_bytes,
                 psnr_mdb,
                 ssim_ppm,
+                vmaf_milli,
             })
         }
         Action::CommitTask { task, epoch, result, source_bytes_read } => Wire::CommitTask(v1::CommitTask {
@@ -152,8 +153,10 @@ fn decode_attempt_action(action: Wire) -> Result<Action, Malformed> {
         Wire::CommitPart(commit) => {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
             let record = artifact(commit.record)?;
-            let v1::CommitPart { part, encoded, reused, sample_bytes, psnr_mdb, ssim_ppm, .. } = commit;
-            let measured = wire::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm }.try_into()?;
+            let v1::CommitPart {
+                part, encoded, reused, sample_bytes, psnr_mdb, ssim_ppm, vmaf_milli, ..
+            } = commit;
+            let measured = wire::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm, vmaf_milli }.try_into()?;
             Action::CommitPart { task, epoch, part: PartIndex(part), record, encoded, reused, measured }
         }
         Wire::CommitTask(commit) => {
@@ -347,12 +350,14 @@ fn encode_target(target: &RateTarget) -> v1::RateTarget {
         Goal::Bytes(bytes) => v1::RateTarget { bytes, ..wire },
         Goal::Psnr(psnr_mdb) => v1::RateTarget { psnr_mdb, ..wire },
         Goal::Ssim(ssim_ppm) => v1::RateTarget { ssim_ppm, ..wire },
+        Goal::Vmaf(vmaf_milli) => v1::RateTarget { vmaf_milli, ..wire },
     }
 }
 
 fn decode_target(target: v1::RateTarget) -> Result<RateTarget, Malformed> {
-    let v1::RateTarget { rendition, codec, bytes, crf_milli, draft_milli, psnr_mdb, ssim_ppm } = target;
-    let goal = reel_proto::goal(bytes, psnr_mdb, ssim_ppm);
+    let v1::RateTarget { rendition, codec, bytes, crf_milli, draft_milli, psnr_mdb, ssim_ppm, vmaf_milli } =
+        target;
+    let goal = reel_proto::goal(bytes, psnr_mdb, ssim_ppm, vmaf_milli);
     let codec = VideoCodec::ALL.iter().find(|known| known.name() == codec);
     let codec = *codec.ok_or(Malformed("codec of a bit rate"))?;
     Ok(RateTarget { rendition, codec, goal, crf_milli, draft_milli })

@@ -144,6 +144,12 @@ fn plan_with_qualities() -> Box<Plan> {
     plan
 }
 
+fn plan_with_vmaf() -> Box<Plan> {
+    let mut plan = plan_with_qualities();
+    plan.targets[1].goal = Goal::Vmaf(94_500);
+    plan
+}
+
 fn plan_with_flags() -> Box<Plan> {
     let flag = |rule: &str, limit: Option<&str>| Flag {
         rule: rule.to_owned(),
@@ -185,6 +191,8 @@ fn rate_actions() -> Vec<(&'static str, Action)> {
     let result = TaskResult::Measured(vec![Measured::sized(9), Measured::sized(1 << 40)]);
     let good = vec![Measured::new(1 << 40, 42_173, 985_012), Measured::new(7, 0, 999_999)];
     let good_result = TaskResult::Measured(good.clone());
+    let with_vmaf = vec![good[0].with_vmaf(94_476), good[1]];
+    let result_with_vmaf = TaskResult::Measured(with_vmaf.clone());
     let good_part = Action::CommitPart {
         task,
         epoch,
@@ -194,8 +202,23 @@ fn rate_actions() -> Vec<(&'static str, Action)> {
         reused: 0,
         measured: good,
     };
+    let part_with_vmaf = Action::CommitPart {
+        task,
+        epoch,
+        part: PartIndex(7),
+        record: Artifact::of(b"record"),
+        encoded: 2,
+        reused: 0,
+        measured: with_vmaf,
+    };
     vec![
         ("commit_plan_with_flags", Action::CommitPlan { job, plan: plan_with_flags() }),
+        ("commit_plan_with_vmaf", Action::CommitPlan { job, plan: plan_with_vmaf() }),
+        ("commit_part_with_vmaf", part_with_vmaf),
+        (
+            "commit_vmaf",
+            Action::CommitTask { task, epoch, result: result_with_vmaf, source_bytes_read: None },
+        ),
         ("commit_plan_with_qualities", Action::CommitPlan { job, plan: plan_with_qualities() }),
         ("commit_part_with_qualities", good_part),
         (

@@ -201,9 +201,10 @@ fn parse(message: Message) -> Result<Request, Malformed> {
         Message::CommitPart(commit) => {
             let (task, epoch) = attempt(commit.task, commit.epoch)?;
             let record = commit.record.ok_or(Malformed("part record"))?.try_into()?;
-            let v1::CommitPart { sample_bytes, psnr_mdb, ssim_ppm, .. } = commit;
+            let v1::CommitPart { sample_bytes, psnr_mdb, ssim_ppm, vmaf_milli, .. } = commit;
             let part = PartIndex(commit.part);
-            let measured = Vec::try_from(v1::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm })?;
+            let sizes = v1::ProbeSizes { sample_bytes, psnr_mdb, ssim_ppm, vmaf_milli };
+            let measured = Vec::try_from(sizes)?;
             if measured.len() > Profile::MAX_RENDITIONS {
                 return Err(Malformed("sizes of a part"));
             }

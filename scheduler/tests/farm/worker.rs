@@ -148,6 +148,7 @@ impl FakeWorker {
                 sample_bytes: vec![1_000],
                 psnr_mdb: vec![40_000],
                 ssim_ppm: vec![980_000],
+                vmaf_milli: Vec::new(),
             })
         })
         .await

@@ -25,6 +25,7 @@ mod subtitles;
 mod timeline;
 mod times;
 mod tone;
+mod vmaf;
 
 pub use audio::{AudioJob, audio, audio_config, audio_init, encodes, opus_version};
 pub use batch::run_as_batch;
@@ -40,3 +41,4 @@ pub use recipe::library_versions;
 pub use stretches::Stretches;
 pub use subtitles::{Subtitles, subtitles};
 pub use times::TitleTimes;
+pub use vmaf::{model_name as vmaf_model, version as vmaf_version};

@@ -14,6 +14,7 @@ use crate::overlay::Overlay;
 use crate::packets::PacketReader;
 use crate::picture::FILTER_NAME;
 use crate::timeline::{PacketRange, Timeline};
+use crate::vmaf::Model;
 use crate::{MediaError, deinterlace};
 
 /// The digests of the mezzanine's packets, each read and hashed once.
@@ -97,6 +98,8 @@ impl Window {
 pub(crate) struct VideoRecipe<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) headers: &'a Headers,
+    /// What VMAF is measured by.
+    pub(crate) vmaf: Option<Model>,
     /// What is done to pictures.
     pub(crate) rules: &'a Picture,
     /// How the mezzanine's lines were taken.
@@ -145,6 +148,10 @@ pub(crate) fn video_key(
         key.number("ceiling", ceiling.map_or(-1, i64::from));
     }
     key.bytes("headers", &recipe.headers.config);
+    // It changes no byte of the part, but what its record says.
+    if let Some(model) = recipe.vmaf {
+        key.text("measured", &model.identification());
+    }
     key.text("rate", &recipe.settings.rate.to_string());
     key.number("composition delay", digests.timeline.times().composition_delay());
     add_place(&mut key, digests.timeline, part, window);

@@ -192,6 +192,10 @@ struct Rendition<'a> {
     psnr_db: f64,
     #[serde(flatten)]
     ssim: Ssim,
+    #[serde(flatten)]
+    vmaf: Vmaf,
+    /// The model by which it was measured; `null` where it was not.
+    vmaf_model: Option<&'static str>,
     /// How it came to its bit rate; `null` where the profile gives a rate factor.
     rate: Option<rate::Found>,
     parts: Vec<Part>,
@@ -217,6 +221,47 @@ impl Ssim {
     }
 }
 
+/// `null` where the profile does not ask for it.
+#[derive(Serialize)]
+struct Vmaf {
+    /// Over all frames.
+    vmaf: Option<f64>,
+    worst_frame_vmaf: Option<f64>,
+}
+
+impl Vmaf {
+    fn of<'a>(records: impl Iterator<Item = &'a v1::RenditionPart> + Clone) -> Self {
+        let frames: u64 = records.clone().map(|record| record.frames).sum();
+        let sum = records.clone().map(|record| Some(f64::from(record.vmaf_milli?) * record.frames as f64));
+        let worst: Option<Vec<u32>> = records.map(|record| record.worst_frame_vmaf_milli).collect();
+        Vmaf {
+            vmaf: sum.sum::<Option<f64>>().map(|sum| sum / frames.max(1) as f64 / 1e3),
+            worst_frame_vmaf: worst
+                .and_then(|worst| worst.into_iter().min())
+                .map(|milli| f64::from(milli) / 1e3),
+        }
+    }
+}
+
+/// Of each frame where a part begins and where it ends; `null` where VMAF is.
+#[derive(Serialize)]
+struct VmafAtJoins {
+    first_frames_vmaf: Option<Vec<f64>>,
+    last_frames_vmaf: Option<Vec<f64>>,
+}
+
+impl VmafAtJoins {
+    fn of(record: &v1::RenditionPart) -> Self {
+        let of = |milli: &[u32]| {
+            record.vmaf_milli.map(|_| milli.iter().map(|milli| f64::from(*milli) / 1e3).collect())
+        };
+        VmafAtJoins {
+            first_frames_vmaf: of(&record.first_frames_vmaf_milli),
+            last_frames_vmaf: of(&record.last_frames_vmaf_milli),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Part {
     part: u32,
@@ -233,6 +278,10 @@ struct Part {
     psnr_db: f64,
     #[serde(flatten)]
     ssim: Ssim,
+    #[serde(flatten)]
+    vmaf: Vmaf,
+    #[serde(flatten)]
+    vmaf_at_joins: VmafAtJoins,
     /// Largest mean difference of a frame to its source, of full scale.
     worst_difference_ppm: u64,
     /// Frames that look like their neighbour, where order shows in time alone.
@@ -318,6 +367,7 @@ fn libraries() -> BTreeMap<&'static str, String> {
         ("x265", reel_media::x265_version()),
         ("svt-av1", Some(reel_media::svt_av1_version())),
         ("libopus", Some(reel_media::opus_version())),
+        ("libvmaf", Some(reel_media::vmaf_version())),
     ];
     let encoders = encoders.into_iter().filter_map(|(name, version)| Some((name, version?)));
     libav.chain(encoders).collect()
@@ -445,6 +495,8 @@ fn rendition<'a>(parts: &[v1::PartRecord], number: usize, first: &'a v1::Renditi
         peak_segment_bps: records().map(|(_, record)| record.peak_segment_bps).max().unwrap_or(0),
         psnr_db: psnr / frames.max(1) as f64,
         ssim: Ssim::of(records().map(|(_, record)| record)),
+        vmaf: Vmaf::of(records().map(|(_, record)| record)),
+        vmaf_model: first.vmaf_milli.map(|_| reel_media::vmaf_model(first.width, first.height)),
         parts: records().map(|(index, record)| part(index, record)).collect(),
     }
 }
@@ -465,6 +517,8 @@ fn part(index: u32, record: &v1::RenditionPart) -> Part {
         sha256,
         psnr_db: psnr_db(record),
         ssim: Ssim::of(std::iter::once(record)),
+        vmaf: Vmaf::of(std::iter::once(record)),
+        vmaf_at_joins: VmafAtJoins::of(record),
         worst_difference_ppm: proof.worst_difference_ppm,
         ties: proof.ties,
     }

@@ -125,6 +125,7 @@ impl Agent {
                     sample_bytes: Vec::new(),
                     psnr_mdb: Vec::new(),
                     ssim_ppm: Vec::new(),
+                    vmaf_milli: Vec::new(),
                 };
                 self.asked.insert(request, spec);
                 return self.say(Said::CommitPart(commit)).await;

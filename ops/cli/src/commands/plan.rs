@@ -170,12 +170,14 @@ impl Shown {
                 "bitrate_kbps": null,
                 "psnr_db": null,
                 "ssim": null,
+                "vmaf": null,
             });
             let (key, value) = match entry.rendition.rate.quality {
                 Quality::Crf(crf_milli) => ("crf", json!(thousandths(crf_milli))),
                 Quality::Bitrate(kbps) => ("bitrate_kbps", json!(kbps)),
                 Quality::Psnr(mdb) => ("psnr_db", json!(thousandths(mdb))),
                 Quality::Ssim(milli) => ("ssim", json!(thousandths(milli))),
+                Quality::Vmaf(milli) => ("vmaf", json!(thousandths(milli))),
             };
             shown[key] = value;
             shown
@@ -222,7 +224,9 @@ fn most_audio_kbps(track: &AudioTrack) -> u64 {
 fn most_kbps(rate: Rate) -> Option<u64> {
     match rate.quality {
         Quality::Bitrate(kbps) => Some(kbps.into()),
-        Quality::Crf(_) | Quality::Psnr(_) | Quality::Ssim(_) => rate.maxrate_kbps.map(u64::from),
+        Quality::Crf(_) | Quality::Psnr(_) | Quality::Ssim(_) | Quality::Vmaf(_) => {
+            rate.maxrate_kbps.map(u64::from)
+        }
     }
 }
 
@@ -237,6 +241,7 @@ fn rendition_line(entry: &ResolvedRendition) -> String {
         Quality::Bitrate(kbps) => format!("{kbps} kbit/s"),
         Quality::Psnr(mdb) => format!("PSNR {} dB", thousandths(mdb)),
         Quality::Ssim(milli) => format!("SSIM {}", thousandths(milli)),
+        Quality::Vmaf(milli) => format!("VMAF {}", thousandths(milli)),
     };
     let ceiling =
         rendition.rate.maxrate_kbps.map_or(String::new(), |rate| format!(", at most {rate} kbit/s"));

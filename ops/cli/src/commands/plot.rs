@@ -28,6 +28,8 @@ struct Curves {
     psnr: Vec<Step>,
     /// SSIM, by part; none in a report that lacks it.
     ssim: Vec<Step>,
+    /// VMAF, by part; none where the profile does not ask for it.
+    vmaf: Vec<Step>,
     /// Megabits a second, by segment; by part in a report that does not list segments.
     rate: Vec<Step>,
 }
@@ -46,9 +48,10 @@ type Pick = fn(f64, f64) -> f64;
 impl Curves {
     /// The curves that are there: name, unit, digits behind the point, which of many values is shown.
     fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, usize, Pick, &[Step])> {
-        let all: [(_, _, _, Pick, &[Step]); 3] = [
+        let all: [(_, _, _, Pick, &[Step]); 4] = [
             ("psnr", "dB", 1, f64::min, &self.psnr),
             ("ssim", "", 4, f64::min, &self.ssim),
+            ("vmaf", "", 1, f64::min, &self.vmaf),
             ("rate", "Mbit/s", 2, f64::max, &self.rate),
         ];
         all.into_iter().filter(|(.., steps)| !steps.is_empty())
@@ -95,6 +98,7 @@ fn curves(rendition: &Value) -> (Curves, f64) {
         joins: spans.iter().skip(1).map(|(start, _)| *start).collect(),
         psnr: of_parts("psnr_db"),
         ssim: of_parts("ssim"),
+        vmaf: of_parts("vmaf"),
         rate: rates(parts, &spans),
     };
     (curves, spans.last().map_or(0.0, |(_, end)| *end))

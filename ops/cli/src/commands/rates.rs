@@ -40,6 +40,7 @@ pub(crate) fn as_json(rate: &RateView) -> Value {
                 Goal::Bytes(_) => {}
                 Goal::Psnr(_) => said["psnr_db"] = json!(known(round).map(|mdb| mdb / 1e3)),
                 Goal::Ssim(_) => said["ssim"] = json!(known(round).map(|ppm| ppm / 1e6)),
+                Goal::Vmaf(_) => said["vmaf"] = json!(known(round).map(|milli| milli / 1e3)),
             }
             said
         };
@@ -49,6 +50,7 @@ pub(crate) fn as_json(rate: &RateView) -> Value {
         Goal::Bytes(bytes) => ("target_bytes", json!(bytes)),
         Goal::Psnr(mdb) => ("target_psnr_db", json!(f64::from(mdb) / 1e3)),
         Goal::Ssim(ppm) => ("target_ssim", json!(f64::from(ppm) / 1e6)),
+        Goal::Vmaf(milli) => ("target_vmaf", json!(f64::from(milli) / 1e3)),
     };
     let mut said = json!({
         "rendition": rate.rendition,
@@ -67,14 +69,14 @@ fn known(round: &RateOutcome) -> Option<f64> {
 fn goal_of(goal: Goal) -> u64 {
     match goal {
         Goal::Bytes(bytes) => bytes,
-        Goal::Psnr(quality) | Goal::Ssim(quality) => quality.into(),
+        Goal::Psnr(quality) | Goal::Ssim(quality) | Goal::Vmaf(quality) => quality.into(),
     }
 }
 
 fn value(goal: Goal, round: &RateOutcome) -> u64 {
     match goal {
         Goal::Bytes(_) => round.bytes,
-        Goal::Psnr(_) | Goal::Ssim(_) => round.quality.into(),
+        Goal::Psnr(_) | Goal::Ssim(_) | Goal::Vmaf(_) => round.quality.into(),
     }
 }
 
@@ -84,6 +86,7 @@ fn reached(goal: Goal, value: u64) -> String {
         Goal::Bytes(_) => bytes(value),
         Goal::Psnr(_) => format!("PSNR {:.2} dB", value as f64 / 1e3),
         Goal::Ssim(_) => format!("SSIM {:.4}", value as f64 / 1e6),
+        Goal::Vmaf(_) => format!("VMAF {:.2}", value as f64 / 1e3),
     }
 }
 
@@ -99,7 +102,8 @@ mod tests {
         let psnr = rate(Goal::Psnr(42_000), tried.clone(), vec![round(22_410, 0, 0, false)]);
         let sized = rate(Goal::Bytes(2_500_000), tried.clone(), vec![tried[1]]);
         let ssim = rate(Goal::Ssim(985_000), Vec::new(), Vec::new());
-        insta::assert_snapshot!([line(&psnr), line(&sized), line(&ssim)].join("\n"));
+        let vmaf = rate(Goal::Vmaf(94_500), Vec::new(), vec![round(22_410, 0, 94_476, false)]);
+        insta::assert_snapshot!([line(&psnr), line(&sized), line(&ssim), line(&vmaf)].join("\n"));
         insta::assert_snapshot!(serde_json::to_string_pretty(&as_json(&psnr)).unwrap());
     }
 }

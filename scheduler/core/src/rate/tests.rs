@@ -45,8 +45,12 @@ impl Title {
         let halvings = (0..parts).map(|_| usual * (0.8 + 0.5 * chance())).collect();
         // An eighth to either side of the mean; 0.07 was measured.
         let drafts = (0..parts).map(|_| 0.72 + 0.2 * chance()).collect();
-        // 36 to 51 dB, or 0.984 to 0.9995.
-        let least = if matches!(goal, Goal::Psnr(_)) { 12.0 } else { 6.0 };
+        // 36 to 51 dB, or 0.984 to 0.9995, or 87.5 to 99.6.
+        let least = match goal {
+            Goal::Psnr(_) => 12.0,
+            Goal::Vmaf(_) => 3.0,
+            _ => 6.0,
+        };
         let errors = (0..parts).map(|_| least + 5.0 * chance()).collect();
         let doublings = (0..parts).map(|_| usual * (0.8 + 0.5 * chance())).collect();
         let draft_errors = (0..parts).map(|_| 0.4 + 0.3 * chance()).collect();
@@ -63,7 +67,8 @@ impl Title {
         let less = self.errors[at] + (20_000.0 - crf) / self.doublings[at];
         let less = (less - if draft { self.draft_errors[at] } else { 0.0 }).min(self.most);
         let (psnr, ssim) = (less * 3_010.3, (1.0 - 2f64.powf(-less)) * 1e6);
-        Measured::new(bytes as u64, psnr as i64, ssim as i64)
+        let vmaf = (1.0 - 2f64.powf(-less)) * 1e5;
+        Measured::new(bytes as u64, psnr as i64, ssim as i64).with_vmaf(vmaf as u32)
     }
 
     fn round(&self, level: u32, draft: bool, wave: Option<usize>) -> RateRound {
@@ -107,6 +112,7 @@ impl Title {
         let decibels = match self.plan.targets[0].goal {
             Goal::Psnr(wanted) => (mean - f64::from(wanted)) / 1e3,
             Goal::Ssim(wanted) => 10.0 * ((1e6 - f64::from(wanted)) / (1e6 - mean)).log10(),
+            Goal::Vmaf(wanted) => 10.0 * ((1e5 - f64::from(wanted)) / (1e5 - mean)).log10(),
             Goal::Bytes(_) => panic!("no quality"),
         };
         (rate, decibels)
@@ -170,6 +176,7 @@ fn what_a_worker_made_up_does_no_harm() {
             target(0, VideoCodec::H264, Goal::Bytes(1_000)),
             target(1, VideoCodec::Av1, Goal::Psnr(40_000)),
             target(2, VideoCodec::Hevc, Goal::Ssim(999_000)),
+            target(3, VideoCodec::Hevc, Goal::Vmaf(95_000)),
         ];
         let mut rate = RateState::default();
         while rate.waves.len() < plan.waves() {

@@ -112,5 +112,6 @@ fn counted(goal: Goal, measured: Measured) -> u32 {
         Goal::Bytes(_) => 0,
         Goal::Psnr(_) => measured.psnr_mdb,
         Goal::Ssim(_) => measured.ssim_ppm,
+        Goal::Vmaf(_) => measured.vmaf_milli,
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, mpsc};
 use ffmpeg_next as ff;
 use reel_common::{PartIndex, PartSpec, Scan};
 
+use super::judge::judged;
 use super::part::PartEncoder;
 use super::prover::Claim;
 use super::{Outcome, RenditionSetup};
@@ -33,9 +34,19 @@ pub(super) struct Assignment {
 impl Assignment {
     /// Those of them that an encoder with such surroundings is given.
     pub(super) fn seen(&self, surroundings: Surroundings) -> Window {
+        let Surroundings { preroll, tail } = surroundings;
         Window {
-            start: self.window.start.max(self.spec.start().saturating_sub(surroundings.preroll)),
-            end: self.window.end.min(self.spec.end + surroundings.tail),
+            start: self.window.start.max(self.spec.start().saturating_sub(preroll)),
+            end: self.window.end.min(self.spec.end + tail),
+        }
+    }
+
+    /// Those of them that are looked at: by the encoder, or by what measures VMAF.
+    fn kept(&self, setup: &RenditionSetup) -> Window {
+        let seen = self.seen(setup.surroundings);
+        match setup.vmaf.map(|_| judged(&self.spec, self.window)) {
+            Some(judged) => Window { start: seen.start.min(judged.start), end: seen.end.max(judged.end) },
+            None => seen,
         }
     }
 }
@@ -119,7 +130,7 @@ impl Lane<'_> {
                 for waiting in parts
                     .waiting
                     .iter_mut()
-                    .filter(|waiting| waiting.part.seen(self.rendition.surroundings).contains(frame))
+                    .filter(|waiting| waiting.part.kept(self.rendition).contains(frame))
                 {
                     waiting.frames.push((frame, Arc::clone(&scaled)));
                 }
@@ -152,7 +163,7 @@ impl Lane<'_> {
             }
             let Some(next) = parts.waiting.pop_front() else { return Ok(()) };
             let Waiting { part, frames, ended } = next;
-            let mut part = PartEncoder::open(self.timeline, self.rendition.surroundings, *part)?;
+            let mut part = PartEncoder::open(self.timeline, self.rendition, *part)?;
             for (frame, scaled) in frames {
                 self.push(&mut part, frame, &scaled)?;
             }

@@ -5,6 +5,7 @@
 //! filling memory.
 
 mod detect;
+mod judge;
 mod lane;
 mod overlap;
 mod part;
@@ -323,6 +324,7 @@ impl Director<'_> {
             let recipe = VideoRecipe {
                 settings: &settings,
                 headers: &setup.headers,
+                vmaf: setup.vmaf,
                 rules: &self.chunk.piece.rules,
                 scan: self.scan,
                 tones: self.tones.as_ref().map(|tones| tones.digest()),

@@ -10,6 +10,8 @@ use reel_cmaf::segment::{Sample, media_segment};
 use reel_common::{Artifact, DigestWriter, PartSpec, RecipeKey};
 use reel_proto::v1;
 
+use super::RenditionSetup;
+use super::judge::Judge;
 use super::lane::Assignment;
 use crate::MediaError;
 use crate::encoder::{AccessUnit, Effort, Encoder, FrameType, Surroundings};
@@ -48,6 +50,8 @@ pub(super) struct PartEncoder<'a> {
     /// Likewise of their SSIM in millionths, and the lowest of any frame.
     ssim_ppm: i64,
     worst_ssim_ppm: i32,
+    /// Where VMAF is measured.
+    judge: Option<Judge>,
     /// Bytes of the coded frames.
     sample_bytes: u64,
 }
@@ -56,10 +60,12 @@ impl<'a> PartEncoder<'a> {
     /// Opens the encoder and the file that it writes.
     pub(super) fn open(
         timeline: &'a Timeline,
-        surroundings: Surroundings,
+        setup: &RenditionSetup,
         part: Assignment,
     ) -> Result<Self, MediaError> {
+        let surroundings = setup.surroundings;
         let window = part.seen(surroundings);
+        let judge = setup.vmaf.map(|model| Judge::open(setup, model, &part.spec, part.window)).transpose()?;
         let Assignment { spec, settings, path, .. } = part;
         let mut encoder = settings.open()?;
         if window.start < spec.start() {
@@ -86,6 +92,7 @@ impl<'a> PartEncoder<'a> {
             psnr_mdb: 0,
             ssim_ppm: 0,
             worst_ssim_ppm: i32::MAX,
+            judge,
             sample_bytes: 0,
         })
     }
@@ -97,6 +104,9 @@ impl<'a> PartEncoder<'a> {
 
     /// Takes the next frame; frames outside the window are passed over.
     pub(super) fn push(&mut self, frame: u64, picture: &ff::frame::Video) -> Result<(), MediaError> {
+        if let Some(judge) = &mut self.judge {
+            judge.take_given(frame, picture)?;
+        }
         if frame >= self.spec.end && self.surroundings.tail == 0 {
             return self.drain();
         }
@@ -164,6 +174,9 @@ impl<'a> PartEncoder<'a> {
         self.ssim_ppm += i64::from(ssim_ppm);
         self.worst_ssim_ppm = self.worst_ssim_ppm.min(ssim_ppm);
         self.kept += 1;
+        if let Some(judge) = &mut self.judge {
+            judge.take_coded(&unit.data, frame, self.kept)?;
+        }
         self.segment.push((frame, unit));
         if self.is_coded() { self.end_segment(self.spec.end) } else { Ok(()) }
     }
@@ -247,6 +260,10 @@ impl<'a> PartEncoder<'a> {
             sample_bytes: self.sample_bytes,
             peak_segment_bps: peak.max().unwrap_or(0),
             ..Default::default()
+        };
+        let record = match self.judge {
+            Some(judge) => judge.judge(record)?,
+            None => record,
         };
         self.output.finish(record)
     }

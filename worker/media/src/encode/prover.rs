@@ -208,7 +208,7 @@ mod tests {
     fn setup(settings: Settings) -> RenditionSetup {
         let headers = settings.open().unwrap().headers().unwrap();
         let surroundings = settings.surroundings().unwrap();
-        RenditionSetup { settings, headers, surroundings, turn: 0, given: None }
+        RenditionSetup { settings, headers, surroundings, turn: 0, given: None, vmaf: None }
     }
 
     /// A part that sees the whole title.
@@ -220,7 +220,7 @@ mod tests {
     ) -> PartEncoder<'a> {
         let (window, path) = (Window { start: 0, end: FRAMES }, folder.join("part.m4s"));
         let part = Assignment { spec: spec.clone(), settings: setup.settings.clone(), window, path };
-        PartEncoder::open(timeline, setup.surroundings, part).unwrap()
+        PartEncoder::open(timeline, setup, part).unwrap()
     }
 
     /// Encodes a part of two segments while the prover is told that frame n looks as `shown(n)` does; `change` is what

@@ -5,6 +5,7 @@ use reel_profiles::{Quality, ResolvedRendition};
 use super::{EncodeJob, Purpose};
 use crate::encoder::{Headers, Settings, Surroundings};
 use crate::timeline::Timeline;
+use crate::vmaf::Model;
 use crate::{MediaError, facts};
 
 /// What is the same for all parts of a rendition.
@@ -16,6 +17,8 @@ pub(super) struct RenditionSetup {
     pub(super) turn: u16,
     /// Where the rate factor of a part stands among those that come with it; `None` where it is that of the settings.
     pub(super) given: Option<usize>,
+    /// Whether VMAF is measured, and how.
+    pub(super) vmaf: Option<Model>,
 }
 
 impl RenditionSetup {
@@ -45,8 +48,12 @@ pub(super) fn renditions(
         let (colour, hdr10) = job.profile.picture.coded_colours(facts.colour, facts.hdr10);
         let (crf_milli, given) = match rendition.rendition.rate.quality {
             Quality::Crf(crf_milli) => (crf_milli, None),
-            Quality::Bitrate(_) | Quality::Psnr(_) | Quality::Ssim(_) => (ANY_CRF_MILLI, searched.next()),
+            Quality::Bitrate(_) | Quality::Psnr(_) | Quality::Ssim(_) | Quality::Vmaf(_) => {
+                (ANY_CRF_MILLI, searched.next())
+            }
         };
+        let vmaf = job.profile.measures_vmaf(&rendition.rendition);
+        let vmaf = vmaf.then(|| Model::of(rendition.width, rendition.height));
         match job.purpose {
             Purpose::Probe { .. } if given.is_none() => return Ok(None),
             Purpose::Probe { draft: true } => rendition.rendition.coding = rendition.rendition.coding.draft(),
@@ -55,7 +62,7 @@ pub(super) fn renditions(
         let settings = Settings { rendition, crf_milli, colour, hdr10, rate, variable_timescale };
         let headers = settings.open()?.headers()?;
         let surroundings = settings.surroundings()?;
-        Ok(Some(RenditionSetup { settings, headers, surroundings, turn, given }))
+        Ok(Some(RenditionSetup { settings, headers, surroundings, turn, given, vmaf }))
     };
     ladder.into_iter().map(setup).filter_map(Result::transpose).collect()
 }

@@ -145,6 +145,12 @@ impl OutputDecoder {
 
     /// The next picture in presentation order, with its time; `None` until more is sent.
     pub(crate) fn receive(&mut self) -> Result<Option<(i64, Thumbnail)>, MediaError> {
+        let Some((pts, picture)) = self.receive_picture()? else { return Ok(None) };
+        Ok(Some((pts, self.reducer.reduce(&picture)?.thumbnail)))
+    }
+
+    /// The same as it was decoded.
+    pub(crate) fn receive_picture(&mut self) -> Result<Option<(i64, ff::frame::Video)>, MediaError> {
         let mut picture = ff::frame::Video::empty();
         match self.decoder.receive_frame(&mut picture) {
             Ok(()) if picture.is_corrupt() || picture.has_decode_errors() => {
@@ -153,7 +159,7 @@ impl OutputDecoder {
             }
             Ok(()) => {
                 let pts = picture.pts().unwrap_or(i64::MIN);
-                Ok(Some((pts, self.reducer.reduce(&picture)?.thumbnail)))
+                Ok(Some((pts, picture)))
             }
             Err(ff::Error::Other { errno }) if errno == ff::ffi::EAGAIN => Ok(None),
             Err(ff::Error::Eof) => Ok(None),

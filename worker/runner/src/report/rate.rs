@@ -1,5 +1,6 @@
 //! How renditions came to their bit rates and qualities, in the report.
 
+use reel_common::{Goal, RateView};
 use reel_proto::v1;
 use serde::Serialize;
 
@@ -26,6 +27,7 @@ impl Found {
                 sample_bytes: round.bytes,
                 psnr_db: (rate.target_psnr_mdb > 0).then(|| f64::from(round.quality) / 1e3),
                 ssim: (rate.target_ssim_ppm > 0).then(|| f64::from(round.quality) / 1e6),
+                vmaf: (rate.target_vmaf_milli > 0).then(|| f64::from(round.quality) / 1e3),
                 draft: round.draft,
             };
             rounds.iter().map(round).collect()
@@ -34,7 +36,7 @@ impl Found {
     }
 }
 
-/// What a rendition is to come to: under one of three keys.
+/// What a rendition is to come to: under one of four keys.
 #[derive(Clone, Copy, Serialize)]
 enum Wanted {
     /// Bytes of its coded frames.
@@ -46,21 +48,26 @@ enum Wanted {
     /// Mean SSIM of its frames.
     #[serde(rename = "target_ssim")]
     Ssim(f64),
+    /// Mean VMAF of its frames.
+    #[serde(rename = "target_vmaf")]
+    Vmaf(f64),
 }
 
 impl Wanted {
     fn of(rate: &v1::RateHistory) -> Self {
-        match (rate.target_psnr_mdb, rate.target_ssim_ppm) {
-            (0, 0) => Wanted::Bytes(rate.target_bytes),
-            (mdb, 0) => Wanted::PsnrDb(f64::from(mdb) / 1e3),
-            (_, ppm) => Wanted::Ssim(f64::from(ppm) / 1e6),
+        match RateView::from(rate.clone()).goal {
+            Goal::Bytes(bytes) => Wanted::Bytes(bytes),
+            Goal::Psnr(mdb) => Wanted::PsnrDb(f64::from(mdb) / 1e3),
+            Goal::Ssim(ppm) => Wanted::Ssim(f64::from(ppm) / 1e6),
+            Goal::Vmaf(milli) => Wanted::Vmaf(f64::from(milli) / 1e3),
         }
     }
 
     /// How a rendition missed it; nothing where it is near enough: within 1 % of a size, within 0.25 dB of a quality, of SSIM
-    /// in decibels of what it lacks of 1.
+    /// and VMAF in decibels of what they lack of all.
     fn missed(self, rendition: &Rendition<'_>) -> Option<String> {
         const NEAR_DB: f64 = 0.25;
+        let decibels = |wanted: f64, lacking: f64| (10.0 * (wanted / lacking.max(1e-9)).log10()).abs();
         let (far, how) = match self {
             Wanted::Bytes(bytes) => {
                 let percent = (rendition.sample_bytes as f64 / bytes as f64 - 1.0) * 100.0;
@@ -72,8 +79,13 @@ impl Wanted {
             }
             Wanted::Ssim(wanted) => {
                 let ssim = rendition.ssim.ssim.unwrap_or(0.0);
-                let decibels = 10.0 * ((1.0 - wanted) / (1.0 - ssim).max(1e-9)).log10();
-                (decibels.abs() > NEAR_DB, format!("has an SSIM of {ssim:.4}, not {wanted:.4}"))
+                let far = decibels(1.0 - wanted, 1.0 - ssim) > NEAR_DB;
+                (far, format!("has an SSIM of {ssim:.4}, not {wanted:.4}"))
+            }
+            Wanted::Vmaf(wanted) => {
+                let vmaf = rendition.vmaf.vmaf.unwrap_or(0.0);
+                let far = decibels(100.0 - wanted, 100.0 - vmaf) > NEAR_DB;
+                (far, format!("has a VMAF of {vmaf:.2}, not {wanted:.2}"))
             }
         };
         let last = rendition.rate.as_ref().and_then(|rate| rate.waves.last()).map(|wave| wave.crf);
@@ -93,6 +105,9 @@ struct Round {
     /// Likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     ssim: Option<f64>,
+    /// Likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vmaf: Option<f64>,
     /// Encoded at fast settings; left out otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     draft: bool,

@@ -14,8 +14,8 @@ const GAP: f64 = 14.0;
 const NAME: f64 = 30.0;
 
 const STYLE: &str = "text{font:12px sans-serif;fill:#333}.name{font-weight:bold;font-size:14px}\
-    .frame{fill:#fafafa;stroke:#ddd}.join{stroke:#bbb;stroke-dasharray:2 3}.psnr,.ssim,.rate{fill:none;stroke-width:1.5}\
-    .psnr{stroke:#1f6fb4}.ssim{stroke:#2b8a3e}.rate{stroke:#c9541b}.black{fill:#000;opacity:.3}.frozen{fill:#39c;opacity:.3}";
+    .frame{fill:#fafafa;stroke:#ddd}.join{stroke:#bbb;stroke-dasharray:2 3}.psnr,.ssim,.vmaf,.rate{fill:none;stroke-width:1.5}\
+    .psnr{stroke:#1f6fb4}.ssim{stroke:#2b8a3e}.vmaf{stroke:#7a3fa0}.rate{stroke:#c9541b}.black{fill:#000;opacity:.3}.frozen{fill:#39c;opacity:.3}";
 
 /// The curves of all renditions below each other, with joins as dotted lines; black and frozen stretches are shaded.
 pub(crate) fn draw(plot: &Plot) -> String {
