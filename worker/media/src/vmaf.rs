@@ -248,7 +248,7 @@ mod tests {
             for x in 0..width as usize {
                 let (at, y) = (x as u32 + frame * 3, y as u32);
                 let value = (at * at / 7 + y * y / 5 + (at ^ y) * 3) % 220 + 16;
-                let value = if lost > 0 { value / lost * lost } else { value };
+                let value = value.checked_div(lost).map_or(value, |steps| steps * lost);
                 match deep {
                     true => line[x * 2..][..2]
                         .copy_from_slice(&(value as u16 * 4 + (at % 3) as u16).to_le_bytes()),
