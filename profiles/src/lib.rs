@@ -20,7 +20,7 @@ pub use ladder::{LadderError, ResolvedRendition};
 pub use level::Level;
 pub use read::ProfileError;
 pub use types::{
-    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Fields,
-    H264Profile, HDR_TRANSFERS, Loudness, Package, Picture, Preset, Profile, Quality, Rate, Rendition, Rule,
-    SegmentStart, SourceChannel, ToneMap, Tune, VideoCodec,
+    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Encryption,
+    EncryptionScheme, Fields, H264Profile, HDR_TRANSFERS, LicenceSystem, Loudness, Package, Picture, Preset,
+    Profile, Quality, Rate, Rendition, Rule, SegmentStart, SourceChannel, ToneMap, Tune, VideoCodec,
 };

@@ -1,6 +1,7 @@
 //! From the text of a profile to [`Profile`].
 
 pub(crate) mod audio;
+mod encryption;
 mod images;
 
 use std::ops::RangeInclusive;
@@ -29,6 +30,7 @@ const PROFILE_KEYS: &[&str] = &[
     "measure",
     "images",
     "package",
+    "encryption",
 ];
 const ADMISSION_KEYS: &[&str] = &[
     "min_duration_s",
@@ -144,6 +146,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
         audio,
         measure: measure(root)?,
         images: images::images(root)?,
+        encryption: encryption::encryption(root, package)?,
         package,
     };
     Ok(Parsed {

@@ -8,8 +8,8 @@ use reel_common::Rational;
 use crate::Package;
 use crate::images::{Images, Poster};
 use crate::types::{
-    Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Loudness, Picture, Profile, Quality,
-    Rate, Rendition, Rule, SegmentStart, Tune,
+    Admission, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Encryption, Loudness, Picture,
+    Profile, Quality, Rate, Rendition, Rule, SegmentStart, Tune,
 };
 
 impl Profile {
@@ -44,7 +44,27 @@ impl Profile {
                 line(&mut text, key, true);
             }
         }
+        if let Some(entry) = &self.encryption {
+            encryption(&mut text, entry);
+        }
         text
+    }
+}
+
+fn encryption(text: &mut String, encryption: &Encryption) {
+    text.push_str("\n[encryption]\n");
+    line(text, "scheme", quoted(encryption.scheme.name()));
+    line(text, "keys", quoted(&encryption.keys));
+    if !encryption.systems.is_empty() {
+        let systems: Vec<String> = encryption.systems.iter().map(|system| quoted(system.name())).collect();
+        line(text, "systems", format_args!("[{}]", systems.join(", ")));
+    }
+    line(text, "clear_lead_s", decimal(Rational::from_millis(encryption.clear_lead_ms.into())));
+    let Encryption { key_uri, clear_key_licence, fair_play, .. } = encryption;
+    for (key, uri) in
+        [("key_uri", key_uri), ("clear_key_licence", clear_key_licence), ("fair_play", fair_play)]
+    {
+        uri.iter().for_each(|uri| line(text, key, quoted(uri)));
     }
 }
 

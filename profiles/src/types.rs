@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use reel_common::{Colour, Hdr10, Rational, Scan};
 
 pub use self::audio::{AudioCodec, AudioTrack, Downmix, Loudness, SourceChannel};
+pub use self::encryption::{Encryption, EncryptionScheme, LicenceSystem};
 use crate::{Images, Level};
 
 /// Defines an enum whose variants are written as words in profiles.
@@ -37,6 +38,7 @@ macro_rules! words {
 }
 
 mod audio;
+mod encryption;
 
 /// TransferCharacteristics of H.273 that make a source HDR: 16 is PQ (SMPTE ST 2084), 18 is HLG (ARIB STD-B67).
 pub const HDR_TRANSFERS: [u8; 2] = [16, 18];
@@ -68,6 +70,8 @@ pub struct Profile {
     pub images: Option<Images>,
     /// What is delivered.
     pub package: Package,
+    /// How its segments are encrypted; `None` leaves them clear.
+    pub encryption: Option<Encryption>,
 }
 
 /// What is measured of coded pictures beside PSNR and SSIM, which cost next to nothing.

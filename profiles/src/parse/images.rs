@@ -46,7 +46,8 @@ fn poster(section: &Section<'_>) -> Result<Option<Poster>, ProfileError> {
     }))
 }
 
-fn milliseconds(
+/// A time in thousandths of a second.
+pub(super) fn milliseconds(
     section: &Section<'_>,
     key: &str,
     range: std::ops::RangeInclusive<i64>,

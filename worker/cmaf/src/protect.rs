@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::boxes::{FourCc, Header, child, full, u32_at};
+use crate::boxes::{FourCc, Header, array_at, child, full, u16_at, u32_at};
 use crate::fragment::Fragments;
 use crate::writer::Writer;
 
@@ -268,21 +268,92 @@ fn insert(segment: &[u8], path: &Path, at: usize, bytes: &[u8]) -> Result<Vec<u8
     Ok(out)
 }
 
-/// Samples of the only run of a segment, where its data offset is told.
+/// Samples of the only run of a clear segment, where its data offset is told.
 fn sample_count(segment: &[u8]) -> Option<usize> {
+    let (count, is_clear) = run_of(segment)?;
+    is_clear.then_some(count as usize)
+}
+
+/// Samples of the only run of a segment, where its data offset is told, and whether nothing says that they are encrypted.
+fn run_of(segment: &[u8]) -> Option<(u32, bool)> {
     let path = find(segment, &[b"moof", b"traf"])?;
     let traf = Bytes::copy_from_slice(box_at(segment, path[1])?.get(8..)?);
     let (_, flags, run) = full(&child(&traf, b"trun")?)?;
-    (flags & 1 != 0 && child(&traf, b"senc").is_none()).then_some(())?;
-    u32_at(&run, 0).map(|count| count as usize)
+    (flags & 1 != 0).then_some((u32_at(&run, 0)?, child(&traf, b"senc").is_none()))
 }
 
-/// The samples of a clear media segment of one fragment as ranges of its bytes, in decode order.
+/// How a track is encrypted, by its init segment; `None` where it is clear or another's.
+pub fn track_encryption(init: &[u8]) -> Option<TrackEncryption> {
+    let path = find(init, &[b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"])?;
+    let entry = Bytes::copy_from_slice(box_at(init, path[path.len() - 1] + 16)?);
+    // The header of the box and its fields (ISO/IEC 14496-12, sections 12.1.3 and 12.2.3).
+    let fields = match entry.get(4..8)? {
+        b"encv" => 8 + 78,
+        b"enca" => 8 + 28,
+        _ => return None,
+    };
+    let sinf = child(&entry.slice(fields.min(entry.len())..), b"sinf")?;
+    let (_, _, schm) = full(&child(&sinf, b"schm")?)?;
+    let (_, _, tenc) = full(&child(&child(&sinf, b"schi")?, b"tenc")?)?;
+    let [_, pattern, is_protected, iv_size] = array_at(&tenc, 0)?;
+    let key_id = array_at(&tenc, 4)?;
+    let scheme = match (schm.get(..4)?, is_protected, iv_size) {
+        (b"cenc", 1, 8) => Scheme::Cenc,
+        (b"cbcs", 1, 0) if tenc.get(20) == Some(&16) => {
+            Scheme::Cbcs { iv: array_at(&tenc, 21)?, pattern: pattern != 0 }
+        }
+        _ => return None,
+    };
+    Some(TrackEncryption { scheme, key_id })
+}
+
+/// What the samples of an encrypted segment are decrypted with, as its `senc` says it.
+pub fn sample_encryption(
+    segment: &[u8],
+    encryption: &TrackEncryption,
+) -> Result<Vec<SampleEncryption>, ProtectError> {
+    read_senc(segment, encryption.scheme).ok_or(ProtectError::Segment)
+}
+
+fn read_senc(segment: &[u8], scheme: Scheme) -> Option<Vec<SampleEncryption>> {
+    let path = find(segment, &[b"moof", b"traf", b"senc"])?;
+    let body = Bytes::copy_from_slice(box_at(segment, path[2])?.get(8..)?);
+    let (_, flags, rest) = full(&body)?;
+    let (count, mut at) = (u32_at(&rest, 0)?, 4);
+    let mut samples = Vec::new();
+    for _ in 0..count {
+        let iv = match scheme {
+            Scheme::Cenc => Some(array_at::<8>(&rest, at)?),
+            Scheme::Cbcs { .. } => None,
+        };
+        at += iv.map_or(0, |iv| iv.len());
+        let mut subsamples = Vec::new();
+        if flags & 2 != 0 {
+            let ranges = u16_at(&rest, at)?;
+            at += 2;
+            for _ in 0..ranges {
+                subsamples.push(Subsample { clear: u16_at(&rest, at)?, protected: u32_at(&rest, at + 2)? });
+                at += 6;
+            }
+        }
+        samples.push(SampleEncryption { iv, subsamples });
+        if samples.len() > MAX_SAMPLES {
+            return None;
+        }
+    }
+    (at == rest.len() && samples.len() == run_of(segment)?.0 as usize).then_some(samples)
+}
+
+/// Most samples of a fragment that are read; more than ten minutes of the finest sound in use.
+const MAX_SAMPLES: usize = 1 << 20;
+
+/// The samples of a media segment of one fragment as ranges of its bytes, in decode order.
 pub fn sample_ranges(segment: &[u8]) -> Result<Vec<std::ops::Range<usize>>, ProtectError> {
     let source = &segment;
     let mut fragments = Fragments::of_ours(source);
     let Some(Ok(fragment)) = fragments.next() else { return Err(ProtectError::Segment) };
-    if fragments.next().is_some() || sample_count(segment) != Some(fragment.samples.len()) {
+    let counted = run_of(segment).map(|(count, _)| count as usize);
+    if fragments.next().is_some() || counted != Some(fragment.samples.len()) {
         return Err(ProtectError::Segment);
     }
     let range = |start: u64, size: u32| start as usize..start as usize + size as usize;

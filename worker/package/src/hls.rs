@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use reel_common::{Colour, Rational, TextName, TextRole, language_tag};
 
+use crate::protect::Keys;
 use crate::{IFrames, Stream, TextFormat, layout};
 
 /// Fragmented MP4 with EXT-X-MAP and rounded durations takes version 7.
@@ -30,6 +31,8 @@ pub struct Variant<'a> {
     pub colour: Colour,
     /// The first pictures of its segments, where there is a file of them.
     pub iframes: Option<&'a IFrames>,
+    /// Its keys, where it is encrypted.
+    pub keys: Option<&'a Keys>,
 }
 
 /// An audio track in a master playlist or manifest.
@@ -47,6 +50,8 @@ pub struct AudioMedia<'a> {
     pub priming: u64,
     /// ISO 639-2 code or BCP 47 tag; empty where undetermined.
     pub language: &'a str,
+    /// Its keys, where it is encrypted.
+    pub keys: Option<&'a Keys>,
 }
 
 /// The texts of a title in one format.
@@ -58,24 +63,34 @@ pub struct TextGroup {
     pub texts: Vec<(TextName, Stream)>,
 }
 
-/// The media playlist of a rendition or track.
-pub fn media_playlist(stream: &Stream, target_duration: u64) -> String {
+/// The media playlist of a rendition or track. Its keys are told before the first segment that they are for.
+pub fn media_playlist(stream: &Stream, target_duration: u64, keys: Option<&Keys>) -> String {
     let map = format!("#EXT-X-MAP:URI=\"{}\"\n", layout::INIT);
-    playlist(stream, target_duration, &map, layout::segment)
+    playlist(stream, target_duration, &map, layout::segment, keys)
 }
 
 /// The media playlist of a text whose segments are files of WebVTT.
 pub fn webvtt_playlist(stream: &Stream, target_duration: u64) -> String {
-    playlist(stream, target_duration, "", layout::text_segment)
+    playlist(stream, target_duration, "", layout::text_segment, None)
 }
 
-fn playlist(stream: &Stream, target_duration: u64, map: &str, segment: fn(u64) -> String) -> String {
+fn playlist(
+    stream: &Stream,
+    target_duration: u64,
+    map: &str,
+    segment: fn(u64) -> String,
+    keys: Option<&Keys>,
+) -> String {
     let mut text = format!(
         "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target_duration}\n\
          #EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n{map}"
     );
     for (number, duration) in (0..).zip(stream.durations_us()) {
         let (seconds, millionths) = (duration / 1_000_000, duration % 1_000_000);
+        let told_here = keys.filter(|keys| keys.clear_segments == number);
+        for key in told_here.iter().flat_map(|keys| &keys.lines) {
+            line(&mut text, format_args!("{key}"));
+        }
         line(&mut text, format_args!("#EXTINF:{seconds}.{millionths:06},"));
         line(&mut text, format_args!("{}", segment(number)));
     }
@@ -92,6 +107,12 @@ pub fn master_playlist(
     target_duration: u64,
 ) -> String {
     let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    let keys =
+        variants.iter().filter_map(|variant| variant.keys).chain(audio.iter().filter_map(|track| track.keys));
+    let told: Vec<&String> = keys.flat_map(|keys| &keys.session_lines).collect();
+    for (_, key) in told.iter().enumerate().filter(|(number, key)| !told[..*number].contains(key)) {
+        line(&mut text, format_args!("{key}"));
+    }
     let groups = groups(audio);
     for group in &groups {
         for (number, member) in group.members.iter().enumerate() {
@@ -338,11 +359,12 @@ mod tests {
             frames: 230,
             colour: Colour::default(),
             iframes: None,
+            keys: None,
         }
     }
 
     fn track<'a>(track: &'a str, stream: &'a Stream, channels: u32, language: &'a str) -> AudioMedia<'a> {
-        AudioMedia { track, stream, codec: AAC_LC, channels, priming: 1024, language }
+        AudioMedia { track, stream, codec: AAC_LC, channels, priming: 1024, language, keys: None }
     }
 
     fn parse(text: &str) -> MasterPlaylist {
@@ -354,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_media_playlist_reads_as_it_should() {
-        insta::assert_snapshot!(media_playlist(&video(1), 4), @r#"
+        insta::assert_snapshot!(media_playlist(&video(1), 4, None), @r#"
         #EXTM3U
         #EXT-X-VERSION:7
         #EXT-X-TARGETDURATION:4
@@ -375,7 +397,7 @@ mod tests {
     #[test]
     fn a_media_playlist_means_what_the_stream_says() {
         let stream = stream(30_000, &vec![(120_120, 9); 10_001]);
-        let text = media_playlist(&stream, 4);
+        let text = media_playlist(&stream, 4, None);
         let Playlist::MediaPlaylist(playlist) = parse_playlist_res(text.as_bytes()).unwrap() else {
             panic!("not a media playlist");
         };

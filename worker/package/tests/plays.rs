@@ -124,8 +124,8 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
     let target = target_duration([&video_stream, &audio_stream]);
     fs::write(video_folder.join(layout::INIT), video_init(&video_header, video_span)).unwrap();
     fs::write(audio_folder.join(layout::INIT), audio_init(&audio_header, audio_span)).unwrap();
-    fs::write(video_folder.join(layout::PLAYLIST), media_playlist(&video_stream, target)).unwrap();
-    fs::write(audio_folder.join(layout::PLAYLIST), media_playlist(&audio_stream, target)).unwrap();
+    fs::write(video_folder.join(layout::PLAYLIST), media_playlist(&video_stream, target, None)).unwrap();
+    fs::write(audio_folder.join(layout::PLAYLIST), media_playlist(&audio_stream, target, None)).unwrap();
     let variant = Variant {
         rendition: "180p",
         stream: &video_stream,
@@ -136,6 +136,7 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
         frames: 96,
         colour: Colour::default(),
         iframes: None,
+        keys: None,
     };
     let track = AudioMedia {
         track: "stereo",
@@ -143,6 +144,7 @@ fn a_player_shows_every_picture_and_plays_the_sound() {
         codec: "mp4a.40.2",
         channels: 2,
         priming: 1024,
+        keys: None,
         language: "eng",
     };
     let written = write_manifests(&out, &[variant], &[track], target);

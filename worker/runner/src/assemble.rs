@@ -8,6 +8,7 @@ mod collect;
 mod iframes;
 mod images;
 mod manifests;
+mod protect;
 mod records;
 mod segment;
 mod single;
@@ -22,6 +23,7 @@ use reel_cmaf::init::{self, Bitrate, Span, VideoInit, video_init};
 use reel_cmaf::progressive::{TrackConfig, TrackInput};
 use reel_common::{Colour, Failure, FailureClass, Hdr10, Rational, TextName};
 use reel_media::{Stretches, TitleTimes, audio_config, audio_init};
+use reel_package::protect::Keys;
 use reel_package::{IFrames, Stream, layout, target_duration};
 use reel_profiles::{AudioCodec, Profile, VideoCodec};
 use reel_proto::{Malformed, v1};
@@ -29,8 +31,10 @@ use reel_store::BlockingStore;
 use reel_text::Document;
 
 use crate::attempt::media;
+use crate::keys::Protection;
 use crate::text;
 use collect::{Collected, Collector, Stored};
+use protect::ProtectedTrack;
 use records::Records;
 use single::Sources;
 use staging::Staging;
@@ -47,6 +51,8 @@ pub(crate) struct Assemble<'a> {
     pub(crate) task: &'a v1::AssembleTask,
     /// Holds them.
     pub(crate) store: &'a BlockingStore,
+    /// What segments are encrypted with; `None` leaves them clear.
+    pub(crate) protection: Option<&'a Protection>,
 }
 
 /// Makes the staging tree. `progress` is told bytes done and bytes in total.
@@ -144,6 +150,18 @@ struct Written {
     frames: u64,
     colour: Colour,
     iframes: Option<IFrames>,
+    keys: Option<Keys>,
+}
+
+impl<'a> Tree<'a> {
+    /// How a rendition is encrypted, if it is.
+    fn protected_rendition(&self, number: usize) -> Result<Option<ProtectedTrack<'a>>, Failure> {
+        let Some(protection) = self.work.protection else { return Ok(None) };
+        let record = self.records.rendition(0, number);
+        let (name, size) = (layout::video_folder(&record.rendition), (record.width, record.height));
+        let config = self.video_config(number)?;
+        ProtectedTrack::video(protection, name, size, record.timescale, config).map(Some)
+    }
 }
 
 impl Tree<'_> {
@@ -155,9 +173,9 @@ impl Tree<'_> {
         }
         let mut video = Vec::new();
         for number in 0..self.records.renditions() {
-            let samples = self.rendition(number, &mut damage)?;
+            let mut samples = self.rendition(number, &mut damage)?;
             if damage.is_empty() {
-                self.video_header(number, &samples)?;
+                self.video_header(number, &mut samples)?;
                 self.single_file(number, &samples, audio.first())?;
                 let iframes = self.iframes(number, &samples)?;
                 video.push(self.written(number, samples, iframes)?);
@@ -197,7 +215,11 @@ impl Tree<'_> {
         let folder = self.work.profile.package.segments().then(|| layout::audio_folder(&record.name));
         let mut samples = Collected::new(record.sample_rate);
         let stored = Stored::of_audio(self.records, number)?;
-        let whole = self.collect(&stored, folder.as_deref(), &mut samples)?;
+        let name = layout::audio_folder(&record.name);
+        let protection = self.work.protection;
+        let protected =
+            protection.map(|keys| ProtectedTrack::audio(keys, name, record.sample_rate)).transpose()?;
+        let whole = self.collect(&stored, folder.as_deref(), protected.as_ref(), &mut samples)?;
         if !whole {
             damage.tracks.push(self.records.track_numbers[number]);
             return Ok(samples);
@@ -213,16 +235,29 @@ impl Tree<'_> {
             let start = samples.first_dts + u64::from(record.priming);
             let span = Span { start, duration: samples.stream.duration() };
             let header = audio_init(self.audio_codec(number), record, bitrate(&samples.stream));
-            let init = init::audio_init(&header, span);
-            self.staging.write(&format!("{folder}/{}", layout::INIT), &init)?;
+            self.header(&folder, init::audio_init(&header, span), protected.as_ref(), &mut samples)?;
         }
         Ok(samples)
+    }
+
+    /// Writes the header of a track, and remembers what is told of its keys.
+    fn header(
+        &mut self,
+        folder: &str,
+        clear: Vec<u8>,
+        protected: Option<&ProtectedTrack<'_>>,
+        samples: &mut Collected,
+    ) -> Result<(), Failure> {
+        let init = protected.map_or(Ok(clear.clone()), |track| track.init(&clear))?;
+        samples.keys = protected.map(|track| track.keys(&samples.stream)).transpose()?;
+        self.staging.write(&format!("{folder}/{}", layout::INIT), &init)
     }
 
     /// Copies the segments of all parts of a rendition, in order.
     fn rendition(&mut self, number: usize, damage: &mut records::Damage) -> Result<Collected, Failure> {
         let first = self.records.rendition(0, number);
         let folder = self.work.profile.package.segments().then(|| layout::video_folder(&first.rendition));
+        let protected = self.protected_rendition(number)?;
         let mut samples = Collected::new(first.timescale);
         for part in 0..self.records.parts.len() {
             let record = self.records.rendition(part, number);
@@ -231,7 +266,7 @@ impl Tree<'_> {
             // After damage the timeline has a hole: what follows is only compared with its record.
             let folder = folder.as_deref().filter(|_| damage.is_empty());
             let whole = match damage.is_empty() {
-                true => self.collect(&stored, folder, &mut samples)?,
+                true => self.collect(&stored, folder, protected.as_ref(), &mut samples)?,
                 false => self.check_only(&stored)?,
             };
             if !whole {
@@ -271,6 +306,7 @@ impl Tree<'_> {
         &mut self,
         stored: &Stored<'_>,
         folder: Option<&str>,
+        protected: Option<&ProtectedTrack<'_>>,
         samples: &mut Collected,
     ) -> Result<bool, Failure> {
         let mut collector = Collector {
@@ -278,6 +314,7 @@ impl Tree<'_> {
             staging: &mut self.staging,
             advance: &mut *self.advance,
             folder,
+            protected,
         };
         collector.copy(stored, samples)
     }
@@ -288,12 +325,13 @@ impl Tree<'_> {
         Ok(whole)
     }
 
-    fn video_header(&mut self, number: usize, samples: &Collected) -> Result<(), Failure> {
+    fn video_header(&mut self, number: usize, samples: &mut Collected) -> Result<(), Failure> {
         if self.work.profile.package.segments() {
             let span = Span { start: samples.first_pts(), duration: samples.stream.duration() };
             let init = video_init(&self.video_init(number, samples)?, span);
             let folder = layout::video_folder(&self.records.rendition(0, number).rendition);
-            self.staging.write(&format!("{folder}/{}", layout::INIT), &init)?;
+            let protected = self.protected_rendition(number)?;
+            self.header(&folder, init, protected.as_ref(), samples)?;
         }
         Ok(())
     }
@@ -325,6 +363,7 @@ impl Tree<'_> {
             frame_rate: self.frame_rate(&samples),
             frames: samples.specs.len() as u64,
             stream: samples.stream,
+            keys: samples.keys,
             codec: codec.ok_or_else(|| fault(&format!("rendition {name}: its decoder is not set up")))?,
             colour: config.colour().unwrap_or_default(),
             iframes,

@@ -13,6 +13,7 @@ mod encode;
 mod host;
 mod image;
 mod index;
+mod keys;
 mod measure;
 mod report;
 mod text;

@@ -1,5 +1,7 @@
 //! Stage measure: the proof of an output tree.
 
+mod protected;
+
 use std::path::Path;
 
 use prost::Message;
@@ -8,7 +10,7 @@ use reel_media::{MeasureJob, VerifyJob};
 use reel_proto::v1;
 
 use crate::attempt::{Attempt, bytes_read, finished_with, media};
-use crate::{image, text, tree};
+use crate::{image, keys, text, tree};
 
 pub(crate) fn run(attempt: &Attempt, task: &v1::MeasureTask) -> Result<v1::TaskFinished, Failure> {
     let index = attempt.index(task.index.as_ref())?;
@@ -26,10 +28,16 @@ fn of_proved_parts(
 ) -> Result<v1::TaskFinished, Failure> {
     let assembly: v1::Assembly = attempt.object(Some(assembly), "assembly")?;
     let tree = &tree::of_assembly(attempt, &assembly)?;
+    let protection = keys::of_title(attempt)?;
+    let clear = protection.is_some().then(|| tree::in_clear(attempt, &assembly)).transpose()?;
     let (parts, audio) = (assembly.parts.as_slice(), assembly.audio.as_slice());
-    let job = MeasureJob { index, profile: &attempt.profile, tree, parts, audio };
+    let proved = clear.as_ref().unwrap_or(tree);
+    let job = MeasureJob { index, profile: &attempt.profile, tree: proved, parts, audio };
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);
     let mut proof = reel_media::measure(&job, progress).map_err(media)?;
+    if let Some((protection, clear)) = protection.zip(clear) {
+        protected::prove(tree, &clear, &protection)?;
+    }
     if let Some(record) = &assembly.images {
         proof.images = Some(image::proof::measure(tree, index, &attempt.profile, record)?);
     }

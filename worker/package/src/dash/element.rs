@@ -23,6 +23,11 @@ impl Element {
         self
     }
 
+    /// Adds attributes.
+    pub(super) fn with_all(self, attributes: impl IntoIterator<Item = (&'static str, impl Display)>) -> Self {
+        attributes.into_iter().fold(self, |element, (name, value)| element.with(name, value))
+    }
+
     /// Adds elements behind those that are there.
     pub(super) fn holding(mut self, children: impl IntoIterator<Item = Element>) -> Self {
         self.children.extend(children);

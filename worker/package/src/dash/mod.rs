@@ -17,6 +17,7 @@ use self::bandwidth::bandwidth;
 use self::element::Element;
 use crate::hls::{AudioMedia, TextGroup, Variant};
 use crate::images::Sprites;
+use crate::protect::{ContentProtection, Keys};
 use crate::{IFrames, Stream, TextFormat, layout};
 
 const LIVE: &str = "urn:mpeg:dash:profile:isoff-live:2011";
@@ -29,6 +30,13 @@ const TRICK_MODE: &str = "http://dashif.org/guidelines/trickmode";
 const THUMBNAILS: &str = "http://dashif.org/guidelines/thumbnail_tile";
 /// TransferCharacteristics of PQ (ITU-T H.273, table 3).
 const PQ: u8 = 16;
+
+/// Of what is in ContentProtection.
+const NAMESPACES: [(&str, &str); 3] = [
+    ("xmlns:cenc", "urn:mpeg:cenc:2013"),
+    ("xmlns:mspr", "urn:microsoft:playready"),
+    ("xmlns:dashif", "https://dashif.org/CPS"),
+];
 
 /// What a manifest names.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +74,7 @@ impl Manifest<'_> {
         let longest = seconds(Rational::new(longest_ms as i64, 1000).unwrap_or(Rational::ZERO));
         Element::new("MPD")
             .with("xmlns", "urn:mpeg:dash:schema:mpd:2011")
+            .with_all(self.is_protected().then_some(NAMESPACES).into_iter().flatten())
             .with("profiles", format_args!("{LIVE},{CMAF}"))
             .with("type", "static")
             .with("mediaPresentationDuration", seconds(duration))
@@ -73,6 +82,11 @@ impl Manifest<'_> {
             .with("minBufferTime", &longest)
             .holding([period])
             .document()
+    }
+
+    fn is_protected(&self) -> bool {
+        let keys = self.variants.iter().map(|variant| variant.keys);
+        keys.chain(self.audio.iter().map(|track| track.keys)).any(|keys| keys.is_some())
     }
 
     /// Seconds of the title.
@@ -137,6 +151,7 @@ impl Sets {
                 .next("video", "video/mp4")
                 .with("segmentAlignment", true)
                 .with("startWithSAP", 1)
+                .holding(protection(group[0].keys))
                 .holding(colours(group[0].colour))
                 .holding(switching)
                 .holding([role("main"), template(group[0].stream, 0)])
@@ -192,7 +207,7 @@ impl Sets {
     }
 
     fn audio(&mut self, track: &AudioMedia<'_>, earlier: &[AudioMedia<'_>]) {
-        let AudioMedia { stream, codec, channels, priming, language, .. } = track;
+        let AudioMedia { stream, codec, channels, priming, language, keys, .. } = track;
         // Of what is in one language and form, the first is what is meant; players choose by that.
         let same = |other: &AudioMedia<'_>| {
             (other.codec, other.channels) == (*codec, *channels)
@@ -210,6 +225,7 @@ impl Sets {
             .with("segmentAlignment", true)
             .with("startWithSAP", 1)
             .holding(configuration.map(|value| descriptor("AudioChannelConfiguration", CHANNELS, value)))
+            .holding(protection(*keys))
             .holding([Element::new("Label").saying(track.track), role(value), template(stream, *priming)])
             .holding([self
                 .representation(&id, stream)
@@ -273,6 +289,7 @@ fn is_switchable(one: &Variant<'_>, other: &Variant<'_>) -> bool {
     let ticks =
         |stream: &Stream| -> Vec<u64> { stream.segments.iter().map(|segment| segment.ticks).collect() };
     entry(one) == entry(other)
+        && one.keys.map(|keys| &keys.descriptors) == other.keys.map(|keys| &keys.descriptors)
         && one.colour == other.colour
         && one.stream.timescale == other.stream.timescale
         && ticks(one.stream) == ticks(other.stream)
@@ -333,6 +350,21 @@ fn colours(colour: Colour) -> Vec<Element> {
         .filter(|(_, code)| *code != 2)
         .map(|(scheme, code)| descriptor(name, scheme, code))
         .collect()
+}
+
+/// The keys of a set (DASH-IF Guidelines, Security).
+fn protection(keys: Option<&Keys>) -> Vec<Element> {
+    let one = |told: &ContentProtection| {
+        let element = Element::new("ContentProtection").with("schemeIdUri", &told.scheme_id_uri);
+        let value = told.value.map(|value| ("value", value.to_owned()));
+        let key_id = told.default_key_id.clone().map(|id| ("cenc:default_KID", id));
+        let inside =
+            [("cenc:pssh", &told.pssh), ("mspr:pro", &told.pro), ("dashif:Laurl", &told.licence_url)];
+        let inside =
+            inside.into_iter().filter_map(|(name, text)| Some(Element::new(name).saying(text.as_ref()?)));
+        element.with_all(value.into_iter().chain(key_id)).holding(inside)
+    };
+    keys.iter().flat_map(|keys| &keys.descriptors).map(one).collect()
 }
 
 /// What a text is called, and whom it is for.

@@ -34,11 +34,12 @@ fn variant<'a>(rendition: &'a str, codec: &'a str, stream: &'a Stream, height: u
         frames: 230,
         colour: Colour::default(),
         iframes: None,
+        keys: None,
     }
 }
 
 fn track<'a>(track: &'a str, stream: &'a Stream, channels: u32, language: &'a str) -> AudioMedia<'a> {
-    AudioMedia { track, stream, codec: "mp4a.40.2", channels, priming: 1024, language }
+    AudioMedia { track, stream, codec: "mp4a.40.2", channels, priming: 1024, language, keys: None }
 }
 
 const NOTHING: Manifest<'static> =

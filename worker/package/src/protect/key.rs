@@ -166,6 +166,11 @@ impl KeyList {
         self.first([class, KeyScope::Video, KeyScope::All])
     }
 
+    /// The key with an id.
+    pub fn of_id(&self, id: [u8; 16]) -> Option<&ContentKey> {
+        self.0.iter().map(|(_, key)| key).find(|key| key.id == id)
+    }
+
     fn first<const N: usize>(&self, scopes: [KeyScope; N]) -> Option<&ContentKey> {
         scopes.iter().find_map(|scope| self.0.iter().find(|(known, _)| known == scope)).map(|(_, key)| key)
     }

@@ -9,7 +9,7 @@ mod vector;
 
 pub use cpix::CpixError;
 pub use key::{ContentKey, KeyList, KeyListError, KeyScope, Resolution};
-pub use segment::{EncryptError, SegmentCipher};
-pub use signal::{ContentProtection, Signal, UriError};
+pub use segment::{EncryptError, SegmentCipher, decrypted};
+pub use signal::{ContentProtection, Keys, Signal, UriError};
 pub use systems::{System, system_headers};
 pub use vector::{segment_vector, track_vector};

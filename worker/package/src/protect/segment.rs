@@ -1,11 +1,12 @@
 //! Encrypting the samples of a media segment.
 
 use aes::Aes128;
-use aes::cipher::{Array, BlockModeEncrypt, KeyIvInit, StreamCipher};
+use aes::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, StreamCipher};
 use reel_cmaf::VideoConfig;
 use reel_cmaf::clear::{HeaderError, Headers, Span};
 use reel_cmaf::protect::{
-    ProtectError, SampleEncryption, Scheme, Subsample, TrackEncryption, protected_segment, sample_ranges,
+    ProtectError, SampleEncryption, Scheme, Subsample, TrackEncryption, protected_segment, sample_encryption,
+    sample_ranges,
 };
 
 use super::ContentKey;
@@ -78,7 +79,7 @@ impl<'a> SegmentCipher<'a> {
             let ranges = ranges(data, &subsamples);
             let iv = match self.scheme {
                 Scheme::Cenc => {
-                    self.encrypt_counted(ranges, vector);
+                    count(self.key, ranges, vector);
                     Some(vector)
                 }
                 Scheme::Cbcs { iv, pattern } => {
@@ -113,14 +114,6 @@ impl<'a> SegmentCipher<'a> {
         found
     }
 
-    /// All ranges of a sample are one stream (ISO/IEC 23001-7, section 9.3).
-    fn encrypt_counted(&self, ranges: Vec<&mut [u8]>, vector: [u8; 8]) {
-        let mut counter = [0; BLOCK];
-        counter[..8].copy_from_slice(&vector);
-        let mut cipher = ctr::Ctr64BE::<Aes128>::new(self.key.secret().into(), &counter.into());
-        ranges.into_iter().for_each(|range| cipher.apply_keystream(range));
-    }
-
     /// Every `stride`th block of a range is encrypted; an incomplete one stays clear (sections 9.6 and 10.4).
     fn encrypt_chained(&self, range: &mut [u8], iv: [u8; 16], stride: usize) {
         let mut cipher = cbc::Encryptor::<Aes128>::new(self.key.secret().into(), &iv.into());
@@ -131,6 +124,59 @@ impl<'a> SegmentCipher<'a> {
             }
         }
     }
+}
+
+/// The samples of an encrypted segment, one behind the other, in clear: what its own boxes and those of the track's header say is
+/// encrypted of them is decrypted.
+///
+/// # Errors
+/// Boxes that are missing, or that contradict each other.
+pub fn decrypted(
+    segment: &[u8],
+    encryption: &TrackEncryption,
+    key: &ContentKey,
+) -> Result<Vec<u8>, ProtectError> {
+    let told = sample_encryption(segment, encryption)?;
+    let mut clear = Vec::with_capacity(segment.len());
+    for (range, told) in sample_ranges(segment)?.into_iter().zip(told) {
+        let start = clear.len();
+        clear.extend_from_slice(&segment[range]);
+        let data = &mut clear[start..];
+        let told_bytes: usize =
+            told.subsamples.iter().map(|range| usize::from(range.clear) + range.protected as usize).sum();
+        if !told.subsamples.is_empty() && told_bytes != data.len() {
+            return Err(ProtectError::Segment);
+        }
+        match (encryption.scheme, told.iv) {
+            (Scheme::Cenc, Some(vector)) => count(key, ranges(data, &told.subsamples), vector),
+            (Scheme::Cbcs { iv, pattern }, None) => {
+                let stride = if pattern { PATTERN_BLOCKS } else { 1 };
+                for range in ranges(data, &told.subsamples) {
+                    unchain(key, range, iv, stride);
+                }
+            }
+            _ => return Err(ProtectError::Segment),
+        }
+    }
+    Ok(clear)
+}
+
+fn unchain(key: &ContentKey, range: &mut [u8], iv: [u8; 16], stride: usize) {
+    let mut cipher = cbc::Decryptor::<Aes128>::new(key.secret().into(), &iv.into());
+    for stride in range.chunks_mut(stride * BLOCK) {
+        if let Some(block) = stride.first_chunk_mut::<BLOCK>() {
+            let block: &mut Array<u8, _> = block.into();
+            cipher.decrypt_block(block);
+        }
+    }
+}
+
+/// All ranges of a sample are one stream (ISO/IEC 23001-7, section 9.3); to encrypt and to decrypt is the same.
+fn count(key: &ContentKey, ranges: Vec<&mut [u8]>, vector: [u8; 8]) {
+    let mut counter = [0; BLOCK];
+    counter[..8].copy_from_slice(&vector);
+    let mut cipher = ctr::Ctr64BE::<Aes128>::new(key.secret().into(), &counter.into());
+    ranges.into_iter().for_each(|range| cipher.apply_keystream(range));
 }
 
 /// Adds a range; the clear bytes of one are counted in 16 bits.

@@ -46,7 +46,26 @@ pub struct ContentProtection {
     pub licence_url: Option<String>,
 }
 
+/// The keys of a track, as playlists and manifest tell them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Lines of its media playlist.
+    pub lines: Vec<String>,
+    /// Lines of the master playlist.
+    pub session_lines: Vec<String>,
+    /// Descriptors of its AdaptationSet.
+    pub descriptors: Vec<ContentProtection>,
+    /// Segments that stay clear at the beginning.
+    pub clear_segments: u64,
+}
+
 impl Signal<'_> {
+    /// All of what is told, of a track of which so many segments stay clear at the beginning.
+    pub fn keys(&self, clear_segments: u64) -> Result<Keys, UriError> {
+        let (lines, session_lines) = (self.hls_keys()?, self.hls_session_keys()?);
+        Ok(Keys { lines, session_lines, descriptors: self.content_protection(), clear_segments })
+    }
+
     /// The lines `EXT-X-KEY` of a media playlist, before the first segment that is encrypted.
     pub fn hls_keys(&self) -> Result<Vec<String>, UriError> {
         Ok(self.hls_attributes()?.into_iter().map(|key| format!("#EXT-X-KEY:{key}")).collect())

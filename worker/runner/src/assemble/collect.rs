@@ -3,11 +3,13 @@
 use reel_cmaf::fragment::Fragment;
 use reel_cmaf::progressive::{SampleSpec, SourceRun};
 use reel_common::{Artifact, Failure, RecipeKey};
+use reel_package::protect::Keys;
 use reel_package::{SegmentSize, Stream, layout};
 use reel_proto::v1;
 use reel_store::{BlockingStore, StoreError};
 
 use super::fault;
+use super::protect::ProtectedTrack;
 use super::records::{Records, recipe_key};
 use super::segment::{self, Trouble};
 use super::staging::Staging;
@@ -75,13 +77,15 @@ pub(super) struct Collected {
     pub(super) first_dts: u64,
     /// Decode time after the last of them.
     pub(super) next_dts: i64,
+    /// What is told of its keys, where it is encrypted.
+    pub(super) keys: Option<Keys>,
 }
 
 impl Collected {
     /// Nothing yet.
     pub(super) fn new(timescale: u32) -> Self {
         let stream = Stream { timescale, segments: Vec::new() };
-        Collected { stream, specs: Vec::new(), runs: Vec::new(), first_dts: 0, next_dts: 0 }
+        Collected { stream, specs: Vec::new(), runs: Vec::new(), first_dts: 0, next_dts: 0, keys: None }
     }
 
     /// The earliest presentation time on the track's timeline.
@@ -95,8 +99,9 @@ impl Collected {
         times.min().unwrap_or(0).max(0) as u64
     }
 
-    /// Adds a segment that lies at `offset` in a source; refuses one that does not follow the last.
-    fn add(&mut self, fragment: &Fragment, source: u32, offset: u64) -> Result<(), String> {
+    /// Adds a segment that lies at `offset` in a source, and of which so many bytes were written; refuses one that does not
+    /// follow the last.
+    fn add(&mut self, fragment: &Fragment, written: u64, source: u32, offset: u64) -> Result<(), String> {
         let number = self.stream.segments.len();
         if let (0, Some(first)) = (number, fragment.base_decode_time()) {
             // Sound may begin late by what pictures are delayed; pictures are held against the index.
@@ -134,7 +139,7 @@ impl Collected {
         });
         let ticks = fragment.duration();
         self.next_dts += ticks as i64;
-        self.stream.segments.push(SegmentSize { ticks, bytes: fragment.end });
+        self.stream.segments.push(SegmentSize { ticks, bytes: written });
         Ok(())
     }
 }
@@ -147,6 +152,8 @@ pub(super) struct Collector<'a> {
     pub(super) advance: &'a mut dyn FnMut(u64),
     /// Where segment files go; nowhere without HLS.
     pub(super) folder: Option<&'a str>,
+    /// How they are encrypted.
+    pub(super) protected: Option<&'a ProtectedTrack<'a>>,
 }
 
 impl Collector<'_> {
@@ -158,8 +165,8 @@ impl Collector<'_> {
         };
         let mut offset = 0;
         let mut trouble = None;
-        for length in stored.segment_bytes {
-            match self.copy_segment(&mut reader, *length, stored, offset, samples) {
+        for (number, length) in (0..).zip(stored.segment_bytes) {
+            match self.copy_segment(&mut reader, (number, *length), stored, offset, samples) {
                 Ok(()) => offset += length,
                 Err(Trouble::Output(failure)) => return Err(failure),
                 Err(Trouble::Source(what)) => {
@@ -179,23 +186,38 @@ impl Collector<'_> {
     fn copy_segment(
         &mut self,
         reader: &mut dyn std::io::Read,
-        length: u64,
+        (number_in_part, length): (u64, u64),
         stored: &Stored<'_>,
         offset: u64,
         samples: &mut Collected,
     ) -> Result<(), Trouble> {
         let number = samples.stream.segments.len() as u64;
+        let start = samples.stream.duration();
         let path = self.folder.map(|folder| format!("{folder}/{}", layout::segment(number)));
         let mut file = path.map(|path| self.staging.open(&path)).transpose().map_err(Trouble::Output)?;
         let moved = stored.moved.map(|ticks| (number as u32 + 1, ticks));
+        // An encrypted segment is made as a whole.
+        let mut clear = Vec::new();
         let fragment = segment::pass(reader, length, moved, &mut |bytes| {
             (self.advance)(bytes.len() as u64);
-            file.as_mut().map_or(Ok(()), |file| self.staging.append(file, bytes))
+            match (&mut file, self.protected) {
+                (Some(_), Some(_)) => clear.extend_from_slice(bytes),
+                (Some(file), None) => self.staging.append(file, bytes)?,
+                (None, _) => {}
+            }
+            Ok(())
         })?;
+        let mut written = fragment.end;
+        if let (Some(file), Some(track)) = (&mut file, self.protected) {
+            let part = &stored.artifact.sha256;
+            let bytes = track.segment(&clear, start, part, number_in_part).map_err(Trouble::Output)?;
+            self.staging.append(file, &bytes).map_err(Trouble::Output)?;
+            written = bytes.len() as u64;
+        }
         if let Some(file) = file {
             self.staging.close(file);
         }
-        samples.add(&fragment, stored.source, offset).map_err(Trouble::Source)
+        samples.add(&fragment, written, stored.source, offset).map_err(Trouble::Source)
     }
 }
 

@@ -3,7 +3,7 @@
 use reel_common::{Failure, TextName};
 use reel_package::dash::Manifest;
 use reel_package::hls::{AudioMedia, Variant, master_playlist, media_playlist};
-use reel_package::{Stream, layout, target_duration};
+use reel_package::{layout, target_duration};
 use reel_proto::v1;
 
 use super::collect::Collected;
@@ -38,7 +38,7 @@ impl Tree<'_> {
             (0..audio.len()).map(|number| self.audio_string(number)).collect::<Result<Vec<_>, _>>()?;
         let tracks = records.audio.iter().zip(&codecs).zip(audio);
         let media: Vec<_> =
-            tracks.map(|((record, codec), samples)| audio_media(record, codec, &samples.stream)).collect();
+            tracks.map(|((record, codec), samples)| audio_media(record, codec, samples)).collect();
         let sprites = records.images.as_ref().map(|record| images::sprites(record, self.times));
         if package.hls {
             let mut master = master_playlist(&variants, &media, &texts, target);
@@ -65,17 +65,17 @@ impl Tree<'_> {
         audio: &[AudioMedia<'_>],
         target: u64,
     ) -> Result<(), Failure> {
-        for Variant { rendition, stream, iframes, .. } in variants {
+        for Variant { rendition, stream, iframes, keys, .. } in variants {
             let folder = layout::video_folder(rendition);
-            let text = media_playlist(stream, target);
+            let text = media_playlist(stream, target, *keys);
             self.staging.write(&format!("{folder}/{}", layout::PLAYLIST), text.as_bytes())?;
             if let Some(iframes) = iframes {
                 let text = iframes.playlist(target);
                 self.staging.write(&format!("{folder}/{}", layout::IFRAMES_PLAYLIST), text.as_bytes())?;
             }
         }
-        for AudioMedia { track, stream, .. } in audio {
-            let text = media_playlist(stream, target);
+        for AudioMedia { track, stream, keys, .. } in audio {
+            let text = media_playlist(stream, target, *keys);
             let path = format!("{}/{}", layout::audio_folder(track), layout::PLAYLIST);
             self.staging.write(&path, text.as_bytes())?;
         }
@@ -95,13 +95,15 @@ fn variant<'a>(records: &'a Records, number: usize, written: &'a Written) -> Var
         frames: written.frames,
         colour: written.colour,
         iframes: written.iframes.as_ref(),
+        keys: written.keys.as_ref(),
     }
 }
 
-fn audio_media<'a>(record: &'a v1::AudioRecord, codec: &'a str, stream: &'a Stream) -> AudioMedia<'a> {
+fn audio_media<'a>(record: &'a v1::AudioRecord, codec: &'a str, samples: &'a Collected) -> AudioMedia<'a> {
     AudioMedia {
         track: &record.name,
-        stream,
+        stream: &samples.stream,
+        keys: samples.keys.as_ref(),
         codec,
         channels: record.channels,
         priming: record.priming.into(),

@@ -177,7 +177,14 @@ impl Farm {
     }
 
     fn assemble_to(&self, output: &Path) -> Result<v1::Assembly, Failure> {
-        let work = Assemble { job: 42, output, profile: &self.profile, task: &self.task, store: &self.store };
+        let work = Assemble {
+            job: 42,
+            output,
+            profile: &self.profile,
+            task: &self.task,
+            store: &self.store,
+            protection: None,
+        };
         let mut seen = (0, 0);
         let result = assemble(&work, &mut |done, total| {
             assert!(seen.0 <= done && done <= total, "{seen:?}, then {done} of {total}");
@@ -483,8 +490,14 @@ fn a_disk_without_room_is_told_before_anything_is_written() {
 fn few_files_are_open_however_many_parts_there_are() {
     let farm = Farm::new(40);
     let (output, root) = (farm.output(), farm.folder.path());
-    let work =
-        Assemble { job: 42, output: &output, profile: &farm.profile, task: &farm.task, store: &farm.store };
+    let work = Assemble {
+        job: 42,
+        output: &output,
+        profile: &farm.profile,
+        task: &farm.task,
+        store: &farm.store,
+        protection: None,
+    };
     let mut most = 0;
     assemble(&work, &mut |_, _| {
         let open = fs::read_dir("/proc/self/fd").unwrap();

@@ -44,7 +44,7 @@ impl TextSegments {
                 }
                 TextFormat::Imsc1 => {
                     self.imsc1(staging, &folder, name, document, &mut stream.segments)?;
-                    media_playlist(&stream, self.target_duration)
+                    media_playlist(&stream, self.target_duration, None)
                 }
             };
             if self.hls {
