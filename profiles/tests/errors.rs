@@ -434,3 +434,34 @@ fn a_thousand_tables_deep_is_refused_and_not_a_stack_overflow() {
     let deep = format!("{GOOD}x = {}{}", "[".repeat(10_000), "]".repeat(10_000));
     assert!(Profile::parse(&deep, "deep.toml").is_err());
 }
+
+#[test]
+fn encryption_is_checked() {
+    let keys = "hls = true\n[encryption]\nscheme = \"cbcs\"\nkeys = \"/srv/{title}.keys\"";
+    let with = |more: &str| format!("{keys}\n{more}");
+    let wrong = [
+        "hls = true\n[encryption]\nscheme = \"cbcs\"".to_owned(),
+        "hls = true\n[encryption]\nkeys = \"a\"".to_owned(),
+        keys.replace("cbcs", "aes"),
+        keys.replace("/srv/", "https://me:hush@host/"),
+        keys.replace("hls = true", "mp4 = true"),
+        keys.replace("hls = true", "hls = true\nmp4 = true"),
+        keys.replace("hls = true", "hls = true\ntrick_play = true"),
+        with("systems = [\"widevine\", \"fairplay\"]"),
+        with("systems = [\"widevine\", \"widevine\"]"),
+        with("clear_lead_s = 61"),
+        with("key_uri = \"a\\\"b\""),
+        with("fair_play = \"skd://a\"").replace("cbcs", "cenc"),
+    ];
+    let edits: Vec<(&str, &str)> = wrong.iter().map(|wrong| ("hls = true", wrong.as_str())).collect();
+    insta::assert_snapshot!(messages(&edits));
+    for good in [
+        with(
+            "systems = [\"playready\", \"widevine\", \"common\"]\nclear_lead_s = 4\nfair_play = \"skd://{title}\"",
+        ),
+        with("key_uri = \"https://k/{title}\"\nclear_key_licence = \"https://k\"").replace("hls", "dash"),
+    ] {
+        let profile = Profile::parse(&GOOD.replacen("hls = true", &good, 1), "demo.toml").unwrap();
+        assert_eq!(Profile::parse(&profile.to_toml(), "again.toml"), Ok(profile));
+    }
+}

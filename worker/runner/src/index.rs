@@ -13,7 +13,7 @@ use reel_store::Source;
 use crate::attempt::{Attempt, bytes_read, failed, malformed, media, open};
 use crate::channel::Voice;
 use crate::deliver::prefix;
-use crate::text;
+use crate::{keys, text};
 
 /// How often the bytes read are told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -27,6 +27,8 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::IndexTask) -> Result<v1::TaskFin
     if is_remote(&attempt.spec.output) {
         prefix::admit(&attempt.spec.output)?;
     }
+    // Those that are not there end the job before anything is encoded.
+    keys::of_title(attempt)?;
     let mut sources = vec![attempt.source()?];
     let (mut index, mut summary) = measure(attempt, &sources[0])?;
     if let Some(edit) = &task.edit {

@@ -1,0 +1,165 @@
+//! Encrypted titles play for whoever has their keys, show nothing to others, and tell their keys to nobody.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use reel_tests::reel::Reel;
+use reel_tests::tree::files;
+use reel_tests::{ffmpeg, scratch, target_dir, workspace};
+use serde_json::{Value, json};
+
+const VIDEO_ID: &str = "00000000000000000000000000000001";
+const VIDEO_KEY: &str = "5fa3c1e07b924d68a1b2c3d4e5f60718";
+const AUDIO_ID: &str = "00000000000000000000000000000002";
+const AUDIO_KEY: &str = "c0ffee00112233445566778899aabbcc";
+const SECONDS: usize = 12;
+
+/// Grey pictures that grow lighter each second, with a tone.
+fn mezzanine(dir: &Path) -> PathBuf {
+    let path = dir.join("steps.mov");
+    let pictures = format!("nullsrc=s=640x360:r=25:d={SECONDS},geq=lum='24+8*floor(T)':cb=128:cr=128");
+    let tone = format!("sine=440:d={SECONDS}:r=48000,aformat=channel_layouts=stereo");
+    let coding = "-c:v mpeg2video -qscale:v 2 -colorspace bt709 -color_primaries bt709 -color_trc bt709 \
+                  -color_range tv -c:a pcm_s16le";
+    let args = ["-f", "lavfi", "-i", &pictures, "-f", "lavfi", "-i", &tone].into_iter();
+    ffmpeg::run(args.chain(coding.split_whitespace()).chain([path.to_str().unwrap()]));
+    path
+}
+
+/// Two renditions and a tone, encrypted by these rules.
+fn profile(dir: &Path, name: &str, rules: &str) -> PathBuf {
+    let mut text = "name = \"protected\"\nversion = 1\nsegment_seconds = 2\npart_seconds = 4\n".to_owned();
+    for height in [360, 180] {
+        text += &format!(
+            "[[video]]\nname = \"{height}p\"\ncodec = \"h264\"\nheight = {height}\npreset = \"veryfast\"\nrate = {{ crf = 28 }}\n"
+        );
+    }
+    text += "[[audio]]\nname = \"tone\"\ncodec = \"aac\"\nchannels = 2\nbitrate_kbps = 96\n[package]\nhls = true\ndash = true\n";
+    text += &format!("[encryption]\n{rules}\n");
+    let path = dir.join(format!("{name}.toml"));
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// The keys of a title, as `keys = ".../{title}.keys"` finds them.
+fn write_keys(dir: &Path, title: &str) {
+    let lines = format!("# of {title}\nvideo={VIDEO_ID}:{VIDEO_KEY}\naudio={AUDIO_ID}:{AUDIO_KEY}\n");
+    fs::write(dir.join(format!("{title}.keys")), lines).unwrap();
+}
+
+/// Plays a title in Chromium with keys.
+fn play(player: &str, title: &Path, file: &str, keys: &Value) -> Output {
+    let modules = target_dir().join("players");
+    assert!(modules.join("node_modules").exists(), "{} is missing: run `make players`", modules.display());
+    let plan = json!({ "seeks": [1.5, 6.5, 10.5], "clear_keys": keys });
+    let mut command = Command::new("node");
+    command.arg(workspace().join("tests/players/play.mjs")).arg(modules).arg(player).arg(title).arg(file);
+    command.arg(plan.to_string()).output().expect("node is there")
+}
+
+fn assert_plays(player: &str, title: &Path, file: &str) {
+    let ended = play(player, title, file, &json!({ VIDEO_ID: VIDEO_KEY, AUDIO_ID: AUDIO_KEY }));
+    assert!(ended.status.success(), "{player} {file}: {}", String::from_utf8_lossy(&ended.stderr));
+    let saw: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!((&saw["heights"], &saw["errors"]), (&json!([180, 360]), &json!([])), "{player} {file}: {saw}");
+    for seek in saw["seeks"].as_array().unwrap() {
+        let (time, grey) = (seek["time"].as_f64().unwrap(), seek["grey"].as_f64().unwrap());
+        let wanted = (24.0 + 8.0 * time.floor() - 16.0) * 255.0 / 219.0;
+        assert!((grey - wanted).abs() < 4.0, "{player} {file}: {grey} for {wanted} at {time}");
+    }
+}
+
+#[test]
+fn encrypted_titles_play_with_their_keys_alone() {
+    let dir = scratch();
+    let clip = mezzanine(dir.path());
+    for (scheme, lead) in [("cenc", 0.0), ("cbcs", 0.0), ("cbcs", 4.0)] {
+        let name = format!("{scheme}-{lead}");
+        let keys = dir.path().join("{title}.keys");
+        let rules = format!(
+            "scheme = \"{scheme}\"\nkeys = \"{}\"\nsystems = [\"common\", \"widevine\", \"playready\"]\nclear_lead_s = {lead:?}",
+            keys.display()
+        );
+        let (profile, title) = (profile(dir.path(), &name, &rules), dir.path().join(&name));
+        write_keys(dir.path(), &name);
+        Reel::transcode(dir.path(), &clip, &title, &profile).args("--quiet").run().success();
+        assert_plays("shaka", &title, "manifest.mpd");
+        assert_plays("dash.js", &title, "manifest.mpd");
+        let wrong = json!({ VIDEO_ID: AUDIO_KEY, AUDIO_ID: VIDEO_KEY });
+        if lead == 0.0 {
+            let ended = play("shaka", &title, "manifest.mpd", &wrong);
+            assert!(!ended.status.success(), "{name} plays with wrong keys");
+        }
+        let master = fs::read_to_string(title.join("master.m3u8")).unwrap();
+        assert!(master.contains("#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES"), "{master}");
+        let playlist = fs::read_to_string(title.join("video/180p/playlist.m3u8")).unwrap();
+        let clear = playlist
+            .lines()
+            .take_while(|line| !line.starts_with("#EXT-X-KEY"))
+            .filter(|line| line.ends_with(".m4s"));
+        assert_eq!(clear.count(), (lead / 2.0) as usize, "{playlist}");
+    }
+    // No key is in anything that was written: titles, state, store, logs.
+    for path in
+        files(dir.path()).into_iter().filter(|path| path.extension().is_none_or(|kind| kind != "keys"))
+    {
+        let bytes = fs::read(dir.path().join(&path)).unwrap();
+        for key in [VIDEO_KEY, AUDIO_KEY] {
+            let raw: Vec<u8> =
+                (0..16).map(|byte| u8::from_str_radix(&key[2 * byte..2 * byte + 2], 16).unwrap()).collect();
+            for told in [key.as_bytes(), raw.as_slice()] {
+                assert!(
+                    !bytes.windows(told.len()).any(|window| window == told),
+                    "{} tells a key",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_keys_give_the_same_bytes_and_others_are_refused() {
+    let dir = scratch();
+    let clip = mezzanine(dir.path());
+    let keys = dir.path().join("{title}.keys");
+    let rules = |more: &str| format!("scheme = \"cenc\"\nkeys = \"{}\"\n{more}", keys.display());
+    let profile = profile(dir.path(), "plain", &rules(""));
+    write_keys(dir.path(), "one");
+    let mut made = Vec::new();
+    for workers in ["1", "2"] {
+        let home = scratch();
+        let title = home.path().join("one");
+        let run =
+            Reel::transcode(home.path(), &clip, &title, &profile).args("--quiet --workers").arg(workers);
+        run.run().success();
+        made.push(reel_tests::tree::digests(&title));
+    }
+    assert_eq!(made[0], made[1]);
+    for (title, keys, says) in [
+        ("none", None, "none.keys"),
+        ("empty", Some(String::new()), "there is no key"),
+        ("half", Some(format!("audio={AUDIO_ID}:{AUDIO_KEY}")), "there is no key for video/"),
+        ("cut", Some(format!("{VIDEO_ID}:{}", &VIDEO_KEY[..30])), "line 1 of the keys"),
+    ] {
+        if let Some(keys) = keys {
+            fs::write(dir.path().join(format!("{title}.keys")), keys).unwrap();
+        }
+        let output = dir.path().join(title);
+        let refused = Reel::transcode(dir.path(), &clip, &output, &profile).args("--quiet").run();
+        assert_eq!(
+            (refused.code, refused.stderr.contains(says)),
+            (Some(3), true),
+            "{title}: {}",
+            refused.stderr
+        );
+        assert!(
+            !refused.stderr.contains(&VIDEO_KEY[..30]) && !output.exists(),
+            "{title}: {}",
+            refused.stderr
+        );
+    }
+}
