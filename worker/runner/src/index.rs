@@ -25,7 +25,11 @@ pub(crate) fn run(attempt: &Attempt, task: &v1::IndexTask) -> Result<v1::TaskFin
         return Err(Failure::new(FailureClass::Invalid, message, ""));
     }
     if is_remote(&attempt.spec.output) {
-        prefix::admit(&attempt.spec.output)?;
+        let sources = task.edit.iter().flat_map(|edit| &edit.sources).map(|source| source.location.as_str());
+        let logos = task.edit.iter().flat_map(|edit| &edit.overlays).map(|logo| logo.location.as_str());
+        let texts = task.texts.iter().map(|text| text.location.as_str());
+        let own = [attempt.spec.mezzanine.as_str(), attempt.spec.store.as_str()];
+        prefix::admit(&attempt.spec.output, own.into_iter().chain(texts).chain(sources).chain(logos))?;
     }
     // Those that are not there end the job before anything is encoded.
     keys::of_title(attempt)?;

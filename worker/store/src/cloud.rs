@@ -132,7 +132,6 @@ fn built<S: ObjectStore>(store: object_store::Result<S>) -> Result<Arc<dyn Objec
     store.map(|store| Arc::new(store) as _).map_err(|error| deepest(&error))
 }
 
-/// Plain HTTP is used only where an endpoint says so.
 /// What a server is told of a file of a title, by its ending, so that browsers take it as what it is (RFC 8216bis, section
 /// 4; ISO/IEC 23009-1, annex C).
 const CONTENT_TYPES: [(&str, &str); 7] = [
@@ -145,6 +144,7 @@ const CONTENT_TYPES: [(&str, &str); 7] = [
     ("json", "application/json"),
 ];
 
+/// Plain HTTP is used only where an endpoint says so.
 fn limits() -> ClientOptions {
     let named = |options: ClientOptions, (ending, kind)| options.with_content_type_for_suffix(ending, kind);
     CONTENT_TYPES

@@ -23,7 +23,7 @@ use crate::credentials::Credentials;
 use crate::hash::Hasher;
 use crate::layout::{MARK, MARK_TEXT};
 use crate::trouble::{Kind, Trouble, trouble};
-use crate::upload::{Blocks, upload};
+use crate::upload::{Blocks, Told, upload};
 
 /// An object store and the prefix that our names lie under; names are paths with `/`.
 #[derive(Clone, Debug)]
@@ -43,9 +43,31 @@ impl Remote {
         }
     }
 
-    /// Whether nothing lies outside of the prefix.
-    pub(crate) fn is_whole_store(&self) -> bool {
-        self.prefix.as_ref().is_empty()
+    /// The prefix.
+    pub(crate) fn prefix(&self) -> &ObjectPath {
+        &self.prefix
+    }
+
+    /// Whether an object can be written and removed here.
+    ///
+    /// # Errors
+    /// A bucket that is not there is a wrong URL.
+    pub(crate) async fn probe(&self, name: &str) -> Result<(), StoreError> {
+        let payload = PutPayload::from_static(b"");
+        match self.store.put(&self.path(name), payload).await {
+            Ok(_) => self.remove(name).await,
+            Err(error) => Err(match StoreError::from_remote(&self.url, &error) {
+                StoreError::NotFound { .. } => self.no_bucket(),
+                error => error,
+            }),
+        }
+    }
+
+    fn no_bucket(&self) -> StoreError {
+        StoreError::BadUrl {
+            url: self.url.clone(),
+            reason: "its bucket or container does not exist; make it first".to_owned(),
+        }
     }
 
     fn path(&self, name: &str) -> ObjectPath {
@@ -59,10 +81,7 @@ impl Remote {
             (Trouble { kind: Kind::NoRole, reason }, _) => {
                 StoreError::Denied { name: self.url.clone(), reason }
             }
-            (_, StoreError::NotFound { .. }) => StoreError::BadUrl {
-                url: self.url.clone(),
-                reason: "its bucket or container does not exist; make it first".to_owned(),
-            },
+            (_, StoreError::NotFound { .. }) => self.no_bucket(),
             (_, error) => error,
         };
         let mut listed = self.store.list(Some(&self.prefix));
@@ -139,25 +158,59 @@ impl Remote {
         Ok(())
     }
 
-    /// Size and digest of an object; `None` when there is none.
-    pub(crate) async fn digest(&self, name: &str) -> Result<Option<Artifact>, StoreError> {
+    /// Size of an object; `None` when there is none.
+    pub(crate) async fn size(&self, name: &str) -> Result<Option<u64>, StoreError> {
         let path = self.path(name);
         let mut rounds = Rounds::new();
         loop {
-            match self.try_digest(&path).await {
+            let error = match self.store.head(&path).await {
+                Ok(object) => return Ok(Some(object.size)),
+                Err(Error::NotFound { .. }) => return Ok(None),
+                Err(error) => StoreError::from_remote(&path, &error),
+            };
+            match error {
+                StoreError::Shortage { .. } if rounds.again().await => {}
+                error => return Err(error),
+            }
+        }
+    }
+
+    /// Size and digest of an object; `None` when there is none.
+    pub(crate) async fn digest(&self, name: &str) -> Result<Option<Artifact>, StoreError> {
+        self.digest_telling(name, None).await
+    }
+
+    /// The same; `told` is told how far it is.
+    pub(crate) async fn digest_telling(
+        &self,
+        name: &str,
+        told: Option<&Told>,
+    ) -> Result<Option<Artifact>, StoreError> {
+        let path = self.path(name);
+        let mut rounds = Rounds::new();
+        loop {
+            match self.try_digest(&path, told).await {
                 Err(StoreError::Shortage { .. }) if rounds.again().await => {}
                 result => return result,
             }
         }
     }
 
-    async fn try_digest(&self, path: &ObjectPath) -> Result<Option<Artifact>, StoreError> {
+    async fn try_digest(
+        &self,
+        path: &ObjectPath,
+        told: Option<&Told>,
+    ) -> Result<Option<Artifact>, StoreError> {
         let object = match self.store.head(path).await {
             Err(Error::NotFound { .. }) => return Ok(None),
             result => result.map_err(|error| StoreError::from_remote(path, &error))?,
         };
         let mut hasher = Hasher::default();
-        self.fetch(path, object.size, object.e_tag, &mut |block| hasher.update(block)).await?;
+        let mut take = |block: &[u8]| {
+            hasher.update(block);
+            told.inspect(|told| told(block.len() as u64));
+        };
+        self.fetch(path, object.size, object.e_tag, &mut take).await?;
         Ok(Some(hasher.finish()))
     }
 
@@ -213,8 +266,14 @@ impl Remote {
     }
 
     /// Uploads a file in place of what is there; it is refused before it appears when it is not `expected`.
-    pub(crate) async fn upload(&self, name: &str, file: &Path, expected: Artifact) -> Result<(), StoreError> {
-        self.write(name, expected, || Blocks::of_file(file)).await
+    pub(crate) async fn upload(
+        &self,
+        name: &str,
+        file: &Path,
+        expected: Artifact,
+        told: Option<&Told>,
+    ) -> Result<(), StoreError> {
+        self.write(name, expected, || Blocks::of_file(file, told)).await
     }
 
     async fn write<'a>(
@@ -232,7 +291,7 @@ impl Remote {
                 Err(error) => error,
             };
             // Whatever the error says: an upload whose end was done, and is asked for again, is unknown by then.
-            if let Ok(Some(found)) = self.try_digest(&path).await
+            if let Ok(Some(found)) = self.try_digest(&path, None).await
                 && found == expected
             {
                 tracing::debug!(%error, "an upload was done although its answer was lost");
@@ -258,7 +317,9 @@ impl Remote {
                             path.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
                         Some(parts.join("/"))
                     };
-                    return Ok(objects.iter().filter_map(|object| name(&object.location)).collect());
+                    // The console of S3 makes an object of no name for a folder.
+                    let names = objects.iter().filter_map(|object| name(&object.location));
+                    return Ok(names.filter(|name| !name.is_empty()).collect());
                 }
                 Err(error) => StoreError::from_remote(&self.url, &error),
             };

@@ -323,7 +323,7 @@ async fn publish_remotely(remote: &Remote, part: &NewPart) -> Result<Published, 
             remote.remove(&record).await?;
         }
         if remote.digest(&data).await? != Some(part.artifact) {
-            remote.upload(&data, &part.file, part.artifact).await?;
+            remote.upload(&data, &part.file, part.artifact, None).await?;
         }
         if remote.create(&record, seal(&part.record).into()).await? {
             return Ok(if repaired { Published::Repaired } else { Published::New });

@@ -24,7 +24,11 @@ const UPLOADS_IN_FLIGHT: usize = 2;
 pub(crate) struct Blocks<'a> {
     from: From<'a>,
     hasher: Hasher,
+    told: Option<&'a Told>,
 }
+
+/// Is told how many bytes have been moved since it was told last.
+pub(crate) type Told = dyn Fn(u64) + Send + Sync;
 
 enum From<'a> {
     Bytes(Bytes),
@@ -34,11 +38,11 @@ enum From<'a> {
 
 impl<'a> Blocks<'a> {
     pub(crate) fn of_bytes(bytes: Bytes) -> Self {
-        Blocks { from: From::Bytes(bytes), hasher: Hasher::default() }
+        Blocks { from: From::Bytes(bytes), hasher: Hasher::default(), told: None }
     }
 
-    pub(crate) fn of_file(path: &'a Path) -> Self {
-        Blocks { from: From::Path(path), hasher: Hasher::default() }
+    pub(crate) fn of_file(path: &'a Path, told: Option<&'a Told>) -> Self {
+        Blocks { from: From::Path(path), hasher: Hasher::default(), told }
     }
 
     /// The next block; only the last is shorter, and an empty one is past the end.
@@ -58,6 +62,7 @@ impl<'a> Blocks<'a> {
             }
         };
         self.hasher.update(&block);
+        self.told.inspect(|told| told(block.len() as u64));
         Ok(block)
     }
 

@@ -67,7 +67,7 @@ pub(crate) struct SubmitArgs {
     /// The mezzanine: a path, or a file, http, https, s3, gs or az URL.
     #[arg(value_name = "INPUT", required_unless_present_any = ["file", "hooks"], requires = "output")]
     pub(crate) input: Option<String>,
-    /// The folder of the title, or its file URL. An earlier title there is replaced.
+    /// The folder of the title, or its file, s3, gs or az URL. An earlier title there is replaced.
     #[arg(value_name = "OUTPUT", id = "output")]
     pub(crate) output: Option<String>,
     /// A name of the catalog (`reel profile list`), or the path of a TOML file.

@@ -62,7 +62,8 @@ pub(crate) struct TranscodeArgs {
     /// The mezzanine: a path, or a file, http, https, s3, gs or az URL.
     #[arg(value_name = "INPUT")]
     pub(crate) input: String,
-    /// The folder of the title. It must not exist, be empty, or hold an earlier title, which is replaced.
+    /// The folder of the title, or the s3, gs or az URL of one. It must not exist, be empty, or hold an earlier title, which is
+    /// replaced.
     #[arg(value_name = "OUTPUT")]
     pub(crate) output: PathBuf,
     #[command(flatten)]

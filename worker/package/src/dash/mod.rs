@@ -3,7 +3,7 @@
 //! Segments have numbers and an exact timeline, in runs of equal durations. The timeline is that of the samples behind their
 //! edit lists (section 7.3.2), as players have it that hand whole segments to a browser: it begins at 0 with the Period, and
 //! there is no presentationTimeOffset. Sound is decoded a little earlier: its first segment is shorter in the manifest by what
-//! is not heard. The pictures for winding are one file for each rendition with an index, an AdaptationSet of the on-demand profile.
+//! is not heard. The pictures for winding are one file for each rendition with an index.
 //!
 //! The elements are written here: `dash-mpd-core`, which the tests read them back with, brings the clock of chrono along, and has
 //! floating point where durations are.
@@ -22,7 +22,6 @@ use crate::{IFrames, Stream, TextFormat, layout};
 
 const LIVE: &str = "urn:mpeg:dash:profile:isoff-live:2011";
 const CMAF: &str = "urn:mpeg:dash:profile:cmaf:2019";
-const ON_DEMAND: &str = "urn:mpeg:dash:profile:isoff-on-demand:2011";
 const ROLE: &str = "urn:mpeg:dash:role:2011";
 const SWITCHING: &str = "urn:mpeg:dash:adaptation-set-switching:2016";
 const CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
@@ -177,7 +176,6 @@ impl Sets {
         }
         let set = self
             .next("video", "video/mp4")
-            .with("profiles", ON_DEMAND)
             .with("subsegmentAlignment", true)
             .with("subsegmentStartsWithSAP", 1)
             .holding([descriptor("EssentialProperty", TRICK_MODE, main)])

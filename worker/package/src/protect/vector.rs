@@ -1,10 +1,10 @@
-//! Initialisation vectors. None is random, since the same title has to come out as the same bytes; and none serves one key
-//! for different clear bytes: they are digests, keyed with the content key, of what tells clear bytes apart.
+//! Initialisation vectors. None is random, since the same title has to come out as the same bytes: they are digests, keyed
+//! with the content key.
 //!
-//! In `cenc` two samples with the same key and counter would give away what differs between them. A vector is 64 bits that
-//! an outsider cannot tell from chance, and counts up by one for each sample of its segment; it depends on the clear bytes
-//! through their digest, so that a title that is encoded otherwise with the same key has other vectors. In `cbcs` one vector
-//! serves a track, as players want it.
+//! In `cenc` two samples with the same key and counter would give away what differs between them, so that no vector serves one
+//! key for different clear bytes. A vector is 64 bits that an outsider cannot tell from chance, and counts up by one for each
+//! sample of its segment; it depends on the clear bytes through their digest, so that a title that is encoded otherwise with the
+//! same key has other vectors. In `cbcs` one vector serves a track, as players want it, in all titles that have its key.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

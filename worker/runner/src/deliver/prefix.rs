@@ -1,14 +1,20 @@
 //! Delivery to a prefix of an object store, where nothing is done in one step.
 //!
-//! A claim says whose delivery is under way. Then come, in this order: the playlists that players begin with go, if an
-//! earlier title has some; media; media playlists; the report; the playlists that players begin with; what the earlier
-//! title had and this one has not goes; the claim goes. So a player that begins finds a whole title or none.
+//! A claim says whose delivery is under way, and a list which files are reel's to replace. Then come, in this order: the
+//! report and the playlists that players begin with go, if an earlier title has some; media; media playlists; the report;
+//! the playlists that players begin with; what the earlier title had and this one has not goes; list and claim go. So a
+//! player that begins finds a whole title or none.
+//!
+//! Of two deliveries to one prefix the one of the later job goes on: the claim is read before each file is sent, and whoever
+//! comes to take over sends nothing that is there already, but compares all of it once more at the end.
 
 use std::collections::BTreeSet;
 
 use reel_common::{Artifact, Failure, FailureClass, redacted};
 use reel_package::layout;
-use reel_store::{Delivered, Destination};
+use reel_proto::Malformed;
+use reel_store::{Delivered, Destination, StoreError};
+use serde::Deserialize;
 
 use super::Delivery;
 use crate::attempt::{failed, malformed, stored};
@@ -19,52 +25,96 @@ use crate::tree;
 const CLAIM: &str = ".reel-delivery.json";
 /// The most bytes of a claim.
 const MAX_CLAIM_BYTES: u64 = 4096;
+/// Which files are reel's, as JSON; removed before the claim.
+const LIST: &str = ".reel-files.json";
+/// The most bytes of a list: more than the longest title has.
+const MAX_LIST_BYTES: u64 = 64 << 20;
 
-/// Refuses an OUTPUT that cannot be reached, or holds what was not delivered by reel, before any work goes into a title.
-pub(crate) fn admit(location: &str) -> Result<(), Failure> {
-    Place::open(location)?.occupant().map(drop)
+/// Refuses an OUTPUT that cannot be written, holds what was not delivered by reel, or overlaps what the job works with, before
+/// any work goes into a title.
+pub(crate) fn admit<'a>(location: &str, others: impl IntoIterator<Item = &'a str>) -> Result<(), Failure> {
+    let place = Place::open(location)?;
+    if let Some(other) = others.into_iter().find(|other| place.destination.overlaps(other)) {
+        let message = format!(
+            "{} overlaps {}, which the job works with: use another OUTPUT",
+            place.shown,
+            redacted(other)
+        );
+        return Err(Failure::new(FailureClass::Invalid, &message, ""));
+    }
+    place.occupant()?;
+    place.destination.check().map_err(|error| match error {
+        StoreError::BadUrl { .. } | StoreError::Denied { .. } | StoreError::Rejected { .. } => {
+            let message = format!("no title can be delivered to {}: {error}", place.shown);
+            Failure::new(FailureClass::Invalid, &message, "")
+        }
+        error => stored(error),
+    })
 }
 
 /// Delivers a title; the report that lies there then.
 pub(super) fn deliver(delivery: &Delivery<'_>) -> Result<Vec<u8>, Failure> {
     let place = Place::open(&delivery.attempt.spec.output)?;
-    if let Some(report) =
-        place.occupant()?.filter(|report| Identity::of_report(report).as_ref() == Some(&delivery.identity))
-    {
-        return Ok(report);
+    let Occupant { claim, title } = place.occupant()?;
+    let own = |identity: Option<&Identity>| identity == Some(&delivery.identity);
+    let is_there = title.as_ref().is_some_and(|title| own(Some(&title.identity)));
+    if let (None, Some(title), true) = (&claim, &title, is_there) {
+        return Ok(title.report.clone());
     }
-    let before = place.destination.list().map_err(stored)?;
+    if let Some(later) = claim.as_ref().filter(|claim| claim.submitted_ms > delivery.identity.submitted_ms) {
+        return Err(place.lost(later));
+    }
+    let taken_over = claim.is_some() && !own(claim.as_ref());
     let folder = tree::of_assembly(delivery.attempt, delivery.assembly)?;
     delivery.checked(&folder)?;
     let mut steps = Steps::default();
     for file in &delivery.assembly.files {
-        let artifact = file.artifact.as_ref().ok_or(reel_proto::Malformed("digest of an output file"));
+        let artifact = file.artifact.as_ref().ok_or(Malformed("digest of an output file"));
         let artifact = artifact.and_then(Artifact::try_from).map_err(malformed)?;
         let path = file.path.clone();
         steps.of(&path).push(Delivered { file: folder.join(&path), path, artifact });
     }
-    let claim = serde_json::to_vec(&delivery.identity).map_err(|error| failed(&error.to_string()))?;
-    place.put(CLAIM, claim)?;
-    for first in &steps.first {
-        place.remove(&first.path)?;
-    }
-    let total = steps.all().map(|file| file.artifact.size).sum();
+    let new: BTreeSet<String> = steps.all().map(|file| file.path.clone()).collect();
+    let mut known: BTreeSet<String> = place.list()?.into_iter().collect();
+    known.extend(title.iter().flat_map(|title| title.files.iter().cloned()));
+    known.extend(new.iter().cloned());
+    let old: Vec<String> = known.iter().filter(|path| !new.contains(*path)).cloned().collect();
+
+    let rounds = if taken_over { 2 } else { 1 };
+    let mut sizes = steps.all().map(|file| 3 * file.artifact.size * rounds).sum::<u64>();
+    sizes += (old.len() + known.len()) as u64;
     let mut done = 0;
-    let mut progress = |bytes| {
-        done += bytes;
-        delivery.attempt.voice.progress(done, total, None);
+    let mut progress = |more| {
+        done += more;
+        delivery.attempt.voice.progress(done.min(sizes), sizes, None);
     };
-    place.deliver(&steps.media, &mut progress)?;
-    place.deliver(&steps.lists, &mut progress)?;
-    let report = delivery.report()?;
-    place.put(layout::REPORT, report.clone())?;
-    place.deliver(&steps.first, &mut progress)?;
-    let kept: BTreeSet<&str> = steps.all().map(|file| file.path.as_str()).collect();
-    for old in before.iter().filter(|path| !kept.contains(path.as_str()) && *path != layout::REPORT) {
-        place.remove(old)?;
+    place.put(CLAIM, json(&delivery.identity)?)?;
+    place.put(LIST, json(&known)?)?;
+    if !is_there {
+        place.remove(&[layout::REPORT.to_owned()], &mut progress)?;
+        let begun_with: Vec<String> = known.into_iter().filter(|path| Steps::is_first(path)).collect();
+        place.remove(&begun_with, &mut progress)?;
     }
-    place.remove(CLAIM)?;
+    for _ in 0..rounds {
+        place.deliver(delivery, &steps.media, &mut progress)?;
+        place.deliver(delivery, &steps.lists, &mut progress)?;
+    }
+    place.still_ours(delivery)?;
+    let report = match title.filter(|_| is_there) {
+        Some(title) => title.report,
+        None => delivery.report()?,
+    };
+    place.put(layout::REPORT, report.clone())?;
+    place.deliver(delivery, &steps.first, &mut progress)?;
+    place.still_ours(delivery)?;
+    place.remove(&old, &mut progress)?;
+    place.remove(&[LIST.to_owned()], &mut progress)?;
+    place.remove(&[CLAIM.to_owned()], &mut progress)?;
     Ok(report)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(value).map_err(|error| failed(&error.to_string()))
 }
 
 /// The files of a title, in the order in which they are delivered.
@@ -80,14 +130,61 @@ struct Steps {
 impl Steps {
     fn of(&mut self, path: &str) -> &mut Vec<Delivered> {
         match path.rsplit_once('.') {
-            Some((_, "m3u8" | "mpd")) if !path.contains('/') => &mut self.first,
+            _ if Self::is_first(path) => &mut self.first,
             Some((_, "m3u8" | "mpd")) => &mut self.lists,
             _ => &mut self.media,
         }
     }
 
+    fn is_first(path: &str) -> bool {
+        !path.contains('/') && path.rsplit_once('.').is_some_and(|(_, kind)| matches!(kind, "m3u8" | "mpd"))
+    }
+
     fn all(&self) -> impl Iterator<Item = &Delivered> {
         self.media.iter().chain(&self.lists).chain(&self.first)
+    }
+}
+
+/// What lies at OUTPUT.
+struct Occupant {
+    /// Whose delivery is under way, or was broken off.
+    claim: Option<Identity>,
+    /// The title of which there is a report.
+    title: Option<Title>,
+}
+
+struct Title {
+    identity: Identity,
+    report: Vec<u8>,
+    files: Vec<String>,
+}
+
+impl Title {
+    /// `None` for a report of something else.
+    fn of_report(report: Vec<u8>) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Listed {
+            files: Vec<File>,
+        }
+        #[derive(Deserialize)]
+        struct File {
+            path: String,
+        }
+        let identity = Identity::of_report(&report)?;
+        let Listed { files } = serde_json::from_slice(&report).ok()?;
+        Some(Title { identity, report, files: files.into_iter().map(|file| file.path).collect() })
+    }
+}
+
+/// Why a file was not sent.
+enum Stopped {
+    Store(StoreError),
+    Lost(Failure),
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Stopped::Store(error)
     }
 }
 
@@ -103,19 +200,46 @@ impl Place {
         Ok(Place { destination: Destination::open(location).map_err(stored)?, shown: redacted(location) })
     }
 
-    /// The report of the title that lies there whole; `None` where nothing lies there, or what a delivery of ours has left.
-    fn occupant(&self) -> Result<Option<Vec<u8>>, Failure> {
-        let report = self.read(layout::REPORT, MAX_REPORT_BYTES)?;
-        if self.read(CLAIM, MAX_CLAIM_BYTES)?.is_some() {
-            return Ok(None);
-        }
-        if let Some(report) = report.filter(|report| Identity::of_report(report).is_some()) {
-            return Ok(Some(report));
+    /// # Errors
+    /// Invalid where something lies there that is not ours to replace.
+    fn occupant(&self) -> Result<Occupant, Failure> {
+        let title = self.read(layout::REPORT, MAX_REPORT_BYTES)?.and_then(Title::of_report);
+        if let Some(claim) = self.read(CLAIM, MAX_CLAIM_BYTES)? {
+            let claim = serde_json::from_slice(&claim).map_err(|_| self.refused(CLAIM))?;
+            return Ok(Occupant { claim: Some(claim), title });
         }
         match self.destination.any().map_err(stored)? {
-            None => Ok(None),
-            Some(path) => Err(self.refused(&path)),
+            Some(path) if title.is_none() => Err(self.refused(&path)),
+            _ => Ok(Occupant { claim: None, title }),
         }
+    }
+
+    /// The files that an earlier delivery has listed.
+    fn list(&self) -> Result<Vec<String>, Failure> {
+        let list = self.read(LIST, MAX_LIST_BYTES)?;
+        Ok(list.and_then(|list| serde_json::from_slice(&list).ok()).unwrap_or_default())
+    }
+
+    fn still_ours(&self, delivery: &Delivery<'_>) -> Result<(), Failure> {
+        self.judge(delivery, self.read(CLAIM, MAX_CLAIM_BYTES)?)
+    }
+
+    fn judge(&self, delivery: &Delivery<'_>, claim: Option<Vec<u8>>) -> Result<(), Failure> {
+        let claim: Option<Identity> = claim.and_then(|claim| serde_json::from_slice(&claim).ok());
+        match claim {
+            Some(claim) if claim == delivery.identity => Ok(()),
+            Some(claim) => Err(self.lost(&claim)),
+            None => Err(failed(&format!("{}: the claim of this delivery is gone", self.shown))),
+        }
+    }
+
+    /// Another delivery has the prefix.
+    fn lost(&self, claim: &Identity) -> Failure {
+        let message = format!(
+            "job {} delivers to {} as well, and was submitted later: use another OUTPUT, or wait and submit again",
+            claim.id, self.shown
+        );
+        Failure::new(FailureClass::Invalid, &message, "")
     }
 
     fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
@@ -126,12 +250,22 @@ impl Place {
         self.destination.put(path, bytes).map_err(stored)
     }
 
-    fn deliver(&self, files: &[Delivered], progress: &mut dyn FnMut(u64)) -> Result<(), Failure> {
-        self.destination.deliver(files, progress).map_err(stored)
+    fn deliver(
+        &self,
+        delivery: &Delivery<'_>,
+        files: &[Delivered],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), Failure> {
+        let may = |claim| self.judge(delivery, claim).map_err(Stopped::Lost);
+        let delivered = self.destination.deliver(files, &may, (CLAIM, MAX_CLAIM_BYTES), progress);
+        delivered.map_err(|stopped| match stopped {
+            Stopped::Store(error) => stored(error),
+            Stopped::Lost(failure) => failure,
+        })
     }
 
-    fn remove(&self, path: &str) -> Result<(), Failure> {
-        self.destination.remove(path).map_err(stored)
+    fn remove(&self, paths: &[String], progress: &mut dyn FnMut(u64)) -> Result<(), Failure> {
+        self.destination.remove(paths, progress).map_err(stored)
     }
 
     fn refused(&self, there: &str) -> Failure {
