@@ -33,16 +33,6 @@ fn profile(dir: &Path, part_seconds: f64, ladder: &[Rendition<'_>]) -> PathBuf {
     path
 }
 
-/// Five seconds of a real film without loss, in 640x360.
-fn five_seconds(dir: &Path) -> PathBuf {
-    let (clip, real) = (dir.join("clip.mov"), fixtures::bundled("big-buck-bunny-720p-5.1.mp4"));
-    let args = "-vf scale=640:360,format=yuv420p -r 24 -frames:v 120 -an -c:v ffv1";
-    ffmpeg::run(
-        ["-i", real.to_str().unwrap()].into_iter().chain(args.split(' ')).chain([clip.to_str().unwrap()]),
-    );
-    clip
-}
-
 fn rounds<'a>(rendition: &'a Value, what: &str) -> &'a Vec<Value> {
     rendition["rate"][what].as_array().unwrap()
 }
@@ -74,7 +64,7 @@ fn above(title: &Path, clip: &Path, rendition: &Value, bits: u32) -> f64 {
 #[test]
 fn titles_of_every_codec_have_the_quality_that_was_asked_whoever_dies_meanwhile() {
     let dir = scratch();
-    let clip = five_seconds(dir.path());
+    let clip = fixtures::five_seconds(dir.path());
     let hevc = "height = 360\npreset = \"fast\"\nbit_depth = 10";
     let ladders: [[Rendition<'_>; 3]; 2] = [
         [

@@ -34,16 +34,6 @@ fn profile(dir: &Path, ladder: &[(&str, &str, &str)], more: &str) -> PathBuf {
     path
 }
 
-/// Five seconds of a real film without loss.
-fn five_seconds(dir: &Path) -> PathBuf {
-    let (clip, real) = (dir.join("clip.mov"), fixtures::bundled("big-buck-bunny-720p-5.1.mp4"));
-    let args = "-vf scale=640:360,format=yuv420p -r 24 -frames:v 120 -an -c:v ffv1";
-    ffmpeg::run(
-        ["-i", real.to_str().unwrap()].into_iter().chain(args.split(' ')).chain([clip.to_str().unwrap()]),
-    );
-    clip
-}
-
 fn mean(frames: &[f64]) -> f64 {
     frames.iter().sum::<f64>() / frames.len() as f64
 }
@@ -83,7 +73,7 @@ fn judged(title: &Path, clip: &Path, rendition: &Value) -> f64 {
 #[test]
 fn titles_have_the_vmaf_that_was_asked_whoever_dies_meanwhile() {
     let dir = scratch();
-    let clip = five_seconds(dir.path());
+    let clip = fixtures::five_seconds(dir.path());
     let ladder = [
         ("h264", "preset = \"fast\"", "vmaf = 90"),
         (
@@ -136,7 +126,7 @@ fn titles_have_the_vmaf_that_was_asked_whoever_dies_meanwhile() {
 #[test]
 fn vmaf_is_measured_of_every_rendition_where_the_profile_says_so() {
     let dir = scratch();
-    let clip = five_seconds(dir.path());
+    let clip = fixtures::five_seconds(dir.path());
     let ladder = [
         ("h264", "preset = \"veryfast\"", "crf = 30"),
         ("hevc", "preset = \"ultrafast\"\nbit_depth = 10", "crf = 33"),

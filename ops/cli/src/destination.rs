@@ -14,8 +14,6 @@ use crate::input;
 
 /// The report that every delivered title holds.
 pub(crate) const REPORT: &str = "report.json";
-/// What lies in an object store beside a title that is being delivered.
-const CLAIM: &str = ".reel-delivery.json";
 /// The report of the longest title with the longest history stays far below.
 pub(crate) const MAX_REPORT_BYTES: u64 = 256 << 20;
 /// Longest name of a folder on Linux file systems, less what the staging folder's name adds.
@@ -118,7 +116,7 @@ impl Destination {
                 let read = || {
                     let destination = reel_store::Destination::open(url)?;
                     // While a delivery is under way, or was broken off, there is no whole title.
-                    match destination.read(CLAIM, MAX_REPORT_BYTES)? {
+                    match destination.read(reel_store::Destination::CLAIM, MAX_REPORT_BYTES)? {
                         Some(_) => Ok::<_, StoreError>(None),
                         None => destination.read(REPORT, MAX_REPORT_BYTES),
                     }

@@ -48,6 +48,11 @@ pub struct Delivered {
 }
 
 impl Destination {
+    /// Where it is written whose delivery is under way; there is no whole title while it is there.
+    pub const CLAIM: &str = ".reel-delivery.json";
+    /// The most bytes of a claim.
+    pub const MAX_CLAIM_BYTES: u64 = 4096;
+
     /// Opens an `s3`, `gs` or `az` URL, with the credentials in the environment. Nothing is asked of the server yet.
     ///
     /// # Errors
@@ -113,7 +118,7 @@ impl Destination {
         })
     }
 
-    /// Puts files in place of what is there, several at a time, each if `may` still says so. `progress` is told how many bytes
+    /// Puts files in place of what is there, several at a time, each if `may` says so of the claim. `progress` is told how many bytes
     /// more were compared, sent and read back: three times those of the files in the end.
     ///
     /// # Errors
@@ -122,7 +127,6 @@ impl Destination {
         &self,
         files: &[Delivered],
         may: &dyn Fn(Option<Vec<u8>>) -> Result<(), E>,
-        claim: (&str, u64),
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), E> {
         let moved = Arc::new(AtomicU64::new(0));
@@ -141,7 +145,7 @@ impl Destination {
                 } else {
                     told(artifact.size);
                 }
-                may(self.remote.read(claim.0, claim.1).await?)?;
+                may(self.remote.read(Self::CLAIM, Self::MAX_CLAIM_BYTES).await?)?;
                 self.remote.upload(&path, &file, artifact, Some(told)).await?;
                 same(&path, self.remote.digest_telling(&path, Some(told)).await?, artifact)?;
                 Ok(())

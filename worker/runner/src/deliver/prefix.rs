@@ -21,10 +21,6 @@ use crate::attempt::{failed, malformed, stored};
 use crate::report::{Identity, MAX_REPORT_BYTES};
 use crate::tree;
 
-/// Says whose delivery is under way; removed when it is done.
-const CLAIM: &str = ".reel-delivery.json";
-/// The most bytes of a claim.
-const MAX_CLAIM_BYTES: u64 = 4096;
 /// Which files are reel's, as JSON; removed before the claim.
 const LIST: &str = ".reel-files.json";
 /// The most bytes of a list: more than the longest title has.
@@ -88,7 +84,7 @@ pub(super) fn deliver(delivery: &Delivery<'_>) -> Result<Vec<u8>, Failure> {
         done += more;
         delivery.attempt.voice.progress(done.min(sizes), sizes, None);
     };
-    place.put(CLAIM, json(&delivery.identity)?)?;
+    place.put(Destination::CLAIM, json(&delivery.identity)?)?;
     place.put(LIST, json(&known)?)?;
     if !is_there {
         place.remove(&[layout::REPORT.to_owned()], &mut progress)?;
@@ -109,7 +105,7 @@ pub(super) fn deliver(delivery: &Delivery<'_>) -> Result<Vec<u8>, Failure> {
     place.still_ours(delivery)?;
     place.remove(&old, &mut progress)?;
     place.remove(&[LIST.to_owned()], &mut progress)?;
-    place.remove(&[CLAIM.to_owned()], &mut progress)?;
+    place.remove(&[Destination::CLAIM.to_owned()], &mut progress)?;
     Ok(report)
 }
 
@@ -204,8 +200,8 @@ impl Place {
     /// Invalid where something lies there that is not ours to replace.
     fn occupant(&self) -> Result<Occupant, Failure> {
         let title = self.read(layout::REPORT, MAX_REPORT_BYTES)?.and_then(Title::of_report);
-        if let Some(claim) = self.read(CLAIM, MAX_CLAIM_BYTES)? {
-            let claim = serde_json::from_slice(&claim).map_err(|_| self.refused(CLAIM))?;
+        if let Some(claim) = self.read(Destination::CLAIM, Destination::MAX_CLAIM_BYTES)? {
+            let claim = serde_json::from_slice(&claim).map_err(|_| self.refused(Destination::CLAIM))?;
             return Ok(Occupant { claim: Some(claim), title });
         }
         match self.destination.any().map_err(stored)? {
@@ -221,7 +217,7 @@ impl Place {
     }
 
     fn still_ours(&self, delivery: &Delivery<'_>) -> Result<(), Failure> {
-        self.judge(delivery, self.read(CLAIM, MAX_CLAIM_BYTES)?)
+        self.judge(delivery, self.read(Destination::CLAIM, Destination::MAX_CLAIM_BYTES)?)
     }
 
     fn judge(&self, delivery: &Delivery<'_>, claim: Option<Vec<u8>>) -> Result<(), Failure> {
@@ -257,7 +253,7 @@ impl Place {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), Failure> {
         let may = |claim| self.judge(delivery, claim).map_err(Stopped::Lost);
-        let delivered = self.destination.deliver(files, &may, (CLAIM, MAX_CLAIM_BYTES), progress);
+        let delivered = self.destination.deliver(files, &may, progress);
         delivered.map_err(|stopped| match stopped {
             Stopped::Store(error) => stored(error),
             Stopped::Lost(failure) => failure,
