@@ -546,7 +546,10 @@ pub fn five_seconds(dir: &Path) -> PathBuf {
     let (clip, real) = (dir.join("clip.mov"), bundled("big-buck-bunny-720p-5.1.mp4"));
     let args = "-vf scale=640:360,format=yuv420p -r 24 -frames:v 120 -an -c:v ffv1";
     ffmpeg::run(
-        ["-i", real.to_str().unwrap()].into_iter().chain(args.split(' ')).chain([clip.to_str().unwrap()]),
+        ["-i", real.to_str().expect("a plain path")]
+            .into_iter()
+            .chain(args.split(' '))
+            .chain([clip.to_str().expect("a plain path")]),
     );
     clip
 }
