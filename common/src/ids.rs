@@ -55,10 +55,14 @@ pub enum Stage {
     Audio,
     /// Makes thumbnails and poster.
     Image,
+    /// Shows committed parts at OUTPUT while others are still encoded.
+    Preview,
     /// Joins committed parts into the output tree.
     Assemble,
     /// Proves every frame of the assembled tree against the mezzanine.
     Measure,
+    /// Holds the proved tree against the rules of its formats and of its destinations.
+    Check,
     /// Publishes the proved tree at its final name.
     Deliver,
     /// Runs a program of the site.
@@ -68,16 +72,22 @@ pub enum Stage {
 impl Stage {
     /// What workers that make still pictures offer among their codecs.
     pub const IMAGE_CODEC: &str = "image";
+    /// What workers offer that show parts of titles before these are whole.
+    pub const PREVIEW_CODEC: &str = "preview";
+    /// What workers offer that check titles.
+    pub const CHECK_CODEC: &str = "check";
 
     /// Every stage, in order.
-    pub const ALL: [Stage; 9] = [
+    pub const ALL: [Stage; 11] = [
         Stage::Index,
         Stage::Probe,
         Stage::Encode,
         Stage::Audio,
         Stage::Image,
+        Stage::Preview,
         Stage::Assemble,
         Stage::Measure,
+        Stage::Check,
         Stage::Deliver,
         Stage::Hook,
     ];
@@ -94,6 +104,8 @@ impl Stage {
             Stage::Hook => 6,
             Stage::Probe => 7,
             Stage::Image => 8,
+            Stage::Preview => 9,
+            Stage::Check => 10,
         }
     }
 
@@ -105,8 +117,10 @@ impl Stage {
             Stage::Encode => "encode",
             Stage::Audio => "audio",
             Stage::Image => "image",
+            Stage::Preview => "preview",
             Stage::Assemble => "assemble",
             Stage::Measure => "measure",
+            Stage::Check => "check",
             Stage::Deliver => "deliver",
             Stage::Hook => "hook",
         }

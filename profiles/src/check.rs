@@ -27,7 +27,35 @@ pub(crate) fn check(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
     tracks(parsed)?;
     let package = parsed.profile.package;
     ensure(parsed, package.segments() || package.mp4, parsed.package, || {
-        "nothing would be delivered: set `hls = true`, `dash = true` or `mp4 = true`".to_owned()
+        match package.ts {
+            true => "`ts` stands beside `hls`, `dash` or `mp4`, against which it is proved: set one of them",
+            false => "nothing would be delivered: set `hls = true`, `dash = true` or `mp4 = true`",
+        }
+        .to_owned()
+    })?;
+    let first_alone = !package.segments() && !package.audio_files;
+    if let Some(second) = parsed.audio.get(1).filter(|_| first_alone) {
+        return Err(parsed.source.error(
+            second.name,
+            "this track would be in no file, since those of `mp4` have the first: set `audio_files = true`, `hls = true` or `dash = true`",
+        ));
+    }
+    transport_streams(parsed)
+}
+
+/// Transport streams for old devices have pictures and sound that these know.
+fn transport_streams(parsed: &Parsed<'_>) -> Result<(), ProfileError> {
+    let Profile { package, video, audio, .. } = &parsed.profile;
+    if !package.ts {
+        return Ok(());
+    }
+    ensure(parsed, video.iter().any(|rendition| package.ts_rendition(rendition)), parsed.package, || {
+        "`ts` is of the H.264 renditions, and the ladder has none: add one, or leave out `ts`".to_owned()
+    })?;
+    let sounds = audio.is_empty() || audio.iter().any(|track| package.ts_track(track));
+    ensure(parsed, sounds, parsed.package, || {
+        "`ts` has the sound of the first `aac` track of one or two channels, and there is none: add one, or leave out `ts`"
+            .to_owned()
     })
 }
 

@@ -6,6 +6,7 @@
 mod admit;
 pub mod catalog;
 mod check;
+pub mod destination;
 mod images;
 mod ladder;
 mod level;
@@ -20,7 +21,8 @@ pub use ladder::{LadderError, ResolvedRendition};
 pub use level::Level;
 pub use read::ProfileError;
 pub use types::{
-    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Downmix, Encryption,
-    EncryptionScheme, Fields, H264Profile, HDR_TRANSFERS, LicenceSystem, Loudness, Package, Picture, Preset,
-    Profile, Quality, Rate, Rendition, Rule, SegmentStart, SourceChannel, ToneMap, Tune, VideoCodec,
+    Action, Admission, AudioCodec, AudioTrack, BitDepth, Coding, Crop, DamageRule, Demand, Destination,
+    DestinationRule, Downmix, Encryption, EncryptionScheme, Fields, H264Profile, HDR_TRANSFERS,
+    LicenceSystem, Loudness, Package, PackageFeature, PackageMeasure, PackageTrait, Picture, Preset, Profile,
+    Quality, Rate, Rendition, Rule, SegmentStart, SourceChannel, Strictness, ToneMap, Tune, VideoCodec,
 };

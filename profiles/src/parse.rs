@@ -1,6 +1,7 @@
 //! From the text of a profile to [`Profile`].
 
 pub(crate) mod audio;
+mod destination;
 mod encryption;
 mod images;
 
@@ -67,7 +68,18 @@ const RATE_KEYS: &[&str] =
 /// The keys of them of which a rate has one.
 const QUALITY_KEYS: [&str; 5] = ["crf", "bitrate_kbps", "psnr_db", "ssim", "vmaf"];
 const MEASURE_KEYS: &[&str] = &["vmaf"];
-const PACKAGE_KEYS: &[&str] = &["hls", "dash", "trick_play", "mp4", "imsc1"];
+const PACKAGE_KEYS: &[&str] = &[
+    "hls",
+    "dash",
+    "trick_play",
+    "preview",
+    "mp4",
+    "imsc1",
+    "byte_ranges",
+    "audio_files",
+    "ts",
+    "destinations",
+];
 /// The largest numerator or denominator of a frame rate, which becomes the timescale of a title.
 const MAX_RATE_TERM: u32 = 10_000_000;
 /// SVT-AV1's choice between speed and size for video on demand.
@@ -131,6 +143,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
     let audio = root.tables("audio", "[[audio]]", audio::KEYS)?;
     let audio = audio.iter().map(audio::track).collect::<Result<Vec<_>, _>>()?;
     let (package, package_place) = package(root)?;
+    let destinations = destination::names(root, package)?;
     let (picture, frame_rate) = picture(root)?;
     let (video, video_places) = video.into_iter().unzip();
     let (audio, audio_places) = audio.into_iter().unzip();
@@ -148,6 +161,7 @@ fn parse_root<'a>(root: &Section<'a>) -> Result<Parsed<'a>, ProfileError> {
         images: images::images(root)?,
         encryption: encryption::encryption(root, package)?,
         package,
+        destinations,
     };
     Ok(Parsed {
         source: root.source,
@@ -460,8 +474,12 @@ fn package(root: &Section<'_>) -> Result<(Package, usize), ProfileError> {
         hls: flag("hls")?,
         dash: flag("dash")?,
         trick_play: flag("trick_play")?,
+        preview: flag("preview")?,
         mp4: flag("mp4")?,
         imsc1: flag("imsc1")?,
+        byte_ranges: flag("byte_ranges")?,
+        audio_files: flag("audio_files")?,
+        ts: flag("ts")?,
     };
     for (key, set, reason) in [
         ("imsc1", package.imsc1, "`imsc1` makes segments: set `hls = true` or `dash = true` as well"),
@@ -470,10 +488,27 @@ fn package(root: &Section<'_>) -> Result<(Package, usize), ProfileError> {
             package.trick_play,
             "`trick_play` is for players of segments: set `hls = true` or `dash = true` as well",
         ),
+        (
+            "byte_ranges",
+            package.byte_ranges,
+            "`byte_ranges` are of segments: set `hls = true` or `dash = true` as well",
+        ),
     ] {
         if set && !package.segments() {
             return Err(section.error(section.position_of(key), reason));
         }
+    }
+    if package.preview && !package.hls {
+        let reason = "`preview` is an HLS playlist that grows: set `hls = true` as well";
+        return Err(section.error(section.position_of("preview"), reason));
+    }
+    if package.preview && package.byte_ranges {
+        let reason = "`preview` shows segments that are files: leave out `byte_ranges`";
+        return Err(section.error(section.position_of("preview"), reason));
+    }
+    if package.preview && package.ts {
+        let reason = "`preview` is of the segments of `hls`: transport streams are made when the title is whole; leave out `ts` or `preview`";
+        return Err(section.error(section.position_of("preview"), reason));
     }
     Ok((package, section.position))
 }

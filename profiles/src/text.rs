@@ -38,11 +38,24 @@ impl Profile {
         line(&mut text, "hls", self.package.hls);
         line(&mut text, "mp4", self.package.mp4);
         // Versions that do not know a key refuse the profile: one that is not set is left out.
-        let Package { dash, trick_play, imsc1, .. } = self.package;
-        for (key, set) in [("dash", dash), ("trick_play", trick_play), ("imsc1", imsc1)] {
+        let Package { dash, trick_play, preview, imsc1, byte_ranges, audio_files, ts, .. } = self.package;
+        let keys = [
+            ("dash", dash),
+            ("trick_play", trick_play),
+            ("preview", preview),
+            ("imsc1", imsc1),
+            ("byte_ranges", byte_ranges),
+            ("audio_files", audio_files),
+            ("ts", ts),
+        ];
+        for (key, set) in keys {
             if set {
                 line(&mut text, key, true);
             }
+        }
+        if !self.destinations.is_empty() {
+            let names: Vec<String> = self.destinations.iter().map(|name| quoted(name)).collect();
+            line(&mut text, "destinations", format_args!("[{}]", names.join(", ")));
         }
         if let Some(entry) = &self.encryption {
             encryption(&mut text, entry);

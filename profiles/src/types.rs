@@ -5,6 +5,9 @@ use std::ops::RangeInclusive;
 use reel_common::{Colour, Hdr10, Rational, Scan};
 
 pub use self::audio::{AudioCodec, AudioTrack, Downmix, Loudness, SourceChannel};
+pub use self::destination::{
+    Demand, Destination, DestinationRule, PackageFeature, PackageMeasure, PackageTrait, Strictness,
+};
 pub use self::encryption::{Encryption, EncryptionScheme, LicenceSystem};
 use crate::{Images, Level};
 
@@ -38,6 +41,7 @@ macro_rules! words {
 }
 
 mod audio;
+mod destination;
 mod encryption;
 
 /// TransferCharacteristics of H.273 that make a source HDR: 16 is PQ (SMPTE ST 2084), 18 is HLG (ARIB STD-B67).
@@ -70,6 +74,8 @@ pub struct Profile {
     pub images: Option<Images>,
     /// What is delivered.
     pub package: Package,
+    /// The destinations whose rules its titles have to meet, by names of [`crate::destination::names`].
+    pub destinations: Vec<String>,
     /// How its segments are encrypted; `None` leaves them clear.
     pub encryption: Option<Encryption>,
 }
@@ -514,14 +520,34 @@ pub struct Package {
     pub trick_play: bool,
     /// One MP4 file for each rendition, with the first audio track.
     pub mp4: bool,
+    /// HLS playlists that grow while the title is encoded, so that it can be watched before it is whole; only with `hls`.
+    pub preview: bool,
     /// Subtitles and captions as IMSC 1 Text as well as WebVTT; only where there are segments.
     pub imsc1: bool,
+    /// All segments of a rendition, track or IMSC 1 text in one file, of which players ask for byte ranges; only where there are
+    /// segments.
+    pub byte_ranges: bool,
+    /// Each audio track as one file by itself.
+    pub audio_files: bool,
+    /// The H.264 renditions once more in segments of MPEG-2 transport streams with HLS playlists, with the first AAC track of at most
+    /// two channels, for devices that know nothing else.
+    pub ts: bool,
 }
 
 impl Package {
     /// Whether there are CMAF segments.
     pub fn segments(self) -> bool {
         self.hls || self.dash
+    }
+
+    /// Whether transport streams have a rendition.
+    pub fn ts_rendition(self, rendition: &Rendition) -> bool {
+        self.ts && rendition.coding.codec() == VideoCodec::H264
+    }
+
+    /// Whether transport streams can have a track.
+    pub fn ts_track(self, track: &AudioTrack) -> bool {
+        self.ts && track.codec == AudioCodec::Aac && track.channels <= 2
     }
 
     /// Whether each text is a file by itself: beside single files, and for DASH, which knows WebVTT in no other way.

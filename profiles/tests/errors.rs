@@ -188,6 +188,13 @@ fn what_is_made_of_segments_needs_some() {
     insta::assert_snapshot!(messages(&[
         ("hls = true", "mp4 = true\nimsc1 = true"),
         ("hls = true", "mp4 = true\ntrick_play = true"),
+        ("hls = true", "mp4 = true\nbyte_ranges = true"),
+        ("hls = true", "audio_files = true"),
+        ("hls = true", "ts = true"),
+        (
+            "hls = true",
+            "mp4 = true\n[[audio]]\nname = \"more\"\ncodec = \"aac\"\nchannels = 2\nbitrate_kbps = 96"
+        ),
     ]));
 }
 
@@ -436,6 +443,23 @@ fn a_thousand_tables_deep_is_refused_and_not_a_stack_overflow() {
 }
 
 #[test]
+fn transport_streams_have_what_old_devices_know() {
+    let ts = "hls = true\nts = true";
+    let text = GOOD.replacen("hls = true", ts, 1);
+    let profile = Profile::parse(&text, "demo.toml").unwrap();
+    assert!(profile.package.ts);
+    assert_eq!(Profile::parse(&profile.to_toml(), "again.toml"), Ok(profile));
+    let wrong = [
+        text.replace("\"h264\"", "\"hevc\""),
+        text.replace("\"aac\"", "\"opus\""),
+        text.replace("channels = 2", "channels = 6"),
+        text.replacen(ts, "hls = true\npreview = true\nts = true", 1),
+    ];
+    let messages = wrong.map(|text| Profile::parse(&text, "demo.toml").unwrap_err().to_string());
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
 fn encryption_is_checked() {
     let keys = "hls = true\n[encryption]\nscheme = \"cbcs\"\nkeys = \"/srv/{title}.keys\"";
     let with = |more: &str| format!("{keys}\n{more}");
@@ -447,6 +471,10 @@ fn encryption_is_checked() {
         keys.replace("hls = true", "mp4 = true"),
         keys.replace("hls = true", "hls = true\nmp4 = true"),
         keys.replace("hls = true", "hls = true\ntrick_play = true"),
+        keys.replace("hls = true", "hls = true\naudio_files = true"),
+        keys.replace("/srv/{title}.keys", "env:HOME"),
+        keys.to_owned(),
+        keys.replace("hls = true", "hls = true\nts = true"),
         with("systems = [\"widevine\", \"fairplay\"]"),
         with("systems = [\"widevine\", \"widevine\"]"),
         with("clear_lead_s = 61"),

@@ -130,6 +130,8 @@ impl From<common::Stage> for v1::Stage {
             common::Stage::Image => v1::Stage::Image,
             common::Stage::Assemble => v1::Stage::Assemble,
             common::Stage::Measure => v1::Stage::Measure,
+            common::Stage::Preview => v1::Stage::Preview,
+            common::Stage::Check => v1::Stage::Check,
             common::Stage::Deliver => v1::Stage::Deliver,
             common::Stage::Hook => v1::Stage::Hook,
         }
@@ -149,6 +151,8 @@ impl TryFrom<v1::Stage> for common::Stage {
             v1::Stage::Image => Ok(common::Stage::Image),
             v1::Stage::Assemble => Ok(common::Stage::Assemble),
             v1::Stage::Measure => Ok(common::Stage::Measure),
+            v1::Stage::Preview => Ok(common::Stage::Preview),
+            v1::Stage::Check => Ok(common::Stage::Check),
             v1::Stage::Deliver => Ok(common::Stage::Deliver),
             v1::Stage::Hook => Ok(common::Stage::Hook),
         }

@@ -195,3 +195,21 @@ async function play(name, url, plan) {
   await look(plan.seeks.at(-1), plan.clear_keys);
   return { ...saw, errors, duration: video.duration, dropped, corrupted, total };
 }
+
+/** Plays a title that grows from its beginning, tells how that went, and watches it to its end. */
+async function watch(name, url, plan, tell) {
+  const driver = await PLAYERS[name](url, plan);
+  await until('renditions', () => driver.renditions().length > 0);
+  let first = NaN;
+  video.requestVideoFrameCallback((_, frame) => { first = frame.mediaTime; });
+  await playUntil('the beginning plays', () => video.currentTime > 1);
+  await tell({ first, time: video.currentTime });
+  await until('the title is whole', () => Math.abs(video.duration - plan.watch) < 0.1 && reachable() > plan.watch - 1);
+  const end = await look(plan.seeks.at(-1), plan.clear_keys);
+  await playUntil('it ends', () => video.ended);
+  // Who watches faster than is encoded has to wait.
+  return { end, errors: errors.filter(error => !error.includes('bufferStalledError')), duration: video.duration };
+}
+
+/** How far a player lets one go. */
+const reachable = () => video.seekable.length ? video.seekable.end(video.seekable.length - 1) : 0;

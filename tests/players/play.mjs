@@ -4,7 +4,8 @@
 //
 // MODULES is the folder of the npm packages, PLAYER one of hls.js, shaka and dash.js, FILE a playlist or MPD in FOLDER,
 // which is served with byte ranges. PLAN is JSON: `seeks` in seconds, `screenshot` (a path), `clear_keys` ({ key id: key },
-// in hexadecimal). Whatever takes too long ends in an error that says what did not happen.
+// in hexadecimal), `watch` (its whole duration in seconds: a title that is still made is watched from its beginning, which
+// is told in a line of its own, and to its end). Whatever takes too long ends in an error that says what did not happen.
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -64,7 +65,9 @@ try {
   tab.on('pageerror', error => said.push(String(error)));
   tab.on('console', message => message.type() === 'error' && said.push(message.text()));
   await tab.goto(`http://127.0.0.1:${server.address().port}/`);
-  const saw = await tab.evaluate(([player, url, plan]) => play(player, url, plan), [player, `/title/${file}`, plan]);
+  await tab.exposeFunction('tell', line => console.log(JSON.stringify(line)));
+  const saw = await tab.evaluate(([player, url, plan]) => plan.watch ? watch(player, url, plan, tell) : play(player, url, plan),
+    [player, `/title/${file}`, plan]);
   if (plan.screenshot) await tab.locator('#video').screenshot({ path: plan.screenshot });
   console.log(JSON.stringify({ ...saw, console: said }));
 } catch (error) {

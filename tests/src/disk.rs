@@ -12,11 +12,27 @@ impl SmallDisk {
     /// A disk of so many MiB.
     pub fn new(mebibytes: u32) -> Self {
         let disk = SmallDisk(crate::scratch());
+        disk.mount(&format!("size={mebibytes}m"));
+        disk
+    }
+
+    /// A disk with room for so many files and folders, however small they are.
+    pub fn for_files(files: u32) -> Self {
+        let disk = SmallDisk(crate::scratch());
+        disk.mount(&format!("nr_inodes={files}"));
+        disk
+    }
+
+    /// Makes room for as many as are wanted.
+    pub fn allow_files(&self) {
+        self.mount("remount,nr_inodes=0");
+    }
+
+    fn mount(&self, options: &str) {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]).arg(disk.path());
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.path());
         let mounted = mount.status().is_ok_and(|status| status.success());
         assert!(mounted, "this test mounts a small file system: run it as root");
-        disk
     }
 
     /// Where it is mounted.

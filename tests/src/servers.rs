@@ -1,12 +1,14 @@
 //! Real servers on loopback that mezzanines are read from.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::reel::until;
+use crate::target_dir;
 
 /// The files of a folder behind HTTP: `rclone serve http`. It ends when this is dropped.
 pub struct Http {
@@ -45,8 +47,23 @@ impl Drop for Http {
     }
 }
 
-/// An address that nobody listened on a moment ago.
+/// Ports that are given out: below those that Linux takes for clients by default.
+const PORTS: std::ops::Range<u32> = 18_000..32_000;
+
+/// An address that nobody listens on, and that no other test is given while this process lives.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it is bound")
+    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = target_dir().join("test-ports");
+    fs::create_dir_all(&folder).expect("target is writable");
+    let count = PORTS.len() as u32;
+    let ports = (0..count).map(|step| PORTS.start + (std::process::id().wrapping_mul(64) + step) % count);
+    for port in ports {
+        let file = File::create(folder.join(port.to_string())).expect("target is writable");
+        let address = SocketAddr::from(([127, 0, 0, 1], port as u16));
+        if file.try_lock().is_ok() && TcpListener::bind(address).is_ok() {
+            HELD.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+            return address;
+        }
+    }
+    panic!("loopback has no free port");
 }

@@ -82,7 +82,7 @@ fn a_title_replaces_an_earlier_one_and_nothing_else() {
     // A neighbour whose name begins alike is no part of it.
     fs::create_dir(title.with_file_name("a-trailer")).unwrap();
     fs::write(title.with_file_name("a-trailer").join("x"), "x").unwrap();
-    let smaller = small_profile(dir.path(), "smaller", "[package]\nhls = true");
+    let smaller = small_profile(dir.path(), "smaller", "[package]\nhls = true\nbyte_ranges = true");
     let other = Reel::transcode(dir.path(), &second, Path::new(TITLE), &smaller).arg("--json");
     other.env(environment()).run().success();
     let replaced = to_a_folder(&second, &smaller);

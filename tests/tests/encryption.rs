@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use reel_tests::key_server::{Answer, KeyServer};
 use reel_tests::reel::Reel;
 use reel_tests::tree::files;
 use reel_tests::{ffmpeg, scratch, target_dir, workspace};
@@ -29,8 +30,8 @@ fn mezzanine(dir: &Path) -> PathBuf {
     path
 }
 
-/// Two renditions and a tone, encrypted by these rules.
-fn profile(dir: &Path, name: &str, rules: &str) -> PathBuf {
+/// Two renditions and a tone, packaged and encrypted by these rules.
+fn profile(dir: &Path, name: &str, package: &str, rules: &str) -> PathBuf {
     let mut text = "name = \"protected\"\nversion = 1\nsegment_seconds = 2\npart_seconds = 4\n".to_owned();
     for height in [360, 180] {
         text += &format!(
@@ -38,7 +39,7 @@ fn profile(dir: &Path, name: &str, rules: &str) -> PathBuf {
         );
     }
     text += "[[audio]]\nname = \"tone\"\ncodec = \"aac\"\nchannels = 2\nbitrate_kbps = 96\n[package]\nhls = true\ndash = true\n";
-    text += &format!("[encryption]\n{rules}\n");
+    text += &format!("{package}[encryption]\n{rules}\n");
     let path = dir.join(format!("{name}.toml"));
     fs::write(&path, text).unwrap();
     path
@@ -77,14 +78,21 @@ fn assert_plays(player: &str, title: &Path, file: &str) {
 fn encrypted_titles_play_with_their_keys_alone() {
     let dir = scratch();
     let clip = mezzanine(dir.path());
-    for (scheme, lead) in [("cenc", 0.0), ("cbcs", 0.0), ("cbcs", 4.0)] {
-        let name = format!("{scheme}-{lead}");
+    let (many, one) = ("", "byte_ranges = true\n");
+    for (scheme, lead, package) in [
+        ("cenc", 0.0, many),
+        ("cbcs", 0.0, many),
+        ("cbcs", 4.0, many),
+        ("cbcs", 0.0, one),
+        ("cenc", 4.0, one),
+    ] {
+        let name = format!("{scheme}-{lead}-{}", package.len());
         let keys = dir.path().join("{title}.keys");
         let rules = format!(
             "scheme = \"{scheme}\"\nkeys = \"{}\"\nsystems = [\"common\", \"widevine\", \"playready\"]\nclear_lead_s = {lead:?}",
             keys.display()
         );
-        let (profile, title) = (profile(dir.path(), &name, &rules), dir.path().join(&name));
+        let (profile, title) = (profile(dir.path(), &name, package, &rules), dir.path().join(&name));
         write_keys(dir.path(), &name);
         Reel::transcode(dir.path(), &clip, &title, &profile).args("--quiet").run().success();
         assert_plays("shaka", &title, "manifest.mpd");
@@ -99,7 +107,7 @@ fn encrypted_titles_play_with_their_keys_alone() {
         let clear = playlist
             .lines()
             .take_while(|line| !line.starts_with("#EXT-X-KEY"))
-            .filter(|line| line.ends_with(".m4s"));
+            .filter(|line| line.ends_with(".m4s") || *line == "media.mp4");
         assert_eq!(clear.count(), (lead / 2.0) as usize, "{playlist}");
     }
     // No key is in anything that was written: titles, state, store, logs.
@@ -127,7 +135,7 @@ fn the_same_keys_give_the_same_bytes_and_others_are_refused() {
     let clip = mezzanine(dir.path());
     let keys = dir.path().join("{title}.keys");
     let rules = |more: &str| format!("scheme = \"cenc\"\nkeys = \"{}\"\n{more}", keys.display());
-    let profile = profile(dir.path(), "plain", &rules(""));
+    let profile = profile(dir.path(), "plain", "", &rules("key_uri = \"https://keys.example/1\""));
     write_keys(dir.path(), "one");
     let mut made = Vec::new();
     for workers in ["1", "2"] {
@@ -161,5 +169,105 @@ fn the_same_keys_give_the_same_bytes_and_others_are_refused() {
             "{title}: {}",
             refused.stderr
         );
+    }
+}
+
+#[test]
+fn keys_come_from_the_environment_or_from_a_server_that_wants_a_token() {
+    let dir = scratch();
+    let clip = mezzanine(dir.path());
+    let keys = format!("video={VIDEO_ID}:{VIDEO_KEY}\naudio={AUDIO_ID}:{AUDIO_KEY}\n");
+    const TOKEN: &str = "0123456789-token-of-the-farm";
+    let server = KeyServer::serve_to(Some(TOKEN), [Answer::Keys(keys.clone().into())]);
+    let rules =
+        |location: &str| format!("scheme = \"cbcs\"\nkeys = \"{location}\"\nsystems = [\"widevine\"]");
+    let of_file = profile(dir.path(), "file", "", &rules(dir.path().join("{title}.keys").to_str().unwrap()));
+    let of_environment = profile(dir.path(), "environment", "", &rules("env:REEL_KEYS_TITLE"));
+    let of_server = profile(dir.path(), "server", "", &rules(&server.url()));
+    write_keys(dir.path(), "title");
+    let transcode = |home: &Path, profile: &Path, variables: Vec<(&'static str, String)>| {
+        Reel::transcode(home, &clip, &home.join("title"), profile).args("--quiet").env(variables).run()
+    };
+    let mut made = Vec::new();
+    for (profile, variables) in [
+        (&of_file, vec![]),
+        (&of_environment, vec![("REEL_KEYS_TITLE", keys)]),
+        (&of_server, vec![("REEL_KEYS_TOKEN", TOKEN.to_owned())]),
+    ] {
+        let home = scratch();
+        transcode(home.path(), profile, variables).success();
+        made.push(reel_tests::tree::digests(&home.path().join("title")));
+        for path in files(home.path()) {
+            let bytes = fs::read(home.path().join(&path)).unwrap();
+            let told = [VIDEO_KEY, TOKEN]
+                .iter()
+                .any(|secret| bytes.windows(secret.len()).any(|at| at == secret.as_bytes()));
+            assert!(!told, "{} tells a secret", path.display());
+        }
+    }
+    assert!(made.iter().all(|title| *title == made[0]));
+    for (profile, variables, says) in [
+        (&of_environment, vec![], "the keys in env:REEL_KEYS_TITLE: this worker has no such variable"),
+        (&of_server, vec![], "check its permissions or the credentials in the environment"),
+        (&of_server, vec![("REEL_KEYS_TOKEN", "another-token".to_owned())], "may not be read"),
+    ] {
+        let home = scratch();
+        let refused = transcode(home.path(), profile, variables);
+        assert_eq!((refused.code, refused.stderr.contains(says)), (Some(3), true), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("another-token"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn silence_is_proved_although_its_samples_are_too_short_to_be_encrypted() {
+    let dir = scratch();
+    let (clip, title) = (dir.path().join("silent.mov"), dir.path().join("silent"));
+    let inputs = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=4", "-f", "lavfi", "-i"];
+    let coding = "anullsrc=r=48000:cl=stereo -t 4 -c:v mpeg2video -qscale:v 2 -c:a pcm_s16le";
+    ffmpeg::run(inputs.into_iter().chain(coding.split_whitespace()).chain([clip.to_str().unwrap()]));
+    let keys = dir.path().join("{title}.keys");
+    let rules = format!("scheme = \"cbcs\"\nkeys = \"{}\"\nsystems = [\"widevine\"]", keys.display());
+    write_keys(dir.path(), "silent");
+    let profile = profile(dir.path(), "silent", "", &rules);
+    Reel::transcode(dir.path(), &clip, &title, &profile).args("--quiet").run().success();
+}
+
+/// A delivered title is proved again by whoever has its keys, and what is wrong with it is found below the encryption.
+#[test]
+fn encrypted_titles_are_verified_with_their_keys() {
+    for (scheme, package) in [("cbcs", "byte_ranges = true\n"), ("cenc", "")] {
+        let dir = scratch();
+        let clip = mezzanine(dir.path());
+        let keys = dir.path().join("{title}.keys");
+        let rules = format!(
+            "scheme = \"{scheme}\"\nkeys = \"{}\"\nsystems = [\"widevine\"]\nclear_lead_s = 3.0",
+            keys.display()
+        );
+        let profile = profile(dir.path(), "protected", package, &rules);
+        // What a title would be is told without them.
+        let plan = Reel::new(dir.path(), ["plan"]).arg(&clip).arg("--profile").arg(&profile);
+        plan.run().success();
+        write_keys(dir.path(), "one");
+        let title = dir.path().join("one");
+        Reel::transcode(dir.path(), &clip, &title, &profile).arg("--quiet").run().success();
+        let report = Reel::verify(dir.path(), &title, &clip).arg("--json").run().success().json();
+        assert_eq!(report["renditions"][1]["frames"], 600, "{report}");
+        // Elsewhere, under another name.
+        let moved = dir.path().join("moved");
+        fs::rename(&title, &moved).unwrap();
+        let verify = |more: &[&str]| Reel::verify(dir.path(), &moved, &clip).args(&more.join(" ")).run();
+        let refused = verify(&[]);
+        assert!(refused.code == Some(1) && refused.stderr.contains("moved.keys"), "{}", refused.stderr);
+        let kept = dir.path().join("one.keys");
+        verify(&["--keys", kept.to_str().unwrap()]).success();
+        let text = fs::read_to_string(&kept).unwrap();
+        let wrong = dir.path().join("wrong.keys");
+        fs::write(&wrong, text.replace(&VIDEO_KEY[..8], "00000000")).unwrap();
+        let refused = verify(&["--keys", wrong.to_str().unwrap()]);
+        assert!(refused.code == Some(1) && refused.stderr.contains("video/"), "{}", refused.stderr);
+        assert!(!refused.stderr.contains(&VIDEO_KEY[8..]), "{}", refused.stderr);
+        fs::write(&wrong, text.replace(VIDEO_ID, AUDIO_ID)).unwrap();
+        let refused = verify(&["--keys", wrong.to_str().unwrap()]);
+        assert!(refused.code == Some(1), "{}", refused.stderr);
     }
 }

@@ -29,7 +29,7 @@ fn profile(dir: &Path, action: &str) -> PathBuf {
          [[video]]\nname = \"avc\"\ncodec = \"h264\"\nheight = 360\npreset = \"ultrafast\"\nrate = {{ crf = 30 }}\n\
          [[audio]]\nname = \"main\"\ncodec = \"aac\"\nchannels = 2\nbitrate_kbps = 96\n\
          [[audio]]\nname = \"other\"\ncodec = \"aac\"\nchannels = 2\nbitrate_kbps = 96\nlanguage = \"de\"\n\
-         [package]\nmp4 = true\n",
+         [package]\nmp4 = true\naudio_files = true\n",
         rule("720"),
         rule("0.5"),
     );

@@ -239,3 +239,37 @@ fn assert_near(said: &Value, frames: &[f64]) {
         );
     }
 }
+
+/// Encoders with few bits are some frames late, or early, where a title fades.
+#[test]
+fn titles_with_few_bits_may_fade() {
+    let dir = scratch();
+    let clip = dir.path().join("fade.mov");
+    let filter = "testsrc2=s=640x360:r=25,fade=t=in:st=0.5:d=2.5,fade=t=out:st=4:d=2,format=yuv420p";
+    let args = ["-f", "lavfi", "-i", filter, "-frames:v", "150", "-c:v", "mpeg2video", "-qscale:v", "2"];
+    ffmpeg::run(args.into_iter().chain([clip.to_str().unwrap()]));
+    let ladder = [
+        ("h264", "\"ultrafast\"", 36),
+        ("h264", "\"medium\"", 42),
+        ("hevc", "\"ultrafast\"", 44),
+        ("av1", "10", 45),
+        ("av1", "12", 60),
+    ];
+    let rendition = |(number, (codec, preset, crf)): (usize, (&str, &str, u32))| {
+        format!(
+            "[[video]]\nname = \"{number}\"\ncodec = \"{codec}\"\nheight = 360\npreset = {preset}\nrate = {{ crf = {crf} }}\n"
+        )
+    };
+    for (number, entry) in ladder.into_iter().enumerate() {
+        let text = rendition((number, entry));
+        let text = format!(
+            "name = \"fade\"\nversion = 1\nsegment_seconds = 2\npart_seconds = 4\n{text}[package]\nmp4 = true\n"
+        );
+        let profile = dir.path().join(format!("{number}.toml"));
+        fs::write(&profile, text).unwrap();
+        let title = dir.path().join(format!("title-{number}"));
+        Reel::transcode(dir.path(), &clip, &title, &profile).arg("--quiet").run().success();
+        assert_eq!(report(&title)["renditions"][0]["frames"], 150, "{entry:?}");
+        Reel::verify(dir.path(), &title, &clip).run().success();
+    }
+}

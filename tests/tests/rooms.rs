@@ -94,7 +94,9 @@ fn cores_reach_no_clock_network_disk_chance_or_codec() {
         "reel-worker-core",
         "reel-cmaf",
         "reel-package",
+        "reel-ts",
         "reel-text",
+        "reel-check",
     ] {
         graph.assert_apart(core, &OUTSIDE);
     }
@@ -110,6 +112,7 @@ fn scheduler_and_worker_never_know_each_other() {
         "reel-cmaf",
         "reel-media",
         "reel-package",
+        "reel-ts",
         "reel-text",
         "reel-runner",
     ];

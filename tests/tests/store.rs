@@ -120,7 +120,7 @@ fn a_worker_whose_store_cannot_be_used_says_so_when_it_starts() {
     let away =
         Reel::new(dir.path(), words).arg(dir.path().join("w2")).arg("--store").arg(STORE).env(environment);
     let away = away.run();
-    let says = "the store does not answer";
+    let says = "the server does not answer";
     assert_eq!((away.code, away.stderr.contains(says)), (Some(6), true), "{}", away.stderr);
 }
 

@@ -37,8 +37,9 @@ const MAX_COMMANDS: usize = 64;
 const PROXIES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"];
 /// Variables that a runner inherits: where libraries lie, whom to trust, and how much is logged.
 const INHERITED: [&str; 4] = ["LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REEL_LOG"];
-/// Credentials and settings of sources and stores at S3, Azure and Google.
-const INHERITED_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+/// Credentials and settings of sources and stores at S3, Azure and Google,
+/// and content keys, which those who encrypt read there.
+const INHERITED_PREFIXES: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "REEL_KEYS"];
 
 /// What an attempt starts with.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use reel_common::{is_remote, redacted, secret_problem};
 use reel_store::StoreError;
-use rustix::fs::Access;
+use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
 use crate::exit::Stop;
 use crate::input;
@@ -164,13 +164,23 @@ fn occupied(path: &Path) -> Result<(), Stop> {
     if !metadata.is_dir() {
         return Err(Stop::refused(format!("{shown} is a file, and a title is a folder: use another OUTPUT")));
     }
+    if is_mount_point(path) {
+        let reason = "is where a file system is mounted, and a title takes the place of its folder";
+        return Err(Stop::refused(format!("{shown} {reason}: give a folder in it as OUTPUT")));
+    }
     let mut entries =
         fs::read_dir(path).map_err(|error| Stop::failed(format!("cannot look into {shown}: {error}")))?;
-    if entries.next().is_none() || is_title(path) {
+    if entries.next().is_none() || is_title(path) || is_preview(path) {
         return Ok(());
     }
     let reason = "holds files that are no title of reel: use another OUTPUT, or move them away";
     Err(Stop::refused(format!("{shown} {reason}")))
+}
+
+/// Whether a file system begins at a folder; `false` where the system does not say.
+fn is_mount_point(path: &Path) -> bool {
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::empty());
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Whether a folder holds a report of ours, and so may be replaced.
@@ -178,6 +188,13 @@ fn is_title(path: &Path) -> bool {
     let text = fs::read(path.join(REPORT)).unwrap_or_default();
     let report: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
     report["job"]["id"].is_u64() && report["job"]["assembly"].is_string()
+}
+
+/// Whether a folder holds the beginning of a title of ours.
+fn is_preview(path: &Path) -> bool {
+    let text = fs::read(path.join(reel_store::Destination::CLAIM)).unwrap_or_default();
+    let claim: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    claim["id"].is_u64() && claim["shown_parts"].is_u64()
 }
 
 fn make_parent(path: &Path) -> Result<(), Stop> {
@@ -246,6 +263,19 @@ mod tests {
         assert_eq!(place.prepare("photos"), Err(Exit::Refused), "a report that is not ours");
         fs::write(place.path("photos/report.json"), br#"{"job": {"id": 1, "assembly": "00"}}"#).unwrap();
         assert!(place.prepare("photos").is_ok(), "an earlier title");
+    }
+
+    #[test]
+    fn a_file_system_is_no_title() {
+        let place = Place::new();
+        assert!(is_mount_point(Path::new("/proc")) && !is_mount_point(place.root.path()));
+        let prepared = Destination::prepare(Path::new("/proc"), None, &place.path("home"));
+        let stop = prepared.unwrap_err();
+        assert!(
+            stop.exit == Exit::Refused && stop.message.contains("give a folder in it"),
+            "{}",
+            stop.message
+        );
     }
 
     #[test]

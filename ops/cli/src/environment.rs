@@ -63,6 +63,11 @@ pub(crate) const ALL: &[(&str, &str)] = &[
         "AZURE_*",
         "account and credentials of az URLs: AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or others",
     ),
+    ("REEL_KEYS*", "content keys, where a profile has `keys = \"env:REEL_KEYS..\"`; of a worker"),
+    (
+        "REEL_KEYS_TOKEN",
+        "bearer token for the server that a profile reads its content keys from; of a worker",
+    ),
 ];
 
 /// The value of a variable, `None` where it is absent or empty.

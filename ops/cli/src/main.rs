@@ -22,8 +22,8 @@ use clap::Parser;
 
 use crate::args::{Cli, Command, Schema, SchemaArgs, WorkerArgs, WorkerCommand};
 use crate::commands::{
-    cluster, events, help, job, plan, probe, profile, project, scheduler, submit, task, transcode, verify,
-    worker,
+    check, cluster, events, help, job, plan, probe, profile, project, scheduler, submit, task, transcode,
+    verify, worker,
 };
 
 fn main() -> ExitCode {
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Probe(args) => probe::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Check(args) => check::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Submit(args) => submit::run(args),
         Command::Job(args) => job::run(args),

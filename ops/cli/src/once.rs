@@ -49,7 +49,7 @@ impl Bench {
         Ok(Bench { runner, folder })
     }
 
-    /// Indexes a mezzanine, with the segments of `profile`.
+    /// Indexes a mezzanine, with the segments of `profile`. Keys are not asked for.
     pub(crate) fn index(
         &self,
         input: &Input,
@@ -57,7 +57,8 @@ impl Bench {
         profile: &Profile,
     ) -> Result<IndexSummary, Stop> {
         let task = v1::IndexTask { edit: edit.map(Into::into), ..v1::IndexTask::default() };
-        let result = self.run(input, profile, Work::Index(task), &mut |_| {})?;
+        let profile = Profile { encryption: None, ..profile.clone() };
+        let result = self.run(input, &profile, String::new(), Work::Index(task), &mut |_| {})?;
         let RunnerResult::Index(summary) = result else { return Err(unexpected("index")) };
         let summary = IndexSummary::try_from(*summary);
         summary.map_err(|error| Stop::failed(format!("the runner's index makes no sense: {error}")))
@@ -72,8 +73,8 @@ impl Bench {
         tree: String,
         progress: &mut (dyn FnMut(v1::Progress) + Send),
     ) -> Result<v1::Proof, Stop> {
-        let task = v1::MeasureTask { index: Some(index.into()), tree, assembly: None };
-        let result = self.run(input, profile, Work::Measure(task), progress)?;
+        let task = v1::MeasureTask { index: Some(index.into()), tree: tree.clone(), assembly: None };
+        let result = self.run(input, profile, tree, Work::Measure(task), progress)?;
         let RunnerResult::Object { bytes, .. } = result else { return Err(unexpected("verify")) };
         let proof = prost::Message::decode(bytes);
         proof.map_err(|error| Stop::failed(format!("the runner's proof makes no sense: {error}")))
@@ -83,6 +84,7 @@ impl Bench {
         &self,
         input: &Input,
         profile: &Profile,
+        output: String,
         work: Work,
         progress: &mut (dyn FnMut(v1::Progress) + Send),
     ) -> Result<RunnerResult, Stop> {
@@ -93,6 +95,7 @@ impl Bench {
             mezzanine: input.location.clone(),
             identity: Some(v1::SourceIdentity { size, modified_us, etag }),
             profile: profile.to_toml(),
+            output,
             store: self.folder.path().join("store").display().to_string(),
             work: Some(work),
             ..Default::default()
@@ -121,7 +124,9 @@ fn stage_of(work: &Work) -> v1::Stage {
         Work::Audio(_) => v1::Stage::Audio,
         Work::Image(_) => v1::Stage::Image,
         Work::Assemble(_) => v1::Stage::Assemble,
+        Work::Preview(_) => v1::Stage::Preview,
         Work::Measure(_) => v1::Stage::Measure,
+        Work::Check(_) => v1::Stage::Check,
         Work::Deliver(_) => v1::Stage::Deliver,
         Work::Hook(_) => v1::Stage::Hook,
     }

@@ -1,8 +1,9 @@
 //! Results on stdout, errors on stderr, and the shape of tables.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 use std::time::{Duration, UNIX_EPOCH};
 
+use indicatif::{ProgressBar, ProgressStyle};
 use reel_common::LAST_TIME_MS;
 use serde::Serialize;
 
@@ -33,6 +34,16 @@ fn write(text: &str) -> io::Result<()> {
 
 fn cannot_write(error: &io::Error) -> Stop {
     Stop::failed(format!("cannot write to stdout: {error}"))
+}
+
+/// A bar on stderr that counts to `total` of these; hidden where nobody watches.
+pub(crate) fn progress_bar(what: &str, of: &str, total: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = format!("{what:<9} [{{bar:32}}] {{pos}}/{{len}} {of}, {{eta}} left");
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total).with_style(style.progress_chars("=> "))
 }
 
 /// Prints one JSON object on one line.

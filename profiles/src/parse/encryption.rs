@@ -23,6 +23,12 @@ pub(super) fn encryption(root: &Section<'_>, package: Package) -> Result<Option<
     if let Some(problem) = secret_problem(&keys) {
         return wrong("keys", &format!("`keys` {problem}"));
     }
+    if let Some(name) = keys.strip_prefix(Encryption::ENVIRONMENT)
+        && !is_variable(name)
+    {
+        let reason = "`keys` names a variable of the environment that begins with REEL_KEYS, such as `env:REEL_KEYS_MOVIE`";
+        return wrong("keys", reason);
+    }
     let known = |name: &str| LicenceSystem::ALL.iter().copied().find(|system| system.name() == name);
     let systems = section.texts("systems", SYSTEMS, known)?;
     if (1..systems.len()).any(|at| systems[..at].contains(&systems[at])) {
@@ -42,16 +48,33 @@ pub(super) fn encryption(root: &Section<'_>, package: Package) -> Result<Option<
         let reason = "what is encrypted is segments: set `hls = true` or `dash = true` below `[package]`";
         return Err(section.error(section.position, reason));
     }
-    for (set, key) in [(package.mp4, "mp4"), (package.trick_play, "trick_play")] {
+    for (set, key) in [
+        (package.mp4, "mp4"),
+        (package.trick_play, "trick_play"),
+        (package.audio_files, "audio_files"),
+        (package.ts, "ts"),
+    ] {
         if set {
             let reason = format!("the files of `{key}` would be clear: an encrypted title has none");
             return Err(section.error(section.position, reason));
         }
     }
+    let told = [&found.key_uri, &found.fair_play].iter().any(|uri| uri.is_some());
+    let licensed = found.systems.iter().any(|system| *system != LicenceSystem::Common);
+    if package.hls && !told && !licensed {
+        let reason = "HLS tells no player where the keys are: give `key_uri` or `fair_play`, or \"widevine\" or \"playready\" in `systems`";
+        return Err(section.error(section.position, reason));
+    }
     if found.fair_play.is_some() && scheme != EncryptionScheme::Cbcs {
         return wrong("fair_play", "FairPlay knows no scheme but `cbcs`");
     }
     Ok(Some(found))
+}
+
+/// Whether agents hand a variable down to who encrypts.
+fn is_variable(name: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_';
+    name.starts_with("REEL_KEYS") && name.chars().all(plain) && name != Encryption::TOKEN
 }
 
 /// A location or a URI, which goes into a line of a playlist.

@@ -28,7 +28,8 @@ pub struct Encryption {
     /// The scheme.
     pub scheme: EncryptionScheme,
     /// Where whoever assembles the title reads its keys: a path or a file, http, https, s3, gs or az URL, in which `{title}`
-    /// stands for the last part of OUTPUT. Keys themselves are in no profile.
+    /// stands for the last part of OUTPUT; or `env:` and the name of a variable of its environment, which begins with
+    /// `REEL_KEYS`. Keys themselves are in no profile.
     pub keys: String,
     /// Licence systems, in the order in which a player chooses.
     pub systems: Vec<LicenceSystem>,
@@ -45,6 +46,10 @@ pub struct Encryption {
 impl Encryption {
     /// What stands for the last part of OUTPUT.
     pub const TITLE: &str = "{title}";
+    /// What stands before the name of a variable of the environment that holds the keys.
+    pub const ENVIRONMENT: &str = "env:";
+    /// The variable that holds the token which a key server is shown.
+    pub const TOKEN: &str = "REEL_KEYS_TOKEN";
     /// The longest clear lead: a minute, in milliseconds.
     pub const MAX_CLEAR_LEAD_MS: i64 = 60_000;
 }

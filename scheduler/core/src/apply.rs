@@ -160,7 +160,7 @@ mod tests {
         let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(150, 1, 0)).build();
         farm.run_to_end();
         let job = farm.job(1);
-        assert_eq!((job.attempts_total, job.attempts.len()), (154, Job::MAX_ATTEMPTS_ENDED));
+        assert_eq!((job.attempts_total, job.attempts.len()), (155, Job::MAX_ATTEMPTS_ENDED));
         assert_eq!(job.attempts.back().map(|attempt| attempt.stage), Some(Stage::Deliver));
     }
 

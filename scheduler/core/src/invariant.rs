@@ -60,7 +60,7 @@ fn one_live_epoch_per_task(state: &FarmState) -> Result<(), String> {
         })?;
         let exists = match task.stage {
             Stage::Encode => job.encode.chunks.contains_key(&task.index) && lease.granted.is_some(),
-            stage => job.wants(stage, task.index) && lease.granted.is_none(),
+            stage => job.wants(stage, task.index) && lease.granted.is_some() == (stage == Stage::Preview),
         };
         ensure(exists, || format!("{task} is leased and is finished or not ready"))?;
     }
@@ -208,7 +208,8 @@ fn done_jobs_are_whole(state: &FarmState) -> Result<(), String> {
         ensure((job.state == JobState::Failed) == job.failure.is_some(), || {
             format!("job {id} is {} and has or lacks a reason", job.state.name())
         })?;
-        let results = [job.assembly, job.proof, job.report].iter().all(Option::is_some);
+        let checked = job.plan.as_ref().is_some_and(|plan| job.check.is_some() == plan.check);
+        let results = [job.assembly, job.proof, job.report].iter().all(Option::is_some) && checked;
         let titled = job.spec.has_title();
         let made = job.plan.as_ref().is_some_and(|plan| {
             let mut parts = (0..plan.grid.parts()).map(PartIndex);

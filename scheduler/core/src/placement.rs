@@ -246,7 +246,8 @@ mod tests {
     #[test]
     fn the_end_of_a_job_goes_before_the_middle_of_the_next() {
         let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(1, 1, 0)).job(plan_of(9, 1, 0)).build();
-        for wanted in ["1/encode/0", "1/assemble/0", "1/measure/0", "1/deliver/0", "2/encode/0"] {
+        for wanted in ["1/encode/0", "1/assemble/0", "1/measure/0", "1/check/0", "1/deliver/0", "2/encode/0"]
+        {
             assert_eq!(granted(&farm), [wanted]);
             farm.place();
             let (task, epoch) = farm.running()[0];
@@ -359,9 +360,9 @@ mod tests {
         assert_eq!(granted(&farm), ["1/encode/0"]);
         let refused = farm.grant_of(task(1, Stage::Image, 0), farm.worker("old"));
         assert_eq!(farm.apply(refused), Reply::Refused(Refusal::Unfit(farm.worker("old"))));
-        let codecs = BTreeSet::from([Stage::IMAGE_CODEC.to_owned()]);
+        let codecs = [Stage::IMAGE_CODEC, Stage::CHECK_CODEC].map(str::to_owned).into();
         farm.register_facts(WorkerFacts { codecs, ..facts("new", 1, 1, FarmBuilder::PLENTY) });
-        for stage in [Stage::Image, Stage::Assemble, Stage::Measure, Stage::Deliver] {
+        for stage in [Stage::Image, Stage::Assemble, Stage::Measure, Stage::Check, Stage::Deliver] {
             farm.place();
             assert_eq!(worker_of(&farm, task(1, stage, 0)), "new", "{stage}");
             if stage == Stage::Image {

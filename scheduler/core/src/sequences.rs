@@ -11,7 +11,7 @@ use crate::command::{Action, JobSpec, LossCause, Reply, Reserved, TaskResult};
 use crate::state::{FarmState, JobState};
 use crate::testing::{
     Farm, FarmBuilder, commit_task, facts, index_summary, job_spec, plan_of, record_of, with_images,
-    with_targets,
+    with_preview, with_targets,
 };
 
 /// One thing that happens; numbers choose among what there is.
@@ -178,7 +178,8 @@ impl Onlooker {
         match action {
             Action::Grant { task, parts, .. } if accepted => {
                 let epoch = Epoch(self.farm.state.applied);
-                for part in parts.into_iter().flat_map(crate::state::PartRange::parts) {
+                let encoded = parts.filter(|_| task.stage == Stage::Encode);
+                for part in encoded.into_iter().flat_map(crate::state::PartRange::parts) {
                     assert!(!self.committed.contains(&(task.job, part)), "{part} of {task} is granted again");
                 }
                 assert!(!self.hooks.contains(&task), "{task} is granted again");
@@ -274,7 +275,8 @@ impl Onlooker {
     /// Registers a worker that has the hook of all jobs and makes still pictures.
     fn register(&mut self, facts: WorkerFacts) {
         let facts = WorkerFacts { hooks: BTreeSet::from(["hook".to_owned()]), ..facts };
-        let facts = WorkerFacts { codecs: BTreeSet::from([Stage::IMAGE_CODEC.to_owned()]), ..facts };
+        let codecs = [Stage::IMAGE_CODEC, Stage::PREVIEW_CODEC, Stage::CHECK_CODEC].map(str::to_owned).into();
+        let facts = WorkerFacts { codecs, ..facts };
         self.apply(Action::RegisterWorker { facts: Box::new(facts) });
     }
 
@@ -316,6 +318,9 @@ impl Onlooker {
             if parts % 3 == 0 {
                 plan = with_images(plan);
             }
+            if parts % 2 == 0 {
+                plan = with_preview(plan);
+            }
             self.apply(Action::CommitPlan { job, plan: Box::new(plan) });
         }
         for action in self.farm.proposals() {
@@ -340,7 +345,7 @@ impl Onlooker {
         let result = match task.stage {
             Stage::Index => TaskResult::Index(Box::new(index_summary(100))),
             Stage::Probe => TaskResult::Measured(vec![Measured::sized(1_000); 2]),
-            Stage::Encode | Stage::Hook => TaskResult::Nothing,
+            Stage::Encode | Stage::Preview | Stage::Hook => TaskResult::Nothing,
             _ => TaskResult::Object(Artifact::of(b"object")),
         };
         self.apply(commit_task(task, epoch, result));

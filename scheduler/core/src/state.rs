@@ -209,7 +209,7 @@ impl FarmState {
             let wanted = indexes(job, stage).filter(move |index| job.wants(stage, *index));
             wanted
                 .map(move |index| {
-                    let parts = job.chunk(index).filter(|_| stage == Stage::Encode);
+                    let parts = job.parts_of(stage, index);
                     (TaskId { job: id, stage, index }, parts)
                 })
                 .filter(|(task, _)| !self.leases.contains_key(task))

@@ -45,7 +45,7 @@ pub(crate) fn exists(job: &Job, stage: Stage, index: u32) -> bool {
         (Stage::Probe, Some(plan)) => !plan.targets.is_empty() && index < plan.grid.parts(),
         (Stage::Encode, Some(_)) => index < job.encode.next_chunk,
         (Stage::Audio, Some(plan)) => plan.tracks.contains(&index),
-        (Stage::Image, Some(_)) => index == 0 && job.has_images(),
+        (Stage::Image | Stage::Preview | Stage::Check, Some(_)) => index == 0 && job.has_stage(stage),
         _ => index == 0,
     }
 }
@@ -66,7 +66,9 @@ fn numbers(job: &Job, stage: Stage, open_only: bool) -> Box<dyn Iterator<Item = 
         (Stage::Encode, Some(plan)) if open_only => return Box::new(open_chunks(job, plan.chunks())),
         (Stage::Encode, Some(_)) => Box::new(0..job.encode.next_chunk),
         (Stage::Audio, Some(plan)) => Box::new(plan.tracks.iter().copied()),
-        (Stage::Image, Some(_)) => Box::new(0..u32::from(job.has_images())),
+        (Stage::Image | Stage::Preview | Stage::Check, Some(_)) => {
+            Box::new(0..u32::from(job.has_stage(stage)))
+        }
         _ => Box::new(0..1),
     };
     Box::new(all.filter(move |index| !open_only || !is_done(job, stage, *index)))
@@ -77,7 +79,7 @@ fn view(state: &FarmState, job: &Job, task: TaskId, now_ms: u64) -> TaskView {
     let record = job.tasks.get(&(stage, index));
     let faults = record.into_iter().flat_map(|record| &record.faults);
     let parts = match stage {
-        Stage::Encode => job.chunk(index),
+        Stage::Encode | Stage::Preview => job.parts_of(stage, index).filter(|parts| !parts.is_empty()),
         Stage::Probe => Some(PartRange::new(index, index + 1)),
         _ => None,
     };
@@ -126,7 +128,10 @@ fn is_done(job: &Job, stage: Stage, index: u32) -> bool {
         Stage::Audio => job.audio.contains_key(&index),
         Stage::Image => job.images.is_some(),
         Stage::Assemble => job.assembly.is_some(),
+        // What is not shown when everything is encoded never is: the whole title comes next.
+        Stage::Preview => job.is_encoded() || job.preview_over,
         Stage::Measure => job.proof.is_some(),
+        Stage::Check => job.check.is_some(),
         Stage::Deliver => job.report.is_some(),
         Stage::Hook => !job.hooks.is_open(index),
     }
@@ -161,6 +166,7 @@ mod tests {
             "1/audio/0 waiting",
             "1/assemble/0 blocked",
             "1/measure/0 blocked",
+            "1/check/0 blocked",
             "1/deliver/0 blocked",
         ];
         assert_eq!(states(&farm, None), all);

@@ -37,6 +37,8 @@ pub(crate) fn plan_of(parts: u32, chunk_parts: u32, tracks: u32) -> Plan {
         flags: Vec::new(),
         targets: Vec::new(),
         image_memory: None,
+        preview: false,
+        check: true,
     }
 }
 
@@ -198,7 +200,7 @@ impl Farm {
 
     /// What a grant of `task` to `worker` would be.
     pub(crate) fn grant_of(&self, task: TaskId, worker: WorkerId) -> Action {
-        let parts = self.state.jobs[&task.job].chunk(task.index).filter(|_| task.stage == Stage::Encode);
+        let parts = self.state.jobs[&task.job].parts_of(task.stage, task.index);
         Action::Grant { task, worker, parts, reserved: Reserved { memory: 1, scratch: 0 } }
     }
 
@@ -236,7 +238,7 @@ impl Farm {
                 TaskResult::Nothing
             }
             Stage::Probe => TaskResult::Measured(vec![Measured::sized(1_000); 2]),
-            Stage::Hook => TaskResult::Nothing,
+            Stage::Hook | Stage::Preview => TaskResult::Nothing,
             stage => TaskResult::Object(Artifact::of(stage.name().as_bytes())),
         };
         self.ok(commit_task(task, epoch, result));
@@ -290,10 +292,16 @@ impl Farm {
     }
 }
 
-/// A worker with scratch space that no task can use up.
+/// The same plan, of which parts are shown before the title is whole.
+pub(crate) fn with_preview(plan: Plan) -> Plan {
+    Plan { preview: true, ..plan }
+}
+
+/// A worker that checks titles and shows them, with scratch space that no task can use up.
 pub(crate) fn facts(name: &str, incarnation: u64, slots: u32, memory: u64) -> WorkerFacts {
     let (name, scratch) = (name.to_owned(), FarmBuilder::PLENTY);
-    WorkerFacts { name, incarnation, slots, memory, scratch, ..WorkerFacts::default() }
+    let codecs = [Stage::CHECK_CODEC, Stage::PREVIEW_CODEC].map(str::to_owned).into();
+    WorkerFacts { name, incarnation, slots, memory, scratch, codecs, ..WorkerFacts::default() }
 }
 
 /// A request for `output`.

@@ -1,14 +1,15 @@
 //! Answers to questions about the state: what users see of a job, and what a shell needs to start an attempt.
 
-use reel_common::{
-    Artifact, AttemptNumber, Digest, Epoch, Failure, Flag, JobId, PartIndex, PartSpec, RateOutcome, RateView,
-    Stage, TaskId,
-};
+mod work;
+
+use reel_common::{AttemptNumber, Digest, Epoch, Failure, Flag, JobId, RateOutcome, RateView, Stage, TaskId};
 
 use crate::command::{Action, JobSpec};
-use crate::plan::{Plan, RateTarget};
+use crate::plan::RateTarget;
 use crate::rate;
-use crate::state::{FarmState, Job, JobState, Outcome, RateLevel, RateRound};
+use crate::state::{AttemptRecord, FarmState, Job, JobState, Outcome, RateLevel, RateRound};
+
+pub use work::{TaskInputs, Work, task_inputs};
 
 /// A job as users see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,173 +109,14 @@ fn stage_view(state: &FarmState, id: JobId, job: &Job, stage: Stage) -> StageVie
         Stage::Audio => (tracks, job.audio.len() as u32),
         Stage::Image => (1, u32::from(job.images.is_some())),
         Stage::Assemble => (1, u32::from(job.assembly.is_some())),
+        Stage::Preview => (job.parts_total(), job.previewed),
         Stage::Measure => (1, u32::from(job.proof.is_some())),
+        Stage::Check => (1, u32::from(job.check.is_some())),
         Stage::Deliver => (1, u32::from(job.report.is_some())),
         Stage::Hook => (job.hook_tasks(), job.hooks.done()),
     };
     let running = state.leases_of_job(id).filter(|(task, _)| task.stage == stage).count() as u32;
     StageView { stage, total, done, running }
-}
-
-/// What an attempt needs to start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskInputs<'a> {
-    /// The task.
-    pub task: TaskId,
-    /// Which try of it.
-    pub attempt: AttemptNumber,
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// Memory reserved for it, in bytes.
-    pub memory: u64,
-    /// The job's request.
-    pub spec: &'a JobSpec,
-    /// The job's profile text.
-    pub profile: &'a str,
-    /// What is to be done.
-    pub work: Work,
-}
-
-/// What an attempt is to do, with the artifacts that it reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// Measure the mezzanine.
-    Index,
-    /// Encode these consecutive parts.
-    Encode {
-        /// The index.
-        index: Artifact,
-        /// The parts.
-        parts: Vec<PartSpec>,
-        /// The rate factors of each part in thousandths, one for each target of the plan; none without targets.
-        crf_milli: Vec<Vec<u32>>,
-    },
-    /// Encode a part to see how large it becomes.
-    Probe {
-        /// The index.
-        index: Artifact,
-        /// The part.
-        part: PartSpec,
-        /// Its rate factors in thousandths, one for each target of the plan.
-        crf_milli: Vec<u32>,
-        /// At fast settings, for nothing but the sizes.
-        draft: bool,
-    },
-    /// Encode one track.
-    Audio {
-        /// The index.
-        index: Artifact,
-        /// Its number in the profile.
-        track: u32,
-    },
-    /// Make thumbnails and poster.
-    Image {
-        /// The index.
-        index: Artifact,
-    },
-    /// Join what is committed.
-    Assemble {
-        /// The index.
-        index: Artifact,
-        /// The record of every part, in order.
-        parts: Vec<Artifact>,
-        /// The record of every track, in profile order.
-        audio: Vec<Artifact>,
-        /// The record of the still pictures, where there are any.
-        images: Option<Artifact>,
-    },
-    /// Prove the assembled tree, which lies in [`staging_path`].
-    Measure {
-        /// The index.
-        index: Artifact,
-        /// The assembly.
-        assembly: Artifact,
-    },
-    /// Publish the proved tree.
-    Deliver {
-        /// The index.
-        index: Artifact,
-        /// The assembly.
-        assembly: Artifact,
-        /// The proof.
-        proof: Artifact,
-        /// Who did what.
-        history: JobHistory,
-    },
-    /// Run a program of the site.
-    Hook {
-        /// Its name.
-        name: String,
-        /// Which of its tasks, from 0.
-        index: u32,
-        /// How many it has.
-        tasks: u32,
-    },
-}
-
-/// What the live attempt of a task needs to start; `None` where there is none.
-pub fn task_inputs(state: &FarmState, task: TaskId) -> Option<TaskInputs<'_>> {
-    let lease = state.leases.get(&task)?;
-    let job = state.jobs.get(&task.job)?;
-    Some(TaskInputs {
-        task,
-        attempt: lease.attempt,
-        epoch: lease.epoch,
-        memory: lease.reserved.memory,
-        spec: &job.spec,
-        profile: state.profiles.get(&job.profile)?,
-        work: work(job, task)?,
-    })
-}
-
-fn work(job: &Job, task: TaskId) -> Option<Work> {
-    let index = || Some(job.index.as_ref()?.artifact);
-    Some(match task.stage {
-        Stage::Index => Work::Index,
-        Stage::Encode => {
-            let plan = job.plan.as_ref()?;
-            let parts: Vec<_> =
-                job.chunk(task.index)?.parts().filter_map(|part| plan.grid.part(part)).collect();
-            let qualities = parts.iter().filter_map(|part| {
-                Some(part_quality(plan, job.rate.waves.get(plan.wave_of(part.index.0))?, part.index))
-            });
-            Work::Encode { index: index()?, crf_milli: qualities.collect(), parts }
-        }
-        Stage::Probe => {
-            let (plan, part) = (job.plan.as_ref()?, PartIndex(task.index));
-            Work::Probe {
-                index: index()?,
-                part: plan.grid.part(part)?,
-                crf_milli: part_quality(plan, job.rate.rounds.last()?, part),
-                draft: plan.is_draft(job.rate.rounds.len() - 1),
-            }
-        }
-        Stage::Audio => Work::Audio { index: index()?, track: task.index },
-        Stage::Image => Work::Image { index: index()? },
-        Stage::Assemble => Work::Assemble {
-            index: index()?,
-            parts: job.encode.committed.values().map(|part| part.record).collect(),
-            audio: job.audio.values().copied().collect(),
-            images: job.images,
-        },
-        Stage::Measure => Work::Measure { index: index()?, assembly: job.assembly? },
-        Stage::Deliver => Work::Deliver {
-            index: index()?,
-            assembly: job.assembly?,
-            proof: job.proof?,
-            history: job_history(task.job, job),
-        },
-        Stage::Hook => {
-            let (hook, tasks) = job.hook_of(task.index)?;
-            Work::Hook { name: hook.name.clone(), index: task.index - tasks.start, tasks: hook.tasks }
-        }
-    })
-}
-
-/// The rate factors of a part in a round, in thousandths.
-fn part_quality(plan: &Plan, round: &RateRound, part: PartIndex) -> Vec<u32> {
-    let levels = plan.targets.iter().zip(&round.levels);
-    levels.map(|(target, level)| rate::of_part(target.codec, level.crf_milli, part.0)).collect()
 }
 
 /// Who did what for a job.
@@ -344,7 +186,14 @@ pub struct PartView {
 
 /// What admission had to say, once there is a plan.
 fn warnings(job: &Job) -> Vec<String> {
-    job.plan.as_ref().map(|plan| plan.warnings.clone()).unwrap_or_default()
+    let of_preview = job.preview_over.then(|| {
+        let failed =
+            |attempt: &&AttemptRecord| attempt.stage == Stage::Preview && !attempt.message.is_empty();
+        let reason = job.attempts.iter().rev().find(failed).map_or("", |attempt| attempt.message.as_str());
+        format!("the preview was given up, and the title is seen when it is whole: {reason}")
+    });
+    let of_plan = job.plan.iter().flat_map(|plan| plan.warnings.iter().cloned());
+    of_plan.chain(of_preview).collect()
 }
 
 /// Who did what for a job; what a report lists.
@@ -465,7 +314,7 @@ pub fn staging_path(output: &str, job: JobId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use reel_common::FailureClass;
+    use reel_common::{Artifact, FailureClass};
 
     use super::*;
     use crate::command::Action;
@@ -519,14 +368,15 @@ mod tests {
             seen.push(task_inputs(&farm.state, running).unwrap().work);
             farm.finish(running, epoch);
         }
-        let [assemble, measure, deliver] = &seen[seen.len() - 3..] else { panic!("{seen:?}") };
+        let [assemble, measure, check, deliver] = &seen[seen.len() - 4..] else { panic!("{seen:?}") };
         let Work::Assemble { parts, audio, .. } = assemble else { panic!("{assemble:?}") };
         assert_eq!(*parts, (0..12).map(record_of).collect::<Vec<_>>(), "in order, past the ninth");
         assert_eq!(audio.len(), 2);
         assert!(matches!(measure, Work::Measure { assembly, .. } if *assembly == Artifact::of(b"assemble")));
-        let Work::Deliver { proof, history, .. } = deliver else { panic!("{deliver:?}") };
-        assert_eq!(*proof, Artifact::of(b"measure"));
-        assert_eq!((history.parts.len(), history.attempts.len(), history.attempts_total), (12, 17, 18));
+        assert!(matches!(check, Work::Check { assembly, .. } if *assembly == Artifact::of(b"assemble")));
+        let Work::Deliver { proof, check, history, .. } = deliver else { panic!("{deliver:?}") };
+        assert_eq!((*proof, *check), (Artifact::of(b"measure"), Some(Artifact::of(b"check"))));
+        assert_eq!((history.parts.len(), history.attempts.len(), history.attempts_total), (12, 18, 19));
         assert!(history.parts.iter().all(|part| part.worker == "w" && part.encoded == 2));
     }
 

@@ -334,6 +334,8 @@ pub(super) fn encode_plan(plan: &Plan) -> v1::Plan {
         flags: plan.flags.iter().cloned().map(Into::into).collect(),
         targets: plan.targets.iter().map(encode_target).collect(),
         image_memory: plan.image_memory,
+        preview: plan.preview,
+        check: plan.check,
     }
 }
 
@@ -377,6 +379,8 @@ pub(super) fn decode_plan(plan: v1::Plan) -> Result<Plan, Malformed> {
         flags: plan.flags.into_iter().map(Into::into).collect(),
         targets: plan.targets.into_iter().map(decode_target).collect::<Result<_, _>>()?,
         image_memory: plan.image_memory,
+        preview: plan.preview,
+        check: plan.check,
     })
 }
 

@@ -24,9 +24,11 @@ use reel_scheduler_core::{Action, JobSpec, LossCause, Plan, Reserved, TaskResult
 use super::*;
 
 mod images;
+mod previews;
 mod rates;
 
 use self::images::{image_actions, state_with_images};
+use self::previews::{preview_actions, state_with_preview};
 use self::rates::{rate_actions, state_with_qualities, state_with_rates};
 
 const TASK: TaskId = TaskId { job: JobId(42), stage: Stage::Encode, index: 7 };
@@ -124,6 +126,8 @@ fn plan(grid: SegmentGrid) -> Box<Plan> {
         flags: Vec::new(),
         targets: Vec::new(),
         image_memory: None,
+        preview: false,
+        check: false,
     })
 }
 
@@ -274,6 +278,9 @@ fn job(state: JobState, profile: &str) -> Job {
         encode: parts(),
         audio: BTreeMap::from([(2, Artifact::of(b"audio"))]),
         images: None,
+        previewed: 0,
+        preview_over: false,
+        check: None,
         assembly: Some(Artifact::of(b"assembly")),
         proof: Some(Artifact::of(b"proof")),
         report: Some(Artifact::of(b"report")),
@@ -444,6 +451,7 @@ fn every_command_is_read_as_version_1_wrote_it() {
         .into_iter()
         .chain(rate_actions())
         .chain(image_actions())
+        .chain(preview_actions())
         .map(|(name, action)| (name, Command::at(1_700_000_000_000, action)))
         .collect();
     let encoded: Vec<_> =
@@ -464,6 +472,7 @@ fn a_state_is_read_as_version_1_wrote_it() {
         ("state_with_bytes", state_with_bytes()),
         ("state_with_hooks", state_with_hooks()),
         ("state_with_images", state_with_images()),
+        ("state_with_preview", state_with_preview()),
         ("state_with_projects", state_with_projects()),
         ("state_with_rates", state_with_rates()),
         ("state_with_qualities", state_with_qualities()),

@@ -20,6 +20,7 @@ pub(super) fn grant(state: &FarmState, store_url: &str, task: TaskId) -> Option<
         store: store_url.to_owned(),
         work: Some(wire_work(inputs.work, inputs.spec, staging_path(&output, task.job))),
         output,
+        submitted_ms: inputs.submitted_ms,
     };
     Some(v1::Grant { spec: Some(spec), memory_bytes: inputs.memory })
 }
@@ -52,11 +53,20 @@ fn wire_work(work: Work, spec: &JobSpec, staging: String) -> WireWork {
         Work::Measure { index, assembly } => {
             WireWork::Measure(v1::MeasureTask { index: wire(index), tree: staging, assembly: wire(assembly) })
         }
-        Work::Deliver { index, assembly, proof, history } => WireWork::Deliver(v1::DeliverTask {
+        Work::Preview { index, parts, audio } => WireWork::Preview(v1::PreviewTask {
+            index: wire(index),
+            parts: parts.into_iter().map(Into::into).collect(),
+            audio: audio.into_iter().map(Into::into).collect(),
+        }),
+        Work::Check { index, assembly } => {
+            WireWork::Check(v1::CheckTask { index: wire(index), assembly: wire(assembly) })
+        }
+        Work::Deliver { index, assembly, proof, check, history } => WireWork::Deliver(v1::DeliverTask {
             index: wire(index),
             assembly: wire(assembly),
             proof: wire(proof),
-            history: Some(wire_history(history)),
+            check: check.map(Into::into),
+            history: Some(wire_history(*history)),
         }),
         Work::Hook { name, index, tasks } => WireWork::Hook(v1::HookTask {
             name,

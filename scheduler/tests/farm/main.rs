@@ -59,18 +59,18 @@ async fn a_job_flows_through_every_stage_to_done() {
     assert_eq!(job.borrow().state, JobState::Queued);
     let mut worker = FakeWorker::register(&scheduler, "w1", 1, 1).await;
     let mut stages = Vec::new();
-    for _ in 0..7 {
+    for _ in 0..8 {
         let spec = worker.next_task().await;
         assert_eq!((spec.store.as_str(), spec.output.as_str()), ("file:///store", "/out/a"));
         assert_eq!(spec.mezzanine, "/in/a.mov");
         stages.push(stage_of(&spec));
         worker.run(&spec, 6 * PART).await;
     }
-    use v1::Stage::{Assemble, Audio, Deliver, Encode, Index, Measure};
-    assert_eq!(stages, [Index, Audio, Encode, Encode, Assemble, Measure, Deliver]);
+    use v1::Stage::{Assemble, Audio, Check, Deliver, Encode, Index, Measure};
+    assert_eq!(stages, [Index, Audio, Encode, Encode, Assemble, Measure, Check, Deliver]);
     let view = wait(&mut job, JobView::is_over).await;
     assert_eq!((view.id, view.state, view.reason), (id, JobState::Done, None));
-    assert_eq!((view.parts_total, view.parts_committed, view.attempts), (6, 6, 7));
+    assert_eq!((view.parts_total, view.parts_committed, view.attempts), (6, 6, 8));
     assert_eq!((view.renditions_encoded, view.parts_encoded_twice), (6, 0));
     assert!(view.report.is_some() && view.ended_ms.is_some());
     scheduler.shutdown().await;
@@ -85,14 +85,16 @@ async fn deliver_is_told_who_did_what() {
     let Some(v1::task_spec::Work::Measure(ref task)) = measure.work else { panic!("{measure:?}") };
     assert_eq!(task.tree, "/out/.a.reel-1.partial");
     worker.run(&measure, PART).await;
+    let check = worker.next_task().await;
+    worker.run(&check, PART).await;
     let spec = worker.next_task().await;
     let Some(v1::task_spec::Work::Deliver(deliver)) = &spec.work else { panic!("{spec:?}") };
     let history = deliver.history.as_ref().unwrap();
-    assert_eq!(history.attempts.len(), 5);
+    assert_eq!(history.attempts.len(), 6);
     assert!(history.attempts.iter().all(|attempt| attempt.worker == "w1" && attempt.outcome == "done"));
     assert_eq!(history.parts.len(), 1);
     assert!(history.attempts.iter().all(|attempt| attempt.source_bytes_read == Some(100)));
-    assert_eq!(history.source_bytes_read, 500);
+    assert_eq!(history.source_bytes_read, 600);
     worker.run(&spec, PART).await;
     wait(&mut job, JobView::is_over).await;
 }
@@ -225,7 +227,7 @@ async fn damaged_parts_are_encoded_again_and_only_they() {
     let spec = worker.next_task().await;
     assert_eq!(parts_of(&spec), [3]);
     worker.run(&spec, 5 * PART).await;
-    for _ in 0..3 {
+    for _ in 0..4 {
         let spec = worker.next_task().await;
         worker.run(&spec, 5 * PART).await;
     }

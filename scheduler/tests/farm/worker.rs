@@ -39,7 +39,7 @@ impl FakeWorker {
             slots,
             memory_bytes: 1 << 44,
             scratch_bytes: 1 << 40,
-            codecs: ["h264", "aac"].map(str::to_owned).to_vec(),
+            codecs: ["h264", "aac", "check"].map(str::to_owned).to_vec(),
             ..v1::Register::default()
         };
         worker.say(Message::Register(register)).await;
@@ -191,8 +191,9 @@ impl FakeWorker {
             Work::Image(_) => Some(object("images")),
             Work::Assemble(_) => Some(object("assembly")),
             Work::Measure(_) => Some(object("proof")),
+            Work::Check(_) => Some(object("check")),
             Work::Deliver(_) => Some(object("report")),
-            Work::Hook(_) => None,
+            Work::Preview(_) | Work::Hook(_) => None,
         };
         assert_eq!(self.finish(spec, result).await, Verdict::Accepted, "{:?}", spec.task);
     }

@@ -89,7 +89,7 @@ impl World {
             slots: *slots,
             memory: 1 << 40,
             scratch: 1 << 40,
-            codecs: ["h264", "aac", "image"].map(str::to_owned).into(),
+            codecs: ["h264", "aac", "image", "check"].map(str::to_owned).into(),
             hooks: [title::HOOK.to_owned()].into(),
             ..WorkerFacts::default()
         };

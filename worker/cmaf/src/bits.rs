@@ -1,33 +1,51 @@
 //! Bit by bit through the headers of coded pictures.
 
-/// Bits, read from the highest of each byte on.
-pub(crate) struct Bits {
+/// Bytes that are made bits of at a time.
+const BYTES: usize = 64;
+
+/// Bits, read from the highest of each byte on. Of what lies behind those that are asked for, little is looked at.
+pub(crate) struct Bits<'a> {
+    /// What follows `bytes`.
+    rest: &'a [u8],
+    is_nal: bool,
+    zeros: usize,
     bytes: Vec<u8>,
     at: usize,
 }
 
-impl Bits {
-    pub(crate) fn new(bytes: &[u8]) -> Self {
-        Bits { bytes: bytes.to_vec(), at: 0 }
+impl<'a> Bits<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Bits { rest: bytes, is_nal: false, zeros: 0, bytes: Vec::new(), at: 0 }
     }
 
     /// Those of a NAL unit, without the bytes that keep start codes out (ITU-T H.264, section 7.4.1.1).
-    pub(crate) fn of_nal(nal: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(nal.len());
-        let mut zeros = 0;
-        for byte in nal {
-            if zeros >= 2 && *byte == 3 {
-                zeros = 0;
-                continue;
+    pub(crate) fn of_nal(nal: &'a [u8]) -> Self {
+        Bits { is_nal: true, ..Bits::new(nal) }
+    }
+
+    /// Has bytes up to so many bits from the beginning; `None` where there are not as many.
+    fn reach(&mut self, bits: usize) -> Option<()> {
+        while self.bytes.len() * 8 < bits {
+            if self.rest.is_empty() {
+                return None;
             }
-            zeros = if *byte == 0 { zeros + 1 } else { 0 };
-            bytes.push(*byte);
+            let (next, rest) = self.rest.split_at(BYTES.min(self.rest.len()));
+            self.rest = rest;
+            for byte in next {
+                if self.is_nal && self.zeros >= 2 && *byte == 3 {
+                    self.zeros = 0;
+                    continue;
+                }
+                self.zeros = if *byte == 0 { self.zeros + 1 } else { 0 };
+                self.bytes.push(*byte);
+            }
         }
-        Bits { bytes, at: 0 }
+        Some(())
     }
 
     /// The next `count` bits, at most 32.
     pub(crate) fn take(&mut self, count: u32) -> Option<u32> {
+        self.reach(self.at + count as usize)?;
         let mut value = 0u32;
         for _ in 0..count {
             let byte = *self.bytes.get(self.at / 8)?;
@@ -40,7 +58,7 @@ impl Bits {
     /// Passes over bits.
     pub(crate) fn skip(&mut self, count: u32) -> Option<()> {
         self.at += count as usize;
-        (self.at <= self.bytes.len() * 8).then_some(())
+        self.reach(self.at)
     }
 
     /// How many bits were read or passed over.
@@ -78,6 +96,20 @@ mod tests {
 
     #[test]
     fn emulation_prevention_is_removed() {
-        assert_eq!(Bits::of_nal(&[0, 0, 3, 1, 0, 0, 3, 0, 0, 3]).bytes, [0, 0, 1, 0, 0, 0, 0]);
+        let mut bits = Bits::of_nal(&[0, 0, 3, 1, 0, 0, 3, 0, 0, 3]);
+        assert_eq!([(); 7].map(|()| bits.take(8)), [0, 0, 1, 0, 0, 0, 0].map(Some));
+        assert_eq!(bits.take(1), None);
+    }
+
+    #[test]
+    fn bits_far_behind_are_found_and_those_behind_the_end_are_not() {
+        // A byte that keeps start codes out stands where one block of bytes ends and the next begins.
+        let mut nal = vec![7; 3 * BYTES];
+        nal[BYTES - 2..=BYTES].copy_from_slice(&[0, 0, 3]);
+        let mut bits = Bits::of_nal(&nal);
+        assert_eq!((bits.skip(8 * BYTES as u32), bits.take(8)), (Some(()), Some(7)));
+        assert!(bits.bytes.len() < 3 * BYTES - 1);
+        assert_eq!(bits.skip(8 * (2 * BYTES as u32 - 2)), Some(()));
+        assert_eq!((bits.take(1), bits.skip(1)), (None, None));
     }
 }

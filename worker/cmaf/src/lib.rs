@@ -14,6 +14,7 @@ pub mod clear;
 pub mod fragment;
 pub mod hevc;
 pub mod iframes;
+pub mod index;
 pub mod init;
 pub mod mov;
 pub mod progressive;

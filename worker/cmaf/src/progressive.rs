@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use reel_common::{Rational, Rounding, rescale};
 
+use crate::AudioConfig;
 use crate::init::{AudioInit, Config, VideoInit, edit, mdhd, minf, mvhd, tkhd};
 use crate::writer::Writer;
 
@@ -305,9 +306,17 @@ fn head(
 ) -> Result<Vec<u8>, ProgressiveError> {
     let mut w = Writer::default();
     w.boxed(b"ftyp", |w| {
-        w.bytes(b"iso4");
+        // Players of sound look for the brand of AAC alone in MP4.
+        let is_aac = |track: &Laid<'_>| {
+            matches!(&track.input.config, TrackConfig::Audio { init, .. } if matches!(init.codec, AudioConfig::Aac(_)))
+        };
+        let (major, brands): (_, &[u8]) = match tracks.iter().all(is_aac) {
+            true => (b"M4A ", b"M4A iso4isom"),
+            false => (b"iso4", b"iso4isom"),
+        };
+        w.bytes(major);
         w.u32(0);
-        w.bytes(b"iso4isom");
+        w.bytes(brands);
         for track in tracks {
             if let TrackConfig::Video(init) = &track.input.config {
                 w.bytes(init.codec.brand());

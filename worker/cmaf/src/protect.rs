@@ -187,7 +187,8 @@ fn sinf(w: &mut Writer, kind: &FourCc, encryption: &TrackEncryption) {
     });
 }
 
-/// The media segment, whose media bytes are encrypted already, with what its samples are decrypted with.
+/// The media segment, whose media bytes are encrypted already, with what its samples are decrypted with. Its media may be left
+/// out, and stand behind what is returned: the boxes before them are all that changes.
 ///
 /// `saiz` and `saio` are left out where no sample has anything in `senc`.
 pub fn protected_segment(segment: &[u8], samples: &[SampleEncryption]) -> Result<Vec<u8>, ProtectError> {
@@ -241,7 +242,8 @@ fn auxiliary(w: &mut Writer, samples: &[SampleEncryption], position: usize) {
     });
 }
 
-/// The media segment as one that stays clear in an encrypted track: its samples are of the second sample entry.
+/// The media segment as one that stays clear in an encrypted track: its samples are of the second sample entry. Its media may be
+/// left out as for [`protected_segment`].
 pub fn clear_segment(segment: &[u8]) -> Result<Vec<u8>, ProtectError> {
     const SAMPLE_ENTRY: u8 = 0x2;
     let path = find(segment, &[b"moof", b"traf", b"tfhd"]).ok_or(ProtectError::Segment)?;
@@ -286,13 +288,7 @@ fn run_of(segment: &[u8]) -> Option<(u32, bool)> {
 pub fn track_encryption(init: &[u8]) -> Option<TrackEncryption> {
     let path = find(init, &[b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"])?;
     let entry = Bytes::copy_from_slice(box_at(init, path[path.len() - 1] + 16)?);
-    // The header of the box and its fields (ISO/IEC 14496-12, sections 12.1.3 and 12.2.3).
-    let fields = match entry.get(4..8)? {
-        b"encv" => 8 + 78,
-        b"enca" => 8 + 28,
-        _ => return None,
-    };
-    let sinf = child(&entry.slice(fields.min(entry.len())..), b"sinf")?;
+    let sinf = child(&entry.slice(entry_fields(&entry)?.min(entry.len())..), b"sinf")?;
     let (_, _, schm) = full(&child(&sinf, b"schm")?)?;
     let (_, _, tenc) = full(&child(&child(&sinf, b"schi")?, b"tenc")?)?;
     let [_, pattern, is_protected, iv_size] = array_at(&tenc, 0)?;
@@ -305,6 +301,32 @@ pub fn track_encryption(init: &[u8]) -> Option<TrackEncryption> {
         _ => return None,
     };
     Some(TrackEncryption { scheme, key_id })
+}
+
+/// The init segment of an encrypted track as that of the clear one, byte for byte as long: the sample entry has the type that it had,
+/// and what says how it is encrypted is free space.
+pub fn unprotected_init(init: &[u8]) -> Result<Vec<u8>, ProtectError> {
+    let path = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
+    let entry_at = find(init, &path).ok_or(ProtectError::Init)?[5] + 16;
+    let entry = box_at(init, entry_at).ok_or(ProtectError::Init)?;
+    let boxes = entry_fields(entry).and_then(|fields| entry.get(fields..)).ok_or(ProtectError::Init)?;
+    let sinf = find(boxes, &[b"sinf"]).ok_or(ProtectError::Init)?[0];
+    let frma = find(boxes, &[b"sinf", b"frma"]).ok_or(ProtectError::Init)?[1];
+    let kind: FourCc = array_at(&Bytes::copy_from_slice(boxes), frma + 8).ok_or(ProtectError::Init)?;
+    let sinf_at = entry_at + (entry.len() - boxes.len()) + sinf;
+    let mut out = init.to_vec();
+    out[entry_at + 4..entry_at + 8].copy_from_slice(&kind);
+    out[sinf_at + 4..sinf_at + 8].copy_from_slice(b"free");
+    Ok(out)
+}
+
+/// Bytes of a protected sample entry before its boxes: header and fields (ISO/IEC 14496-12, sections 12.1.3 and 12.2.3).
+fn entry_fields(entry: &[u8]) -> Option<usize> {
+    match entry.get(4..8)? {
+        b"encv" => Some(8 + 78),
+        b"enca" => Some(8 + 28),
+        _ => None,
+    }
 }
 
 /// What the samples of an encrypted segment are decrypted with, as its `senc` says it.
@@ -426,6 +448,12 @@ mod tests {
         let saio = find(&protected, &[b"moof", b"traf", b"saio"]).unwrap()[2];
         let first = moof + u32_at(&protected, saio + 16).unwrap() as usize;
         assert_eq!(protected[first..first + 10], [1, 1, 1, 1, 1, 1, 1, 1, 0, 2]);
+        // The boxes alone become what they become with the media.
+        let media = sample_ranges(&clear).unwrap()[0].start;
+        let (head, rest) = clear.split_at(media);
+        let behind = |head: Vec<u8>| [&head, rest].concat();
+        assert_eq!(behind(protected_segment(head, &[ranges(2), ranges(1)]).unwrap()), protected);
+        assert_eq!(behind(clear_segment(head).unwrap()), clear_segment(&clear).unwrap());
     }
 
     #[test]

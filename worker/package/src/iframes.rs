@@ -3,17 +3,15 @@
 //! Segments are closed GOPs and as long as the profile says, so that there is one picture for each of them.
 
 use crate::hls::line;
-use crate::{Stream, layout};
+use crate::{FileHead, Stream, layout};
 
 /// Such a file: a header, an index, and a fragment for each picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IFrames {
     /// The fragments; each lasts until the next, the last until the title ends.
     pub stream: Stream,
-    /// Bytes of the header.
-    pub init_bytes: u64,
-    /// Bytes of the index, which follows it.
-    pub index_bytes: u64,
+    /// What precedes them.
+    pub head: FileHead,
 }
 
 impl IFrames {
@@ -24,14 +22,12 @@ impl IFrames {
              #EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-I-FRAMES-ONLY\n#EXT-X-INDEPENDENT-SEGMENTS\n\
              #EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{}@0\"\n",
             layout::IFRAMES,
-            self.init_bytes
+            self.head.init_bytes
         );
-        let mut offset = self.init_bytes + self.index_bytes;
-        for (segment, duration) in self.stream.segments.iter().zip(self.stream.durations_us()) {
+        for (range, duration) in self.stream.byte_ranges(self.head).zip(self.stream.durations_us()) {
             let (seconds, millionths) = (duration / 1_000_000, duration % 1_000_000);
             line(&mut text, format_args!("#EXTINF:{seconds}.{millionths:06},"));
-            line(&mut text, format_args!("#EXT-X-BYTERANGE:{}@{offset}\n{}", segment.bytes, layout::IFRAMES));
-            offset += segment.bytes;
+            line(&mut text, format_args!("#EXT-X-BYTERANGE:{range}\n{}", layout::IFRAMES));
         }
         text.push_str("#EXT-X-ENDLIST\n");
         text
@@ -49,8 +45,8 @@ mod tests {
     fn ranges_follow_each_other_behind_the_index() {
         let segments = [(96_096, 9_000), (96_096, 12_000), (38_038, 4_000)];
         let segments = segments.map(|(ticks, bytes)| SegmentSize { ticks, bytes });
-        let stream = Stream { timescale: 24_000, segments: segments.to_vec() };
-        let text = IFrames { stream, init_bytes: 700, index_bytes: 68 }.playlist(4);
+        let stream = Stream { timescale: 24_000, segments: segments.to_vec(), head: None };
+        let text = IFrames { stream, head: FileHead { init_bytes: 700, index_bytes: 68 } }.playlist(4);
         assert!(text.contains("#EXT-X-I-FRAMES-ONLY\n"));
         let Playlist::MediaPlaylist(playlist) = parse_playlist_res(text.as_bytes()).unwrap() else {
             panic!("not a media playlist");

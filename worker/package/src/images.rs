@@ -70,7 +70,7 @@ mod tests {
     fn sprites() -> Sprites {
         let segments = [(250_000, 300_000), (250_000, 310_000), (7_041, 30_000)];
         let segments = segments.map(|(ticks, bytes)| SegmentSize { ticks, bytes });
-        let stream = Stream { timescale: 1000, segments: segments.to_vec() };
+        let stream = Stream { timescale: 1000, segments: segments.to_vec(), head: None };
         Sprites { width: 320, height: 180, columns: 5, rows: 5, every_ms: 10_000, stream }
     }
 

@@ -5,6 +5,8 @@ use crate::TextFormat;
 
 /// The master playlist.
 pub const MASTER: &str = "master.m3u8";
+/// The master playlist of transport streams.
+pub const TS_MASTER: &str = "ts.m3u8";
 /// The DASH manifest.
 pub const MANIFEST: &str = "manifest.mpd";
 /// The proof.
@@ -13,6 +15,8 @@ pub const REPORT: &str = "report.json";
 pub const PLAYLIST: &str = "playlist.m3u8";
 /// The init segment, likewise.
 pub const INIT: &str = "init.mp4";
+/// The one file of all segments with their header and index, likewise; in place of them.
+pub const MEDIA: &str = "media.mp4";
 
 /// The first pictures of all segments of a rendition, in its folder.
 pub const IFRAMES: &str = "iframes.mp4";
@@ -59,6 +63,21 @@ pub fn text_segment(number: u64) -> String {
 /// The file name of a segment; `number` counts from 0 over the title, names count from 1.
 pub fn segment(number: u64) -> String {
     format!("seg_{:05}.m4s", number + 1)
+}
+
+/// The folder of a rendition's transport stream.
+pub fn ts_folder(rendition: &str) -> String {
+    format!("ts/{rendition}")
+}
+
+/// The file name of a segment of a transport stream, numbered as others are.
+pub fn ts_segment(number: u64) -> String {
+    format!("seg_{:05}.ts", number + 1)
+}
+
+/// The file of an audio track by itself.
+pub fn audio_file(track: &str) -> String {
+    format!("{track}.m4a")
 }
 
 /// The single file of a rendition.

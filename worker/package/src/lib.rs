@@ -8,7 +8,8 @@ pub mod layout;
 pub mod protect;
 mod stream;
 mod text;
+pub mod ts;
 
 pub use iframes::IFrames;
-pub use stream::{SegmentSize, Stream, target_duration};
+pub use stream::{FileHead, SegmentSize, Stream, target_duration};
 pub use text::TextFormat;

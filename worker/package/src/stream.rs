@@ -18,12 +18,46 @@ pub struct Stream {
     pub timescale: u32,
     /// In order.
     pub segments: Vec<SegmentSize>,
+    /// What precedes them in the one file that holds them all; `None` where each is a file.
+    pub head: Option<FileHead>,
+}
+
+/// The beginning of a file that holds all segments of a stream, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileHead {
+    /// Bytes of the header.
+    pub init_bytes: u64,
+    /// Bytes of the index, which follows it.
+    pub index_bytes: u64,
+}
+
+impl FileHead {
+    /// Bytes of both.
+    pub fn bytes(self) -> u64 {
+        self.init_bytes + self.index_bytes
+    }
 }
 
 impl Stream {
     /// Ticks of all segments together.
     pub fn duration(&self) -> u64 {
         self.segments.iter().map(|segment| segment.ticks).sum()
+    }
+
+    /// Its first segments.
+    pub fn first(&self, segments: u64) -> Self {
+        let segments = self.segments.iter().take(usize::try_from(segments).unwrap_or(usize::MAX));
+        Stream { timescale: self.timescale, segments: segments.copied().collect(), head: None }
+    }
+
+    /// The same segments as large as they are at a rate in bits a second.
+    pub fn at_rate(&self, bps: u64) -> Self {
+        let size = |ticks: u64| u128::from(ticks) * u128::from(bps) / 8 / u128::from(self.timescale.max(1));
+        let segments = self.segments.iter().map(|segment| SegmentSize {
+            ticks: segment.ticks,
+            bytes: u64::try_from(size(segment.ticks)).unwrap_or(u64::MAX),
+        });
+        Stream { timescale: self.timescale, segments: segments.collect(), head: None }
     }
 
     /// Bits a second over the whole stream, rounded up; 0 for a stream without duration.
@@ -55,6 +89,15 @@ impl Stream {
         }
         // A title shorter than half its target duration has no such run.
         peak.max(self.average_bps())
+    }
+
+    /// Where the segments lie in the file that begins with `head`, as HLS writes it: `length@offset`.
+    pub(crate) fn byte_ranges(&self, head: FileHead) -> impl Iterator<Item = String> + '_ {
+        self.segments.iter().scan(head.bytes(), |next, segment| {
+            let offset = *next;
+            *next += segment.bytes;
+            Some(format!("{}@{offset}", segment.bytes))
+        })
     }
 
     fn rate(&self, bytes: u64, ticks: u64) -> Option<u64> {
@@ -93,7 +136,7 @@ mod tests {
 
     fn stream(timescale: u32, segments: &[(u64, u64)]) -> Stream {
         let segments = segments.iter().map(|(ticks, bytes)| SegmentSize { ticks: *ticks, bytes: *bytes });
-        Stream { timescale, segments: segments.collect() }
+        Stream { timescale, segments: segments.collect(), head: None }
     }
 
     #[test]

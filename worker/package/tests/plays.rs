@@ -50,7 +50,7 @@ impl Coded<'_> {
         fs::create_dir_all(folder).unwrap();
         let mut times: Vec<i64> = self.samples.iter().map(|sample| sample.pts).collect();
         times.sort_unstable();
-        let mut stream = Stream { timescale: self.timescale, segments: Vec::new() };
+        let mut stream = Stream { timescale: self.timescale, segments: Vec::new(), head: None };
         let segments = self.samples.chunks(per_segment).zip(times.chunks(per_segment));
         for (number, (samples, times)) in (0u32..).zip(segments) {
             let samples: Vec<_> = samples

@@ -1,21 +1,32 @@
 //! Assemble: committed parts and tracks become the output tree, in a staging folder beside the destination.
 //!
 //! Parts lie on the title's own timeline, so that a rendition is their concatenation: no timestamp is computed here,
-//! but each is checked. Parts of an edited title lie on the timelines of their sources, and are moved. Every stored byte is compared with its record while it is copied. Memory holds the sample
-//! table of one rendition, never media; a handful of files are open at a time, however many parts there are.
+//! but each is checked. Parts of an edited title lie on the timelines of their sources, and are moved. Every stored byte is
+//! compared with its record while it is copied.
+//!
+//! Several threads copy parts, and then write what is made of whole renditions; what lands in the tree, and the order in which it is
+//! listed, does not depend on them. Memory holds the sample tables of the renditions and a block for each thread, or a few segments
+//! where a segment is encrypted or becomes one of a transport stream; two files for each thread are open at a time, however many
+//! parts there are.
 
 mod collect;
+mod copy;
 mod iframes;
 mod images;
 mod manifests;
+mod one_file;
+pub(crate) mod preview;
 mod protect;
 mod records;
 mod segment;
+mod share;
 mod single;
 mod staging;
 mod texts;
+mod ts;
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use prost::Message;
 use reel_cmaf::VideoConfig;
@@ -33,11 +44,13 @@ use reel_text::Document;
 use crate::attempt::media;
 use crate::keys::Protection;
 use crate::text;
-use collect::{Collected, Collector, Stored};
+use collect::Collected;
+use copy::Copied;
 use protect::ProtectedTrack;
 use records::Records;
+use share::{share, threads};
 use single::Sources;
-use staging::Staging;
+pub(crate) use staging::Staging;
 
 /// What assemble works on.
 pub(crate) struct Assemble<'a> {
@@ -62,7 +75,7 @@ pub(crate) struct Assemble<'a> {
 /// and the bytes needed; a destination that cannot be written is invalid. Nothing is left behind.
 pub(crate) fn assemble(
     work: &Assemble<'_>,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<v1::Assembly, Failure> {
     let index = read_index(work)?;
     let times = TitleTimes::new(&index, &work.profile.picture).map_err(media)?;
@@ -74,31 +87,15 @@ pub(crate) fn assemble(
         true => Vec::new(),
         false => reel_media::segment_ends_ms(&index, work.profile).map_err(media)?,
     };
-    let facts = index.video.and_then(|video| video.facts).unwrap_or_default();
-    let malformed = |error: Malformed| fault(&format!("the index: {error}"));
-    let colour = Colour::try_from(facts.colour.unwrap_or_default()).map_err(malformed)?;
-    let hdr10 = Hdr10::try_from(&facts).map_err(malformed)?;
-    let (_, hdr10) = work.profile.picture.coded_colours(colour, hdr10);
+    let hdr10 = hdr10(&index, work)?;
     let staging = Staging::create(work.output, work.job, records.space(&work.profile.package))?;
     let total = records.bytes_to_copy(&work.profile.package);
-    let mut done = 0;
-    let mut advance = |bytes: u64| {
-        done += bytes;
-        progress(done, total);
-    };
-    let mut tree = Tree {
-        work,
-        records: &records,
-        times: &times,
-        texts,
-        ends_ms,
-        hdr10,
-        staging,
-        advance: &mut advance,
-    };
+    let advance = adding(total, &mut *progress);
+    let mut tree =
+        Tree { work, records: &records, times: &times, texts, ends_ms, hdr10, staging, advance: &advance };
     tree.fill()?;
-    let staging = tree.staging;
-    let (folder, files) = staging.finish()?;
+    let (folder, files) = tree.staging.finish()?;
+    drop(advance);
     // A single file leaves out the heads of segments, so that a little less than the total was copied.
     progress(total, total);
     let Records { parts, audio, images, .. } = records;
@@ -113,6 +110,15 @@ fn read_index(work: &Assemble<'_>) -> Result<v1::Index, Failure> {
         .object(artifact)
         .map_err(|error| Failure::new(error.class(), &format!("the index: {error}"), ""))?;
     v1::Index::decode(bytes).map_err(|error| fault(&format!("the index: {error}")))
+}
+
+/// What headers say of light and of the display that the title was mastered on.
+fn hdr10(index: &v1::Index, work: &Assemble<'_>) -> Result<Hdr10, Failure> {
+    let facts = index.video.as_ref().and_then(|video| video.facts.clone()).unwrap_or_default();
+    let malformed = |error: Malformed| fault(&format!("the index: {error}"));
+    let hdr10 = Hdr10::try_from(&facts).map_err(malformed)?;
+    let colour = Colour::try_from(facts.colour.unwrap_or_default()).map_err(malformed)?;
+    Ok(work.profile.picture.coded_colours(colour, hdr10).1)
 }
 
 /// Refuses a title that is black or frozen for longer than its profile admits.
@@ -139,7 +145,20 @@ struct Tree<'a> {
     ends_ms: Vec<u64>,
     hdr10: Hdr10,
     staging: Staging,
-    advance: &'a mut dyn FnMut(u64),
+    /// Told of bytes that were read, by any thread.
+    advance: &'a (dyn Fn(u64) + Sync),
+}
+
+/// Adds up the bytes that threads have read, and passes the sum on.
+fn adding<'a>(total: u64, progress: &'a mut (dyn FnMut(u64, u64) + Send)) -> impl Fn(u64) + Sync + use<'a> {
+    let told = Mutex::new((0, progress));
+    move |bytes| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (done, progress) = &mut *told;
+        *done += bytes;
+        // Encrypted segments are larger than those that are stored.
+        progress(total.min(*done), total);
+    }
 }
 
 /// What the playlists need to know of a rendition whose samples are written and forgotten.
@@ -151,6 +170,8 @@ struct Written {
     colour: Colour,
     iframes: Option<IFrames>,
     keys: Option<Keys>,
+    /// The segments of its transport stream, where it has one.
+    ts: Option<Stream>,
 }
 
 impl<'a> Tree<'a> {
@@ -162,32 +183,69 @@ impl<'a> Tree<'a> {
         let config = self.video_config(number)?;
         ProtectedTrack::video(protection, name, size, record.timescale, config).map(Some)
     }
+
+    /// How a track is encrypted, if it is.
+    fn protected_track(&self, record: &v1::AudioRecord) -> Result<Option<ProtectedTrack<'a>>, Failure> {
+        let name = layout::audio_folder(&record.name);
+        let protected = |keys| ProtectedTrack::audio(keys, name, record.sample_rate);
+        self.work.protection.map(protected).transpose()
+    }
 }
 
 impl Tree<'_> {
     fn fill(&mut self) -> Result<(), Failure> {
         let mut damage = records::Damage::default();
-        let mut audio = Vec::new();
-        for number in 0..self.records.audio.len() {
-            audio.push(self.audio_track(number, &mut damage)?);
-        }
-        let mut video = Vec::new();
-        for number in 0..self.records.renditions() {
-            let mut samples = self.rendition(number, &mut damage)?;
-            if damage.is_empty() {
-                self.video_header(number, &mut samples)?;
-                self.single_file(number, &samples, audio.first())?;
-                let iframes = self.iframes(number, &samples)?;
-                video.push(self.written(number, samples, iframes)?);
-            }
-        }
-        self.images(&mut damage)?;
+        let copied = self.copy(self.runs(0), &mut damage)?;
+        let images = self.branch().images(&mut damage)?;
         damage.into_failure()?;
+        let [audio, video] = self.joined(copied)?;
+        let (tables, held) = (self.table_bytes(), self.held_bytes());
+        let finished = share(threads(tables), audio, |(number, track)| self.audio_finished(number, track))?;
+        let mut audio = Vec::new();
+        for Copied { samples, files } in finished {
+            self.staging.merge(files);
+            audio.push(samples);
+        }
+        let finished = share(threads(tables + held), video, |(number, track)| {
+            self.video_finished(number, track, &audio)
+        })?;
+        let mut video = Vec::new();
+        for (written, files) in finished {
+            self.staging.merge(files);
+            video.push(written);
+        }
+        self.staging.merge(images);
         let text_files = self.text_files()?;
+        self.ts_playlists(&video)?;
         match self.work.profile.package.segments() {
             true => self.manifests(&video, &audio, &text_files),
             false => Ok(()),
         }
+    }
+
+    /// Writes what a track has beside its segments.
+    fn audio_finished(&self, number: usize, track: Copied) -> Result<Copied, Failure> {
+        let Copied { mut samples, files } = track;
+        let mut tree = self.listing(files);
+        tree.audio_header(number, &mut samples)?;
+        tree.audio_file(number, &samples)?;
+        Ok(Copied { samples, files: tree.staging })
+    }
+
+    /// Writes what a rendition has beside its segments, and forgets its samples.
+    fn video_finished(
+        &self,
+        number: usize,
+        track: Copied,
+        audio: &[Collected],
+    ) -> Result<(Written, Staging), Failure> {
+        let Copied { mut samples, files } = track;
+        let mut tree = self.listing(files);
+        tree.video_header(number, &mut samples)?;
+        tree.single_file(number, &samples, audio.first())?;
+        let iframes = tree.iframes(number, &samples)?;
+        let ts = tree.transport_stream(number, &samples, audio)?;
+        Ok((Written { ts, ..tree.written(number, samples, iframes)? }, tree.staging))
     }
 
     /// Writes each text as a file by itself, where the profile has them; gives their bytes.
@@ -201,128 +259,47 @@ impl Tree<'_> {
         Ok(files)
     }
 
-    /// Writes thumbnails and poster, where there are any.
-    fn images(&mut self, damage: &mut records::Damage) -> Result<(), Failure> {
-        let Some(record) = &self.records.images else { return Ok(()) };
-        let (store, staging) = (self.work.store, &mut self.staging);
-        damage.images = !images::write(record, self.times, store, staging, &mut *self.advance)?;
-        Ok(())
+    /// Writes thumbnails and poster, where there are any; gives the files.
+    fn images(mut self, damage: &mut records::Damage) -> Result<Staging, Failure> {
+        if let Some(record) = &self.records.images {
+            let (store, staging) = (self.work.store, &mut self.staging);
+            damage.images = !images::write(record, self.times, store, staging, &self.advance)?;
+        }
+        Ok(self.staging)
     }
 
-    /// Copies a track's segments and writes its header.
-    fn audio_track(&mut self, number: usize, damage: &mut records::Damage) -> Result<Collected, Failure> {
-        let record = &self.records.audio[number];
-        let folder = self.work.profile.package.segments().then(|| layout::audio_folder(&record.name));
-        let mut samples = Collected::new(record.sample_rate);
-        let stored = Stored::of_audio(self.records, number)?;
-        let name = layout::audio_folder(&record.name);
-        let protection = self.work.protection;
-        let protected =
-            protection.map(|keys| ProtectedTrack::audio(keys, name, record.sample_rate)).transpose()?;
-        let whole = self.collect(&stored, folder.as_deref(), protected.as_ref(), &mut samples)?;
-        if !whole {
-            damage.tracks.push(self.records.track_numbers[number]);
-            return Ok(samples);
-        }
-        let coded = samples.stream.segments.iter().map(|segment| segment.ticks);
-        if !coded.eq(record.segment_samples.iter().copied()) {
-            return Err(fault(&format!("track {}: its segments differ from its record", record.name)));
-        }
-        if u64::from(record.priming) + record.samples > samples.stream.duration() {
-            return Err(fault(&format!("track {}: it is shorter than its record says", record.name)));
-        }
-        if let Some(folder) = folder {
+    fn audio_header(&mut self, number: usize, samples: &mut Collected) -> Result<(), Failure> {
+        if self.work.profile.package.segments() {
+            let record = &self.records.audio[number];
             let start = samples.first_dts + u64::from(record.priming);
             let span = Span { start, duration: samples.stream.duration() };
             let header = audio_init(self.audio_codec(number), record, bitrate(&samples.stream));
-            self.header(&folder, init::audio_init(&header, span), protected.as_ref(), &mut samples)?;
+            let (init, unheard) = (init::audio_init(&header, span), record.priming.into());
+            let (folder, protected) = (layout::audio_folder(&record.name), self.protected_track(record)?);
+            self.header(&folder, init, unheard, protected.as_ref(), samples)?;
         }
-        Ok(samples)
+        Ok(())
     }
 
-    /// Writes the header of a track, and remembers what is told of its keys.
+    /// Writes the header of a track, with the index of what is one file, and remembers what is told of its keys. Of the first
+    /// segment, `unheard` ticks are not presented.
     fn header(
         &mut self,
         folder: &str,
         clear: Vec<u8>,
+        unheard: u64,
         protected: Option<&ProtectedTrack<'_>>,
         samples: &mut Collected,
     ) -> Result<(), Failure> {
         let init = protected.map_or(Ok(clear.clone()), |track| track.init(&clear))?;
         samples.keys = protected.map(|track| track.keys(&samples.stream)).transpose()?;
-        self.staging.write(&format!("{folder}/{}", layout::INIT), &init)
-    }
-
-    /// Copies the segments of all parts of a rendition, in order.
-    fn rendition(&mut self, number: usize, damage: &mut records::Damage) -> Result<Collected, Failure> {
-        let first = self.records.rendition(0, number);
-        let folder = self.work.profile.package.segments().then(|| layout::video_folder(&first.rendition));
-        let protected = self.protected_rendition(number)?;
-        let mut samples = Collected::new(first.timescale);
-        for part in 0..self.records.parts.len() {
-            let record = self.records.rendition(part, number);
-            let start = samples.specs.len() as u64;
-            let stored = Stored::of_part(self.records, part, number)?;
-            // After damage the timeline has a hole: what follows is only compared with its record.
-            let folder = folder.as_deref().filter(|_| damage.is_empty());
-            let whole = match damage.is_empty() {
-                true => self.collect(&stored, folder, protected.as_ref(), &mut samples)?,
-                false => self.check_only(&stored)?,
-            };
-            if !whole {
-                damage.parts.insert(part as u32);
-            } else if damage.is_empty() {
-                self.check_part(part, record, start, &samples)?;
+        match samples.file.take() {
+            Some(file) => {
+                let (staging, stream) = (&mut self.staging, &mut samples.stream);
+                one_file::close(staging, file, &init, stream, unheard, &self.advance)
             }
+            None => self.staging.write(&format!("{folder}/{}", layout::INIT), &init),
         }
-        if damage.is_empty() && samples.specs.len() as u64 != self.times.frames() {
-            let (found, frames) = (samples.specs.len(), self.times.frames());
-            return Err(fault(&format!("rendition {}: {found} of {frames} frames", first.rendition)));
-        }
-        Ok(samples)
-    }
-
-    /// Whether a part has the frames that its record says, at the times that the index says.
-    fn check_part(
-        &self,
-        part: usize,
-        record: &v1::RenditionPart,
-        start: u64,
-        samples: &Collected,
-    ) -> Result<(), Failure> {
-        let end = samples.specs.len() as u64;
-        let fault =
-            |what: &str| Err(fault(&format!("part {part} of rendition {}: {what}", record.rendition)));
-        if end - start != record.frames {
-            return fault(&format!("it has {} frames, its record says {}", end - start, record.frames));
-        }
-        if self.times.timescale() != record.timescale || self.times.ticks(end) != samples.next_dts {
-            return fault("its frames are not at the times of the index");
-        }
-        Ok(())
-    }
-
-    fn collect(
-        &mut self,
-        stored: &Stored<'_>,
-        folder: Option<&str>,
-        protected: Option<&ProtectedTrack<'_>>,
-        samples: &mut Collected,
-    ) -> Result<bool, Failure> {
-        let mut collector = Collector {
-            store: self.work.store,
-            staging: &mut self.staging,
-            advance: &mut *self.advance,
-            folder,
-            protected,
-        };
-        collector.copy(stored, samples)
-    }
-
-    fn check_only(&mut self, stored: &Stored<'_>) -> Result<bool, Failure> {
-        let whole = collect::is_whole(self.work.store, stored)?;
-        (self.advance)(stored.artifact.size);
-        Ok(whole)
     }
 
     fn video_header(&mut self, number: usize, samples: &mut Collected) -> Result<(), Failure> {
@@ -331,7 +308,7 @@ impl Tree<'_> {
             let init = video_init(&self.video_init(number, samples)?, span);
             let folder = layout::video_folder(&self.records.rendition(0, number).rendition);
             let protected = self.protected_rendition(number)?;
-            self.header(&folder, init, protected.as_ref(), samples)?;
+            self.header(&folder, init, 0, protected.as_ref(), samples)?;
         }
         Ok(())
     }
@@ -344,7 +321,7 @@ impl Tree<'_> {
         let folder = layout::video_folder(&self.records.rendition(0, number).rendition);
         let path = format!("{folder}/{}", layout::IFRAMES);
         let plan = iframes::plan(self.video_init(number, samples)?, samples)
-            .ok_or_else(|| fault(&format!("{path}: its pictures are not in order")))?;
+            .map_err(|error| fault(&format!("{path}: {error}")))?;
         let keys = self.records.sources(number)?;
         let mut sources = Sources::new(self.work.store, &keys);
         plan.write(&path, &samples.runs, &mut sources, &mut self.staging).map(Some)
@@ -367,6 +344,7 @@ impl Tree<'_> {
             codec: codec.ok_or_else(|| fault(&format!("rendition {name}: its decoder is not set up")))?,
             colour: config.colour().unwrap_or_default(),
             iframes,
+            ts: None,
         })
     }
 
@@ -442,7 +420,7 @@ impl Tree<'_> {
             reel_cmaf::progressive::plan(&tracks).map_err(|error| fault(&format!("{name}: {error}")))?;
         drop(tracks);
         let keys = self.records.sources(number)?;
-        single::write(&name, &plan, &keys, self.work.store, &mut self.staging, self.advance)
+        single::write(&name, &plan, &keys, self.work.store, &mut self.staging, &self.advance)
     }
 
     /// Frames a second; the highest where it varies.

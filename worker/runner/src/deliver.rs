@@ -17,6 +17,7 @@ use reel_proto::{Malformed, v1};
 
 use crate::attempt::{Attempt, finished_with, malformed};
 use crate::destination::{self, Occupant};
+use crate::preview;
 use crate::report::{self, Identity, Sources};
 
 /// Files are compared with their digests in blocks of this size.
@@ -61,6 +62,7 @@ impl Delivery<'_> {
         let parent = output.parent().unwrap_or(Path::new("/"));
         destination::sync_folder(parent).map_err(|error| destination::failure(parent, &error))?;
         remove_old(staging);
+        preview::clean_up(self.attempt, output);
         let report = output.join(layout::REPORT);
         fs::read(&report).map_err(|error| destination::failure(&report, &error))
     }
@@ -74,12 +76,14 @@ impl Delivery<'_> {
 
     fn report(&self) -> Result<Vec<u8>, Failure> {
         let Delivery { attempt, task, assembly, identity } = self;
+        let check = task.check.as_ref().map(|check| attempt.object(Some(check), "check")).transpose()?;
         report::write(&Sources {
             spec: &attempt.spec,
             profile: &attempt.profile,
             index: &attempt.index(task.index.as_ref())?,
             assembly,
             proof: &attempt.object(task.proof.as_ref(), "proof")?,
+            check: check.as_ref(),
             history: &task.history.clone().unwrap_or_default(),
             identity,
         })

@@ -8,6 +8,7 @@ use reel_common::{Failure, FailureClass};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use crate::preview::Claim;
 use crate::report::Identity;
 
 /// An I/O error on a file or folder as the failure of this attempt. No space is a shortage; a place that may not be
@@ -24,6 +25,10 @@ pub(crate) fn failure(path: &Path, error: &io::Error) -> Failure {
                 format!("{shown} may not be written: {error}; change its permissions or the destination");
             Failure::new(FailureClass::Invalid, &message, "")
         }
+        io::ErrorKind::ResourceBusy => {
+            let message = format!("{shown} is where a file system is mounted: give a folder in it as OUTPUT");
+            Failure::new(FailureClass::Invalid, &message, "")
+        }
         _ => Failure::new(FailureClass::Failed, &format!("{shown}: {error}"), ""),
     }
 }
@@ -35,6 +40,8 @@ pub(crate) enum Occupant {
     EmptyFolder,
     /// A title that reel delivered.
     Title(Identity),
+    /// The beginning of a title that is still made, or was given up.
+    Preview(Claim),
 }
 
 /// Looks at OUTPUT.
@@ -59,7 +66,10 @@ pub(crate) fn occupant(output: &Path) -> Result<Occupant, Failure> {
     }
     match Identity::read(output) {
         Some(identity) => Ok(Occupant::Title(identity)),
-        None => Err(refused("exists and was not delivered by reel")),
+        None => match Claim::read(output) {
+            Some(claim) => Ok(Occupant::Preview(claim)),
+            None => Err(refused("exists and was not delivered by reel")),
+        },
     }
 }
 
@@ -74,7 +84,7 @@ pub(crate) fn put_in_place(staging: &Path, output: &Path, occupant: &Occupant) -
             Err(Errno::INVAL | Errno::NOSYS) => fs::rename(staging, output),
             result => Ok(result?),
         },
-        Occupant::Title(_) => match rename(RenameFlags::EXCHANGE) {
+        Occupant::Title(_) | Occupant::Preview(_) => match rename(RenameFlags::EXCHANGE) {
             // NFS and some FUSE file systems cannot exchange: for a moment there is no title.
             Err(Errno::INVAL | Errno::NOSYS) => step_aside(staging, output),
             result => Ok(result?),

@@ -55,7 +55,14 @@ pub(crate) fn tell_codecs() -> ExitCode {
     let runs = |codec: &&VideoCodec| **codec != VideoCodec::Hevc || reel_media::x265_version().is_some();
     let video = VideoCodec::ALL.iter().filter(runs).map(|codec| codec.name());
     let audio = AudioCodec::ALL.iter().filter(|codec| reel_media::encodes(**codec)).map(|codec| codec.name());
-    let others = [TextSource::CODEC, TextSource::CAPTIONS_CODEC, Edit::CODEC, Stage::IMAGE_CODEC];
+    let others = [
+        TextSource::CODEC,
+        TextSource::CAPTIONS_CODEC,
+        Edit::CODEC,
+        Stage::IMAGE_CODEC,
+        Stage::PREVIEW_CODEC,
+        Stage::CHECK_CODEC,
+    ];
     video.chain(audio).chain(others).for_each(|name| println!("{name}"));
     ExitCode::SUCCESS
 }

@@ -7,6 +7,7 @@ mod assemble;
 mod attempt;
 mod audio;
 mod channel;
+mod check;
 mod deliver;
 mod destination;
 mod encode;
@@ -15,6 +16,7 @@ mod image;
 mod index;
 mod keys;
 mod measure;
+mod preview;
 mod report;
 mod text;
 mod tree;
@@ -46,7 +48,14 @@ fn main() -> ExitCode {
         Ok(received) => received,
         Err(reason) => return host::misused(&reason),
     };
-    let ended = catch_unwind(AssertUnwindSafe(|| Attempt::new(spec, voice.clone(), orders).and_then(run)));
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let attempt = Attempt::new(spec, voice.clone(), orders)?;
+        run(&attempt).inspect_err(|failure| {
+            if preview::is_lost(&attempt, failure) {
+                preview::withdraw(&attempt);
+            }
+        })
+    }));
     match ended.unwrap_or_else(|panic| Err(panicked(&*panic))) {
         Ok(finished) => voice.finished(finished),
         Err(failure) => voice.failed(failure),
@@ -54,16 +63,18 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(attempt: Attempt) -> Result<v1::TaskFinished, Failure> {
+fn run(attempt: &Attempt) -> Result<v1::TaskFinished, Failure> {
     match attempt.spec.work.clone() {
-        Some(Work::Index(task)) => index::run(&attempt, &task),
-        Some(Work::Probe(task)) => encode::probe(&attempt, &task),
-        Some(Work::Encode(task)) => encode::run(&attempt, &task),
-        Some(Work::Audio(task)) => audio::run(&attempt, &task),
-        Some(Work::Image(task)) => image::run(&attempt, &task),
-        Some(Work::Assemble(task)) => tree::make(&attempt, &task),
-        Some(Work::Measure(task)) => measure::run(&attempt, &task),
-        Some(Work::Deliver(task)) => deliver::run(&attempt, &task),
+        Some(Work::Index(task)) => index::run(attempt, &task),
+        Some(Work::Probe(task)) => encode::probe(attempt, &task),
+        Some(Work::Encode(task)) => encode::run(attempt, &task),
+        Some(Work::Audio(task)) => audio::run(attempt, &task),
+        Some(Work::Image(task)) => image::run(attempt, &task),
+        Some(Work::Assemble(task)) => tree::make(attempt, &task),
+        Some(Work::Measure(task)) => measure::run(attempt, &task),
+        Some(Work::Check(task)) => check::run(attempt, &task),
+        Some(Work::Preview(task)) => preview::run(attempt, &task),
+        Some(Work::Deliver(task)) => deliver::run(attempt, &task),
         // Programs of the site are the agent's to run.
         Some(Work::Hook(_)) | None => {
             let message =

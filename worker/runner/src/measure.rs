@@ -36,7 +36,7 @@ fn of_proved_parts(
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);
     let mut proof = reel_media::measure(&job, progress).map_err(media)?;
     if let Some((protection, clear)) = protection.zip(clear) {
-        protected::prove(tree, &clear, &protection)?;
+        protected::prove(tree, &clear, &protection, attempt.profile.package)?;
     }
     if let Some(record) = &assembly.images {
         proof.images = Some(image::proof::measure(tree, index, &attempt.profile, record)?);
@@ -48,7 +48,12 @@ fn of_proved_parts(
 /// A delivered tree is decoded beside the mezzanine.
 fn from_nothing(attempt: &Attempt, index: &v1::Index, tree: &Path) -> Result<v1::TaskFinished, Failure> {
     let sources = attempt.sources(index)?;
-    let job = VerifyJob { sources: &sources, index, profile: &attempt.profile, tree };
+    let clear = keys::of_title(attempt)?.map(|protection| {
+        protected::clear_copy(tree, attempt.scratch.join("clear"), &protection, attempt.profile.package)
+    });
+    let clear = clear.transpose()?;
+    let coded = clear.as_deref().unwrap_or(tree);
+    let job = VerifyJob { sources: &sources, index, profile: &attempt.profile, tree: coded };
     let progress = &mut |done, total| attempt.voice.progress(done, total, None);
     let mut proof = reel_media::verify(&job, progress).map_err(media)?;
     proof.images = image::proof::verify(tree, &sources, index, &attempt.profile)?;

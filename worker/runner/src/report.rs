@@ -4,6 +4,7 @@
 //! once, when the title is delivered, and is the one file of a title that differs from run to run.
 
 mod audio;
+mod check;
 mod edit;
 mod flag;
 mod image;
@@ -38,6 +39,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) index: &'a v1::Index,
     pub(crate) assembly: &'a v1::Assembly,
     pub(crate) proof: &'a v1::Proof,
+    /// Absent where the plan has no check.
+    pub(crate) check: Option<&'a v1::Check>,
     pub(crate) history: &'a v1::JobHistory,
     pub(crate) identity: &'a Identity,
 }
@@ -92,6 +95,8 @@ struct Report<'a> {
     /// Thumbnails and poster; `null` where the profile has none.
     images: Option<image::Images>,
     proof: Proof<'a>,
+    /// By which rules the title was judged; `null` where it was made by a version that did not.
+    check: Option<check::Checked<'a>>,
     files: Vec<File<'a>>,
 }
 
@@ -350,6 +355,7 @@ pub(crate) fn write(sources: &Sources<'_>) -> Result<Vec<u8>, Failure> {
         texts: text::texts(&texts),
         images: sources.assembly.images.as_ref().map(image::images),
         proof: proof(sources.proof),
+        check: sources.check.map(|check| check::Checked::of(check, sources.profile)),
         files: sources.assembly.files.iter().map(file).collect(),
     };
     let mut text = serde_json::to_vec_pretty(&report)

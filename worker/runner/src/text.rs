@@ -207,6 +207,12 @@ pub(crate) fn formats(package: Package) -> &'static [TextFormat] {
     }
 }
 
+/// Whether what a text says is known before the pictures are decoded.
+pub(crate) fn is_known(text: &v1::Text) -> bool {
+    let source = TextSource::from(text.source.clone().unwrap_or_default());
+    source.in_pictures().is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

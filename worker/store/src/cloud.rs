@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
@@ -106,7 +107,11 @@ fn build(
         }
         ObjectStoreScheme::Http => {
             let builder = HttpBuilder::new().with_url(&url[..Position::BeforePath]);
-            built(builder.with_retry(retries()).with_client_options(limits()).build())
+            let options = match credentials.bearer() {
+                Some(token) => limits().with_default_headers(authorization(url, token)?),
+                None => limits(),
+            };
+            built(builder.with_retry(retries()).with_client_options(options).build())
         }
         ObjectStoreScheme::Memory => Ok(Arc::new(InMemory::new())),
         _ => Err(format!("there is no store behind {}: URLs", url.scheme())),
@@ -128,17 +133,31 @@ fn amazon(url: &Url, credentials: &Credentials) -> Result<Arc<dyn ObjectStore>, 
     )
 }
 
+/// The header that shows a token, which goes over no network in clear.
+fn authorization(url: &Url, token: &str) -> Result<HeaderMap, String> {
+    let own = ["localhost", "127.0.0.1", "[::1]"];
+    if url.scheme() != "https" && !url.host_str().is_some_and(|host| own.contains(&host)) {
+        return Err("a token is sent by https alone: give an https URL".to_owned());
+    }
+    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| "the token holds letters that no header may".to_owned())?;
+    value.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
+}
+
 fn built<S: ObjectStore>(store: object_store::Result<S>) -> Result<Arc<dyn ObjectStore>, String> {
     store.map(|store| Arc::new(store) as _).map_err(|error| deepest(&error))
 }
 
 /// What a server is told of a file of a title, by its ending, so that browsers take it as what it is (RFC 8216bis, section
 /// 4; ISO/IEC 23009-1, annex C).
-const CONTENT_TYPES: [(&str, &str); 7] = [
+const CONTENT_TYPES: [(&str, &str); 9] = [
     ("m3u8", "application/vnd.apple.mpegurl"),
     ("mpd", "application/dash+xml"),
     ("m4s", "video/iso.segment"),
     ("mp4", "video/mp4"),
+    ("ts", "video/mp2t"),
+    ("m4a", "audio/mp4"),
     ("vtt", "text/vtt"),
     ("jpg", "image/jpeg"),
     ("json", "application/json"),

@@ -13,11 +13,15 @@ const LEAST_SECRET_BYTES: usize = 8;
 
 /// The variables of an environment that say how object stores are reached.
 #[derive(Clone, Default)]
-pub struct Credentials(BTreeMap<String, String>);
+pub struct Credentials {
+    variables: BTreeMap<String, String>,
+    /// What http and https servers are shown.
+    bearer: Option<String>,
+}
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.keys()).finish()
+        f.debug_list().entries(self.variables.keys()).finish()
     }
 }
 
@@ -32,12 +36,23 @@ impl Credentials {
     /// Those among the given variables.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let ours = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        Credentials(variables.into_iter().filter(|(name, value)| ours(name) && !value.is_empty()).collect())
+        let variables = variables.into_iter().filter(|(name, value)| ours(name) && !value.is_empty());
+        Credentials { variables: variables.collect(), bearer: None }
+    }
+
+    /// The same with a bearer token (RFC 6750) for what is read by http and https.
+    pub fn with_bearer(self, token: String) -> Self {
+        Credentials { bearer: Some(token), ..self }
+    }
+
+    /// The token.
+    pub(crate) fn bearer(&self) -> Option<&str> {
+        self.bearer.as_deref()
     }
 
     /// Names in lower case, and values, of the variables that begin with `prefix`.
     pub(crate) fn of<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (String, &'a str)> + 'a {
-        let named = self.0.iter().filter(move |(name, _)| name.starts_with(prefix));
+        let named = self.variables.iter().filter(move |(name, _)| name.starts_with(prefix));
         named.map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()))
     }
 
@@ -45,13 +60,13 @@ impl Credentials {
     /// nothing where no file is named or the environment holds a key itself. What the provider's tools call it, and
     /// its value.
     pub(crate) fn aws_file(&self) -> Result<Vec<(String, String)>, String> {
-        let Some(file) = self.0.get("AWS_SHARED_CREDENTIALS_FILE") else { return Ok(Vec::new()) };
-        if self.0.contains_key("AWS_ACCESS_KEY_ID") {
+        let Some(file) = self.variables.get("AWS_SHARED_CREDENTIALS_FILE") else { return Ok(Vec::new()) };
+        if self.variables.contains_key("AWS_ACCESS_KEY_ID") {
             return Ok(Vec::new());
         }
         let text = std::fs::read_to_string(Path::new(file))
             .map_err(|error| format!("AWS_SHARED_CREDENTIALS_FILE {file} cannot be read: {error}"))?;
-        let profile = self.0.get("AWS_PROFILE").map_or("default", String::as_str);
+        let profile = self.variables.get("AWS_PROFILE").map_or("default", String::as_str);
         let keys = keys_of(&text, profile);
         match keys.is_empty() {
             true => Err(format!("AWS_SHARED_CREDENTIALS_FILE {file} has no key for the profile {profile}")),
@@ -62,8 +77,9 @@ impl Credentials {
     /// A message without the secrets that the environment holds.
     pub(crate) fn scrub(&self, message: String) -> String {
         let secret = |name: &str| SECRET.iter().any(|word| name.contains(word));
-        let secrets = self.0.iter().filter(|(name, value)| secret(name) && value.len() >= LEAST_SECRET_BYTES);
-        secrets.fold(message, |message, (_, value)| message.replace(value.as_str(), "***"))
+        let secrets = self.variables.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value);
+        let secrets = secrets.chain(&self.bearer).filter(|value| value.len() >= LEAST_SECRET_BYTES);
+        secrets.fold(message, |message, value| message.replace(value.as_str(), "***"))
     }
 }
 

@@ -10,9 +10,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt;
 use object_store::path::Path as ObjectPath;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt};
 use reel_common::{SourceIdentity, redacted};
 use url::Url;
 
@@ -262,12 +263,12 @@ impl Source {
             if_match: tag,
             ..GetOptions::default()
         };
-        let get = async || remote.store.get_opts(path, options.clone()).await?.bytes().await;
+        let get = async || collect(remote.store.get_opts(path, options.clone()).await?, end - start).await;
         let bytes = remote.runtime.block_on(patiently(self.location(), get))?;
         self.0.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         match bytes.len() as u64 == end - start {
             true => Ok(bytes),
-            false => Err(self.read_error("the server sent fewer bytes than it announced")),
+            false => Err(self.read_error("the server sent other bytes than it was asked for")),
         }
     }
 
@@ -297,6 +298,18 @@ impl Cache {
             }
         }
     }
+}
+
+/// The bytes of an answer. Of one that is longer than it was to be no more is kept than shows it.
+async fn collect(answer: GetResult, length: u64) -> object_store::Result<Bytes> {
+    let (mut blocks, mut bytes) = (answer.into_stream(), BytesMut::with_capacity(length as usize));
+    while let Some(block) = blocks.try_next().await? {
+        bytes.extend_from_slice(&block);
+        if bytes.len() as u64 > length {
+            break;
+        }
+    }
+    Ok(bytes.freeze())
 }
 
 async fn head(store: &dyn ObjectStore, path: &ObjectPath, location: &str) -> Result<ObjectMeta, SourceError> {

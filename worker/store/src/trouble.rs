@@ -57,7 +57,7 @@ pub(crate) fn trouble(error: &Error) -> Trouble {
     let reason = match (kind, answer) {
         _ if no_role => "there are no credentials in the environment, and this host has no role".to_owned(),
         (_, Some(answer)) => answer.told(),
-        (Kind::Away, None) => format!("the store does not answer: {}", deepest(error)),
+        (Kind::Away, None) => format!("the server does not answer: {}", deepest(error)),
         (_, None) => deepest(error),
     };
     Trouble { kind, reason: reason.chars().take(MOST_CHARS).collect() }

@@ -55,7 +55,7 @@ async fn link(
         slots,
         memory_bytes: 1 << 44,
         scratch_bytes: 1 << 44,
-        codecs: ["h264", "aac"].map(str::to_owned).to_vec(),
+        codecs: ["h264", "aac", "check"].map(str::to_owned).to_vec(),
         ..v1::Register::default()
     };
     agent.say(Said::Register(register)).await?;
@@ -135,8 +135,11 @@ impl Agent {
             Work::Image(_) => object("images"),
             Work::Assemble(_) => object("assembly"),
             Work::Measure(_) => object("proof"),
+            Work::Check(_) => object("check"),
             Work::Deliver(_) => object("report"),
-            Work::Probe(_) | Work::Hook(_) => anyhow::bail!("the film has no bit rates and no hooks"),
+            Work::Probe(_) | Work::Preview(_) | Work::Hook(_) => {
+                anyhow::bail!("the film has no bit rates, previews and hooks")
+            }
         };
         self.finish(&spec, Some(result)).await
     }

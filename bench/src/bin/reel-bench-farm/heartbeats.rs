@@ -100,7 +100,7 @@ async fn link(client: &Client, number: u32, of: u32, answered: &mpsc::UnboundedS
         slots: 1,
         memory_bytes: 1 << 44,
         scratch_bytes: 1 << 44,
-        codecs: ["h264", "aac"].map(str::to_owned).to_vec(),
+        codecs: ["h264", "aac", "check"].map(str::to_owned).to_vec(),
         ..v1::Register::default()
     }))
     .await?;

@@ -264,7 +264,7 @@ impl Fleet {
             slots: 1,
             memory: 1 << 40,
             scratch: 1 << 40,
-            codecs: ["h264", "aac"].map(str::to_owned).into(),
+            codecs: ["h264", "aac", "check"].map(str::to_owned).into(),
             ..WorkerFacts::default()
         };
         self.propose(Action::RegisterWorker { facts: Box::new(facts) });

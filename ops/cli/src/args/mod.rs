@@ -36,6 +36,7 @@ pub(crate) enum Command {
     Probe(ProbeArgs),
     Plan(PlanArgs),
     Verify(VerifyArgs),
+    Check(CheckArgs),
     Profile(ProfileArgs),
     Submit(SubmitArgs),
     Job(JobArgs),
@@ -144,7 +145,36 @@ pub(crate) struct VerifyArgs {
     /// The mezzanine it was made from: a path, or a file, http, https, s3, gs or az URL.
     #[arg(long, value_name = "MEZZANINE")]
     pub(crate) against: String,
+    /// Where the content keys of an encrypted title are, if they are not where its profile names them: a path, a URL, or
+    /// `env:REEL_KEYS..`.
+    #[arg(long, value_name = "KEYS")]
+    pub(crate) keys: Option<String>,
     /// One JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Judges a package of HLS or DASH, whoever made it: exit code 1 where it breaks a rule that players depend on.
+///
+/// Playlists, manifest, boxes and files are read and held against their specifications and against each other, and against the rules
+/// of destinations. Nothing is decoded or decrypted.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  reel check titles/movie --destination apple-hls\n  reel check --rules --destination roku\n\n\
+    --json prints one object: folder, destinations, errors, warnings, findings; each finding has rule, severity,\nfile, \
+    found, wanted, source. Warnings alone leave the exit code 0."
+)]
+pub(crate) struct CheckArgs {
+    /// The folder of the package.
+    #[arg(value_name = "FOLDER", required_unless_present = "rules")]
+    pub(crate) folder: Option<PathBuf>,
+    /// A destination whose rules are to be met as well: apple-hls, dash-if, roku. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) destination: Vec<String>,
+    /// Lists all rules in place of a judgement, with those of the destinations that are named.
+    #[arg(long, conflicts_with = "folder")]
+    pub(crate) rules: bool,
+    /// One JSON object instead of text.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,6 +1,7 @@
 //! One module for each command.
 
 mod backup;
+pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod events;
 pub(crate) mod help;

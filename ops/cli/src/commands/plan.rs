@@ -58,12 +58,13 @@ impl Shown {
             Stage::Probe => self.plan.grid.parts(),
             Stage::Encode => self.plan.chunks(),
             Stage::Audio => tracks,
-            Stage::Image | Stage::Index | Stage::Assemble | Stage::Measure | Stage::Deliver => 1,
-            // A job's, not a title's.
-            Stage::Hook => 0,
+            Stage::Image | Stage::Index | Stage::Assemble => 1,
+            Stage::Measure | Stage::Check | Stage::Deliver => 1,
+            // As many as there happen to be, and a job's, not a title's.
+            Stage::Preview | Stage::Hook => 0,
         };
         let probed = !self.plan.targets.is_empty();
-        let planned = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Hook);
+        let planned = Stage::ALL.into_iter().filter(|stage| !matches!(stage, Stage::Preview | Stage::Hook));
         let planned = planned.filter(|stage| *stage != Stage::Probe || probed);
         let planned = planned.filter(|stage| *stage != Stage::Image || self.images.is_some());
         planned.map(|stage| (stage, count(stage))).collect()
@@ -76,19 +77,22 @@ impl Shown {
     }
 
     /// Bytes that the title has at most, by the ceilings of its rates; `None` where a rendition has no ceiling. Single
-    /// files hold every rendition once more, each with the first audio track.
+    /// files hold every rendition once more, each with the first audio track; audio files hold every track once more.
     fn most_bytes(&self) -> Option<u64> {
         let video = self.ladder.iter().map(|entry| most_kbps(entry.rendition.rate));
         let video = video.sum::<Option<u64>>()?;
         let tracks = self.plan.tracks.iter().filter_map(|number| self.profile.audio.get(*number as usize));
         let audio: Vec<u64> = tracks.map(most_audio_kbps).collect();
-        let segments = video + audio.iter().sum::<u64>();
+        let tracks: u64 = audio.iter().sum();
+        let segments = video + tracks;
         let files = video + audio.first().unwrap_or(&0) * self.ladder.len() as u64;
         let package = self.profile.package;
         // What is of one picture for each segment is no larger than the segments.
         let kbps = segments * u64::from(package.segments())
             + video * u64::from(package.trick_play)
-            + files * u64::from(package.mp4);
+            + files * u64::from(package.mp4)
+            + tracks * u64::from(package.audio_files)
+            + files * u64::from(package.ts);
         let seconds = u64::try_from(self.index.duration.ceil()).unwrap_or(0);
         Some(kbps.saturating_mul(1000 / 8).saturating_mul(seconds))
     }

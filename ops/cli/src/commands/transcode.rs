@@ -192,7 +192,7 @@ fn starved(view: &JobView, home: &Path) -> Stop {
     let (id, tries) = (view.id, trouble.shortages);
     let place = format!("job {id} failed in {} on {} ({})", trouble.task, trouble.worker, trouble.class);
     let home = home.display();
-    let advice = format!("run the same command when there is room: what is made is kept in the home {home}");
+    let advice = format!("run the same command when that is mended: what is made is kept in the home {home}");
     Stop::job_failed(format!("{place}, {tries} times in a row: {}; {advice}", trouble.message))
 }
 

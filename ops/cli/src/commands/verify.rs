@@ -1,10 +1,9 @@
 //! `reel verify`: the proof of a delivered title, or its first mismatch.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use reel_common::{
     Artifact, Digest, DigestWriter, Edit, EditError, EditEvent, EditOverlay, EditSource, EditTime,
 };
@@ -18,7 +17,7 @@ use crate::destination::REPORT;
 use crate::exit::{Exit, Stop};
 use crate::input::{self, Input};
 use crate::once::Bench;
-use crate::output::{bytes, print, print_json, row, table};
+use crate::output::{bytes, print, print_json, progress_bar, row, table};
 
 /// Longest logo, as jobs have them.
 const MAX_LOGO_BYTES: u64 = 4 << 20;
@@ -26,12 +25,15 @@ const MAX_LOGO_BYTES: u64 = 4 << 20;
 const MAX_REPORT_BYTES: u64 = 1 << 30;
 
 pub(crate) fn run(args: VerifyArgs) -> Result<(), Stop> {
-    let title = Title::open(&args.output)?;
+    let mut title = Title::open(&args.output)?;
+    if let Some(keys) = args.keys {
+        title.take_keys(keys)?;
+    }
     let input = Input::open(&args.against)?;
     let bench = Bench::new()?;
     let total = title.check_files()?;
     let index = bench.index(&input, title.edit.clone(), &title.profile)?;
-    let bar = bar();
+    let bar = progress_bar("verify", "frames", 0);
     let tree = title.folder.display().to_string();
     let proof = bench.verify(&input, &title.profile, index.artifact, tree, &mut |progress| {
         bar.set_length(progress.frames_total);
@@ -42,15 +44,6 @@ pub(crate) fn run(args: VerifyArgs) -> Result<(), Stop> {
     let proof = proof.map_err(|stop| Stop { exit: Exit::Failed, ..stop })?;
     let verified = Verified { title, input, bytes: total, proof };
     if args.json { print_json(&verified.as_json()) } else { print(&verified.as_table()) }
-}
-
-fn bar() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("verify    [{bar:32}] {pos}/{len} frames, {eta} left");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style.progress_chars("=> "))
 }
 
 /// What is needed of a report.
@@ -182,6 +175,17 @@ impl Title {
         let profile = Profile::parse(&report.profile.text, "profile").map_err(|e| damaged(e.to_string()))?;
         let edit = report.edit.map(ReportEdit::edit).transpose()?;
         Ok(Title { folder, profile, files: report.files, edit })
+    }
+
+    /// Has the keys come from another place than the profile names.
+    fn take_keys(&mut self, keys: String) -> Result<(), Stop> {
+        let Some(encryption) = &mut self.profile.encryption else {
+            return Err(Stop::usage("the title is not encrypted: leave out --keys"));
+        };
+        encryption.keys = keys;
+        // What a profile may not say is refused as it is there.
+        self.profile = Profile::parse(&self.profile.to_toml(), "--keys")?;
+        Ok(())
     }
 
     /// Compares every file with the report; gives the bytes that were read.

@@ -1,12 +1,12 @@
 //! Commands that carry what attempts made: parts and results.
 
-use reel_common::{Artifact, Epoch, Failure, FailureClass, Measured, PartIndex, Stage, TaskId};
+use reel_common::{Artifact, Epoch, Failure, FailureClass, JobId, Measured, PartIndex, Stage, TaskId};
 
 use super::failures::end_without_result;
 use super::{answer_ended, end_attempt, hooks, quarantine};
 use crate::command::{Accepted, Refusal, Reply, TaskResult};
 use crate::event::Event;
-use crate::state::{CommittedPart, FarmState, Job, Outcome};
+use crate::state::{CommittedPart, FarmState, Job, Outcome, PartRange};
 
 /// A part that a worker says is in the store.
 pub(super) struct Offer {
@@ -63,6 +63,7 @@ pub(super) fn on_commit_part(state: &mut FarmState, task: TaskId, epoch: Epoch, 
     note_progress(job, task);
     leave_other_chunk(state, task, offer.part);
     quarantine::on_success(state, task, part.worker);
+    end_preview(state, task.job);
     state.tell(Event::PartCommitted { task, epoch, part: offer.part });
     Reply::DONE
 }
@@ -116,7 +117,8 @@ pub(super) fn on_commit_task(
         return answer_ended(state, task, epoch, Outcome::Done);
     }
     let Some(job) = state.jobs.get_mut(&task.job) else { return Reply::Superseded };
-    if !take_result(job, task, result) {
+    let granted = state.leases.get(&task).and_then(|lease| lease.granted);
+    if !take_result(job, task, granted, result) {
         let message = "the worker ended the task without its whole result";
         end_without_result(state, task, &Failure::new(FailureClass::Failed, message, ""));
         return Reply::Refused(Refusal::WrongResult(task));
@@ -126,11 +128,12 @@ pub(super) fn on_commit_task(
         quarantine::on_success(state, task, worker);
     }
     end_attempt(state, task, Outcome::Done, "", source_bytes_read);
+    end_preview(state, task.job);
     if let Some(job) = state.jobs.get_mut(&task.job) {
         match task.stage {
             Stage::Hook => hooks::note_done(job, task.index),
-            // The probe of the next round is another task in all but its number.
-            Stage::Probe => drop(job.tasks.remove(&(task.stage, task.index))),
+            // The probe of the next round is another task in all but its number, and so is the preview of later parts.
+            Stage::Probe | Stage::Preview => drop(job.tasks.remove(&(task.stage, task.index))),
             _ => {}
         }
     }
@@ -138,8 +141,15 @@ pub(super) fn on_commit_task(
     Reply::DONE
 }
 
+/// Ends a preview that is late: everything is encoded, and the whole title comes next.
+fn end_preview(state: &mut FarmState, id: JobId) {
+    if state.jobs.get(&id).is_some_and(Job::is_encoded) {
+        end_attempt(state, TaskId { job: id, stage: Stage::Preview, index: 0 }, Outcome::Revoked, "", None);
+    }
+}
+
 /// Puts the result where it belongs; false where it is of another stage or not whole.
-fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
+fn take_result(job: &mut Job, task: TaskId, granted: Option<PartRange>, result: TaskResult) -> bool {
     match (task.stage, result) {
         (Stage::Index, TaskResult::Index(summary)) => job.index = Some(summary),
         (Stage::Probe, TaskResult::Measured(measured)) => {
@@ -156,6 +166,10 @@ fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
             job.audio.insert(task.index, record);
         }
         (Stage::Image, TaskResult::Object(record)) => job.images = Some(record),
+        (Stage::Preview, TaskResult::Nothing) => {
+            job.previewed = granted.map_or(job.previewed, |shown| shown.end);
+        }
+        (Stage::Check, TaskResult::Object(check)) => job.check = Some(check),
         (Stage::Assemble, TaskResult::Object(assembly)) => job.assembly = Some(assembly),
         (Stage::Measure, TaskResult::Object(proof)) => job.proof = Some(proof),
         (Stage::Deliver, TaskResult::Object(report)) => job.report = Some(report),
@@ -167,14 +181,14 @@ fn take_result(job: &mut Job, task: TaskId, result: TaskResult) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use reel_common::JobId;
-
     use super::*;
     use crate::command::Action;
     use crate::plan::WAVES;
     use crate::rate::RateStep;
     use crate::state::JobState;
-    use crate::testing::{Farm, FarmBuilder, commit_task, encode, plan_of, record_of, task, with_targets};
+    use crate::testing::{
+        Farm, FarmBuilder, commit_task, encode, facts, plan_of, record_of, task, with_preview, with_targets,
+    };
 
     fn one_chunk_running() -> (Farm, TaskId, Epoch) {
         let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(6, 3, 1)).build();
@@ -273,7 +287,7 @@ mod tests {
             farm.finish(done, epoch);
             assert_eq!(ready(&farm), next);
         }
-        for stage in [Stage::Assemble, Stage::Measure, Stage::Deliver] {
+        for stage in [Stage::Assemble, Stage::Measure, Stage::Check, Stage::Deliver] {
             assert_eq!(ready(&farm), [stage]);
             let epoch = farm.grant(task(1, stage, 0), worker);
             farm.finish(task(1, stage, 0), epoch);
@@ -414,6 +428,69 @@ mod tests {
         assert_eq!(farm.apply(commit(0, step(true, 2))), refused, "the same again");
         let mut farm = FarmBuilder::new().job(plan_of(3, 1, 0)).build();
         assert_eq!(farm.apply(commit(0, step(true, 0))), refused, "no rendition has a bit rate");
+    }
+
+    /// A title of 6 parts in chunks of 2, with sound, that is shown while it is encoded.
+    fn shown_early(slots: u32) -> (Farm, TaskId) {
+        let plan = with_preview(plan_of(6, 2, 1));
+        let farm = FarmBuilder::new().worker("w", slots).job(plan).build();
+        (farm, task(1, Stage::Preview, 0))
+    }
+
+    #[test]
+    fn a_preview_shows_what_is_committed_from_the_first_part_on() {
+        let (mut farm, preview) = shown_early(3);
+        let shown = |farm: &Farm| farm.state.leases.get(&preview).map(|lease| lease.granted.unwrap());
+        let finish = |farm: &mut Farm, stage, index| {
+            let done = task(1, stage, index);
+            farm.finish(done, farm.state.leases[&done].epoch);
+            farm.place();
+        };
+        farm.place();
+        farm.commit_part(encode(1, 0), farm.state.leases[&encode(1, 0)].epoch, 0);
+        farm.place();
+        assert_eq!(shown(&farm), None, "there is no sound yet");
+        finish(&mut farm, Stage::Audio, 0);
+        assert_eq!(shown(&farm), Some(PartRange::new(0, 1)));
+        finish(&mut farm, Stage::Encode, 0);
+        finish(&mut farm, Stage::Preview, 0);
+        assert_eq!((farm.job(1).previewed, farm.job(1).tasks.contains_key(&(Stage::Preview, 0))), (1, true));
+        assert_eq!(shown(&farm), Some(PartRange::new(1, 2)), "the third part is not there");
+        // What would be shown late is shown as a whole.
+        while !farm.job(1).is_encoded() {
+            match farm.running().into_iter().find(|(task, _)| task.stage == Stage::Encode) {
+                Some((task, epoch)) => farm.finish(task, epoch),
+                None => farm.place(),
+            }
+        }
+        assert_eq!(shown(&farm), None);
+        let late = farm.job(1).attempts.iter().rev().find(|attempt| attempt.stage == Stage::Preview);
+        assert_eq!(late.unwrap().outcome, Outcome::Revoked);
+        farm.run_to_end();
+        assert_eq!((farm.job(1).state, farm.job(1).previewed), (JobState::Done, 1));
+    }
+
+    #[test]
+    fn a_preview_goes_before_further_chunks_and_never_runs_on_workers_that_do_not_know_it() {
+        let (mut farm, preview) = shown_early(1);
+        for _ in 0..2 {
+            farm.place();
+            let (task, epoch) = farm.running()[0];
+            assert_ne!(task, preview);
+            farm.finish(task, epoch);
+        }
+        farm.place();
+        assert_eq!(farm.running()[0].0, preview, "sound and one chunk are done");
+        let old = reel_common::WorkerFacts {
+            codecs: Default::default(),
+            ..facts("old", 1, 1, FarmBuilder::PLENTY)
+        };
+        let old = farm.register_facts(old);
+        let epoch = farm.running()[0].1;
+        farm.fail(preview, epoch, FailureClass::Failed, "no such folder");
+        let refused = farm.grant_of(preview, old);
+        farm.now_ms += 1 << 40;
+        assert_eq!(farm.apply(refused), Reply::Refused(Refusal::Unfit(old)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use reel_common::{Epoch, Failure, FailureClass, TaskId};
+use reel_common::{Epoch, Failure, FailureClass, Stage, TaskId};
 
 use super::{answer_ended, close_job, end_attempt, reopen};
 use crate::command::Reply;
@@ -97,8 +97,11 @@ pub(super) fn end_without_result(state: &mut FarmState, task: TaskId, failure: &
     if backoff.shortages > 0 {
         job.backoffs.insert(task.stage, backoff);
     }
-    if let Consequence::FailJob(failure) = consequence {
-        fail_job(state, task, host, failure);
+    match consequence {
+        // The title comes without it.
+        Consequence::FailJob(_) if task.stage == Stage::Preview => job.preview_over = true,
+        Consequence::FailJob(failure) => fail_job(state, task, host, failure),
+        _ => {}
     }
 }
 
@@ -112,11 +115,9 @@ pub(super) fn fail_job(state: &mut FarmState, task: TaskId, host: String, failur
 
 #[cfg(test)]
 mod tests {
-    use reel_common::Stage;
-
     use super::*;
     use crate::command::{Accepted, Action, Refusal};
-    use crate::testing::{Farm, FarmBuilder, encode, plan_of, task};
+    use crate::testing::{Farm, FarmBuilder, encode, plan_of, task, with_preview};
 
     fn one_slot(parts: u32, chunk_parts: u32) -> Farm {
         FarmBuilder::new().worker("w", 1).job(plan_of(parts, chunk_parts, 0)).build()
@@ -144,6 +145,32 @@ mod tests {
         assert_eq!((again, farm.state.leases[&again].granted), (chunk, crate::testing::parts(1, 4)));
         assert!(newer > epoch);
         assert_eq!(farm.job(1).tasks[&(Stage::Encode, 0)].faults, []);
+    }
+
+    #[test]
+    fn a_preview_that_fails_for_good_is_given_up_and_its_title_is_made() {
+        for class in [FailureClass::Invalid, FailureClass::Failed] {
+            let plan = with_preview(plan_of(60, 1, 0));
+            let mut farm = FarmBuilder::new().worker("w", 1).job(plan).build();
+            let preview = task(1, Stage::Preview, 0);
+            while !farm.job(1).preview_over {
+                // Whatever backs off has rested.
+                farm.now_ms += 3_600_000;
+                farm.place();
+                let (task, epoch) = farm.running()[0];
+                match task == preview {
+                    true => drop(farm.fail(task, epoch, class, "in use")),
+                    false => farm.finish(task, epoch),
+                }
+            }
+            assert_eq!((farm.job(1).preview_over, farm.job(1).previewed), (true, 0), "{class:?}");
+            assert!(
+                crate::view::job_view(&farm.state, reel_common::JobId(1)).unwrap().warnings[0]
+                    .contains("preview")
+            );
+            farm.run_to_end();
+            assert_eq!(farm.job(1).state, JobState::Done);
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn check_grant(state: &FarmState, proposal: Proposal) -> Result<(), Refusal> {
     if !job.state.is_active() {
         return Err(Refusal::WrongState { job: task.job, state: job.state });
     }
-    let left = job.chunk(task.index).filter(|_| task.stage == Stage::Encode);
+    let left = job.parts_of(task.stage, task.index);
     let free = !state.leases.contains_key(&task);
     if !free || !job.wants(task.stage, task.index) || parts != left {
         return Err(Refusal::NotReady(task));
@@ -154,7 +154,7 @@ mod tests {
         refused(encode(1, u32::MAX), parts(0, 2));
         refused(task(1, Stage::Audio, 1), None);
         refused(task(1, Stage::Audio, 0), parts(0, 2));
-        for stage in [Stage::Index, Stage::Assemble, Stage::Measure, Stage::Deliver] {
+        for stage in [Stage::Index, Stage::Assemble, Stage::Measure, Stage::Check, Stage::Deliver] {
             refused(task(1, stage, 0), None);
         }
     }

@@ -16,9 +16,11 @@ pub(super) struct Damage {
     images: bool,
 }
 
-/// What of a failure is damage to what is committed; only assemble and measure read them.
+/// What of a failure is damage to what is committed; only these stages read them.
 pub(super) fn damage(state: &FarmState, task: TaskId, failure: &Failure) -> Option<Damage> {
-    let job = state.jobs.get(&task.job).filter(|_| matches!(task.stage, Stage::Assemble | Stage::Measure))?;
+    // Where OUTPUT is no folder, later stages make the tree of the same parts again.
+    let of_tree = matches!(task.stage, Stage::Assemble | Stage::Measure | Stage::Check | Stage::Deliver);
+    let job = state.jobs.get(&task.job).filter(|_| of_tree || task.stage == Stage::Preview)?;
     let parts = failure.damaged_parts.iter().filter(|part| job.encode.committed.contains_key(part));
     let tracks = failure.damaged_tracks.iter().filter(|track| job.audio.contains_key(track));
     let damage = Damage {
@@ -47,6 +49,10 @@ pub(super) fn on_damage(state: &mut FarmState, task: TaskId, damage: Damage, fai
     }
     job.reopenings += 1;
     job.assembly = None;
+    job.proof = None;
+    job.check = None;
+    // What is shown from there on is shown again, with what takes its place.
+    job.previewed = damage.parts.first().map_or(job.previewed, |first| job.previewed.min(first.0));
     job.encode.committed.retain(|part, _| !damage.parts.contains(part));
     job.audio.retain(|track, _| !damage.tracks.contains(track));
     job.images = job.images.filter(|_| !damage.images);
@@ -56,14 +62,16 @@ pub(super) fn on_damage(state: &mut FarmState, task: TaskId, damage: Damage, fai
     }
 }
 
-/// Attempts that have committed all their parts, but not yet said that they are done, take these for committed.
+/// Attempts that have committed all their parts, but not yet said that they are done, take these for committed. A preview
+/// takes all that it shows for committed.
 fn revoke_holders(state: &mut FarmState, id: JobId, parts: &BTreeSet<PartIndex>) {
     let holders: Vec<TaskId> = state
         .leases_of_job(id)
         .filter(|(task, lease)| {
             let range = state.jobs.get(&id).and_then(|job| job.chunk(task.index)).or(lease.granted);
             let held = range.filter(|_| task.stage == Stage::Encode);
-            held.is_some_and(|range| parts.iter().any(|part| range.contains(*part)))
+            let damaged = held.is_some_and(|range| parts.iter().any(|part| range.contains(*part)));
+            damaged || task.stage == Stage::Preview
         })
         .map(|(task, _)| task)
         .collect();
@@ -100,7 +108,9 @@ mod tests {
     use super::*;
     use crate::command::{Action, Reply, TaskResult};
     use crate::state::JobState;
-    use crate::testing::{Farm, FarmBuilder, commit_task, encode, facts, plan_of, task, with_images};
+    use crate::testing::{
+        Farm, FarmBuilder, commit_task, encode, facts, plan_of, task, with_images, with_preview,
+    };
 
     /// A job of 8 parts and 2 tracks, of which all is committed and `stage` runs.
     fn up_to(stage: Stage) -> (Farm, Epoch) {
@@ -142,9 +152,31 @@ mod tests {
     }
 
     #[test]
+    fn a_preview_goes_on_at_the_first_part_that_was_damaged() {
+        let mut farm = FarmBuilder::new().worker("w", 1).job(with_preview(plan_of(8, 1, 0))).build();
+        let preview = task(1, Stage::Preview, 0);
+        while farm.job(1).previewed < 3 {
+            farm.place();
+            let (task, epoch) = farm.running()[0];
+            farm.finish(task, epoch);
+        }
+        farm.place();
+        while !farm.state.leases.contains_key(&preview) {
+            let (task, epoch) = farm.running()[0];
+            farm.finish(task, epoch);
+            farm.place();
+        }
+        let epoch = farm.state.leases[&preview].epoch;
+        report(&mut farm, Stage::Preview, epoch, &[1], &[]);
+        assert_eq!((farm.job(1).previewed, farm.job(1).is_ready(Stage::Preview)), (1, false));
+        farm.run_to_end();
+        assert_eq!((farm.job(1).state, farm.job(1).parts_encoded_twice), (JobState::Done, 0));
+    }
+
+    #[test]
     fn damaged_stills_are_made_again_and_nothing_else_is() {
         let mut farm = FarmBuilder::new().job(with_images(plan_of(2, 2, 1))).build();
-        let codecs = BTreeSet::from([Stage::IMAGE_CODEC.to_owned()]);
+        let codecs = [Stage::IMAGE_CODEC, Stage::CHECK_CODEC].map(str::to_owned).into();
         farm.register_facts(WorkerFacts { codecs, ..facts("w", 1, 1, FarmBuilder::PLENTY) });
         let epoch = loop {
             farm.place();

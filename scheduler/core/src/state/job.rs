@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use reel_common::{
-    Artifact, Digest, Edit, Epoch, Failure, Hook, IndexSummary, JobState, Stage, TaskId, TextSource,
-    WorkerFacts, WorkerId,
+    Artifact, Digest, Edit, Epoch, Failure, Hook, IndexSummary, JobState, PartIndex, Stage, TaskId,
+    TextSource, WorkerFacts, WorkerId,
 };
 
 use super::{AttemptRecord, EncodeState, PartRange, RateState, TaskRecord, TaskSet};
@@ -60,10 +60,16 @@ pub struct Job {
     pub audio: BTreeMap<u32, Artifact>,
     /// The `ImageRecord` of its still pictures.
     pub images: Option<Artifact>,
+    /// How many parts, from the first, are shown at OUTPUT while others are still encoded.
+    pub previewed: u32,
+    /// No more of them are shown, since that failed too often.
+    pub preview_over: bool,
     /// The result of assemble.
     pub assembly: Option<Artifact>,
     /// The result of measure.
     pub proof: Option<Artifact>,
+    /// The result of check.
+    pub check: Option<Artifact>,
     /// The result of deliver.
     pub report: Option<Artifact>,
     /// The tasks of its hooks.
@@ -111,8 +117,11 @@ impl Job {
             rate: RateState::default(),
             audio: BTreeMap::new(),
             images: None,
+            previewed: 0,
+            preview_over: false,
             assembly: None,
             proof: None,
+            check: None,
             report: None,
             hooks: TaskSet::default(),
             tasks: BTreeMap::new(),
@@ -186,9 +195,17 @@ impl Job {
             }
             (Stage::Audio, Some(plan)) => self.audio.len() < plan.tracks.len(),
             (Stage::Image, Some(plan)) => plan.image_memory.is_some() && self.images.is_none(),
+            (Stage::Preview, Some(plan)) => {
+                let whole_sound = self.audio.len() == plan.tracks.len();
+                let more = self.encode.committed.contains_key(&PartIndex(self.previewed));
+                plan.preview && !self.preview_over && whole_sound && more && !self.is_encoded()
+            }
             (Stage::Assemble, _) => self.is_encoded() && self.assembly.is_none(),
             (Stage::Measure, _) => self.assembly.is_some() && self.proof.is_none(),
-            (Stage::Deliver, _) => self.proof.is_some() && self.report.is_none(),
+            (Stage::Check, Some(plan)) => plan.check && self.proof.is_some() && self.check.is_none(),
+            (Stage::Deliver, Some(plan)) => {
+                self.proof.is_some() && self.check.is_some() == plan.check && self.report.is_none()
+            }
         }
     }
 
@@ -198,6 +215,8 @@ impl Job {
             Stage::Hook => !self.spec.hooks.is_empty(),
             Stage::Probe => self.plan.as_ref().is_some_and(|plan| !plan.targets.is_empty()),
             Stage::Image => self.has_images(),
+            Stage::Preview => self.plan.as_ref().is_some_and(|plan| plan.preview),
+            Stage::Check => self.plan.as_ref().is_none_or(|plan| plan.check) && self.spec.has_title(),
             _ => self.spec.has_title(),
         }
     }
@@ -239,6 +258,21 @@ impl Job {
             (self.encode.fresh <= index && index < plan.chunks()).then(|| plan.chunk(index))
         };
         self.encode.chunks.get(&index).copied().or_else(planned)
+    }
+
+    /// What a grant of the task hands out: the parts in the range of an encode task, and those that a preview is to show in
+    /// addition to the ones that are shown.
+    pub fn parts_of(&self, stage: Stage, index: u32) -> Option<PartRange> {
+        match stage {
+            Stage::Encode => self.chunk(index),
+            Stage::Preview => {
+                let shown = self.previewed;
+                let next = self.encode.committed.range(PartIndex(shown)..).map(|(part, _)| part.0);
+                let more = (shown..).zip(next).take_while(|(number, part)| number == part).count();
+                Some(PartRange::new(shown, shown + more as u32))
+            }
+            _ => None,
+        }
     }
 
     /// Whether the task exists, and what it depends on is complete and itself is not.
@@ -284,6 +318,9 @@ impl Job {
             (Stage::Image, Some(plan)) => {
                 Reserved { memory: plan.image_memory.unwrap_or(Plan::LIGHT_MEMORY), scratch: 0 }
             }
+            (Stage::Assemble | Stage::Measure | Stage::Check | Stage::Deliver, Some(plan)) => {
+                Reserved { memory: plan.tree_memory(), scratch: 0 }
+            }
             _ => Reserved { memory: Plan::LIGHT_MEMORY, scratch: 0 },
         }
     }
@@ -322,7 +359,8 @@ impl Job {
     fn words_of(&self, stage: Stage) -> impl Iterator<Item = &'static str> {
         let in_pictures = self.spec.texts.iter().any(|text| text.in_pictures().is_some());
         let others = self.spec.texts.iter().any(|text| text.in_pictures().is_none());
-        let of_tree = matches!(stage, Stage::Assemble | Stage::Measure | Stage::Deliver);
+        let of_tree = matches!(stage, Stage::Assemble | Stage::Measure | Stage::Check | Stage::Deliver);
+        let previews = self.plan.as_ref().is_some_and(|plan| plan.preview);
         let stills = self.plan.as_ref().is_some_and(|plan| plan.image_memory.is_some());
         let words = [
             (Edit::CODEC, stage != Stage::Hook && self.spec.edit.is_some()),
@@ -331,6 +369,9 @@ impl Job {
                 TextSource::CAPTIONS_CODEC,
                 in_pictures && !matches!(stage, Stage::Audio | Stage::Image | Stage::Hook),
             ),
+            // Who knows nothing of previews refuses to replace one.
+            (Stage::PREVIEW_CODEC, stage == Stage::Preview || (previews && stage == Stage::Deliver)),
+            (Stage::CHECK_CODEC, stage == Stage::Check),
             (Stage::IMAGE_CODEC, stills && (of_tree || stage == Stage::Image)),
         ];
         words.into_iter().filter_map(|(word, needed)| needed.then_some(word))

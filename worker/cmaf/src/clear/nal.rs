@@ -31,12 +31,12 @@ fn split(bytes: &[u8], length_bytes: usize) -> Option<(&[u8], &[u8])> {
 }
 
 /// The bits of a header at the beginning of a unit, behind the `skipped` bytes of the unit's own.
-pub(super) fn header_bits(unit: &[u8], skipped: usize) -> Option<Bits> {
+pub(super) fn header_bits(unit: &[u8], skipped: usize) -> Option<Bits<'_>> {
     unit.get(skipped..unit.len().min(MAX_HEADER)).map(Bits::of_nal)
 }
 
 /// Bytes of the unit up to where `bits` stands, which [`header_bits`] made: those that keep start codes out count as well.
-pub(super) fn bytes_passed(unit: &[u8], skipped: usize, bits: &Bits) -> usize {
+pub(super) fn bytes_passed(unit: &[u8], skipped: usize, bits: &Bits<'_>) -> usize {
     let mut left = bits.position().div_ceil(8);
     let mut zeros = 0;
     let mut passed = skipped;

@@ -245,6 +245,11 @@ pub fn segment_ends_ms(index: &v1::Index, profile: &Profile) -> Result<Vec<u64>,
     Ok((1..=grid.segments()).map(|segment| times.sample_at(grid.segment_start(segment), 1000)).collect())
 }
 
+/// Segments and parts of a title, as the plan has them.
+pub fn title_grid(index: &v1::Index, profile: &Profile) -> Result<SegmentGrid, MediaError> {
+    grid(index, &TitleTimes::new(index, &profile.picture)?, profile)
+}
+
 /// Where the segments of a title begin, as the plan cuts it.
 pub(crate) fn grid(
     index: &v1::Index,

@@ -8,7 +8,7 @@ use reel_profiles::{DamageRule, Profile};
 use reel_proto::v1;
 
 use super::tree::{Carrier, CodedTrack, Stream};
-use super::{expected_tree, iframes, video};
+use super::{expected_tree, iframes, one_file, ts, video};
 use crate::MediaError;
 use crate::edit::Places;
 use crate::facts;
@@ -57,6 +57,12 @@ pub fn measure(job: &MeasureJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Resu
         }
         mended.extend(parts.mended());
         proof.renditions.push(parts.sum_up(stream, &times));
+    }
+    if job.profile.package.byte_ranges {
+        tree.streams().try_for_each(|stream| one_file::check(job.tree, stream))?;
+    }
+    if job.profile.package.ts {
+        ts::check(job.tree, &tree, job.profile)?;
     }
     for stream in &tree.audio {
         let record = job.audio.iter().find(|record| record.name == stream.name);

@@ -15,10 +15,11 @@ const PLAYLIST: &str = "iframes.m3u8";
 /// Holds the file against the segments beside it, and its playlist, where there is one, against the file. The error names the first
 /// thing that does not hold.
 pub(super) fn check(stream: &Stream) -> Result<(), MediaError> {
-    let segments = stream.carriers.iter().find(|carrier| carrier.paths.len() > 1);
-    let folder = segments.and_then(|carrier| Some((carrier, carrier.paths.first()?.parent()?)));
+    let folders =
+        stream.carriers.iter().filter_map(|carrier| Some((carrier, carrier.paths.first()?.parent()?)));
+    let folder = folders.into_iter().find(|(_, folder)| folder.join(FILE).exists());
     let (carrier, folder) = folder.ok_or_else(|| {
-        MediaError::failed(format!("rendition {} of the output has no segments", stream.name))
+        MediaError::failed(format!("rendition {} of the output has no pictures for winding", stream.name))
     })?;
     let label = format!("{}/{FILE}", carrier.label);
     let file = Carrier { paths: vec![folder.join(FILE)], label };

@@ -5,10 +5,13 @@
 //! and decodes the whole tree and the whole mezzanine from end to end.
 
 mod assembled;
+mod comparison;
 mod iframes;
+mod one_file;
 mod sound;
 mod thumbnail;
 mod tree;
+mod ts;
 mod video;
 
 use std::path::Path;
@@ -21,11 +24,13 @@ use reel_proto::v1;
 use reel_store::Source;
 
 pub use self::assembled::{MeasureJob, measure};
+pub(crate) use self::comparison::{Around, Compared, Comparison};
+pub use self::one_file::{MediaFile, media_file};
 pub(crate) use self::sound::{Passages, check_offsets};
 pub(crate) use self::thumbnail::{Luma, Reduced, Reducer, Thumbnail, difference, words};
 pub(crate) use self::tree::{CodedDigest, Joined};
 use self::tree::{Stream, Tree};
-pub(crate) use self::video::{Around, Compared, Comparison, OutputDecoder};
+pub(crate) use self::video::OutputDecoder;
 use crate::audio::TitleSound;
 use crate::decode::Speed;
 use crate::edit::Piece;
@@ -61,6 +66,12 @@ pub fn verify(job: &VerifyJob<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result
     let tree = expected_tree(job.tree, facts::ladder(job.index, job.profile)?, &tracks)?;
     if job.profile.package.trick_play {
         tree.video.iter().try_for_each(iframes::check)?;
+    }
+    if job.profile.package.byte_ranges {
+        tree.streams().try_for_each(|stream| one_file::check(job.tree, stream))?;
+    }
+    if job.profile.package.ts {
+        ts::check(job.tree, &tree, job.profile)?;
     }
     let (renditions, mended) = prove_video(job, &times, &tree.video, progress)?;
     let prove = |stream| prove_audio(job, &times, stream);

@@ -81,7 +81,7 @@ impl Seek for Joined {
     }
 }
 
-/// One way in which a stream lies in the tree: its segments, or a single file.
+/// One way in which a stream lies in the tree: its segments, or one file.
 #[derive(Clone)]
 pub(super) struct Carrier {
     /// The files, in order.
@@ -112,11 +112,24 @@ impl Tree {
             audio: segmented(&root.join("audio")).map_err(unreadable)?,
         };
         for path in sorted(root).map_err(unreadable)? {
-            if path.extension().is_some_and(|extension| extension == "mp4") {
-                tree.add_single_file(path, first_track)?;
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("mp4") => tree.add_single_file(path, first_track)?,
+                Some("m4a") => tree.add_audio_file(path),
+                _ => {}
             }
         }
         Ok(tree)
+    }
+
+    fn add_audio_file(&mut self, path: PathBuf) {
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let carrier = Carrier { label: format!("{name}.m4a"), paths: vec![path] };
+        add_carrier(&mut self.audio, &name, carrier);
+    }
+
+    /// All streams.
+    pub(super) fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.video.iter().chain(&self.audio)
     }
 
     fn add_single_file(&mut self, path: PathBuf, first_track: Option<&str>) -> Result<(), MediaError> {
@@ -150,7 +163,7 @@ fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The streams in the sub-folders of `folder`: `init.mp4` and numbered segments.
+/// The streams in the sub-folders of `folder`: `init.mp4` and numbered segments, or `media.mp4` with all of them.
 fn segmented(folder: &Path) -> io::Result<Vec<Stream>> {
     let mut streams = Vec::new();
     for path in sorted(folder)?.into_iter().filter(|path| path.is_dir()) {
@@ -159,7 +172,11 @@ fn segmented(folder: &Path) -> io::Result<Vec<Stream>> {
         let mut segments: Vec<PathBuf> = sorted(&path)?.into_iter().filter(is_segment).collect();
         // Numbers are padded to five digits and may outgrow that.
         segments.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
-        let paths = std::iter::once(path.join("init.mp4")).chain(segments).collect();
+        let whole = path.join("media.mp4");
+        let paths = match whole.exists() {
+            true => vec![whole],
+            false => std::iter::once(path.join("init.mp4")).chain(segments).collect(),
+        };
         let label = format!("{}/{name}", folder.file_name().unwrap_or_default().to_string_lossy());
         streams.push(Stream { name, carriers: vec![Carrier { paths, label }] });
     }
@@ -204,7 +221,7 @@ pub(super) struct CodedTrack {
     pub(super) config: Vec<u8>,
     /// Type of its sample entry.
     fourcc: [u8; 4],
-    /// In decode order; presentation times are relative to the presented beginning.
+    /// In decode order; times are relative to the presented beginning.
     pub(super) samples: Vec<Sample>,
     /// Of what comes in fragments.
     pub(super) fragments: Vec<Place>,
@@ -235,7 +252,10 @@ impl CodedTrack {
             [edit] => edit.media_time.ok_or_else(|| carrier.unreadable(&"its edit is empty"))?,
             _ => return Err(carrier.unreadable(&"it has more than one edit")),
         };
-        samples.iter_mut().for_each(|sample| sample.pts -= start);
+        for sample in &mut samples {
+            sample.pts -= start;
+            sample.dts -= start;
+        }
         let (label, timescale, fourcc) = (carrier.label.clone(), track.timescale, track.fourcc);
         Ok(CodedTrack { bytes, label, timescale, config, fourcc, samples, fragments })
     }

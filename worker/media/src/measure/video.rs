@@ -7,20 +7,16 @@ use reel_cmaf::mov::TrackKind;
 use reel_profiles::VideoCodec;
 use reel_proto::v1;
 
-use super::thumbnail::{Reducer, Thumbnail, difference};
+use super::comparison::{Around, Compared, Comparison};
+use super::thumbnail::{Reducer, Thumbnail};
 use super::tree::{CodedTrack, Stream};
 use crate::MediaError;
 use crate::decode::{Speed, open_decoder};
 use crate::encoder::REORDER_FRAMES;
 use crate::times::TitleTimes;
 
-/// Two neighbours that differ by less than this many levels of 256 are told apart by their times alone: that
-/// little may be lost in coding.
-const TIE_LEVELS: f64 = 0.75;
 /// What a comparison says that got no more frames of the mezzanine, because something else has failed and says why.
 pub(super) const STARVED: &str = "the mezzanine ended early";
-/// No encode that is worth delivering is further from its source, in levels of 256.
-const MAX_LEVELS: f64 = 20.0;
 
 /// Checks one rendition against the thumbnails of the mezzanine's frames, which come in order.
 pub(super) fn prove(
@@ -169,103 +165,5 @@ impl OutputDecoder {
 
     fn refused(&self, error: ff::Error) -> MediaError {
         MediaError::failed(format!("{} does not decode: {error}", self.label))
-    }
-}
-
-/// A frame of the mezzanine and its neighbours, as far as there are any.
-pub(crate) struct Around<'a> {
-    pub(crate) before: Option<&'a Thumbnail>,
-    pub(crate) own: Option<&'a Thumbnail>,
-    pub(crate) after: Option<&'a Thumbnail>,
-}
-
-/// What came of a comparison.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Compared {
-    /// Largest mean difference of a frame to its source, in millionths of full scale.
-    pub(crate) worst_difference_ppm: u64,
-    /// Frames that look like their neighbour, where order shows in time alone.
-    pub(crate) ties: u64,
-}
-
-/// Compares consecutive frames of one rendition.
-pub(crate) struct Comparison<'a> {
-    label: String,
-    times: &'a TitleTimes,
-    /// The frame that is due.
-    next: u64,
-    /// Largest mean difference, in levels of 256.
-    worst: f64,
-    ties: u64,
-}
-
-impl<'a> Comparison<'a> {
-    /// A comparison that begins with frame `first`; `label` is for messages.
-    pub(crate) fn new(label: &str, times: &'a TitleTimes, first: u64) -> Self {
-        Comparison { label: label.to_owned(), times, next: first, worst: 0.0, ties: 0 }
-    }
-
-    /// The frame that is due.
-    pub(crate) fn next(&self) -> u64 {
-        self.next
-    }
-
-    /// Takes the next frame of the output, shown at tick `pts` of the title.
-    pub(crate) fn push(
-        &mut self,
-        pts: i64,
-        output: &Thumbnail,
-        around: &Around<'_>,
-    ) -> Result<(), MediaError> {
-        let frame = self.next;
-        let due = self.times.ticks(frame);
-        if frame >= self.times.frames() || pts != due {
-            return Err(MediaError::failed(format!(
-                "{} decodes to tick {pts} where {due} is due",
-                self.label
-            )));
-        }
-        let own = around.own.ok_or_else(|| MediaError::failed(STARVED))?;
-        let here = difference(output, own);
-        self.worst = self.worst.max(here);
-        if here > MAX_LEVELS {
-            let seconds = self.times.seconds(frame);
-            return Err(MediaError::failed(format!(
-                "{} shows something else at frame {frame}, {seconds:.3} s: it differs by {here:.1} levels of 256",
-                self.label
-            )));
-        }
-        let mut tie = false;
-        for (offset, neighbour) in [(-1, around.before), (1, around.after)] {
-            let Some(neighbour) = neighbour else { continue };
-            let motion = difference(own, neighbour);
-            tie |= motion < TIE_LEVELS;
-            // A frame in the neighbour's place would be nearer to the neighbour by nearly all of the motion;
-            // coding loss alone never takes it half of the way.
-            if here - difference(output, neighbour) > (motion / 2.0).max(TIE_LEVELS) {
-                let seconds = self.times.seconds(frame);
-                return Err(MediaError::failed(format!(
-                    "{} shows frame {} of the mezzanine in the place of frame {frame}, at {seconds:.3} s",
-                    self.label,
-                    frame as i64 + offset
-                )));
-            }
-        }
-        self.ties += u64::from(tie);
-        self.next += 1;
-        Ok(())
-    }
-
-    /// Ends the comparison, which must have come to frame `end`.
-    pub(crate) fn finish(self, end: u64) -> Result<Compared, MediaError> {
-        if self.next != end {
-            let next = self.next;
-            return Err(MediaError::failed(format!(
-                "{} decodes to frame {next} and no further, and not to {end}",
-                self.label
-            )));
-        }
-        let worst_difference_ppm = (self.worst / 255.0 * 1e6).round() as u64;
-        Ok(Compared { worst_difference_ppm, ties: self.ties })
     }
 }

@@ -40,7 +40,7 @@ mod tests {
 
     fn stream(segments: &[(u64, u64)]) -> Stream {
         let segments = segments.iter().map(|(ticks, bytes)| SegmentSize { ticks: *ticks, bytes: *bytes });
-        Stream { timescale: 1000, segments: segments.collect() }
+        Stream { timescale: 1000, segments: segments.collect(), head: None }
     }
 
     /// The definition as it stands: every run of segments from any beginning.

@@ -1,6 +1,7 @@
 //! The DASH manifest (ISO/IEC 23009-1) of a finished title, over the same segments as its playlists.
 //!
-//! Segments have numbers and an exact timeline, in runs of equal durations. The timeline is that of the samples behind their
+//! Segments have numbers and an exact timeline, in runs of equal durations; or they are byte ranges of one file, whose index says the
+//! same. The timeline is that of the samples behind their
 //! edit lists (section 7.3.2), as players have it that hand whole segments to a browser: it begins at 0 with the Period, and
 //! there is no presentationTimeOffset. Sound is decoded a little earlier: its first segment is shorter in the manifest by what
 //! is not heard. The pictures for winding are one file for each rendition with an index.
@@ -18,9 +19,10 @@ use self::element::Element;
 use crate::hls::{AudioMedia, TextGroup, Variant};
 use crate::images::Sprites;
 use crate::protect::{ContentProtection, Keys};
-use crate::{IFrames, Stream, TextFormat, layout};
+use crate::{FileHead, IFrames, Stream, TextFormat, layout};
 
 const LIVE: &str = "urn:mpeg:dash:profile:isoff-live:2011";
+const ON_DEMAND: &str = "urn:mpeg:dash:profile:isoff-on-demand:2011";
 const CMAF: &str = "urn:mpeg:dash:profile:cmaf:2019";
 const ROLE: &str = "urn:mpeg:dash:role:2011";
 const SWITCHING: &str = "urn:mpeg:dash:adaptation-set-switching:2016";
@@ -70,15 +72,20 @@ impl Manifest<'_> {
             .with("start", "PT0S")
             .with("duration", seconds(duration))
             .holding(sets.made);
-        let longest = seconds(Rational::new(longest_ms as i64, 1000).unwrap_or(Rational::ZERO));
+        let longest = milliseconds(longest_ms.max(self.sheet_ms()));
+        // A segment is the whole file in the other profile.
+        let (profile, longest_segment) = match self.variants.first().and_then(|first| first.stream.head) {
+            Some(_) => (ON_DEMAND, None),
+            None => (LIVE, Some(("maxSegmentDuration", &longest))),
+        };
         Element::new("MPD")
             .with("xmlns", "urn:mpeg:dash:schema:mpd:2011")
             .with_all(self.is_protected().then_some(NAMESPACES).into_iter().flatten())
-            .with("profiles", format_args!("{LIVE},{CMAF}"))
+            .with("profiles", format_args!("{profile},{CMAF}"))
             .with("type", "static")
             .with("mediaPresentationDuration", seconds(duration))
-            .with("maxSegmentDuration", &longest)
-            .with("minBufferTime", &longest)
+            .with_all(longest_segment)
+            .with("minBufferTime", milliseconds(longest_ms))
             .holding([period])
             .document()
     }
@@ -96,6 +103,11 @@ impl Manifest<'_> {
         first.and_then(of).unwrap_or(Rational::ZERO)
     }
 
+    /// Milliseconds of a sheet of thumbnails, which is a segment too.
+    fn sheet_ms(&self) -> u64 {
+        self.sprites.map_or(0, sheet_ms)
+    }
+
     /// The longest segment of pictures or sound in milliseconds, rounded up, which a client buffers before it begins.
     fn longest_segment_ms(&self) -> u64 {
         let video = self.variants.iter().map(|variant| variant.stream);
@@ -106,6 +118,14 @@ impl Manifest<'_> {
         };
         streams.map(longest).max().unwrap_or(0).max(1)
     }
+}
+
+fn sheet_ms(sprites: &Sprites) -> u64 {
+    u64::from(sprites.every_ms) * u64::from(sprites.columns) * u64::from(sprites.rows)
+}
+
+fn milliseconds(ms: u64) -> String {
+    seconds(Rational::from_millis(ms as i64))
 }
 
 /// An xs:duration, exact where ten to the ninth parts of a second are, and else rounded up, so that no segment lasts longer.
@@ -146,14 +166,12 @@ impl Sets {
                 (1..=groups.len()).filter(|other| *other != number).map(|id| id.to_string()).collect();
             let switching =
                 (!others.is_empty()).then(|| descriptor("SupplementalProperty", SWITCHING, others.join(",")));
-            let set = self
-                .next("video", "video/mp4")
-                .with("segmentAlignment", true)
-                .with("startWithSAP", 1)
+            let set = aligned(self.next("video", "video/mp4"), group[0].stream)
                 .holding(protection(group[0].keys))
                 .holding(colours(group[0].colour))
                 .holding(switching)
-                .holding([role("main"), template(group[0].stream, 0)])
+                .holding([role("main")])
+                .holding(template(group[0].stream, 0))
                 .holding(group.iter().map(|variant| self.rendition(variant)));
             self.made.push(set);
         }
@@ -165,7 +183,8 @@ impl Sets {
     fn rendition(&self, variant: &Variant<'_>) -> Element {
         let id = layout::video_folder(variant.rendition);
         let Variant { stream, codec, frames, .. } = variant;
-        picture(self.representation(&id, stream).with("codecs", codec), variant, *frames, stream)
+        let representation = self.representation(&id, stream).with("codecs", codec);
+        picture(representation, variant, *frames, stream).holding(media_file(&id, stream))
     }
 
     /// The pictures for winding through the set with this id.
@@ -187,21 +206,16 @@ impl Sets {
 
     fn file_of_pictures(&self, variant: &Variant<'_>, iframes: &IFrames) -> Element {
         let folder = layout::video_folder(variant.rendition);
-        let IFrames { stream, init_bytes, index_bytes } = iframes;
+        let IFrames { stream, head } = iframes;
         let pictures = stream.segments.len() as u64;
         // As many pictures a second as the rendition itself shows.
         let fastest = (variant.frames / pictures.max(1)).max(1);
         let representation =
             self.representation(&format!("{folder}/iframes"), stream).with("codecs", variant.codec);
-        let base = Element::new("SegmentBase")
-            .with("timescale", stream.timescale)
-            .with("indexRange", format_args!("{init_bytes}-{}", init_bytes + index_bytes - 1))
-            .with("indexRangeExact", true)
-            .holding([Element::new("Initialization").with("range", format_args!("0-{}", init_bytes - 1))]);
         picture(representation, variant, pictures, stream)
             .with("codingDependency", false)
             .with("maxPlayoutRate", fastest)
-            .holding([Element::new("BaseURL").saying(format_args!("{folder}/{}", layout::IFRAMES)), base])
+            .holding(indexed(format_args!("{folder}/{}", layout::IFRAMES), stream.timescale, *head))
     }
 
     fn audio(&mut self, track: &AudioMedia<'_>, earlier: &[AudioMedia<'_>]) {
@@ -219,16 +233,16 @@ impl Sets {
             _ => None,
         };
         let id = layout::audio_folder(track.track);
-        let set = with_language(self.next("audio", "audio/mp4"), language)
-            .with("segmentAlignment", true)
-            .with("startWithSAP", 1)
+        let set = aligned(with_language(self.next("audio", "audio/mp4"), language), stream)
             .holding(configuration.map(|value| descriptor("AudioChannelConfiguration", CHANNELS, value)))
             .holding(protection(*keys))
-            .holding([Element::new("Label").saying(track.track), role(value), template(stream, *priming)])
+            .holding([Element::new("Label").saying(track.track), role(value)])
+            .holding(template(stream, *priming))
             .holding([self
                 .representation(&id, stream)
                 .with("codecs", codec)
-                .with("audioSamplingRate", stream.timescale)]);
+                .with("audioSamplingRate", stream.timescale)
+                .holding(media_file(&id, stream))]);
         self.made.push(set);
     }
 
@@ -236,11 +250,12 @@ impl Sets {
     fn text(&mut self, name: &TextName, stream: &Stream) {
         let id = layout::text_folder(TextFormat::Imsc1, &name.to_string());
         let codec = TextFormat::Imsc1.codec().unwrap_or_default();
-        let set = with_language(self.next("text", "application/mp4"), &name.language)
-            .with("segmentAlignment", true)
-            .with("startWithSAP", 1)
+        let representation =
+            self.representation(&id, stream).with("codecs", codec).holding(media_file(&id, stream));
+        let set = aligned(with_language(self.next("text", "application/mp4"), &name.language), stream)
             .holding(purpose(name))
-            .holding([template(stream, 0), self.representation(&id, stream).with("codecs", codec)]);
+            .holding(template(stream, 0))
+            .holding([representation]);
         self.made.push(set);
     }
 
@@ -259,8 +274,8 @@ impl Sets {
     /// Thumbnails as DASH-IF has them (Guidelines for Implementation, section 6.2.6): a sheet is a segment, and all are of one
     /// length, past the end of the title too.
     fn thumbnails(&mut self, sprites: &Sprites) {
-        let Sprites { width, height, columns, rows, every_ms, stream } = sprites;
-        let sheet_ms = u64::from(*every_ms) * u64::from(*columns) * u64::from(*rows);
+        let Sprites { width, height, columns, rows, stream, .. } = sprites;
+        let sheet_ms = sheet_ms(sprites);
         let largest = stream.segments.iter().map(|sheet| sheet.bytes).max().unwrap_or(0);
         let template = Element::new("SegmentTemplate")
             .with("media", format_args!("{}/sprite_$Number%05d$.jpg", layout::IMAGES))
@@ -309,9 +324,39 @@ fn picture(representation: Element, variant: &Variant<'_>, pictures: u64, stream
     }
 }
 
-/// Numbered segments beside their header, in the folder that is the id of the Representation. Of the first, `unheard` ticks are
-/// not presented.
-fn template(stream: &Stream, unheard: u64) -> Element {
+/// Segments, or subsegments of a file, that begin together in all of a set, and with a picture that is shown first.
+fn aligned(set: Element, stream: &Stream) -> Element {
+    let (alignment, start) = match stream.head {
+        Some(_) => ("subsegmentAlignment", "subsegmentStartsWithSAP"),
+        None => ("segmentAlignment", "startWithSAP"),
+    };
+    set.with(alignment, true).with(start, 1)
+}
+
+/// The file of a stream, where there is one, in the folder that is the id of its Representation.
+fn media_file(id: &str, stream: &Stream) -> Vec<Element> {
+    let file =
+        stream.head.map(|head| indexed(format_args!("{id}/{}", layout::MEDIA), stream.timescale, head));
+    file.into_iter().flatten().collect()
+}
+
+/// A file of subsegments with an index.
+fn indexed(path: std::fmt::Arguments<'_>, timescale: u32, head: FileHead) -> [Element; 2] {
+    let FileHead { init_bytes, .. } = head;
+    let base = Element::new("SegmentBase")
+        .with("timescale", timescale)
+        .with("indexRange", format_args!("{init_bytes}-{}", head.bytes() - 1))
+        .with("indexRangeExact", true)
+        .holding([Element::new("Initialization").with("range", format_args!("0-{}", init_bytes - 1))]);
+    [Element::new("BaseURL").saying(path), base]
+}
+
+/// Numbered segments beside their header, in the folder that is the id of the Representation; nothing where the Representation names
+/// its file. Of the first, `unheard` ticks are not presented.
+fn template(stream: &Stream, unheard: u64) -> Option<Element> {
+    if stream.head.is_some() {
+        return None;
+    }
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for (number, segment) in stream.segments.iter().enumerate() {
         let ticks = if number == 0 { segment.ticks.saturating_sub(unheard).max(1) } else { segment.ticks };
@@ -326,12 +371,13 @@ fn template(stream: &Stream, unheard: u64) -> Element {
         let run = run.with("d", ticks);
         if *more > 0 { run.with("r", more) } else { run }
     });
-    Element::new("SegmentTemplate")
+    let template = Element::new("SegmentTemplate")
         .with("timescale", stream.timescale)
         .with("initialization", format_args!("$RepresentationID$/{}", layout::INIT))
         .with("media", "$RepresentationID$/seg_$Number%05d$.m4s")
         .with("startNumber", 1)
-        .holding([Element::new("SegmentTimeline").holding(runs)])
+        .holding([Element::new("SegmentTimeline").holding(runs)]);
+    Some(template)
 }
 
 /// The colours that are known (ITU-T H.273). PQ shown as anything else is wrong, so that a player has to know it; HLG is made to be

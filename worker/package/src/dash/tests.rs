@@ -7,7 +7,7 @@ use crate::SegmentSize;
 
 fn stream(timescale: u32, segments: &[(u64, u64)]) -> Stream {
     let segments = segments.iter().map(|(ticks, bytes)| SegmentSize { ticks: *ticks, bytes: *bytes });
-    Stream { timescale, segments: segments.collect() }
+    Stream { timescale, segments: segments.collect(), head: None }
 }
 
 fn video(scale: u64) -> Stream {
@@ -16,7 +16,7 @@ fn video(scale: u64) -> Stream {
 
 fn pictures() -> IFrames {
     let stream = stream(24_000, &[(96_096, 9_000), (96_096, 12_000), (38_038, 4_000)]);
-    IFrames { stream, init_bytes: 700, index_bytes: 68 }
+    IFrames { stream, head: FileHead { init_bytes: 700, index_bytes: 68 } }
 }
 
 fn sound() -> Stream {
@@ -86,6 +86,33 @@ fn a_manifest_reads_as_it_should() {
     assert_eq!(sets.len(), 4 + 3 + 3 + 1);
     let ids: Vec<_> = sets.iter().map(|set| set.id.clone().unwrap()).collect();
     assert_eq!(ids, (1..=11).map(|id| id.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn files_are_named_with_their_header_and_index() {
+    let head = |init_bytes| Some(FileHead { init_bytes, index_bytes: 68 });
+    let (large, small) = (Stream { head: head(720), ..video(3) }, Stream { head: head(715), ..video(1) });
+    let (sound, pictures) = (Stream { head: head(640), ..sound() }, pictures());
+    let texts = Stream { head: head(600), ..stream(24_000, &[(96_096, 600)]) };
+    let name = TextName { language: "en".to_owned(), role: TextRole::Subtitles };
+    let variants = [
+        Variant { iframes: Some(&pictures), ..variant("1080p", "avc1.640028", &large, 1080) },
+        variant("360p", "avc1.64001e", &small, 360),
+    ];
+    let manifest = Manifest {
+        variants: &variants,
+        audio: &[track("stereo", &sound, 2, "eng")],
+        texts: &[TextGroup { format: TextFormat::Imsc1, texts: vec![(name, texts)] }],
+        ..NOTHING
+    };
+    let text = manifest.text();
+    insta::assert_snapshot!(text);
+    order::check(&text);
+    for set in &parse(&text).periods[0].adaptations {
+        assert!(set.SegmentTemplate.is_none());
+        assert_eq!((set.subsegmentAlignment, set.subsegmentStartsWithSAP), (Some(true), Some(1)));
+        assert!(set.representations.iter().all(|one| one.BaseURL.len() == 1 && one.SegmentBase.is_some()));
+    }
 }
 
 #[test]

@@ -62,14 +62,16 @@ impl<'a> SegmentCipher<'a> {
         Ok(SegmentCipher { headers: Some(headers), ..Self::audio(key, encryption)? })
     }
 
-    /// The segment, which begins where decoding can begin, encrypted. `vector` is that of its first sample in `cenc`; it
+    /// Encrypts the samples of a segment, which begins where decoding can begin, where they are. Gives the boxes that stand
+    /// before the first of them from now on, in the place of those that did. `vector` is that of the first sample in `cenc`; it
     /// counts up by one for each sample. `cbcs` has one for the track and does not ask for it.
-    pub fn encrypt(&self, segment: &[u8], vector: [u8; 8]) -> Result<Vec<u8>, EncryptError> {
-        let mut out = segment.to_vec();
+    pub fn encrypt(&self, segment: &mut [u8], vector: [u8; 8]) -> Result<Vec<u8>, EncryptError> {
         let mut headers = self.headers.clone();
         let mut samples = Vec::new();
-        for (sample, range) in sample_ranges(segment)?.into_iter().enumerate() {
-            let data = &mut out[range];
+        let placed = sample_ranges(segment)?;
+        let media = placed.first().ok_or(ProtectError::Segment)?.start;
+        for (sample, range) in placed.into_iter().enumerate() {
+            let data = &mut segment[range];
             let mut subsamples = Vec::new();
             if let Some(headers) = &mut headers {
                 let spans = headers.spans(data).map_err(|source| EncryptError::Header { sample, source })?;
@@ -90,7 +92,7 @@ impl<'a> SegmentCipher<'a> {
             };
             samples.push(SampleEncryption { iv, subsamples });
         }
-        Ok(protected_segment(&out, &samples)?)
+        Ok(protected_segment(&segment[..media], &samples)?)
     }
 
     /// Spans as `senc` tells them. `cenc` protects a multiple of the block from the first coded byte on; clear bytes without

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use reel_cmaf::init::{AudioInit, Bitrate, Span, VideoInit, audio_init, video_init};
 use reel_cmaf::mov::{Movie, Sample, TrackKind};
-use reel_cmaf::protect::{Scheme, TrackEncryption};
+use reel_cmaf::protect::{Scheme, TrackEncryption, sample_ranges};
 use reel_cmaf::segment::{self, media_segment};
 use reel_cmaf::{AudioConfig, VideoConfig};
 use reel_common::{Hdr10, Rational};
@@ -164,8 +164,10 @@ impl Clip {
         };
         let mut vector = u64::from_be_bytes(VECTOR);
         let mut out = Vec::new();
-        for (segment, count) in self.segments(counts).iter().zip(counts) {
-            out.push(cipher.encrypt(segment, vector.to_be_bytes()).unwrap());
+        for (mut segment, count) in self.segments(counts).into_iter().zip(counts) {
+            let media = sample_ranges(&segment).unwrap()[0].start;
+            let head = cipher.encrypt(&mut segment, vector.to_be_bytes()).unwrap();
+            out.push([&head, &segment[media..]].concat());
             vector += *count as u64;
         }
         out

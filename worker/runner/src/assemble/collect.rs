@@ -1,5 +1,7 @@
 //! One stored part or track: compared with its record, cut into segment files, and its sample table collected.
 
+use std::io::Read;
+
 use reel_cmaf::fragment::Fragment;
 use reel_cmaf::progressive::{SampleSpec, SourceRun};
 use reel_common::{Artifact, Failure, RecipeKey};
@@ -12,7 +14,7 @@ use super::fault;
 use super::protect::ProtectedTrack;
 use super::records::{Records, recipe_key};
 use super::segment::{self, Trouble};
-use super::staging::Staging;
+use super::staging::{StagedFile, Staging};
 
 /// What lies in the store under one recipe key.
 pub(super) struct Stored<'a> {
@@ -65,8 +67,21 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// The sample table of one rendition or track.
+/// Where in its track a run of segments stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Segments before it.
+    pub(super) segments: u64,
+    /// How long they are together, in ticks.
+    pub(super) ticks: u64,
+    /// The decode time at which they end; `None` where there are none, since a track begins where its first segment says.
+    pub(super) dts: Option<i64>,
+}
+
+/// The sample table of one rendition or track, or of some parts of it.
 pub(super) struct Collected {
+    /// What it begins behind.
+    place: Place,
     /// Its segments.
     pub(super) stream: Stream,
     /// Its samples in decode order.
@@ -79,13 +94,42 @@ pub(super) struct Collected {
     pub(super) next_dts: i64,
     /// What is told of its keys, where it is encrypted.
     pub(super) keys: Option<Keys>,
+    /// The file that all segments go to, until it has its head; `None` where each is a file.
+    pub(super) file: Option<StagedFile>,
 }
 
 impl Collected {
     /// Nothing yet.
-    pub(super) fn new(timescale: u32) -> Self {
-        let stream = Stream { timescale, segments: Vec::new() };
-        Collected { stream, specs: Vec::new(), runs: Vec::new(), first_dts: 0, next_dts: 0, keys: None }
+    pub(super) fn new(timescale: u32, place: Place) -> Self {
+        Collected {
+            place,
+            stream: Stream { timescale, segments: Vec::new(), head: None },
+            specs: Vec::new(),
+            runs: Vec::new(),
+            first_dts: 0,
+            next_dts: place.dts.unwrap_or(0),
+            keys: None,
+            file: None,
+        }
+    }
+
+    /// Where the next segment belongs.
+    fn end(&self) -> Place {
+        Place {
+            segments: self.place.segments + self.stream.segments.len() as u64,
+            ticks: self.place.ticks + self.stream.duration(),
+            dts: Some(self.next_dts),
+        }
+    }
+
+    /// Adds what stands behind it; false where that was copied for another place.
+    pub(super) fn join(&mut self, next: Collected) -> bool {
+        let follows = next.place == self.end();
+        self.next_dts = next.next_dts;
+        self.stream.segments.extend(next.stream.segments);
+        self.specs.extend(next.specs);
+        self.runs.extend(next.runs);
+        follows
     }
 
     /// The earliest presentation time on the track's timeline.
@@ -102,14 +146,12 @@ impl Collected {
     /// Adds a segment that lies at `offset` in a source, and of which so many bytes were written; refuses one that does not
     /// follow the last.
     fn add(&mut self, fragment: &Fragment, written: u64, source: u32, offset: u64) -> Result<(), String> {
-        let number = self.stream.segments.len();
+        let number = self.place.segments + self.stream.segments.len() as u64;
         if let (0, Some(first)) = (number, fragment.base_decode_time()) {
             // Sound may begin late by what pictures are delayed; pictures are held against the index.
             (self.first_dts, self.next_dts) = (u64::try_from(first).unwrap_or(0), first);
         }
-        if u64::from(fragment.sequence) != number as u64 + 1
-            || fragment.base_decode_time() != Some(self.next_dts)
-        {
+        if u64::from(fragment.sequence) != number + 1 || fragment.base_decode_time() != Some(self.next_dts) {
             let (sequence, time) = (fragment.sequence, fragment.base_decode_time().unwrap_or(0));
             let (number, next) = (number + 1, self.next_dts);
             return Err(format!(
@@ -149,8 +191,8 @@ pub(super) struct Collector<'a> {
     pub(super) store: &'a BlockingStore,
     pub(super) staging: &'a mut Staging,
     /// Told of bytes that were read.
-    pub(super) advance: &'a mut dyn FnMut(u64),
-    /// Where segment files go; nowhere without HLS.
+    pub(super) advance: &'a dyn Fn(u64),
+    /// Where segment files go; nowhere where there are none.
     pub(super) folder: Option<&'a str>,
     /// How they are encrypted.
     pub(super) protected: Option<&'a ProtectedTrack<'a>>,
@@ -164,9 +206,10 @@ impl Collector<'_> {
             Err(error) => return damaged(stored, error),
         };
         let mut offset = 0;
-        let mut trouble = None;
+        let (mut trouble, mut buffer) = (None, Vec::new());
         for (number, length) in (0..).zip(stored.segment_bytes) {
-            match self.copy_segment(&mut reader, (number, *length), stored, offset, samples) {
+            let next = Next { reader: &mut reader, number, length: *length, offset, buffer: &mut buffer };
+            match self.copy_segment(next, stored, samples) {
                 Ok(()) => offset += length,
                 Err(Trouble::Output(failure)) => return Err(failure),
                 Err(Trouble::Source(what)) => {
@@ -185,40 +228,63 @@ impl Collector<'_> {
 
     fn copy_segment(
         &mut self,
-        reader: &mut dyn std::io::Read,
-        (number_in_part, length): (u64, u64),
+        next: Next<'_>,
         stored: &Stored<'_>,
-        offset: u64,
         samples: &mut Collected,
     ) -> Result<(), Trouble> {
-        let number = samples.stream.segments.len() as u64;
-        let start = samples.stream.duration();
-        let path = self.folder.map(|folder| format!("{folder}/{}", layout::segment(number)));
-        let mut file = path.map(|path| self.staging.open(&path)).transpose().map_err(Trouble::Output)?;
+        let Next { reader, length, buffer, .. } = next;
+        let Place { segments: number, ticks: start, .. } = samples.end();
+        let folder = self.folder.filter(|_| samples.file.is_none());
+        let path = folder.map(|folder| format!("{folder}/{}", layout::segment(number)));
+        let mut own = path.map(|path| self.staging.open(&path)).transpose().map_err(Trouble::Output)?;
+        let mut file = own.as_mut().or(samples.file.as_mut());
         let moved = stored.moved.map(|ticks| (number as u32 + 1, ticks));
-        // An encrypted segment is made as a whole.
-        let mut clear = Vec::new();
-        let fragment = segment::pass(reader, length, moved, &mut |bytes| {
-            (self.advance)(bytes.len() as u64);
-            match (&mut file, self.protected) {
-                (Some(_), Some(_)) => clear.extend_from_slice(bytes),
-                (Some(file), None) => self.staging.append(file, bytes)?,
-                (None, _) => {}
+        let mut written = length;
+        let fragment = match (&mut file, self.protected) {
+            (Some(file), Some(track)) => {
+                let (segment, fragment) = segment::whole(reader, length, moved, buffer)?;
+                let media = fragment.samples.first().map_or(segment.len(), |sample| sample.position as usize);
+                let head = track.segment(segment, media, start, &stored.artifact.sha256, next.number);
+                let head = head.map_err(Trouble::Output)?;
+                for bytes in [&head, &segment[media..]] {
+                    self.staging.append(file, bytes).map_err(Trouble::Output)?;
+                }
+                (self.advance)(length);
+                written = (head.len() + segment.len() - media) as u64;
+                fragment
             }
-            Ok(())
-        })?;
-        let mut written = fragment.end;
-        if let (Some(file), Some(track)) = (&mut file, self.protected) {
-            let part = &stored.artifact.sha256;
-            let bytes = track.segment(&clear, start, part, number_in_part).map_err(Trouble::Output)?;
-            self.staging.append(file, &bytes).map_err(Trouble::Output)?;
-            written = bytes.len() as u64;
-        }
-        if let Some(file) = file {
+            (file, _) => segment::pass(reader, length, moved, buffer, &mut |bytes| {
+                (self.advance)(bytes.len() as u64);
+                file.as_mut().map_or(Ok(()), |file| self.staging.append(file, bytes))
+            })?,
+        };
+        if let Some(file) = own {
             self.staging.close(file);
         }
-        samples.add(&fragment, written, stored.source, offset).map_err(Trouble::Source)
+        samples.add(&fragment, written, stored.source, next.offset).map_err(Trouble::Source)
     }
+}
+
+/// A segment that is read next.
+struct Next<'a> {
+    reader: &'a mut dyn Read,
+    /// Its number in its part.
+    number: u64,
+    length: u64,
+    /// Where it lies in the part.
+    offset: u64,
+    /// What its bytes may be held in.
+    buffer: &'a mut Vec<u8>,
+}
+
+/// The decode time at which a part or track begins, and the earliest presentation time of its first segment, in ticks of the
+/// title; `None` where that cannot be read, which its copy will tell.
+pub(super) fn begins(store: &BlockingStore, stored: &Stored<'_>) -> Option<(u64, u64)> {
+    let mut reader = store.part_reader(stored.key, stored.artifact).ok()?;
+    let moved = stored.moved.map(|ticks| (1, ticks));
+    let fragment = segment::peek(&mut reader, *stored.segment_bytes.first()?, moved).ok()?;
+    let shown = fragment.samples.iter().map(|sample| sample.pts).min()?;
+    Some((fragment.base_decode_time()?.max(0) as u64, shown.max(0) as u64))
 }
 
 /// Whether a part or track is what its record says.

@@ -1,6 +1,7 @@
 //! The first pictures of all segments of a rendition, once more in a file by themselves.
 
-use reel_cmaf::iframes::{self, Head, IFrame};
+use reel_cmaf::iframes::{self, IFrame};
+use reel_cmaf::index::Head;
 use reel_cmaf::init::VideoInit;
 use reel_cmaf::progressive::SourceRun;
 use reel_common::Failure;
@@ -8,6 +9,7 @@ use reel_package::{IFrames, SegmentSize, Stream};
 
 use super::bitrate;
 use super::collect::Collected;
+use super::one_file::file_head;
 use super::single::Sources;
 use super::staging::Staging;
 
@@ -18,15 +20,17 @@ pub(super) struct Plan {
     stream: Stream,
 }
 
-/// Plans the file of a rendition; `None` where a segment does not begin with a picture that is shown after those of the segments before.
-pub(super) fn plan(init: VideoInit<'_>, samples: &Collected) -> Option<Plan> {
-    let frames = frames(samples)?;
+/// Plans the file of a rendition; refuses one of which a segment does not begin with a picture that is shown after those of the
+/// segments before.
+pub(super) fn plan(init: VideoInit<'_>, samples: &Collected) -> Result<Plan, String> {
+    let frames = frames(samples).ok_or("its pictures are not in order")?;
     let segments = frames
         .iter()
         .map(|frame| SegmentSize { ticks: frame.duration.into(), bytes: frame.fragment_bytes() });
-    let stream = Stream { timescale: init.timescale, segments: segments.collect() };
-    let head = iframes::head(&VideoInit { bitrate: bitrate(&stream), ..init }, &frames);
-    Some(Plan { frames, head, stream })
+    let stream = Stream { timescale: init.timescale, segments: segments.collect(), head: None };
+    let init = VideoInit { bitrate: bitrate(&stream), ..init };
+    let head = iframes::head(&init, &frames).map_err(|error| error.to_string())?;
+    Ok(Plan { frames, head, stream })
 }
 
 impl Plan {
@@ -46,8 +50,7 @@ impl Plan {
             staging.append(&mut file, &frame.fragment(number, &data))?;
         }
         staging.close(file);
-        let index_bytes = head.bytes.len() as u64 - head.init_bytes;
-        Ok(IFrames { stream, init_bytes: head.init_bytes, index_bytes })
+        Ok(IFrames { stream, head: file_head(&head) })
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn write(
     times: &TitleTimes,
     store: &BlockingStore,
     staging: &mut Staging,
-    advance: &mut dyn FnMut(u64),
+    advance: &dyn Fn(u64),
 ) -> Result<bool, Failure> {
     let Listed { whole, files } = listed(record)?;
     let trouble = |error: StoreError| match error {
@@ -79,7 +79,7 @@ fn copy(
     path: &str,
     bytes: u64,
     staging: &mut Staging,
-    advance: &mut dyn FnMut(u64),
+    advance: &dyn Fn(u64),
 ) -> Result<Option<StoreError>, Failure> {
     let mut file = staging.open(path)?;
     let mut left = bytes;
@@ -110,6 +110,6 @@ pub(super) fn sprites(record: &v1::ImageRecord, times: &TitleTimes) -> Sprites {
         columns: record.columns,
         rows: record.rows,
         every_ms: record.every_ms,
-        stream: Stream { timescale: 1000, segments: segments.collect() },
+        stream: Stream { timescale: 1000, segments: segments.collect(), head: None },
     }
 }

@@ -26,7 +26,7 @@ impl Tree<'_> {
         let target = target_duration(streams());
         let mut texts = Vec::new();
         if let Some(first) = video.first().filter(|_| !self.texts.is_empty()) {
-            let segments = TextSegments::like(&first.stream, self.ends_ms.clone(), target, package.hls);
+            let segments = TextSegments::like(&first.stream, self.ends_ms.clone(), target, package);
             for format in text::formats(package) {
                 texts.push(segments.write(&mut self.staging, *format, &self.texts)?);
             }
@@ -83,7 +83,7 @@ impl Tree<'_> {
     }
 }
 
-fn variant<'a>(records: &'a Records, number: usize, written: &'a Written) -> Variant<'a> {
+pub(super) fn variant<'a>(records: &'a Records, number: usize, written: &'a Written) -> Variant<'a> {
     let record = records.rendition(0, number);
     Variant {
         rendition: &record.rendition,
@@ -99,7 +99,11 @@ fn variant<'a>(records: &'a Records, number: usize, written: &'a Written) -> Var
     }
 }
 
-fn audio_media<'a>(record: &'a v1::AudioRecord, codec: &'a str, samples: &'a Collected) -> AudioMedia<'a> {
+pub(super) fn audio_media<'a>(
+    record: &'a v1::AudioRecord,
+    codec: &'a str,
+    samples: &'a Collected,
+) -> AudioMedia<'a> {
     AudioMedia {
         track: &record.name,
         stream: &samples.stream,

@@ -67,10 +67,12 @@ impl<'a> ProtectedTrack<'a> {
         made.map_err(|error| fault(&format!("{}: {error}", self.name)))
     }
 
-    /// A segment that begins at `start` and was segment `number` of the stored `part`, encrypted.
+    /// Encrypts the samples of a segment, of which the first lies at `media`, where they are, and gives what stands before it
+    /// from now on. The segment begins at `start` and was segment `number` of the stored `part`.
     pub(super) fn segment(
         &self,
-        clear: &[u8],
+        segment: &mut [u8],
+        media: usize,
         start: u64,
         part: &Digest,
         number: u64,
@@ -78,10 +80,10 @@ impl<'a> ProtectedTrack<'a> {
         let failed =
             |error: &dyn std::fmt::Display| fault(&format!("{} cannot be encrypted: {error}", self.name));
         if start < self.clear_until {
-            return clear_segment(clear).map_err(|error| failed(&error));
+            return clear_segment(&segment[..media]).map_err(|error| failed(&error));
         }
         let vector = segment_vector(self.key, &self.name, &part.0, number);
-        self.cipher.encrypt(clear, vector).map_err(|error| failed(&error))
+        self.cipher.encrypt(segment, vector).map_err(|error| failed(&error))
     }
 
     /// What playlists and manifest tell of its keys.

@@ -19,6 +19,9 @@ const IFRAME_SHARE: u64 = 4;
 /// Room for one sample in the header of a single file.
 const SAMPLE_BYTES: u64 = 24;
 
+/// Room for what a picture, and the sound beside it, have in a transport stream beside their bytes.
+const TS_FRAME_BYTES: u64 = 4 * 188;
+
 /// All records of a job.
 pub(super) struct Records {
     /// In the order of the title.
@@ -31,6 +34,15 @@ pub(super) struct Records {
     moved: Vec<i64>,
     /// Thumbnails and poster.
     pub(super) images: Option<v1::ImageRecord>,
+    /// Of each rendition, what comes before each part, and before the end.
+    before: Vec<Vec<Before>>,
+}
+
+/// How much of a rendition comes before a part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Before {
+    pub(super) frames: u64,
+    pub(super) segments: u64,
 }
 
 /// Parts, tracks and still pictures whose stored bytes are not what was committed.
@@ -109,9 +121,27 @@ impl Records {
             Some(_) => first_pts(&parts).into_iter().zip(made_for).map(|(here, made)| here - made).collect(),
             None => Vec::new(),
         };
-        let records = Records { parts, audio, track_numbers, moved, images };
+        let mut records = Records { parts, audio, track_numbers, moved, images, before: Vec::new() };
         records.check(work, frames)?;
+        records.before = (0..records.renditions()).map(|number| records.sums(number)).collect();
         Ok(records)
+    }
+
+    fn sums(&self, rendition: usize) -> Vec<Before> {
+        let mut sum = Before::default();
+        let mut sums = vec![sum];
+        for part in &self.parts {
+            let record = &part.renditions[rendition];
+            sum.frames += record.frames;
+            sum.segments += record.segment_bytes.len() as u64;
+            sums.push(sum);
+        }
+        sums
+    }
+
+    /// What of a rendition comes before a part, or, behind the last, of all of it.
+    pub(super) fn before(&self, part: usize, rendition: usize) -> Before {
+        self.before[rendition][part]
     }
 
     fn check(&self, work: &Assemble<'_>, frames: u64) -> Result<(), Failure> {
@@ -165,9 +195,14 @@ impl Records {
         parts.chain(self.audio.first().map(|record| &record.recipe_key)).map(|key| recipe_key(key)).collect()
     }
 
-    /// Bytes that are read and written: all of it once for the segments, and once more for single files.
+    /// Bytes that are read and written: all of it once for the segments, and once more for each file that they are in besides; and
+    /// bytes that are read back.
     pub(super) fn bytes_to_copy(&self, package: &Package) -> u64 {
-        self.stored_bytes() + self.image_bytes() + if package.mp4 { self.single_file_bytes() } else { 0 }
+        let read_back = if package.byte_ranges { self.stored_bytes() } else { 0 };
+        let mp4 = if package.mp4 { self.single_file_bytes() } else { 0 };
+        let audio = if package.audio_files { self.audio_bytes() } else { 0 };
+        let ts = if package.ts { self.single_file_bytes() } else { 0 };
+        self.stored_bytes() + read_back + self.image_bytes() + mp4 + audio + ts
     }
 
     /// Bytes that the tree takes on the disk, rounded up generously.
@@ -180,8 +215,21 @@ impl Records {
         let hls = if package.segments() { self.stored_bytes() + files as u64 * FILE_BYTES } else { 0 };
         let iframes = if package.trick_play { self.video_bytes() / IFRAME_SHARE } else { 0 };
         let mp4 = if package.mp4 { self.single_file_bytes() + frames * SAMPLE_BYTES } else { 0 };
+        // Packets are filled up behind each picture and each tenth of a second of sound.
+        let packets = frames * TS_FRAME_BYTES + files as u64 * FILE_BYTES;
+        let ts = if package.ts { self.single_file_bytes() * 33 / 32 + packets } else { 0 };
+        // Tables of samples are smaller than the samples.
+        let audio = 2 * self.audio_bytes() + self.audio.len() as u64 * FILE_BYTES;
+        let audio = if package.audio_files { audio } else { 0 };
         let image_files = self.images.as_ref().map_or(0, |record| record.sheets.len() as u64 + 3);
-        hls + iframes + mp4 + self.image_bytes() + image_files * FILE_BYTES + (1 << 20)
+        hls + iframes + mp4 + ts + audio + self.image_bytes() + image_files * FILE_BYTES + (1 << 20)
+    }
+
+    /// Bytes of the largest segment of all.
+    pub(super) fn largest_segment(&self) -> u64 {
+        let renditions = self.parts.iter().flat_map(|part| &part.renditions);
+        let video = renditions.flat_map(|record| &record.segment_bytes);
+        video.chain(self.audio.iter().flat_map(|record| &record.segment_bytes)).copied().max().unwrap_or(0)
     }
 
     fn image_bytes(&self) -> u64 {
@@ -190,7 +238,11 @@ impl Records {
 
     fn stored_bytes(&self) -> u64 {
         let renditions = self.parts.iter().flat_map(|part| &part.renditions).map(|record| &record.artifact);
-        renditions.chain(self.audio.iter().map(|record| &record.artifact)).map(size).sum()
+        renditions.map(size).sum::<u64>() + self.audio_bytes()
+    }
+
+    fn audio_bytes(&self) -> u64 {
+        self.audio.iter().map(|record| size(&record.artifact)).sum()
     }
 
     fn single_file_bytes(&self) -> u64 {

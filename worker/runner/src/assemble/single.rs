@@ -20,7 +20,7 @@ pub(super) fn write(
     keys: &[RecipeKey],
     store: &BlockingStore,
     staging: &mut Staging,
-    advance: &mut dyn FnMut(u64),
+    advance: &dyn Fn(u64),
 ) -> Result<(), Failure> {
     let mut file = staging.open(name)?;
     staging.append(&mut file, &plan.head)?;

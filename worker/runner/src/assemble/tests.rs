@@ -14,6 +14,7 @@ use super::*;
 
 mod captions;
 mod iframes;
+mod one_file;
 
 const RENDITIONS: [&str; 2] = ["1080p", "360p"];
 const FRAMES_PER_SEGMENT: u64 = 4;
@@ -505,7 +506,72 @@ fn few_files_are_open_however_many_parts_there_are() {
         most = most.max(paths.filter(|path| path.starts_with(root)).count());
     })
     .unwrap();
-    assert!((2..=4).contains(&most), "{most}");
+    // The folder, and what each of eight threads reads and writes.
+    assert!((2..=1 + 2 * 8).contains(&most), "{most}");
+}
+
+#[test]
+fn whichever_thread_copies_what_the_listing_keeps_its_order() {
+    let farm = Farm::new(40);
+    let first = farm.assemble().unwrap();
+    let of = |rendition: &'static str| (1..=80).map(move |n| format!("video/{rendition}/seg_{n:05}.m4s"));
+    let beside =
+        |rendition: &'static str| [format!("video/{rendition}/init.mp4"), format!("{rendition}.mp4")];
+    let sound =
+        (1..=6).map(|n| format!("audio/stereo/seg_{n:05}.m4s")).chain(["audio/stereo/init.mp4".to_owned()]);
+    let video = RENDITIONS.iter().flat_map(|name| of(name).chain(beside(name)));
+    let wanted: Vec<_> = sound.chain(video).collect();
+    assert_eq!(
+        first.files.iter().map(|file| &file.path).take(wanted.len()).collect::<Vec<_>>(),
+        wanted.iter().collect::<Vec<_>>()
+    );
+    for _ in 0..5 {
+        assert_eq!(farm.assemble().unwrap(), first);
+    }
+}
+
+#[test]
+fn a_part_with_another_number_of_frames_is_refused() {
+    let mut farm = Farm::new(3);
+    // Part 1 of one rendition is the first half of it, and then the whole of it again.
+    farm.parts[1].renditions[1].segment_bytes.pop();
+    let size: u64 = farm.parts[1].renditions[1].segment_bytes.iter().sum();
+    let bytes = fs::read(farm.stored("360p 1")).unwrap();
+    let half = &bytes[..size as usize];
+    fs::write(farm.stored("360p 1"), half).unwrap();
+    farm.parts[1].renditions[1].artifact = Some(reel_common::Artifact::of(half).into());
+    farm.commit();
+    let failure = farm.assemble().unwrap_err();
+    assert_eq!(failure.message, "part 1 of rendition 360p: it has 4 frames, its record says 8");
+    farm.assert_nothing_left();
+}
+
+#[test]
+fn a_folder_that_vanishes_while_threads_write_to_it_fails_them_all() {
+    let farm = Farm::new(40);
+    let output = farm.output();
+    let work = Assemble {
+        job: 42,
+        output: &output,
+        profile: &farm.profile,
+        task: &farm.task,
+        store: &farm.store,
+        protection: None,
+    };
+    let staging = output.with_file_name(".out.reel-42.partial");
+    let mut told = 0;
+    let failure = assemble(&work, &mut |_, _| {
+        told += 1;
+        if told == 20 {
+            fs::remove_dir_all(&staging).ok();
+            fs::write(&staging, "in the way").unwrap();
+        }
+    })
+    .unwrap_err();
+    assert_eq!(failure.class, FailureClass::Failed);
+    assert!(failure.message.starts_with(&format!("writing {}", staging.display())), "{}", failure.message);
+    fs::remove_file(staging).unwrap();
+    farm.assert_nothing_left();
 }
 
 #[test]

@@ -5,8 +5,10 @@ use reel_cmaf::segment::{Sample, media_segment};
 use reel_common::{Failure, TextName};
 use reel_package::hls::{TextGroup, media_playlist, webvtt_playlist};
 use reel_package::{SegmentSize, Stream, TextFormat, layout};
+use reel_profiles::Package;
 use reel_text::{Document, imsc1, segments, webvtt};
 
+use super::one_file;
 use super::staging::Staging;
 
 /// What the segments of all texts have in common. Their time zero is where pictures and sound are presented from: edit lists
@@ -16,14 +18,13 @@ pub(super) struct TextSegments {
     stream: Stream,
     ends_ms: Vec<u64>,
     target_duration: u64,
-    /// Whether there are playlists.
-    hls: bool,
+    package: Package,
 }
 
 impl TextSegments {
     /// As many as `stream` has, which end at these times.
-    pub(super) fn like(stream: &Stream, ends_ms: Vec<u64>, target_duration: u64, hls: bool) -> Self {
-        TextSegments { ends_ms, stream: stream.clone(), target_duration, hls }
+    pub(super) fn like(stream: &Stream, ends_ms: Vec<u64>, target_duration: u64, package: Package) -> Self {
+        TextSegments { ends_ms, stream: Stream { head: None, ..stream.clone() }, target_duration, package }
     }
 
     /// Writes texts in a format.
@@ -43,11 +44,11 @@ impl TextSegments {
                     webvtt_playlist(&stream, self.target_duration)
                 }
                 TextFormat::Imsc1 => {
-                    self.imsc1(staging, &folder, name, document, &mut stream.segments)?;
+                    self.imsc1(staging, &folder, name, document, &mut stream)?;
                     media_playlist(&stream, self.target_duration, None)
                 }
             };
-            if self.hls {
+            if self.package.hls {
                 staging.write(&format!("{folder}/{}", layout::PLAYLIST), playlist.as_bytes())?;
             }
             group.texts.push((name.clone(), stream));
@@ -78,22 +79,34 @@ impl TextSegments {
         folder: &str,
         name: &TextName,
         document: &Document,
-        written: &mut [SegmentSize],
+        stream: &mut Stream,
     ) -> Result<(), Failure> {
         let Stream { timescale, .. } = self.stream;
         let init = TextInit { timescale, language: &name.language };
         let span = Span { start: 0, duration: self.stream.duration() };
-        staging.write(&format!("{folder}/{}", layout::INIT), &text_init(&init, span))?;
-        let mut begins = 0;
-        for ((number, segment), written) in (0u32..).zip(segments(document, &self.ends_ms)).zip(written) {
+        let init = text_init(&init, span);
+        let mut file = None;
+        match self.package.byte_ranges {
+            true => file = Some(one_file::open(staging, folder, &init, stream.segments.len())?),
+            false => staging.write(&format!("{folder}/{}", layout::INIT), &init)?,
+        }
+        let (mut begins, sizes) = (0, stream.segments.iter_mut());
+        for ((number, segment), written) in (0u32..).zip(segments(document, &self.ends_ms)).zip(sizes) {
             let text = imsc1(&segment.clipped(), &name.language);
             let duration = written.ticks as u32;
             let sample = Sample { data: text.as_bytes(), duration, composition_offset: 0, sync: true };
             let bytes = media_segment(number + 1, begins, &[sample]);
-            staging.write(&format!("{folder}/{}", layout::segment(number.into())), &bytes)?;
+            match &mut file {
+                Some(file) => staging.append(file, &bytes)?,
+                None => staging.write(&format!("{folder}/{}", layout::segment(number.into())), &bytes)?,
+            }
             written.bytes = bytes.len() as u64;
             begins += written.ticks;
         }
-        Ok(())
+        match file {
+            // Documents are small: reading them back is no progress to tell of.
+            Some(file) => one_file::close(staging, file, &init, stream, 0, &|_| ()),
+            None => Ok(()),
+        }
     }
 }

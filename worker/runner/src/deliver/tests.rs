@@ -80,6 +80,7 @@ impl Place {
             index: store(v1::Index::default().encode_to_vec()),
             assembly: store(assembly.encode_to_vec()),
             proof: store(v1::Proof::default().encode_to_vec()),
+            check: None,
             history: Some(v1::JobHistory {
                 job: 42,
                 submitted_ms: self.submitted_ms,

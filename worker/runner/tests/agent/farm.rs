@@ -160,7 +160,9 @@ impl Farm {
             Work::Audio(_) => Stage::Audio,
             Work::Image(_) => Stage::Image,
             Work::Assemble(_) => Stage::Assemble,
+            Work::Preview(_) => Stage::Preview,
             Work::Measure(_) => Stage::Measure,
+            Work::Check(_) => Stage::Check,
             Work::Deliver(_) => Stage::Deliver,
             Work::Hook(_) => Stage::Hook,
         };
@@ -174,6 +176,7 @@ impl Farm {
             profile: self.profile.clone(),
             output: self.output().to_str().unwrap().to_owned(),
             store: "the agent fills in its own".to_owned(),
+            submitted_ms: 0,
             work: Some(work),
         };
         let grant = v1::Grant { spec: Some(spec), memory_bytes: 2 << 30 };

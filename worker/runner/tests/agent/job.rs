@@ -41,7 +41,7 @@ async fn up_to_delivery(farm: &mut Farm) -> v1::DeliverTask {
         attempts: vec![v1::AttemptRecord { source_bytes_read: Some(4_000), ..v1::AttemptRecord::default() }],
         ..v1::JobHistory::default()
     });
-    v1::DeliverTask { index, assembly: Some(assembly), proof: Some(proof), history }
+    v1::DeliverTask { index, assembly: Some(assembly), proof: Some(proof), history, check: None }
 }
 
 #[tokio::test]

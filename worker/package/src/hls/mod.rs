@@ -63,39 +63,52 @@ pub struct TextGroup {
     pub texts: Vec<(TextName, Stream)>,
 }
 
-/// The media playlist of a rendition or track. Its keys are told before the first segment that they are for.
+/// The media playlist of a rendition or track, whose segments are files or byte ranges of one (RFC 8216bis, sections 4.4.4.2 and
+/// 4.4.4.5). Its keys are told before the first segment that they are for.
 pub fn media_playlist(stream: &Stream, target_duration: u64, keys: Option<&Keys>) -> String {
-    let map = format!("#EXT-X-MAP:URI=\"{}\"\n", layout::INIT);
-    playlist(stream, target_duration, &map, layout::segment, keys)
+    let Some(head) = stream.head else {
+        let map = format!("#EXT-X-MAP:URI=\"{}\"\n", layout::INIT);
+        return playlist(stream, target_duration, &map, (0..).map(layout::segment), keys);
+    };
+    let map = format!("#EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{}@0\"\n", layout::MEDIA, head.init_bytes);
+    let ranges = stream.byte_ranges(head).map(|range| format!("#EXT-X-BYTERANGE:{range}\n{}", layout::MEDIA));
+    playlist(stream, target_duration, &map, ranges, keys)
 }
 
 /// The media playlist of a text whose segments are files of WebVTT.
 pub fn webvtt_playlist(stream: &Stream, target_duration: u64) -> String {
-    playlist(stream, target_duration, "", layout::text_segment, None)
+    playlist(stream, target_duration, "", (0..).map(layout::text_segment), None)
 }
 
 fn playlist(
     stream: &Stream,
     target_duration: u64,
     map: &str,
-    segment: fn(u64) -> String,
+    segments: impl Iterator<Item = String>,
     keys: Option<&Keys>,
 ) -> String {
     let mut text = format!(
         "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target_duration}\n\
          #EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n{map}"
     );
-    for (number, duration) in (0..).zip(stream.durations_us()) {
+    for ((number, duration), segment) in (0..).zip(stream.durations_us()).zip(segments) {
         let (seconds, millionths) = (duration / 1_000_000, duration % 1_000_000);
         let told_here = keys.filter(|keys| keys.clear_segments == number);
         for key in told_here.iter().flat_map(|keys| &keys.lines) {
             line(&mut text, format_args!("{key}"));
         }
         line(&mut text, format_args!("#EXTINF:{seconds}.{millionths:06},"));
-        line(&mut text, format_args!("{}", segment(number)));
+        line(&mut text, format_args!("{segment}"));
     }
     text.push_str("#EXT-X-ENDLIST\n");
     text
+}
+
+/// The same media playlist while its title is made: segments are added to it, and a player begins with the first one
+/// (RFC 8216bis, sections 4.4.3.5 and 4.4.2.2).
+pub fn growing(playlist: &str) -> String {
+    let event = "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-START:TIME-OFFSET=0,PRECISE=YES\n";
+    playlist.replace("#EXT-X-PLAYLIST-TYPE:VOD\n", event).replace("#EXT-X-ENDLIST\n", "")
 }
 
 /// The master playlist. Each rendition is listed with each group of sound and each format of text, in the order of ladder,
@@ -311,7 +324,7 @@ fn video_range(colour: Colour) -> &'static str {
 }
 
 /// The attribute with three decimals, rounded to the nearest.
-fn frame_rate(rate: Rational) -> String {
+pub(crate) fn frame_rate(rate: Rational) -> String {
     let thousandths = rate.checked_mul(Rational::whole(1000)).map_or(0, Rational::round);
     format!(",FRAME-RATE={}.{:03}", thousandths / 1000, thousandths % 1000)
 }
@@ -327,216 +340,4 @@ pub(crate) fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use m3u8_rs::{AlternativeMediaType, MasterPlaylist, MediaPlaylistType, Playlist, parse_playlist_res};
-
-    use super::*;
-    use crate::{SegmentSize, target_duration};
-
-    const AAC_LC: &str = "mp4a.40.2";
-
-    fn stream(timescale: u32, segments: &[(u64, u64)]) -> Stream {
-        let segments = segments.iter().map(|(ticks, bytes)| SegmentSize { ticks: *ticks, bytes: *bytes });
-        Stream { timescale, segments: segments.collect() }
-    }
-
-    fn video(scale: u64) -> Stream {
-        stream(24_000, &[(96_096, 1_500_000 * scale), (96_096, 2_000_000 * scale), (38_038, 600_000 * scale)])
-    }
-
-    fn sound() -> Stream {
-        stream(48_000, &[(192_512, 64_100), (192_512, 64_300), (76_800, 25_000)])
-    }
-
-    fn variant<'a>(rendition: &'a str, stream: &'a Stream, height: u32) -> Variant<'a> {
-        Variant {
-            rendition,
-            stream,
-            codec: "avc1.640028",
-            width: height * 16 / 9,
-            height,
-            frame_rate: Rational::new(24_000, 1001),
-            frames: 230,
-            colour: Colour::default(),
-            iframes: None,
-            keys: None,
-        }
-    }
-
-    fn track<'a>(track: &'a str, stream: &'a Stream, channels: u32, language: &'a str) -> AudioMedia<'a> {
-        AudioMedia { track, stream, codec: AAC_LC, channels, priming: 1024, language, keys: None }
-    }
-
-    fn parse(text: &str) -> MasterPlaylist {
-        match parse_playlist_res(text.as_bytes()).unwrap() {
-            Playlist::MasterPlaylist(playlist) => playlist,
-            Playlist::MediaPlaylist(_) => panic!("not a master playlist"),
-        }
-    }
-
-    #[test]
-    fn a_media_playlist_reads_as_it_should() {
-        insta::assert_snapshot!(media_playlist(&video(1), 4, None), @r#"
-        #EXTM3U
-        #EXT-X-VERSION:7
-        #EXT-X-TARGETDURATION:4
-        #EXT-X-MEDIA-SEQUENCE:0
-        #EXT-X-PLAYLIST-TYPE:VOD
-        #EXT-X-INDEPENDENT-SEGMENTS
-        #EXT-X-MAP:URI="init.mp4"
-        #EXTINF:4.004000,
-        seg_00001.m4s
-        #EXTINF:4.004000,
-        seg_00002.m4s
-        #EXTINF:1.584917,
-        seg_00003.m4s
-        #EXT-X-ENDLIST
-        "#);
-    }
-
-    #[test]
-    fn a_media_playlist_means_what_the_stream_says() {
-        let stream = stream(30_000, &vec![(120_120, 9); 10_001]);
-        let text = media_playlist(&stream, 4, None);
-        let Playlist::MediaPlaylist(playlist) = parse_playlist_res(text.as_bytes()).unwrap() else {
-            panic!("not a media playlist");
-        };
-        assert_eq!((playlist.version, playlist.target_duration, playlist.media_sequence), (Some(7), 4, 0));
-        assert_eq!(playlist.playlist_type, Some(MediaPlaylistType::Vod));
-        assert!(playlist.end_list && playlist.independent_segments);
-        assert_eq!(playlist.segments.len(), 10_001);
-        assert_eq!(playlist.segments[0].map.as_ref().map(|map| map.uri.as_str()), Some("init.mp4"));
-        assert_eq!(playlist.segments[0].uri, "seg_00001.m4s");
-        assert_eq!(playlist.segments[10_000].uri, "seg_10001.m4s");
-        assert!(playlist.segments.iter().all(|segment| segment.duration.round() <= 4.0));
-    }
-
-    #[test]
-    fn a_master_playlist_reads_as_it_should() {
-        let (large, small, sound) = (video(3), video(1), sound());
-        let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
-        let audio = [track("aac-stereo", &sound, 2, "eng"), track("aac-5.1", &sound, 6, "eng")];
-        let target = target_duration([&large, &sound]);
-        insta::assert_snapshot!(master_playlist(&variants, &audio, &[], target));
-    }
-
-    #[test]
-    fn a_master_playlist_means_what_it_was_given() {
-        let (large, small, sound) = (video(3), video(1), sound());
-        let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
-        let audio = [track("first", &sound, 2, "deu"), track("second", &sound, 2, "")];
-        let playlist = parse(&master_playlist(&variants, &audio, &[], 4));
-        assert!(playlist.independent_segments);
-        let [first, second] = &playlist.variants[..] else { panic!("two variants") };
-        assert_eq!(
-            (first.uri.as_str(), second.uri.as_str()),
-            ("video/1080p/playlist.m3u8", "video/360p/playlist.m3u8")
-        );
-        let worst = sound.peak_bps(4);
-        assert_eq!(first.bandwidth, large.peak_bps(4) + worst);
-        assert_eq!(first.average_bandwidth, Some(large.average_bps() + sound.average_bps()));
-        assert_eq!(first.codecs.as_deref(), Some("avc1.640028,mp4a.40.2"));
-        assert_eq!(first.resolution.map(|size| (size.width, size.height)), Some((1920, 1080)));
-        assert_eq!(first.frame_rate, Some(23.976));
-        assert_eq!(first.audio.as_deref(), Some("aac-stereo"));
-        let media = &playlist.alternatives;
-        assert!(media.iter().all(|media| media.media_type == AlternativeMediaType::Audio));
-        assert_eq!(
-            media.iter().map(|media| (media.default, media.autoselect)).collect::<Vec<_>>(),
-            [(true, true), (false, true)]
-        );
-        assert_eq!(
-            media.iter().map(|media| media.language.as_deref()).collect::<Vec<_>>(),
-            [Some("de"), None]
-        );
-        assert_eq!(media[1].uri.as_deref(), Some("audio/second/playlist.m3u8"));
-    }
-
-    #[test]
-    fn pictures_for_winding_are_listed_once_for_each_rendition() {
-        let (large, small, sound) = (video(3), video(1), sound());
-        let files =
-            [&large, &small].map(|stream| IFrames { stream: stream.clone(), init_bytes: 7, index_bytes: 8 });
-        let variants = [
-            Variant { iframes: Some(&files[0]), ..variant("1080p", &large, 1080) },
-            Variant { iframes: Some(&files[1]), ..variant("360p", &small, 360) },
-        ];
-        let audio = [
-            track("first", &sound, 2, "deu"),
-            AudioMedia { codec: "ec-3", ..track("second", &sound, 6, "deu") },
-        ];
-        let playlist = parse(&master_playlist(&variants, &audio, &[], 4));
-        let (wound, played): (Vec<_>, Vec<_>) =
-            playlist.variants.iter().partition(|variant| variant.is_i_frame);
-        assert_eq!((wound.len(), played.len()), (2, 4));
-        assert_eq!(wound[1].uri, "video/360p/iframes.m3u8");
-        assert_eq!(
-            (wound[1].bandwidth, wound[1].average_bandwidth),
-            (small.peak_bps(4), Some(small.average_bps()))
-        );
-        assert_eq!(wound[1].codecs.as_deref(), Some("avc1.640028"));
-        assert_eq!(wound[1].resolution.map(|size| size.height), Some(360));
-        assert!(
-            wound[1].audio.is_none() && wound[1].frame_rate.is_none() && wound[1].closed_captions.is_none()
-        );
-    }
-
-    #[test]
-    fn groups_of_sound_have_the_same_members() {
-        let (large, small, sound) = (video(3), video(1), sound());
-        let variants = [variant("1080p", &large, 1080), variant("360p", &small, 360)];
-        let dolby = |name, language| AudioMedia { codec: "ec-3", ..track(name, &sound, 6, language) };
-        let audio = [
-            track("stereo", &sound, 2, "eng"),
-            track("stereo-de", &sound, 2, "ger"),
-            track("commentary", &sound, 2, "en"),
-            dolby("surround", "en"),
-        ];
-        insta::assert_snapshot!(master_playlist(&variants, &audio, &[], 4));
-    }
-
-    #[test]
-    fn texts_are_listed_in_each_format() {
-        let (large, sound) = (video(3), sound());
-        let named = |language: &str, role| {
-            (TextName { language: language.to_owned(), role }, stream(24_000, &[(96_096, 600)]))
-        };
-        let texts = vec![
-            named("en", TextRole::Subtitles),
-            named("en", TextRole::Captions),
-            named("deu", TextRole::Forced),
-            named("eng", TextRole::Subtitles),
-        ];
-        let groups =
-            [TextFormat::WebVtt, TextFormat::Imsc1].map(|format| TextGroup { format, texts: texts.clone() });
-        let audio = [track("stereo", &sound, 2, "en")];
-        let text = master_playlist(&[variant("1080p", &large, 1080)], &audio, &groups, 4);
-        insta::assert_snapshot!(text);
-        let playlist = parse(&text);
-        let named = playlist.variants.iter().map(|variant| variant.subtitles.as_deref()).collect::<Vec<_>>();
-        assert_eq!(named, [Some("webvtt"), Some("imsc1")]);
-        // Texts take their share.
-        let alone = parse(&master_playlist(&[variant("1080p", &large, 1080)], &audio, &[], 4));
-        assert_eq!(playlist.variants[0].bandwidth - alone.variants[0].bandwidth, 1_199);
-    }
-
-    #[test]
-    fn a_silent_title_has_no_audio_group() {
-        let stream = video(1);
-        let playlist = parse(&master_playlist(&[variant("only", &stream, 360)], &[], &[], 4));
-        assert_eq!(playlist.variants[0].audio, None);
-        assert_eq!(playlist.variants[0].codecs.as_deref(), Some("avc1.640028"));
-        assert_eq!(playlist.variants[0].bandwidth, stream.peak_bps(4));
-        assert!(playlist.alternatives.is_empty());
-    }
-
-    #[test]
-    fn names_never_break_a_line() {
-        let (stream, sound) = (video(1), sound());
-        let text =
-            master_playlist(&[variant("x", &stream, 360)], &[track("a\"b\n#c", &sound, 2, "en\"")], &[], 4);
-        assert_eq!(text.lines().count(), 6);
-        assert!(text.contains("NAME=\"a_b_#c\""));
-        assert!(!text.contains("LANGUAGE"));
-    }
-}
+mod tests;
