@@ -45,7 +45,7 @@ struct Seek {
 struct Switch {
     from: u32,
     to: u32,
-    /// The longest step in time that it took meanwhile, in seconds.
+    /// The most by which it went on faster than the clock meanwhile, in seconds.
     jump: f64,
 }
 
@@ -113,7 +113,7 @@ fn play(player: &str, title: &Path, file: &str, screenshot: &Path) -> Saw {
 
 fn assert_plays(player: &str, title: &Path, file: &str) {
     let saw = assert_shows(player, title, file, 0);
-    let what = format!("{player} {file}: {saw:#?}");
+    let what = format!("{player} {file}: {saw:?}");
     assert_eq!(
         (saw.sounds.as_slice(), saw.texts.as_slice()),
         (&["en".into(), "de".into()][..], &["en".into()][..])
@@ -126,7 +126,7 @@ fn assert_plays(player: &str, title: &Path, file: &str) {
 fn assert_shows(player: &str, title: &Path, file: &str, late: u32) -> Saw {
     let screenshot = title.with_file_name(format!("{player}.png"));
     let saw = play(player, title, file, &screenshot);
-    let what = format!("{player} {file}: {saw:#?}");
+    let what = format!("{player} {file}: {saw:?}");
     let duration = SECONDS as f64 + f64::from(late) / 25.0;
     assert_eq!((saw.heights.as_slice(), saw.duration), (HEIGHTS.as_slice(), duration), "{what}");
     let wanted = HEIGHTS.iter().flat_map(|height| SEEKS.map(|time| (*height, time)));
@@ -201,5 +201,5 @@ fn hls_js_plays_transport_streams_with_the_sound_in_them() {
     let dir = scratch();
     // Its time begins with the first decode time, which is two frames before the first picture is shown.
     let saw = assert_shows("hls.js", &title(dir.path(), "ts = true\n"), "ts.m3u8", 2);
-    assert!(saw.sounds.is_empty() && saw.texts.is_empty(), "{saw:#?}");
+    assert!(saw.sounds.is_empty() && saw.texts.is_empty(), "{saw:?}");
 }
