@@ -3,7 +3,7 @@
 APT_PACKAGES := gcc libc6-dev clang libclang-dev cmake mold pkg-config \
 	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
 	libx264-dev libx265-dev libsvtav1enc-dev meson ninja-build nasm xxd \
-	ffmpeg mediainfo e2fsprogs rclone util-linux
+	ffmpeg mediainfo e2fsprogs rclone util-linux tmux
 DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0

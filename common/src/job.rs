@@ -177,6 +177,8 @@ pub struct RunningView {
     pub epoch: Epoch,
     /// Name of its worker.
     pub worker: String,
+    /// When it was granted, in milliseconds since 1970.
+    pub started_ms: u64,
     /// Frames (or bytes) of this attempt that are done.
     pub frames_done: u64,
     /// Of so many; 0 before the first heartbeat that says.

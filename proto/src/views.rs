@@ -200,6 +200,7 @@ impl From<common::RunningView> for v1::RunningTask {
             worker: running.worker,
             frames_done: running.frames_done,
             frames_total: running.frames_total,
+            started_ms: running.started_ms,
             part: running.part,
         }
     }
@@ -216,6 +217,7 @@ impl TryFrom<v1::RunningTask> for common::RunningView {
             worker: running.worker,
             frames_done: running.frames_done,
             frames_total: running.frames_total,
+            started_ms: running.started_ms,
             part: running.part,
         })
     }

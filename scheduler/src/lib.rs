@@ -18,6 +18,7 @@ mod codec;
 mod config;
 mod driver;
 mod grpc;
+mod http;
 mod raft;
 mod scheduler;
 pub mod simulation;

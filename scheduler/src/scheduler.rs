@@ -1,5 +1,6 @@
 //! The public face of a scheduler: start, submit, watch, connect workers, stop.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use reel_common::{
 use reel_proto::v1;
 use reel_scheduler_core::Action;
 use reel_scheduler_core::explain::Explanation;
+use reel_scheduler_core::strip::Strip;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::SchedulerConfig;
 use crate::driver::{self, JobFilter, Request, Sight, Watch};
+use crate::http::Reading;
 use crate::raft::{Admin, AdminError, Server};
 
 /// Messages of one worker that may wait for the scheduler, and the other way: all slots of the largest worker may be
@@ -21,6 +24,10 @@ use crate::raft::{Admin, AdminError, Server};
 const LINK_MESSAGES: usize = 4096;
 /// How long a worker may take to send a log: a round trip, and what waits before it.
 const TAIL_TIMEOUT: Duration = Duration::from_secs(4);
+/// Entries that may wait to be applied on a scheduler that is ready.
+const READY_LAG: u64 = 1_000;
+/// Jobs that are looked at one by one for the metrics.
+const MEASURED_JOBS: usize = 1_000;
 /// How long a start waits until the node leads.
 const LEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -140,6 +147,7 @@ pub struct Scheduler {
     failure: watch::Receiver<Option<String>>,
     pub(crate) admin: Admin,
     peers: Arc<Server>,
+    dir: Arc<PathBuf>,
 }
 
 impl Scheduler {
@@ -168,8 +176,9 @@ impl Scheduler {
 
     async fn begin(config: SchedulerConfig) -> Result<(Scheduler, watch::Receiver<bool>), StartError> {
         let (requests, queue) = mpsc::channel(LINK_MESSAGES);
+        let dir = Arc::new(config.dir.clone());
         let driver::Started { leading, failure, admin, peers } = driver::start(config, queue).await?;
-        Ok((Scheduler { requests, failure, admin, peers: Arc::new(peers) }, leading))
+        Ok((Scheduler { requests, failure, admin, peers: Arc::new(peers), dir }, leading))
     }
 
     /// Accepts a job: when this returns, the job is on disk and will not be lost.
@@ -206,6 +215,22 @@ impl Scheduler {
     /// The scheduler has stopped, or does not lead.
     pub async fn jobs(&self, filter: JobFilter, limit: usize) -> Result<Vec<JobView>, Refused> {
         self.look(move |sight| Ok(sight.jobs(&filter, limit))).await
+    }
+
+    /// The whole farm at a glance, with at most `jobs` rows of jobs.
+    ///
+    /// # Errors
+    /// The scheduler has stopped, or does not lead.
+    pub async fn overview(&self, jobs: usize) -> Result<v1::FarmOverview, Refused> {
+        self.look(move |sight| Ok(sight.overview(jobs))).await
+    }
+
+    /// How far the parts of a title are, in at most `cells` cells.
+    ///
+    /// # Errors
+    /// There is no such job, or the scheduler has stopped or does not lead.
+    pub async fn strip(&self, job: JobId, cells: u32) -> Result<Strip, Refused> {
+        self.look(move |sight| sight.strip(job, cells)).await
     }
 
     /// Why tasks of a job do not run.
@@ -310,6 +335,14 @@ impl Scheduler {
         self.operate(Action::ResumeJob { job }).await
     }
 
+    /// Gives an open job another priority.
+    ///
+    /// # Errors
+    /// As [`Scheduler::cancel`].
+    pub async fn set_priority(&self, job: JobId, priority: i32) -> Result<(), Refused> {
+        self.operate(Action::SetPriority { job, priority }).await
+    }
+
     /// Forgives all failures of a job; one that failed goes on where it was.
     ///
     /// # Errors
@@ -356,6 +389,34 @@ impl Scheduler {
     pub fn known_address(&self) -> Option<String> {
         let status = self.admin.status();
         status.members.into_iter().find(|member| member.id == status.node).map(|member| member.address)
+    }
+
+    /// Why it cannot go on, where it cannot.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.borrow().clone()
+    }
+
+    /// Why it does not take part in its cluster yet, where it does not.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        let status = self.admin.status();
+        let behind = status.last_log.saturating_sub(status.applied);
+        match (self.failure(), self.is_member(), status.leader) {
+            (Some(reason), ..) => Some(reason),
+            (None, false, _) => Some("it does not belong to its cluster yet".to_owned()),
+            (None, true, None) => Some("no scheduler leads that it knows of".to_owned()),
+            (None, true, Some(_)) if behind > READY_LAG => {
+                Some(format!("{behind} entries are not applied yet"))
+            }
+            (None, true, Some(_)) => None,
+        }
+    }
+
+    /// What there is to measure of it and, where it leads, of the farm.
+    pub(crate) async fn reading(&self) -> Reading {
+        let farm = self.look(|sight| Ok((sight.overview(MEASURED_JOBS), sight.counts()))).await.ok();
+        let disk = rustix::fs::statvfs(self.dir.as_path()).ok();
+        let data_free = disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        Reading { status: self.admin.status(), data_free, farm }
     }
 
     /// Waits until the scheduler cannot go on, and says why; for ever while it can.

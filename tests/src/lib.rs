@@ -17,6 +17,7 @@ pub mod servers;
 pub mod signal;
 pub mod sources;
 pub mod telecine;
+pub mod terminal;
 pub mod tree;
 pub mod weather;
 

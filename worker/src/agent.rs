@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::child::{self, Notice, Notices, Reins, Start};
-use crate::host::free_bytes;
+use crate::host::{Gauge, free_bytes};
 use crate::log_tail::LogTails;
 use crate::publish::{publish_output, publish_part};
 use crate::scratch::{self, Scratch};
@@ -61,6 +61,7 @@ impl Agent {
         let shell = Shell {
             core: Core::new(me.slots),
             me,
+            gauge: Gauge::new(scratch.root().to_owned()),
             store_url: config.store_url,
             program: config.runner.path().to_owned(),
             hooks: config.hooks,
@@ -137,6 +138,7 @@ struct Shell {
     core: Core<Wire>,
     /// As it registers first; later rounds have later incarnations.
     me: WorkerFacts,
+    gauge: Gauge,
     store_url: String,
     program: PathBuf,
     hooks: hook::Programs,
@@ -210,7 +212,10 @@ impl Shell {
         let mut ends = false;
         for action in self.core.handle(now_ms, event) {
             match action {
-                Action::Send(message) => self.send(wire::message(message, &self.me)),
+                Action::Send(message) => {
+                    let message = wire::message(message, &self.me, || self.gauge.read());
+                    self.send(message);
+                }
                 Action::StartRunner(grant) => self.start_runner(grant),
                 Action::CommandRunner { epoch, command } => {
                     self.with_reins(epoch, |reins| reins.tell(wire::command(command)));

@@ -78,8 +78,12 @@ fn grant(grant: v1::Grant) -> Result<Grant<Wire>, Malformed> {
     Ok(Grant { task, attempt, epoch, parts, spec: grant })
 }
 
-/// A message of the core for the scheduler, from an agent that was `me` at its start.
-pub fn message(message: Message<Receipt>, me: &WorkerFacts) -> v1::WorkerMessage {
+/// A message of the core for the scheduler, from an agent that was `me` at its start. `load` reads how busy the host is.
+pub fn message(
+    message: Message<Receipt>,
+    me: &WorkerFacts,
+    load: impl FnOnce() -> Option<v1::HostLoad>,
+) -> v1::WorkerMessage {
     use worker_message::Message as To;
     let message = match message {
         Message::Register { round } => {
@@ -89,6 +93,7 @@ pub fn message(message: Message<Receipt>, me: &WorkerFacts) -> v1::WorkerMessage
         Message::Heartbeat { sequence, running, leaving } => To::Heartbeat(v1::Heartbeat {
             sequence,
             leaving,
+            load: load(),
             running: running.into_iter().map(running_attempt).collect(),
         }),
         Message::Request(RequestId(id), asked) => request(id, asked),

@@ -22,8 +22,8 @@ use clap::Parser;
 
 use crate::args::{Cli, Command, Schema, SchemaArgs, WorkerArgs, WorkerCommand};
 use crate::commands::{
-    check, cluster, events, help, job, plan, probe, profile, project, scheduler, submit, task, transcode,
-    verify, worker,
+    check, cluster, events, help, job, monitor, plan, probe, profile, project, scheduler, submit, task,
+    transcode, verify, worker,
 };
 
 fn main() -> ExitCode {
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Job(args) => job::run(args),
         Command::Task(args) => task::run(args),
         Command::Events(args) => events::run(args),
+        Command::Monitor(args) => monitor::run(args),
         Command::Schema(SchemaArgs { of: Schema::Job }) => output::print(job_file::SCHEMA),
         Command::Project(args) => project::run(args),
         Command::Worker(args) => worker::run(args),

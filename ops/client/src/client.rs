@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use reel_common::{JobId, JobView, Labels, ProjectView, Share, TaskId, TaskView, WorkerView};
 use reel_proto::v1::cluster_client::ClusterClient;
 use reel_proto::v1::events_client::EventsClient;
+use reel_proto::v1::farm_client::FarmClient;
 use reel_proto::v1::jobs_client::JobsClient;
 use reel_proto::v1::projects_client::ProjectsClient;
 use reel_proto::v1::tasks_client::TasksClient;
@@ -25,6 +26,8 @@ const LEADER_TIMEOUT: Duration = Duration::from_secs(2);
 const MEMBERSHIP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long nobody may answer before a call fails.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// An overview of the largest farm: a thousand jobs with paths as long as paths may be, and a hundred thousand workers.
+const MAX_OVERVIEW_BYTES: usize = 64 << 20;
 /// The wait between two rounds of asking everybody.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -169,6 +172,28 @@ impl Client {
         Ok(listed.jobs.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?)
     }
 
+    /// The whole farm at a glance, with at most `jobs` rows of jobs.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn overview(&self, jobs: u32) -> Result<v1::FarmOverview, ClientError> {
+        let ask = |channel| async move {
+            let mut client = FarmClient::new(channel).max_decoding_message_size(MAX_OVERVIEW_BYTES);
+            client.overview(v1::OverviewRequest { jobs }).await
+        };
+        self.call(CALL_TIMEOUT, ask).await
+    }
+
+    /// How far the parts of a title are, in at most `cells` cells.
+    ///
+    /// # Errors
+    /// There is no such job, or nobody answers.
+    pub async fn strip(&self, job: JobId, cells: u32) -> Result<v1::PartStrip, ClientError> {
+        let request = v1::StripRequest { job: job.0, cells };
+        let ask = |channel| async move { FarmClient::new(channel).strip(request).await };
+        self.call(CALL_TIMEOUT, ask).await
+    }
+
     /// Why tasks of a job do not run.
     ///
     /// # Errors
@@ -282,6 +307,21 @@ impl Client {
         let request = v1::ControlJobRequest { job: job.0, control: control.into() };
         let ask = |channel| async move { JobsClient::new(channel).control(request).await };
         self.call(CALL_TIMEOUT, ask).await.map(|_| ())
+    }
+
+    /// Gives a job that is not over another priority.
+    ///
+    /// # Errors
+    /// There is none, it is over, or nobody answers.
+    pub async fn set_priority(&self, job: JobId, priority: i32) -> Result<(), ClientError> {
+        let request = v1::SetPriorityRequest { job: job.0, priority };
+        let ask = |channel| async move { JobsClient::new(channel).set_priority(request).await };
+        self.call(CALL_TIMEOUT, ask).await.map(|_| ())
+    }
+
+    /// The schedulers that are asked, as they were given.
+    pub fn servers(&self) -> String {
+        self.servers.list()
     }
 
     /// Follows a job until it is over: `seen` is given each state, across changes of leader, and ends the watch with an

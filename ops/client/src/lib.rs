@@ -2,6 +2,7 @@
 //! more than a pause.
 
 mod client;
+pub mod events;
 mod servers;
 
 pub use client::{Client, ClientError};

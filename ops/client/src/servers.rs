@@ -78,6 +78,11 @@ impl Servers {
         Ok(Servers(Arc::new(Inner { named, current })))
     }
 
+    /// The addresses as they were given, separated by commas.
+    pub fn list(&self) -> String {
+        self.0.named.join(",")
+    }
+
     /// The address of the scheduler that is asked now.
     pub fn current(&self) -> String {
         self.0.current.lock().unwrap_or_else(PoisonError::into_inner).address.clone()

@@ -1,6 +1,7 @@
 //! Applies commands to the state. Total: a command that cannot be done is answered, never a panic.
 
 mod commits;
+mod control;
 mod failures;
 mod grants;
 mod hooks;
@@ -41,9 +42,10 @@ impl FarmState {
             Action::CommitPlan { job, plan } => jobs::on_commit_plan(self, job, plan),
             Action::RejectPlan { job, reason } => jobs::on_reject_plan(self, job, &reason),
             Action::CommitRate { job, after, step } => jobs::on_commit_rate(self, job, after, &step),
-            Action::CancelJob { job } => jobs::on_cancel_job(self, job),
-            Action::PauseJob { job } => jobs::on_pause_job(self, job),
-            Action::ResumeJob { job } => jobs::on_resume_job(self, job),
+            Action::CancelJob { job } => control::on_cancel_job(self, job),
+            Action::PauseJob { job } => control::on_pause_job(self, job),
+            Action::ResumeJob { job } => control::on_resume_job(self, job),
+            Action::SetPriority { job, priority } => control::on_set_priority(self, job, priority),
             Action::RetryTask { task } => jobs::on_retry_task(self, task),
             Action::SkipTask { task } => hooks::on_skip_task(self, task),
             Action::RetryJob { job } => jobs::on_retry_job(self, job),

@@ -189,6 +189,13 @@ pub enum Action {
         /// The job.
         job: JobId,
     },
+    /// Gives an open job another priority.
+    SetPriority {
+        /// The job.
+        job: JobId,
+        /// Higher goes first within the project.
+        priority: i32,
+    },
     /// Gives a project its share of the farm. One that was never given any has the default.
     SetProject {
         /// Its name.

@@ -184,8 +184,8 @@ pub fn explain(state: &FarmState, id: JobId, now_ms: u64) -> Option<Explanation>
     Some(explanation)
 }
 
-/// Tasks of a stage without a lease. Chunks and hooks that nobody has begun are counted, not looked at.
-fn waiting_in(state: &FarmState, id: JobId, stage: Stage) -> u32 {
+/// Tasks of a stage that wait for a slot, whatever holds them back. Chunks and hooks that nobody has begun are counted, not looked at.
+pub fn waiting_in(state: &FarmState, id: JobId, stage: Stage) -> u32 {
     let Some(job) = state.jobs.get(&id) else { return 0 };
     let leased = || state.leases_of_job(id).filter(|(task, _)| task.stage == stage).count() as u32;
     match (stage, &job.plan) {

@@ -20,6 +20,7 @@ pub mod rate;
 #[cfg(test)]
 mod sequences;
 pub mod state;
+pub mod strip;
 pub mod tasks;
 #[cfg(test)]
 mod testing;

@@ -79,6 +79,10 @@ enum Step {
     Pause {
         job: u8,
     },
+    Priority {
+        job: u8,
+        priority: u8,
+    },
     Resume {
         job: u8,
     },
@@ -134,6 +138,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (n(), 0u8..14).prop_map(|(attempt, part)| Step::Progress { attempt, part }),
         1 => n().prop_map(|job| Step::Cancel { job }),
         1 => n().prop_map(|job| Step::Pause { job }),
+        1 => (n(), n()).prop_map(|(job, priority)| Step::Priority { job, priority }),
         1 => n().prop_map(|job| Step::Resume { job }),
         1 => n().prop_map(|job| Step::Retry { job }),
         1 => (n(), 0u8..6).prop_map(|(job, index)| Step::Skip { job, index }),
@@ -405,6 +410,9 @@ impl Onlooker {
         Some(match step {
             Step::Cancel { job } => Action::CancelJob { job: self.job(job) },
             Step::Pause { job } => Action::PauseJob { job: self.job(job) },
+            Step::Priority { job, priority } => {
+                Action::SetPriority { job: self.job(job), priority: i32::from(priority) }
+            }
             Step::Resume { job } => Action::ResumeJob { job: self.job(job) },
             Step::RejectPlan { job } => {
                 Action::RejectPlan { job: self.job(job), reason: "refused".to_owned() }

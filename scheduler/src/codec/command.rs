@@ -45,6 +45,9 @@ fn encode_action(action: &Action) -> Wire {
         Action::PauseJob { job } => Wire::PauseJob(v1::PauseJob { job: job.0 }),
         Action::ResumeJob { job } => Wire::ResumeJob(v1::ResumeJob { job: job.0 }),
         Action::RetryJob { job } => Wire::RetryJob(v1::RetryJob { job: job.0 }),
+        Action::SetPriority { job, priority } => {
+            Wire::SetPriority(v1::SetPriority { job: job.0, priority: *priority })
+        }
         Action::NoteLeaving { worker } => Wire::NoteLeaving(v1::NoteLeaving { worker: worker.0 }),
         Action::HoldWorker { name, hold } => Wire::HoldWorker(encode_hold(name, *hold)),
         Action::SetProject { name, share } => {
@@ -129,6 +132,7 @@ fn decode_action(action: Wire) -> Result<Action, Malformed> {
         Wire::PauseJob(pause) => Action::PauseJob { job: JobId(pause.job) },
         Wire::ResumeJob(resume) => Action::ResumeJob { job: JobId(resume.job) },
         Wire::RetryJob(retry) => Action::RetryJob { job: JobId(retry.job) },
+        Wire::SetPriority(set) => Action::SetPriority { job: JobId(set.job), priority: set.priority },
         Wire::NoteLeaving(note) => Action::NoteLeaving { worker: WorkerId(note.worker) },
         Wire::HoldWorker(held) => {
             let (name, hold) = decode_hold(held);

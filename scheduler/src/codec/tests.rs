@@ -212,6 +212,7 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("cancel_job", Action::CancelJob { job }),
         ("pause_job", Action::PauseJob { job }),
         ("resume_job", Action::ResumeJob { job }),
+        ("set_priority", Action::SetPriority { job, priority: -3 }),
         ("prune_jobs", Action::PruneJobs),
         ("note_leaving", Action::NoteLeaving { worker }),
         ("hold_worker", Action::HoldWorker { name: "host".into(), hold: Some(Hold::Drain) }),

@@ -7,6 +7,7 @@ use reel_scheduler_core::FarmState;
 use reel_scheduler_core::event::Event;
 use tokio::sync::broadcast;
 
+use super::counts::Counts;
 use crate::scheduler::Refused;
 
 /// Changes that are kept: what a busy farm of a thousand workers does in a few minutes.
@@ -38,13 +39,16 @@ pub(crate) struct EventLog {
     kept: VecDeque<Arc<Change>>,
     /// Changes up to this number are not kept.
     forgotten: u64,
+    /// Of all of them, those that are forgotten too.
+    pub(super) counts: Counts,
     watchers: broadcast::Sender<Arc<Change>>,
 }
 
 impl EventLog {
     /// Begins with the state as it was read from disk.
     pub(crate) fn new(applied: u64) -> Self {
-        EventLog { kept: VecDeque::new(), forgotten: applied, watchers: broadcast::channel(MAX_BEHIND).0 }
+        let watchers = broadcast::channel(MAX_BEHIND).0;
+        EventLog { kept: VecDeque::new(), forgotten: applied, counts: Counts::default(), watchers }
     }
 
     /// Takes in what the last command changed.
@@ -53,6 +57,7 @@ impl EventLog {
         if events.is_empty() {
             return;
         }
+        events.iter().for_each(|event| self.counts.note(event));
         let change = Arc::new(Change { number: state.applied, at_ms: state.clock_ms, events });
         if self.kept.len() == MAX_KEPT
             && let Some(oldest) = self.kept.pop_front()

@@ -52,6 +52,12 @@ pub(crate) struct Fleet {
     links: BTreeMap<LinkId, Link>,
     by_worker: BTreeMap<WorkerId, LinkId>,
     progress: BTreeMap<TaskId, Progress>,
+    /// How busy hosts are, by their last heartbeats.
+    loads: BTreeMap<WorkerId, v1::HostLoad>,
+    /// The term, and the last command before it.
+    term: (u64, u64),
+    /// Frames that were encoded in this term.
+    frames: u64,
     last_link: u64,
     /// Who was heard of when.
     pub(super) leases: LeaseClock,
@@ -65,17 +71,37 @@ impl Fleet {
             links: BTreeMap::new(),
             by_worker: BTreeMap::new(),
             progress: BTreeMap::new(),
+            loads: BTreeMap::new(),
+            term: (0, 0),
+            frames: 0,
             last_link: 0,
             leases: LeaseClock::new(terms),
             in_hand: placement::Progress::default(),
         }
     }
 
-    /// Forgets heartbeats at the start of a term: every lease is taken for fresh.
-    pub(super) fn begin_term(&mut self, terms: LeaseTerms) {
+    /// Forgets heartbeats at the start of a term, before which `applied` was the last command: every lease is taken for fresh.
+    pub(super) fn begin_term(&mut self, term: u64, applied: u64, terms: LeaseTerms) {
         self.leases = LeaseClock::new(terms);
         self.in_hand = placement::Progress::default();
         self.progress.clear();
+        self.loads.clear();
+        (self.term, self.frames) = ((term, applied), 0);
+    }
+
+    /// The number of this leader's term.
+    pub(super) fn term(&self) -> u64 {
+        self.term.0
+    }
+
+    /// Frames of titles that were encoded in this term, those of attempts that were lost too.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// How busy a host is, by its last heartbeat.
+    pub(super) fn load(&self, worker: WorkerId) -> Option<v1::HostLoad> {
+        self.loads.get(&worker).copied()
     }
 
     /// Adds a link; what comes over it goes to `events`.
@@ -158,13 +184,30 @@ impl Fleet {
             }
             renewed.push((task, epoch));
             if let Some(v1::Progress { frames_done, frames_total, part }) = running.progress {
-                self.progress.insert(task, Progress { epoch, frames_done, frames_total, part });
+                let progress = Progress { epoch, frames_done, frames_total, part };
+                let before = self.progress.insert(task, progress).filter(|before| before.epoch == epoch);
+                self.count_frames(task.stage, before, progress);
                 if let Some(part) = part {
                     self.in_hand.note(task, epoch, PartIndex(part));
                 }
             }
         }
+        if let Some(load) = beat.load {
+            self.loads.insert(worker, load);
+        }
         self.leases.note_heartbeat(state, worker, renewed, now_ms);
+    }
+
+    /// Counts what an attempt has encoded since it was heard of last; what it did under another leader is not counted.
+    fn count_frames(&mut self, stage: Stage, before: Option<Progress>, now: Progress) {
+        let seen_before = match before {
+            Some(before) => before.frames_done,
+            None if now.epoch.0 > self.term.1 => 0,
+            None => now.frames_done,
+        };
+        if stage == Stage::Encode {
+            self.frames = self.frames.saturating_add(now.frames_done.saturating_sub(seen_before));
+        }
     }
 
     /// The attempt has ended by the worker's own message, so it needs no revocation.
@@ -203,6 +246,7 @@ impl Fleet {
             self.send(id, message);
         }
         self.progress.retain(|task, progress| state.live(*task, progress.epoch).is_some());
+        self.loads.retain(|worker, _| state.workers.contains_key(worker));
         self.in_hand.retain_live(state);
     }
 }

@@ -6,9 +6,11 @@
 
 mod batch;
 mod clock;
+mod counts;
 mod events;
 mod fleet;
 mod messages;
+mod overview;
 mod requests;
 mod sight;
 mod spec;
@@ -30,6 +32,7 @@ use tokio::time::{Instant, sleep_until};
 use self::batch::{Asker, Batch};
 pub(crate) use self::clock::Now;
 use self::clock::{Clock, millis};
+pub(crate) use self::counts::Counts;
 pub(crate) use self::events::{Change, EventLog, Watch};
 pub(crate) use self::fleet::{Fleet, LinkEvent, LinkId};
 use self::messages::refuse;
@@ -414,7 +417,7 @@ impl Driver {
     fn begin_term(&mut self, term: u64) {
         tracing::info!(term, "this scheduler leads");
         self.clock = Clock::new(self.now, self.state.clock_ms);
-        self.fleet.begin_term(terms(&self.config));
+        self.fleet.begin_term(term, self.state.applied, terms(&self.config));
         if std::mem::take(&mut self.abandon_fleet) {
             let workers: Vec<_> = self.state.workers.keys().copied().collect();
             for worker in workers {

@@ -23,7 +23,8 @@ impl Driver {
             Request::Operate { action, reply } => self.propose(action, Asker::Operator(reply)),
             Request::Look(look) => {
                 let now_ms = self.now_ms();
-                look(Ok(Sight { state: &self.state, fleet: &self.fleet, now_ms }));
+                let counts = &self.events.counts;
+                look(Ok(Sight { state: &self.state, fleet: &self.fleet, counts, now_ms }));
             }
             Request::Watch { job, reply } => {
                 let receiver = self.watchers.watch(job, &self.state, &self.fleet);

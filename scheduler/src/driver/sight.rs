@@ -3,11 +3,13 @@
 use reel_common::{JobId, JobView, Labels, ProjectView, TaskId, TaskView, WorkerView};
 use reel_proto::v1;
 use reel_scheduler_core::explain::{Explanation, explain};
+use reel_scheduler_core::strip::{Strip, strip};
 use reel_scheduler_core::view::job_history;
 use reel_scheduler_core::{FarmState, tasks};
 
+use super::counts::Counts;
 use super::fleet::Fleet;
-use super::{spec, views};
+use super::{overview, spec, views};
 use crate::scheduler::Refused;
 
 /// Looks at the farm, or is told why it cannot.
@@ -29,6 +31,7 @@ pub struct JobFilter {
 pub(crate) struct Sight<'a> {
     pub(super) state: &'a FarmState,
     pub(super) fleet: &'a Fleet,
+    pub(super) counts: &'a Counts,
     pub(super) now_ms: u64,
 }
 
@@ -46,6 +49,21 @@ impl Sight<'_> {
     /// The fleet, by name.
     pub(crate) fn workers(&self) -> Vec<WorkerView> {
         views::workers(self.state, self.fleet)
+    }
+
+    /// The whole farm at a glance, with at most `jobs` rows of jobs.
+    pub(crate) fn overview(&self, jobs: usize) -> v1::FarmOverview {
+        overview::overview(self.state, self.fleet, jobs, self.now_ms)
+    }
+
+    /// What has happened since this scheduler began.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    /// How far the parts of a title are.
+    pub(crate) fn strip(&self, job: JobId, cells: u32) -> Result<Strip, Refused> {
+        strip(self.state, job, cells).ok_or(Refused::UnknownJob(job))
     }
 
     /// Why tasks of a job do not run.

@@ -110,13 +110,7 @@ pub(super) fn workers(state: &FarmState, fleet: &Fleet) -> Vec<WorkerView> {
         WorkerView {
             id: *id,
             name: worker.facts.name.clone(),
-            state: match (worker.draining, state.holds.get(&worker.facts.name)) {
-                _ if !fleet.is_connected(*id) => WorkerState::Silent,
-                (true, _) | (_, Some(Hold::Drain)) => WorkerState::Draining,
-                (_, Some(Hold::Cordon)) => WorkerState::Cordoned,
-                (_, Some(Hold::Quarantine)) => WorkerState::Quarantined,
-                (false, None) => WorkerState::Ready,
-            },
+            state: worker_state(state, fleet, *id, worker),
             slots: worker.facts.slots,
             memory_bytes: worker.facts.memory,
             scratch_bytes: worker.facts.scratch,
@@ -132,6 +126,17 @@ pub(super) fn workers(state: &FarmState, fleet: &Fleet) -> Vec<WorkerView> {
     let mut views: Vec<_> = state.workers.iter().map(view).collect();
     views.sort_by(|a, b| a.name.cmp(&b.name));
     views
+}
+
+/// Whether a worker takes work.
+pub(super) fn worker_state(state: &FarmState, fleet: &Fleet, id: WorkerId, worker: &Worker) -> WorkerState {
+    match (worker.draining, state.holds.get(&worker.facts.name)) {
+        _ if !fleet.is_connected(id) => WorkerState::Silent,
+        (true, _) | (_, Some(Hold::Drain)) => WorkerState::Draining,
+        (_, Some(Hold::Cordon)) => WorkerState::Cordoned,
+        (_, Some(Hold::Quarantine)) => WorkerState::Quarantined,
+        (false, None) => WorkerState::Ready,
+    }
 }
 
 /// A job as it is now.
@@ -184,7 +189,7 @@ fn reason(job: &Job) -> Option<JobReason> {
 }
 
 /// The newest attempt that failed, while its stage is not complete. Who was told to go has not failed.
-fn trouble(id: JobId, job: &Job) -> Option<Trouble> {
+pub(super) fn trouble(id: JobId, job: &Job) -> Option<Trouble> {
     let failed = job.attempts.iter().rev().find_map(|ended| match ended.outcome {
         Outcome::Failed(FailureClass::Preempted) | Outcome::Done | Outcome::Revoked => None,
         Outcome::Failed(class) => Some((ended, class)),
@@ -207,6 +212,7 @@ pub(super) fn running(job: &Job, fleet: &Fleet, task: TaskId, lease: &Lease) -> 
         attempt: lease.attempt,
         epoch: lease.epoch,
         worker: job.workers.get(&lease.worker).cloned().unwrap_or_default(),
+        started_ms: lease.granted_ms,
         frames_done: progress.map_or(0, |progress| progress.frames_done),
         frames_total: progress.map_or(0, |progress| progress.frames_total),
         part: progress.and_then(|progress| progress.part),
@@ -240,7 +246,12 @@ fn frames_in_hand(fleet: &Fleet, leases: &[(TaskId, &Lease)]) -> (u64, u64) {
 }
 
 /// Frames of the title that are encoded, and all: those of committed parts, and of parts in hand those that are done.
-fn encode_frames(fleet: &Fleet, job: &Job, grid: &SegmentGrid, leases: &[(TaskId, &Lease)]) -> (u64, u64) {
+pub(super) fn encode_frames(
+    fleet: &Fleet,
+    job: &Job,
+    grid: &SegmentGrid,
+    leases: &[(TaskId, &Lease)],
+) -> (u64, u64) {
     let committed = committed_frames(job, grid);
     let in_hand = leases.iter().filter_map(|(task, lease)| {
         let progress = fleet.progress(*task, lease.epoch)?;

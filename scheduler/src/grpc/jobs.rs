@@ -110,6 +110,15 @@ impl Jobs for Service {
         Ok(Response::new(v1::ControlJobResponse {}))
     }
 
+    async fn set_priority(
+        &self,
+        request: Request<v1::SetPriorityRequest>,
+    ) -> Result<Response<v1::SetPriorityResponse>, Status> {
+        let v1::SetPriorityRequest { job, priority } = request.into_inner();
+        self.0.set_priority(JobId(job), priority).await.map_err(refused)?;
+        Ok(Response::new(v1::SetPriorityResponse {}))
+    }
+
     async fn explain(
         &self,
         request: Request<v1::ExplainJobRequest>,

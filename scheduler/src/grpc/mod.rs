@@ -2,6 +2,7 @@
 
 mod cluster;
 mod events;
+mod farm;
 mod jobs;
 mod projects;
 mod tasks;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use reel_proto::v1::cluster_server::ClusterServer;
 use reel_proto::v1::events_server::EventsServer;
+use reel_proto::v1::farm_server::FarmServer;
 use reel_proto::v1::jobs_server::JobsServer;
 use reel_proto::v1::projects_server::ProjectsServer;
 use reel_proto::v1::raft_server::RaftServer;
@@ -19,10 +21,12 @@ use reel_proto::v1::tasks_server::TasksServer;
 use reel_proto::v1::workers_server::WorkersServer;
 use reel_proto::{DESCRIPTORS, LEADER_METADATA};
 use tokio::net::TcpListener;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Status};
 
+use crate::http;
 use crate::raft::MAX_MESSAGE_BYTES;
 use crate::scheduler::{Refused, Scheduler};
 
@@ -59,9 +63,8 @@ impl Scheduler {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let (ending, ended) = tokio::sync::oneshot::channel::<()>();
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE))
+        let mut services = Routes::builder();
+        services
             .add_service(health_service)
             .add_service(reflection)
             .add_service(reflection_alpha)
@@ -69,9 +72,16 @@ impl Scheduler {
             .add_service(JobsServer::new(jobs::Service(self.clone())))
             .add_service(TasksServer::new(tasks::Service(self.clone())))
             .add_service(EventsServer::new(events::Service(self.clone())))
+            .add_service(FarmServer::new(farm::Service(self.clone())))
             .add_service(ProjectsServer::new(projects::Service(self.clone())))
             .add_service(WorkersServer::new(workers::Service(self.clone())))
-            .add_service(ClusterServer::new(cluster::Service(self)))
+            .add_service(ClusterServer::new(cluster::Service(self.clone())));
+        let pages = services.routes().into_axum_router().merge(http::routes(self)).fallback(http::unknown);
+        let server = Server::builder()
+            .accept_http1(true)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+            .add_routes(Routes::from(pages))
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
                 // The other end is dropped, never sent to.
                 let _ = ended.await;

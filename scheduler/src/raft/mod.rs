@@ -33,6 +33,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+#[cfg(test)]
+pub(crate) use self::admin::Member;
 pub(crate) use self::admin::{Admin, AdminError, Status};
 pub(crate) use self::disk::{MAX_RECORD_BYTES, OpenError};
 use self::log_store::{LogStore, new_number};

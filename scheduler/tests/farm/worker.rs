@@ -112,7 +112,8 @@ impl FakeWorker {
     }
 
     pub(crate) async fn beat(&mut self, sequence: u64, running: Vec<v1::RunningAttempt>) {
-        self.say(Message::Heartbeat(v1::Heartbeat { sequence, running, leaving: false })).await;
+        let load = Some(v1::HostLoad { cpu_percent: 73, ..v1::HostLoad::default() });
+        self.say(Message::Heartbeat(v1::Heartbeat { sequence, running, leaving: false, load })).await;
         self.hear(|message| match message {
             scheduler_message::Message::HeartbeatAck(ack) => (ack.sequence == sequence).then_some(()),
             _ => None,

@@ -65,7 +65,7 @@ impl World {
 
     fn say(&mut self, host: usize, life: u32, message: Message<Receipt>) {
         let Some(running) = self.on_host(host, life) else { return };
-        let message = wire::message(message, &running.me);
+        let message = wire::message(message, &running.me, || None);
         if let Some(worker_message::Message::Register(_)) = message.message {
             running.register = Some(message.clone());
         }

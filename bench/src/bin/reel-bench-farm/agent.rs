@@ -81,7 +81,7 @@ async fn link(
                     progress: None,
                 });
                 let running = running.collect();
-                agent.say(Said::Heartbeat(v1::Heartbeat { sequence, running, leaving: false })).await?;
+                agent.say(Said::Heartbeat(v1::Heartbeat { sequence, running, leaving: false, load: None })).await?;
             }
         }
     }

@@ -135,7 +135,7 @@ async fn link(client: &Client, number: u32, of: u32, answered: &mpsc::UnboundedS
                     v1::RunningAttempt { task: *task, epoch: *epoch, progress }
                 });
                 let running = running.collect();
-                say(Said::Heartbeat(v1::Heartbeat { sequence, running, leaving: false })).await?;
+                say(Said::Heartbeat(v1::Heartbeat { sequence, running, leaving: false, load: None })).await?;
             }
         }
     }

@@ -16,6 +16,29 @@ pub(crate) struct ServerChoice {
     pub(crate) list: String,
 }
 
+/// Shows a farm in the terminal, and lets its operator act: jobs, workers, schedulers, events, logs.
+///
+/// Keys are at the bottom of each screen; ? shows all of them. Whatever changes something is confirmed first.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  reel monitor --server http://10.0.0.1:7101,http://10.0.0.2:7101\n  reel monitor --demo"
+)]
+pub(crate) struct MonitorArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerChoice,
+    /// Shows a farm that is made up, and asks no real one.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Workers of the farm that is made up, at most 100000.
+    #[arg(long, value_name = "N", default_value = "48", requires = "demo")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) demo_workers: u32,
+    /// Its chunks, at most 10000000.
+    #[arg(long, value_name = "N", default_value = "6000", requires = "demo")]
+    #[arg(value_parser = clap::value_parser!(u32).range(16..=10_000_000))]
+    pub(crate) demo_chunks: u32,
+}
+
 /// Runs a worker, and lists those that a farm has.
 #[derive(Debug, Args)]
 #[command(

@@ -201,6 +201,17 @@ pub(crate) enum JobCommand {
         #[command(flatten)]
         server: ServerChoice,
     },
+    /// Gives a job that is not over another priority: of its project, the highest goes first.
+    #[command(after_help = "Examples:\n  reel job priority 42 10\n  reel job priority 42 -5")]
+    Priority {
+        /// Its number.
+        job: u64,
+        /// Higher goes first; 0 is usual.
+        #[arg(allow_negative_numbers = true)]
+        priority: i32,
+        #[command(flatten)]
+        server: ServerChoice,
+    },
     /// Forgives all failures of a job; one that failed goes on where it was.
     #[command(after_help = "Example:\n  reel job retry 42")]
     Retry {

@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::farm::{
-    CloudChoice, ClusterArgs, ClusterCommand, HookProgram, ProjectArgs, ProjectCommand, SchedulerArgs,
-    SchedulerCommand, SchedulerStartArgs, ServerChoice, WorkerArgs, WorkerCommand, WorkerStartArgs,
+    CloudChoice, ClusterArgs, ClusterCommand, HookProgram, MonitorArgs, ProjectArgs, ProjectCommand,
+    SchedulerArgs, SchedulerCommand, SchedulerStartArgs, ServerChoice, WorkerArgs, WorkerCommand,
+    WorkerStartArgs,
 };
 pub(crate) use self::job::{
     Deadline, EditChoice, EventsArgs, JobArgs, JobCommand, Schema, SchemaArgs, SubmitArgs, TaskArgs,
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Job(JobArgs),
     Task(TaskArgs),
     Events(EventsArgs),
+    Monitor(MonitorArgs),
     Project(ProjectArgs),
     Worker(WorkerArgs),
     Scheduler(SchedulerArgs),

@@ -45,6 +45,10 @@ pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
         JobCommand::Cancel { job, server } => control(job, &server, JobControl::Cancel, "canceled"),
         JobCommand::Pause { job, server } => control(job, &server, JobControl::Pause, "paused"),
         JobCommand::Resume { job, server } => control(job, &server, JobControl::Resume, "resumed"),
+        JobCommand::Priority { job, priority, server } => {
+            runtime.block_on(server::client(&server)?.set_priority(JobId(job), priority))?;
+            print(&format!("job {job} has priority {priority}\n"))
+        }
         JobCommand::Retry { job, server } => control(job, &server, JobControl::Retry, "tried again"),
         JobCommand::Explain { job, server, json } => {
             let explained = runtime.block_on(server::client(&server)?.explain(JobId(job)))?;

@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod events;
 pub(crate) mod help;
 pub(crate) mod job;
+pub(crate) mod monitor;
 pub(crate) mod plan;
 mod plot;
 pub(crate) mod probe;

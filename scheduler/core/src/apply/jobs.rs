@@ -1,4 +1,4 @@
-//! Commands about whole jobs: accept, plan, cancel, pause, retry, forget.
+//! Commands about whole jobs: accept, plan, retry, forget.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,9 @@ pub(super) fn on_submit_job(state: &mut FarmState, spec: JobSpec, profile: Strin
     }
     let digest = Digest::of(profile.as_bytes());
     if let Some(known) = spec.idempotency_key.as_ref().and_then(|key| state.by_key.get(key)) {
-        let same = state.jobs.get(known).is_some_and(|job| job.spec == spec && job.profile == digest);
+        // Its priority may have been changed since.
+        let as_now = |job: &Job| JobSpec { priority: job.spec.priority, ..spec.clone() };
+        let same = state.jobs.get(known).is_some_and(|job| job.spec == as_now(job) && job.profile == digest);
         return match same {
             true => Reply::Duplicate(Accepted::Job(*known)),
             false => refuse_field("the idempotency key", "belongs to another job: choose a new one"),
@@ -154,44 +156,6 @@ pub(super) fn on_reject_plan(state: &mut FarmState, id: JobId, reason: &str) -> 
     }
     close_job(state, id, JobState::Failed);
     Reply::DONE
-}
-
-pub(super) fn on_cancel_job(state: &mut FarmState, id: JobId) -> Reply {
-    match known_job(state, id).map(|job| job.state) {
-        Err(refusal) => Reply::Refused(refusal),
-        Ok(JobState::Canceled) => Reply::Duplicate(Accepted::Done),
-        Ok(now) if !now.is_open() => Reply::Refused(Refusal::WrongState { job: id, state: now }),
-        Ok(_) => {
-            close_job(state, id, JobState::Canceled);
-            Reply::DONE
-        }
-    }
-}
-
-pub(super) fn on_pause_job(state: &mut FarmState, id: JobId) -> Reply {
-    match known_job(state, id) {
-        Err(refusal) => Reply::Refused(refusal),
-        Ok(job) if job.state == JobState::Paused => Reply::Duplicate(Accepted::Done),
-        Ok(job) if !job.state.is_open() => Reply::Refused(Refusal::WrongState { job: id, state: job.state }),
-        Ok(job) => {
-            job.state = JobState::Paused;
-            tell_state(state, id);
-            Reply::DONE
-        }
-    }
-}
-
-pub(super) fn on_resume_job(state: &mut FarmState, id: JobId) -> Reply {
-    match known_job(state, id) {
-        Err(refusal) => Reply::Refused(refusal),
-        Ok(job) if job.state.is_active() => Reply::Duplicate(Accepted::Done),
-        Ok(job) if job.state == JobState::Paused => {
-            job.state = if job.attempts_total == 0 { JobState::Queued } else { JobState::Running };
-            tell_state(state, id);
-            Reply::DONE
-        }
-        Ok(job) => Reply::Refused(Refusal::WrongState { job: id, state: job.state }),
-    }
 }
 
 /// What was charged is forgiven; a job that this task failed is opened again and goes on where it was.
@@ -396,38 +360,6 @@ mod tests {
             (FailureClass::Invalid, "too short")
         );
         assert_eq!(farm.job(1).state, JobState::Failed);
-    }
-
-    #[test]
-    fn a_canceled_job_has_no_live_epoch() {
-        let mut farm = FarmBuilder::new().worker("w", 2).job(plan_of(8, 2, 1)).build();
-        farm.place();
-        let running = farm.running();
-        assert_eq!(running.len(), 2);
-        farm.ok(Action::CancelJob { job: JobId(1) });
-        assert_eq!(farm.running(), []);
-        for (task, epoch) in running {
-            assert_eq!(farm.commit_part(task, epoch, 0), Reply::Superseded);
-        }
-        assert_eq!(farm.apply(Action::CancelJob { job: JobId(1) }), Reply::Duplicate(Accepted::Done));
-        assert_eq!(farm.proposals(), []);
-        let refused = Refusal::WrongState { job: JobId(1), state: JobState::Canceled };
-        assert_eq!(farm.apply(Action::PauseJob { job: JobId(1) }), Reply::Refused(refused));
-    }
-
-    #[test]
-    fn a_paused_job_ends_what_runs_and_begins_nothing() {
-        let mut farm = FarmBuilder::new().worker("w", 1).job(plan_of(4, 1, 0)).build();
-        farm.place();
-        farm.ok(Action::PauseJob { job: JobId(1) });
-        let (running, epoch) = farm.running()[0];
-        farm.finish(running, epoch);
-        assert_eq!(farm.proposals(), []);
-        let grant = farm.grant_of(encode(1, 1), farm.worker("w"));
-        assert!(matches!(farm.apply(grant), Reply::Refused(Refusal::WrongState { .. })));
-        farm.ok(Action::ResumeJob { job: JobId(1) });
-        farm.run_to_end();
-        assert_eq!(farm.job(1).state, JobState::Done);
     }
 
     #[test]
