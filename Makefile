@@ -18,7 +18,7 @@ DEPLOY_JUDGES := kubernetes-validate==1.37.0 PyYAML==6.0.3 jsonschema==4.26.0 js
 PIP_INSTALL := python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --target
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-package bench-quality bench-tasks lint fmt packages nextest npm azurite players readers pip shaka ffmpeg-vmaf systemd deploy-judges test-players
+.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-package bench-quality bench-tasks lint fmt packages nextest npm azurite players readers pip shaka ffmpeg-vmaf systemd deploy-judges prometheus test-players
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
@@ -45,7 +45,7 @@ demo: packages
 	@echo "  target/release/reel verify $(DEMO_OUTPUT) --against $(DEMO_CLIP)"
 
 # Two commands: the tests start the programs of other crates, which nextest alone does not always build.
-test: packages nextest azurite players readers shaka ffmpeg-vmaf systemd deploy-judges
+test: packages nextest azurite players readers shaka ffmpeg-vmaf systemd deploy-judges prometheus
 	cargo build --locked --workspace --bins --tests
 	cargo nextest run --locked --workspace
 
@@ -178,3 +178,11 @@ deploy-judges: pip
 		echo "installing: $(DEPLOY_JUDGES)"; \
 		$(PIP_INSTALL) target/deploy-judges $(DEPLOY_JUDGES) && \
 		echo "$(DEPLOY_JUDGES)" > target/deploy-judges/installed; }
+
+# The programs alone: the package would start a service.
+prometheus:
+	@test -x target/prometheus/usr/bin/promtool || { \
+		echo "unpacking: prometheus"; \
+		mkdir -p target/prometheus && cd target/prometheus && \
+		{ apt-get download -qq prometheus || { $(SUDO) apt-get update -qq && apt-get download -qq prometheus; }; } && \
+		dpkg -x prometheus_*.deb .; }

@@ -71,6 +71,13 @@ impl Terminal {
         screen
     }
 
+    /// Sends a signal to the program.
+    pub fn signal(&self, name: &str) {
+        let id = self.run(["display-message", "-p", "#{pane_pid}"]);
+        let ended = Command::new("kill").args(["-s", name, id.trim()]).status().expect("kill is there");
+        assert!(ended.success());
+    }
+
     /// Waits until the program has ended, and gives its exit code.
     pub fn wait(&self) -> i32 {
         let dead = ["display-message", "-p", "#{pane_dead} #{pane_dead_status}"];

@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it is surprised")]
 
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use reel_tests::farm::Farm;
 use reel_tests::reel::until;
-use reel_tests::{fixtures, profile};
+use reel_tests::servers::free_address;
+use reel_tests::{fixtures, profile, scratch, target_dir, workspace};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -30,6 +34,94 @@ fn sample(address: &str, name: &str) -> Option<f64> {
     line.map(|value| value.parse().unwrap_or_else(|_| panic!("{name} {value}")))
 }
 
+fn program(name: &str) -> PathBuf {
+    let program = target_dir().join("prometheus/usr/bin").join(name);
+    assert!(program.exists(), "{} is missing: run `make prometheus`", program.display());
+    program
+}
+
+/// A Prometheus that scrapes a farm each second and tells of alerts at once: what it would wait for is left out.
+struct Prometheus {
+    server: Child,
+    address: String,
+}
+
+impl Prometheus {
+    fn start(dir: &Path, farm: &Farm) -> Prometheus {
+        let rules = fs::read_to_string(workspace().join("ops/dashboards/alerts.yml")).unwrap();
+        let rules: String = rules
+            .lines()
+            .filter(|line| !line.trim().starts_with("for:"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        fs::write(dir.join("rules.yml"), rules).unwrap();
+        let targets = farm.servers().replace("http://", "");
+        let targets: Vec<String> = targets.split(',').map(|target| format!("{target:?}")).collect();
+        let config = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs:\n  \
+             - job_name: reel\n    static_configs: [{{targets: [{}]}}]\n",
+            targets.join(", ")
+        );
+        fs::write(dir.join("prometheus.yml"), config).unwrap();
+        let (address, log) = (free_address().to_string(), File::create(dir.join("prometheus.log")).unwrap());
+        let mut command = Command::new(program("prometheus"));
+        command.arg("--config.file=prometheus.yml").arg(format!("--web.listen-address={address}"));
+        command.arg("--storage.tsdb.path=data").current_dir(dir).stdout(Stdio::null()).stderr(log);
+        Prometheus { server: command.spawn().unwrap(), address }
+    }
+
+    fn ask(&self, page: &str) -> String {
+        match TcpStream::connect(&self.address) {
+            Ok(_) => get(&self.address, page).1,
+            Err(_) => String::new(),
+        }
+    }
+
+    fn fires(&self, alert: &str) {
+        until(alert, PATIENCE, || self.ask("/api/v1/alerts").contains(&format!("\"alertname\":\"{alert}\"")));
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn prometheus_scrapes_a_farm_and_its_alerts_fire_where_something_is_wrong() {
+    let film = fixtures::prores_mov().path;
+    let dir = scratch();
+    let mut farm = Farm::builder().schedulers(3).workers(0).start();
+    let prometheus = Prometheus::start(dir.path(), &farm);
+    until("three targets", PATIENCE, || prometheus.ask("/api/v1/query?query=sum(up)").contains("\"3\""));
+    assert!(!prometheus.ask("/api/v1/alerts").contains("alertname"), "nothing is wrong yet");
+    let late = farm.submit(&film, "late", &profile("quick"), "--deadline 1s");
+    prometheus.fires("ReelNoWorkers");
+    prometheus.fires("ReelJobLate");
+    farm.add_worker("w1", "");
+    farm.wait(late);
+    let vanishes = farm.shared().join("film.mov");
+    fs::copy(&film, &vanishes).unwrap();
+    farm.reel("worker quarantine w1").run().success();
+    prometheus.fires("ReelWorkersQuarantined");
+    let failed = farm.submit(&vanishes, "failed", &profile("quick"), "");
+    fs::write(&vanishes, "no film any more").unwrap();
+    farm.reel("worker undrain w1").run().success();
+    until("the failure", PATIENCE, || farm.job(failed)["state"] == "failed");
+    prometheus.fires("ReelJobFailed");
+    farm.submit(&film, "waits", &profile("quick"), "--need site=berlin");
+    prometheus.fires("ReelJobsStandStill");
+    let leader = farm.leader();
+    let others: Vec<usize> = (0..3).filter(|number| *number != leader).collect();
+    farm.kill_scheduler(others[0]);
+    prometheus.fires("ReelSchedulerDown");
+    farm.kill_scheduler(others[1]);
+    prometheus.fires("ReelNoLeader");
+}
+
 #[test]
 fn the_leader_tells_what_the_farm_has_done() {
     let farm = Farm::builder().schedulers(3).workers(1).start();
@@ -47,6 +139,14 @@ fn the_leader_tells_what_the_farm_has_done() {
     assert_eq!(sample(leader, "reel_workers{state=\"ready\",pool=\"on-demand\"}"), Some(1.0));
     assert_eq!((sample(leader, "reel_slots"), sample(leader, "reel_tasks_waiting")), (Some(1.0), Some(0.0)));
     assert!(sample(leader, "reel_data_free_bytes") > Some(0.0));
+    let page = farm.shared().join("metrics");
+    fs::write(&page, get(leader, "/metrics").1).unwrap();
+    let judged = Command::new(program("promtool"))
+        .args(["check", "metrics"])
+        .stdin(File::open(page).unwrap())
+        .output();
+    let judged = judged.unwrap();
+    assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
     until("the load of the worker", PATIENCE, || {
         sample(leader, "reel_workers_scratch_free_bytes_min") > Some(0.0)
     });

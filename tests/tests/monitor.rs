@@ -150,6 +150,16 @@ fn without_a_terminal_or_a_farm_it_says_so() {
 }
 
 #[test]
+fn a_signal_ends_it_and_leaves_the_terminal_in_order() {
+    let dir = scratch();
+    let seat = Terminal::start(dir.path(), SMALL, "monitor --demo");
+    seat.shows(&["a farm that is made up"]);
+    seat.signal("TERM");
+    assert_eq!(seat.wait(), 0);
+    assert!(!seat.screen().contains("Overview"), "{}", seat.screen());
+}
+
+#[test]
 fn a_made_up_farm_of_the_largest_size_answers_keys() {
     let dir = scratch();
     let seat =

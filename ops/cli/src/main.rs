@@ -16,6 +16,7 @@ mod reporter;
 mod server;
 mod signals;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -32,7 +33,10 @@ fn main() -> ExitCode {
         &cli.command,
         Command::Scheduler(_) | Command::Worker(WorkerArgs { command: WorkerCommand::Start(_) })
     );
-    let outcome = environment::start_log(service).and_then(|()| match cli.command {
+    // A line of the log would stand on the monitor's screen.
+    let drawn_over = matches!(&cli.command, Command::Monitor(_)) && std::io::stderr().is_terminal();
+    let log = if drawn_over { Ok(()) } else { environment::start_log(service) };
+    let outcome = log.and_then(|()| match cli.command {
         Command::Transcode(args) => transcode::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Plan(args) => plan::run(args),

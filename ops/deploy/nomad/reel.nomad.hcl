@@ -80,7 +80,8 @@ job "reel" {
         provider = "nomad"
 
         check {
-          type     = "tcp"
+          type     = "http"
+          path     = "/readyz"
           interval = "10s"
           timeout  = "5s"
         }

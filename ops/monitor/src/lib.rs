@@ -19,6 +19,7 @@ use crossterm::event::{Event as Input, EventStream, KeyEventKind};
 use futures::StreamExt;
 use ratatui::DefaultTerminal;
 use reel_client::Client;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -83,6 +84,7 @@ async fn attend(terminal: &mut DefaultTerminal, mut model: Model, farm: impl Far
     let (look, looked_at) = watch::channel(model.focus());
     let asking = tokio::spawn(feed(farm, looked_at, to_do, to_screen));
     let mut inputs = EventStream::new();
+    let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stale = true;
@@ -100,6 +102,9 @@ async fn attend(terminal: &mut DefaultTerminal, mut model: Model, farm: impl Far
                 None => break,
             },
             Some(event) = news.recv() => event,
+            // The terminal is put in order whoever ends it.
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => break,
         };
         stale = true;
         match model.update(event) {

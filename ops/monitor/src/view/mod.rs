@@ -122,13 +122,12 @@ fn draw_hints(frame: &mut Frame, area: Rect, model: &Model) {
     let mut spans = vec![Span::raw(" ")];
     let mut room = usize::from(area.width).saturating_sub(1);
     for key in keys::hints(model.place()) {
-        let shown = if key.shown == "1-5" { "1-5" } else { key.shown };
-        let width = shown.chars().count() + key.word.chars().count() + 3;
+        let width = key.shown.chars().count() + key.word.chars().count() + 3;
         if width > room {
             break;
         }
         room -= width;
-        spans.extend([shown.bold(), format!(" {}  ", key.word).fg(FAINT)]);
+        spans.extend([key.shown.bold(), format!(" {}  ", key.word).fg(FAINT)]);
     }
     frame.render_widget(Line::from(spans), area);
 }

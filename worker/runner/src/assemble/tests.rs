@@ -559,15 +559,19 @@ fn a_folder_that_vanishes_while_threads_write_to_it_fails_them_all() {
         protection: None,
     };
     let staging = output.with_file_name(".out.reel-42.partial");
+    let aside = tempfile::tempdir_in(output.parent().unwrap()).unwrap();
     let mut told = 0;
     let failure = assemble(&work, &mut |_, _| {
         told += 1;
-        if told == 20 {
-            fs::remove_dir_all(&staging).ok();
-            fs::write(&staging, "in the way").unwrap();
+        // Others may make a folder of it again before it is a file.
+        let mut times = 0;
+        while told == 20 && fs::write(&staging, "in the way").is_err() {
+            fs::rename(&staging, aside.path().join(times.to_string())).unwrap();
+            times += 1;
         }
     })
     .unwrap_err();
+    drop(aside);
     assert_eq!(failure.class, FailureClass::Failed);
     assert!(failure.message.starts_with(&format!("writing {}", staging.display())), "{}", failure.message);
     fs::remove_file(staging).unwrap();
