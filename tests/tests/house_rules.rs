@@ -60,7 +60,8 @@ fn links_between_documents_lead_somewhere() {
 /// Lines of the README's shell examples that start with `program`, without their comments.
 fn examples(program: &str) -> Vec<Vec<String>> {
     let text = root_file("README.md");
-    let blocks = text.split("```").skip(1).step_by(2).flat_map(str::lines);
+    let blocks = text.split("```").skip(1).step_by(2).filter(|block| block.starts_with("sh\n"));
+    let blocks = blocks.flat_map(str::lines);
     let code = blocks.map(|line| line.split('#').next().unwrap_or_default().trim());
     let words = code.map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
     words.filter(|words| words.first().is_some_and(|first| first == program)).collect()

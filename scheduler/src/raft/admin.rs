@@ -9,7 +9,9 @@ use openraft::errors::{ChangeMembershipError, ClientWriteError, LinearizableRead
 use openraft::{ChangeMembers, ReadPolicy};
 use tokio::sync::Mutex;
 
+use super::LEADER_SILENT;
 use super::machine::Machine;
+use super::server::Heard;
 use super::snapshot::{SnapshotFile, blocking};
 use super::types::{Peer, Types};
 use super::wire::Destination;
@@ -24,6 +26,7 @@ const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(50);
 pub(crate) struct Admin {
     pub(super) raft: openraft::Raft<Types, Machine>,
     pub(super) here: Destination,
+    pub(super) heard: Heard,
     /// Changes of membership, one after the other.
     pub(super) changing: Arc<Mutex<()>>,
 }
@@ -111,7 +114,7 @@ impl Admin {
         Status {
             cluster: self.here.cluster,
             node: self.here.node,
-            leader: now.current_leader,
+            leader: now.current_leader.filter(|leader| *leader == now.id || self.heard.lately(LEADER_SILENT)),
             term: now.current_term,
             last_log: now.last_log_index.unwrap_or(0),
             applied: now.last_applied.as_ref().map_or(0, |id| id.index),

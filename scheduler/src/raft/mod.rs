@@ -40,6 +40,7 @@ pub(crate) use self::disk::{MAX_RECORD_BYTES, OpenError};
 use self::log_store::{LogStore, new_number};
 use self::machine::Machine;
 use self::network::Peers;
+use self::server::Heard;
 pub(crate) use self::server::Server;
 use self::snapshot::SnapshotFolder;
 use self::types::{Peer, Proposal, Types};
@@ -52,6 +53,8 @@ const HEARTBEAT_MS: u64 = 200;
 /// A follower that hears nothing gives the leader the longer of these, and then stands for election after a time between
 /// them: a leader that dies is followed by another after two seconds.
 const ELECTION_MS: (u64, u64) = (800, 1100);
+/// A leader that is not heard of for so long is none for those who ask: there would be another, had those who are left a majority.
+const LEADER_SILENT: Duration = Duration::from_millis(4 * ELECTION_MS.1);
 /// Entries after which a snapshot is taken: a restart reads at most about this many.
 const SNAPSHOT_EVERY: u64 = 5000;
 /// Entries kept behind a snapshot, for a peer that lags a little.
@@ -155,6 +158,7 @@ pub(crate) struct Raft {
     inner: openraft::Raft<Types, Machine>,
     here: Destination,
     snapshots: SnapshotFolder,
+    heard: Heard,
     role: watch::Receiver<Role>,
     watcher: JoinHandle<()>,
     failure: disk::Failure,
@@ -209,17 +213,20 @@ impl Raft {
         let (sender, role) = watch::channel(Role::Follower { leader: None });
         let watcher = tokio::spawn(watch_role(inner.clone(), failure.clone(), sender));
         let here = Destination { cluster, node, folder };
-        Ok(Raft { inner, here, snapshots, role, watcher, failure, closed })
+        let heard = Heard::default();
+        Ok(Raft { inner, here, snapshots, heard, role, watcher, failure, closed })
     }
 
     /// What answers other nodes.
     pub(crate) fn server(&self) -> Server {
-        Server { raft: self.inner.clone(), here: self.here, snapshots: self.snapshots.clone() }
+        let (snapshots, heard) = (self.snapshots.clone(), self.heard.clone());
+        Server { raft: self.inner.clone(), here: self.here, snapshots, heard }
     }
 
     /// What operators ask of the cluster.
     pub(crate) fn admin(&self) -> Admin {
-        Admin { raft: self.inner.clone(), here: self.here, changing: Arc::default() }
+        let (raft, heard) = (self.inner.clone(), self.heard.clone());
+        Admin { raft, here: self.here, heard, changing: Arc::default() }
     }
 
     /// What this node is, from now on.

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
-use openraft::raft::TransferLeaderRequest;
+use openraft::raft::{StreamAppendError, TransferLeaderRequest};
 use reel_proto::v1::raft_server::Raft as RaftService;
 use reel_proto::v1::{self, snapshot_chunk::Chunk};
 use tonic::{Request, Response, Status, Streaming};
@@ -19,6 +21,24 @@ pub(crate) struct Server {
     pub(super) raft: openraft::Raft<Types, Machine>,
     pub(super) here: Destination,
     pub(super) snapshots: SnapshotFolder,
+    pub(super) heard: Heard,
+}
+
+/// When the leader was heard of last. A follower takes the last leader for the leader until there is another, alive or not.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<Mutex<Option<Instant>>>);
+
+impl Heard {
+    /// The leader has just said something.
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether it has said something within this time.
+    pub(super) fn lately(&self, within: Duration) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < within)
+    }
 }
 
 type Appended = Pin<Box<dyn Stream<Item = Result<v1::AppendResponse, Status>> + Send>>;
@@ -50,8 +70,14 @@ impl RaftService for Server {
         let rest =
             rest.take_while(|request| std::future::ready(request.is_some())).filter_map(std::future::ready);
         let requests = futures::stream::iter([first]).chain(rest);
-        let answers = self.raft.stream_append(requests).map(|answer| match answer {
-            Ok(result) => Ok(wire::append_response(result)),
+        let heard = self.heard.clone();
+        let answers = self.raft.stream_append(requests).map(move |answer| match answer {
+            Ok(result) => {
+                if !matches!(result, Err(StreamAppendError::HigherVote(_))) {
+                    heard.note();
+                }
+                Ok(wire::append_response(result))
+            }
             Err(fatal) => Err(stopped(&fatal)),
         });
         Ok(Response::new(answers.boxed()))
@@ -80,6 +106,7 @@ impl RaftService for Server {
         let broken = |error: io::Error| Status::internal(format!("a snapshot was not received: {error}"));
         let mut incoming = Incoming::begin(&self.snapshots).map_err(broken)?;
         while let Some(v1::SnapshotChunk { chunk: Some(Chunk::Content(piece)) }) = chunks.message().await? {
+            self.heard.note();
             incoming = incoming.add(piece, head.bytes).await.map_err(broken)?;
         }
         let snapshot = incoming.finish(head.bytes).await.map_err(broken)?;

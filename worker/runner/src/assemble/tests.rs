@@ -559,7 +559,7 @@ fn a_folder_that_vanishes_while_threads_write_to_it_fails_them_all() {
         protection: None,
     };
     let staging = output.with_file_name(".out.reel-42.partial");
-    let aside = tempfile::tempdir_in(output.parent().unwrap()).unwrap();
+    let aside = tempfile::tempdir_in(farm.folder.path()).unwrap();
     let mut told = 0;
     let failure = assemble(&work, &mut |_, _| {
         told += 1;
