@@ -82,9 +82,9 @@ fn job_row(state: &FarmState, fleet: &Fleet, id: JobId, job: &Job) -> v1::JobRow
 
 /// The first stage that is not complete; previews are nothing that a job waits for.
 fn stage(job: &Job) -> Option<Stage> {
-    let stages = Stage::ALL.into_iter().filter(|stage| job.has_stage(*stage) && *stage != Stage::Preview);
+    let counts = |stage: &Stage| job.has_stage(*stage) && *stage != Stage::Preview;
     // What comes before is complete where a stage may run.
-    stages.filter(|stage| job.is_ready(*stage)).next()
+    Stage::ALL.into_iter().filter(counts).find(|stage| job.is_ready(*stage))
 }
 
 fn worker_row(state: &FarmState, fleet: &Fleet, id: WorkerId, worker: &Worker) -> v1::WorkerRow {
