@@ -113,7 +113,7 @@ impl Demo {
                 TITLES[number as usize % TITLES.len()],
                 number / 8 + 1
             ),
-            project: if number % 3 == 0 { "series" } else { "films" },
+            project: if number.is_multiple_of(3) { "series" } else { "films" },
             priority: i32::from(number == 2) * 10,
             state: JobState::Queued,
             parts: vec![Part::Waits; (parts + number * parts / jobs) as usize],

@@ -101,7 +101,7 @@ impl<K: Clone + PartialEq> List<K> {
     pub(crate) fn visible(&mut self, lines: usize) -> impl Iterator<Item = (usize, bool)> {
         let lines = lines.max(1);
         let last_top = self.order.len().saturating_sub(lines);
-        self.top = self.top.clamp((self.at + 1).saturating_sub(lines), self.at.max(0)).min(last_top);
+        self.top = self.top.clamp((self.at + 1).saturating_sub(lines), self.at).min(last_top);
         let (top, at) = (self.top, self.at);
         let shown = self.order[top..].iter().take(lines).enumerate();
         shown.map(move |(line, place)| (*place, top + line == at))

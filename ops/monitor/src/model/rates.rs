@@ -119,6 +119,6 @@ mod tests {
         let mut rates = Rates::default();
         (0..60).for_each(|second| rates.note(&reading(1, second * 1000, 500)));
         let job = reading(1, 0, 500).jobs[0].clone();
-        assert_eq!((rates.left_ms(&job), rates.all_left_ms(&[job.clone()])), (None, None));
+        assert_eq!((rates.left_ms(&job), rates.all_left_ms(std::slice::from_ref(&job))), (None, None));
     }
 }
