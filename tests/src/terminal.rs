@@ -71,6 +71,11 @@ impl Terminal {
         screen
     }
 
+    /// Waits until the screen does not show this any more. A key that comes right after Escape is another key.
+    pub fn gone(&self, unwanted: &str) {
+        until(&format!("no {unwanted:?} on the screen"), PATIENCE, || !self.screen().contains(unwanted));
+    }
+
     /// Sends a signal to the program.
     pub fn signal(&self, name: &str) {
         let id = self.run(["display-message", "-p", "#{pane_pid}"]);

@@ -178,3 +178,16 @@ fn a_scheduler_without_a_majority_is_alive_but_not_ready() {
     assert_eq!(sample(servers[left], "reel_raft_has_leader"), Some(0.0));
     assert_eq!(get(servers[left], "/no-such-page").0, 404);
 }
+
+#[test]
+fn a_leader_without_followers_is_alive_but_leads_nobody() {
+    let mut farm = Farm::builder().schedulers(3).workers(0).start();
+    let servers = farm.servers();
+    let leader = farm.leader();
+    let address = servers.split(',').nth(leader).unwrap();
+    until("readiness", PATIENCE, || get(address, "/readyz").0 == 200);
+    (0..3).filter(|number| *number != leader).for_each(|number| farm.kill_scheduler(number));
+    until("no leader", PATIENCE, || get(address, "/readyz").0 == 503);
+    assert_eq!(sample(address, "reel_raft_has_leader"), Some(0.0));
+    assert_eq!(get(address, "/healthz").0, 200);
+}

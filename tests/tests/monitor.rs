@@ -45,6 +45,7 @@ fn every_screen_shows_what_the_farm_does() {
         seat.letters("/berlin");
         seat.shows(&["filter: berlin"]);
         seat.key("Escape");
+        seat.gone("filter:");
         seat.letters("/waits");
         seat.key("Enter");
         seat.shows(&["filter: waits", "(1 of 2)"]);
@@ -53,7 +54,9 @@ fn every_screen_shows_what_the_farm_does() {
         seat.letters("tt");
         seat.shows(&["no worker that takes work has the labels site=berlin"]);
         seat.key("Escape");
+        seat.gone("› job");
         seat.key("Escape");
+        seat.gone("filter:");
         seat.letters("/works");
         seat.key("Enter");
         seat.key("Enter");
@@ -61,6 +64,7 @@ fn every_screen_shows_what_the_farm_does() {
         seat.letters("l");
         seat.shows(&["log of", "attempt begins"]);
         seat.key("Escape");
+        seat.gone("log of");
         seat.letters("t");
         seat.shows(&["w1", "w2", "█ done"]);
         seat.letters("3");
@@ -86,6 +90,7 @@ fn every_action_is_done_when_it_was_confirmed() {
         seat.shows(&[question, "y yes"]);
         seat.letters("y");
     };
+    seat.shows(&["slots", "works", "waits"]);
     seat.letters("2/waits");
     seat.key("Enter");
     seat.shows(&["(1 of 2)"]);
@@ -128,7 +133,9 @@ fn every_action_is_done_when_it_was_confirmed() {
     until("another leader", PATIENCE, || farm.status().is_some_and(|status| !status["leader"].is_null()));
     seat.shows(&["not heard of"]);
     seat.letters("2");
+    seat.shows(&["output, by activity"]);
     seat.key("Escape");
+    seat.gone("filter:");
     seat.letters("/works");
     seat.key("Enter");
     confirm("c", &format!("Cancel job {works}?"));

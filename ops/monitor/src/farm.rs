@@ -13,6 +13,8 @@ use crate::act::Act;
 
 /// How long nobody may answer before the operator is told; the farm is asked on and on.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The wait before a watch that broke is begun again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Changes that wait to be shown. Past this they are left out: they are many, and gone from the screen at once.
 const MAX_CHANGES: usize = 1024;
 /// Tasks of a job that are shown.
@@ -89,6 +91,7 @@ async fn follow(client: Client, told: mpsc::Sender<v1::Changes>) {
         };
         // It ends where nobody answers for long, or what it was to go on with is forgotten.
         let _ = client.follow(None, None, seen).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -176,6 +176,9 @@ pub(crate) fn command(typed: KeyEvent, place: Place) -> Option<Command> {
     if typed.modifiers.contains(KeyModifiers::CONTROL) {
         return (typed.code == KeyCode::Char('c')).then_some(Command::Quit);
     }
+    if typed.modifiers.contains(KeyModifiers::ALT) {
+        return None;
+    }
     match typed.code {
         KeyCode::Char('k') => Some(Command::Move(Step::Up)),
         KeyCode::Char('j') => Some(Command::Move(Step::Down)),

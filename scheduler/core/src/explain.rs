@@ -186,7 +186,7 @@ pub fn explain(state: &FarmState, id: JobId, now_ms: u64) -> Option<Explanation>
 
 /// Tasks of a stage that wait for a slot, whatever holds them back. Chunks and hooks that nobody has begun are counted, not looked at.
 pub fn waiting_in(state: &FarmState, id: JobId, stage: Stage) -> u32 {
-    let Some(job) = state.jobs.get(&id) else { return 0 };
+    let Some(job) = state.jobs.get(&id).filter(|job| job.state.is_active()) else { return 0 };
     let leased = || state.leases_of_job(id).filter(|(task, _)| task.stage == stage).count() as u32;
     match (stage, &job.plan) {
         (Stage::Encode, Some(plan)) if job.is_ready(stage) => {
@@ -323,6 +323,11 @@ mod tests {
         let mut farm = FarmBuilder::new().job(plan_of(2, 1, 0)).build();
         farm.ok(Action::PauseJob { job: JobId(1) });
         assert_eq!(texts(&farm, 1), "the job is paused: resume it");
+        assert_eq!(
+            waiting_in(&farm.state, JobId(1), Stage::Encode),
+            0,
+            "it waits for nothing but its operator"
+        );
         farm.ok(Action::CancelJob { job: JobId(1) });
         assert_eq!(texts(&farm, 1), "the job is canceled");
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, LinearizableReadError, RaftError};
 use openraft::{ChangeMembers, ReadPolicy};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use super::LEADER_SILENT;
 use super::machine::Machine;
 use super::server::Heard;
 use super::snapshot::{SnapshotFile, blocking};
 use super::types::{Peer, Types};
 use super::wire::Destination;
+use super::{LEADER_SILENT, Role};
 
 /// A backup is sent in pieces of so many bytes.
 const BACKUP_PIECE_BYTES: usize = 1 << 20;
@@ -27,6 +27,7 @@ pub(crate) struct Admin {
     pub(super) raft: openraft::Raft<Types, Machine>,
     pub(super) here: Destination,
     pub(super) heard: Heard,
+    pub(super) role: watch::Receiver<Role>,
     /// Changes of membership, one after the other.
     pub(super) changing: Arc<Mutex<()>>,
 }
@@ -111,10 +112,13 @@ impl Admin {
             voter: voters.contains(id),
             matched: matched(*id),
         });
+        // Raft itself takes the last leader for the leader until there is another, alive or not.
+        let leads = matches!(*self.role.borrow(), Role::Leader { .. });
+        let heard = self.heard.lately(LEADER_SILENT);
         Status {
             cluster: self.here.cluster,
             node: self.here.node,
-            leader: now.current_leader.filter(|leader| *leader == now.id || self.heard.lately(LEADER_SILENT)),
+            leader: now.current_leader.filter(|leader| if *leader == now.id { leads } else { heard }),
             term: now.current_term,
             last_log: now.last_log_index.unwrap_or(0),
             applied: now.last_applied.as_ref().map_or(0, |id| id.index),

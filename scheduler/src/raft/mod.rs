@@ -225,8 +225,8 @@ impl Raft {
 
     /// What operators ask of the cluster.
     pub(crate) fn admin(&self) -> Admin {
-        let (raft, heard) = (self.inner.clone(), self.heard.clone());
-        Admin { raft, here: self.here, heard, changing: Arc::default() }
+        let (raft, heard, role) = (self.inner.clone(), self.heard.clone(), self.role.clone());
+        Admin { raft, here: self.here, heard, role, changing: Arc::default() }
     }
 
     /// What this node is, from now on.

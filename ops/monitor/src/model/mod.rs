@@ -8,7 +8,7 @@ mod rates;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use reel_client::events::{describe, line};
 use reel_common::{JobId, TaskId};
 use reel_proto::v1::{self, Hold, JobControl, JobState};
@@ -153,6 +153,14 @@ pub(crate) const JOB_ORDERS: [&str; 6] =
 /// Likewise of workers.
 pub(crate) const WORKER_ORDERS: [&str; 4] = ["name", "state", "load", "preemptions"];
 
+/// Whether a text has all words of a filter, which is in lower case.
+fn passes(filter: &str, text: &str) -> bool {
+    filter.is_empty() || {
+        let text = text.to_lowercase();
+        filter.split_whitespace().all(|word| text.contains(word))
+    }
+}
+
 fn compare_jobs(order: usize) -> impl Fn(&v1::JobRow, &v1::JobRow) -> Ordering {
     let share = |job: &v1::JobRow| job.frames_done as f64 / job.frames_total.max(1) as f64;
     let activity = |job: &v1::JobRow| (job.ended_ms.is_some(), job.running == 0);
@@ -269,11 +277,7 @@ impl Model {
 
     /// Events that pass the filter, newest first.
     pub(crate) fn filtered_events(&self) -> impl Iterator<Item = &EventLine> {
-        let words: Vec<&str> = self.events_filter.split_whitespace().collect();
-        let shown = move |event: &&EventLine| {
-            let text = if words.is_empty() { String::new() } else { event.text.to_lowercase() };
-            words.iter().all(|word| text.contains(word))
-        };
+        let shown = |event: &&EventLine| passes(&self.events_filter, &event.text);
         self.events.iter().rev().filter(shown)
     }
 
@@ -325,9 +329,10 @@ impl Model {
             // Epochs tell attempts apart for programs, and most attempts are the first.
             fields.retain(|(key, value)| *key != "epoch" && (*key != "attempt" || *value != 1));
             let text = line(name, &fields);
-            self.events.push_back(EventLine { at_ms: changes.at_ms, name, text });
             // Who reads what was, goes on to read it.
-            self.events_scroll.grow(1);
+            let passes = passes(&self.events_filter, &text);
+            self.events.push_back(EventLine { at_ms: changes.at_ms, name, text });
+            self.events_scroll.grow(usize::from(passes));
         }
         while self.events.len() > MAX_EVENTS {
             self.events.pop_front();
@@ -335,6 +340,11 @@ impl Model {
     }
 
     fn on_key(&mut self, key: KeyEvent) -> Option<Wish> {
+        // With Ctrl or Alt a letter is another key: one leaves from everywhere, the others are no answer.
+        if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
+            let leaves = keys::command(key, self.place()) == Some(Command::Quit);
+            return leaves.then_some(Wish::Quit);
+        }
         match &self.dialog {
             Some(Dialog::Help) => {
                 self.dialog = None;

@@ -74,8 +74,9 @@ impl JobPane {
                 };
                 self.tasks.arrange(&detail.tasks, |a, b| (rank(a), a.task).cmp(&(rank(b), b.task)));
                 let before = self.detail.take().and_then(|before| before.history);
-                let history = detail.history.clone().or(before);
-                self.detail = Some(Box::new(JobDetail { history, ..*detail }));
+                let mut detail = detail;
+                detail.history = detail.history.take().or(before);
+                self.detail = Some(detail);
                 self.problem = None;
             }
             Err(problem) => self.problem = Some(problem),
@@ -94,9 +95,9 @@ impl JobPane {
             Tab::Timeline | Tab::Why => {
                 self.scroll = match step {
                     Step::Up => self.scroll.saturating_sub(1),
-                    Step::Down => self.scroll + 1,
+                    Step::Down => self.scroll.saturating_add(1),
                     Step::PageUp => self.scroll.saturating_sub(page),
-                    Step::PageDown => self.scroll + page,
+                    Step::PageDown => self.scroll.saturating_add(page),
                     Step::First => 0,
                     Step::Last => usize::MAX,
                 }

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Stylize};
 use ratatui::text::Line;
-use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::widgets::Paragraph;
 
 use super::{BAD, FAINT, GOOD, ODD, cut, draw_nothing};
 use crate::format;
@@ -14,6 +14,9 @@ use crate::model::{EventLine, Model};
 pub(super) fn draw(frame: &mut Frame, area: Rect, model: &mut Model) {
     model.page = usize::from(area.height).max(1);
     let width = usize::from(area.width).saturating_sub(11);
+    // The oldest are forgotten.
+    let most = model.filtered_events().count().saturating_sub(model.page);
+    model.events_scroll.back = model.events_scroll.back.min(most);
     let mut lines: Vec<Line> = model
         .filtered_events()
         .skip(model.events_scroll.back)
@@ -67,9 +70,9 @@ pub(super) fn draw_log(frame: &mut Frame, area: Rect, model: &mut Model) {
     }
     let end = lines.len().saturating_sub(log.scroll.back);
     let start = end.saturating_sub(model.page);
-    let shown: Vec<Line> =
-        lines[start..end].iter().map(|line| Line::from(format!(" {}", printable(line)))).collect();
-    frame.render_widget(Paragraph::new(shown).wrap(Wrap { trim: false }), body);
+    let width = usize::from(body.width).saturating_sub(2);
+    let line = |line: &&str| Line::from(format!(" {}", cut(&printable(line), width)));
+    frame.render_widget(Paragraph::new(lines[start..end].iter().map(line).collect::<Vec<_>>()), body);
 }
 
 /// A line of a foreign program: what would steer the terminal is left out.

@@ -100,6 +100,10 @@ async fn a_job_is_shown_with_its_tasks_timeline_obstacles_and_logs() {
     seat.press(KeyCode::Char('t'));
     seat.pass(1).await;
     seat.assert("job_timeline");
+    // What was told of the job is newer than what was told of the farm.
+    let at_ms = seat.model.overview.as_mut().map(|overview| std::mem::take(&mut overview.at_ms));
+    seat.shown(80, 24);
+    seat.model.overview.as_mut().unwrap().at_ms = at_ms.unwrap();
     seat.press(KeyCode::Char('t'));
     seat.assert("job_why");
     seat.press(KeyCode::Char('t'));
@@ -128,6 +132,9 @@ async fn what_changes_something_is_confirmed_first() {
     seat.assert("question");
     // Enter is typed too easily.
     assert_eq!(seat.press(KeyCode::Enter), None);
+    let control = |letter| Event::Key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL));
+    assert_eq!(seat.model.update(control('y')), None);
+    assert_eq!(seat.model.update(control('c')), Some(Wish::Quit));
     let cancel = Act::Control(JobId(CHOSEN), JobControl::Cancel);
     assert_eq!(seat.model.dialog, Some(Dialog::Confirm(cancel.clone())));
     assert_eq!(seat.press(KeyCode::Char('y')), Some(Wish::Do(cancel.clone())));

@@ -57,10 +57,12 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, pane: &mut JobPane, now_ms: u6
     let Some(detail) = pane.detail.as_deref().filter(|detail| detail.history.is_some()) else {
         return draw_nothing(frame, area, "asking the farm…");
     };
-    let (workers, end_ms) = (spans(detail, now_ms), end(detail, now_ms));
+    let workers = spans(detail, now_ms);
     // What was before the first attempt is a queue and no work.
     let first = workers.values().flatten().map(|span| span.start_ms).min();
     let start_ms = first.unwrap_or(detail.view.submitted_ms);
+    // An attempt may have begun after the time that was told last.
+    let end_ms = end(detail, now_ms).max(start_ms + 1);
     if workers.is_empty() || area.height < 2 {
         return draw_nothing(frame, area, "nobody has worked on it yet");
     }
