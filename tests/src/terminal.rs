@@ -1,5 +1,6 @@
 //! A program in a real terminal: tmux, which draws what the program writes and types what the test says.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -20,7 +21,13 @@ impl Terminal {
     pub fn start(dir: &Path, (width, height): (u16, u16), line: &str) -> Terminal {
         let terminal = Terminal { socket: dir.join(format!("tmux-{width}x{height}")) };
         let program = bin_dir().join("reel");
-        let run = format!("exec {} {line}", program.display());
+        let [id, status] = ["pid", "status"].map(|name| terminal.socket.with_extension(name));
+        let [id, status] = [id.display(), status.display()];
+        // tmux itself does not always learn how a program ended.
+        let run = format!(
+            "sh -c 'echo $$ > {id}; exec {} {line}'; echo $? > {status}.part; mv {status}.part {status}",
+            program.display()
+        );
         let size = format!("new-session -d -x {width} -y {height}");
         let mut command = terminal.tmux(size.split(' '));
         command.env("LANG", "C.UTF-8").env("TERM", "xterm-256color").env_remove("TMUX").arg(run);
@@ -78,21 +85,20 @@ impl Terminal {
 
     /// Sends a signal to the program.
     pub fn signal(&self, name: &str) {
-        let id = self.run(["display-message", "-p", "#{pane_pid}"]);
+        let id = fs::read_to_string(self.socket.with_extension("pid")).expect("it has begun");
         let ended = Command::new("kill").args(["-s", name, id.trim()]).status().expect("kill is there");
         assert!(ended.success());
     }
 
     /// Waits until the program has ended, and gives its exit code.
     pub fn wait(&self) -> i32 {
-        let dead = ["display-message", "-p", "#{pane_dead} #{pane_dead_status}"];
-        let mut said = String::new();
+        let mut status = None;
         until("the end of the program", PATIENCE, || {
-            said = self.run(dead);
-            said.starts_with('1')
+            status = fs::read_to_string(self.socket.with_extension("status")).ok();
+            status.is_some()
         });
-        let status = said.trim().strip_prefix("1 ").and_then(|status| status.parse().ok());
-        status.unwrap_or_else(|| panic!("{said:?}"))
+        let status = status.and_then(|status| status.trim().parse().ok());
+        status.expect("a shell writes a number")
     }
 }
 
