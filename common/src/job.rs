@@ -107,6 +107,8 @@ pub struct JobView {
     pub submitted_ms: u64,
     /// When it ended, likewise.
     pub ended_ms: Option<u64>,
+    /// What its attempts that ended have cost, in millionths of the site's currency; 0 where workers have no prices.
+    pub cost_micros: u64,
 }
 
 impl JobView {

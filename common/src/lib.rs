@@ -15,6 +15,7 @@ mod labels;
 mod language;
 mod location;
 mod measured;
+mod price;
 mod project;
 mod rate;
 mod source;
@@ -36,6 +37,7 @@ pub use labels::{Label, LabelError, Labels};
 pub use language::{is_language_tag, language_tag};
 pub use location::{is_remote, redacted, secret_problem};
 pub use measured::Measured;
+pub use price::{Price, PriceError};
 pub use project::{ProjectView, Share};
 pub use rate::{Goal, RateOutcome, RateView};
 pub use source::{

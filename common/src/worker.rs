@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::labels::is_plain;
-use crate::{Labels, RunningView, WorkerId};
+use crate::{Labels, Price, RunningView, WorkerId};
 
 /// How an operator holds a worker back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +68,8 @@ pub struct WorkerFacts {
     pub codecs: BTreeSet<String>,
     /// Names of the programs of the site that it runs.
     pub hooks: BTreeSet<String>,
+    /// What its host costs an hour; 0 where nobody has said.
+    pub price: Price,
 }
 
 /// Whether a worker takes work.
@@ -121,6 +123,8 @@ pub struct WorkerView {
     pub codecs: BTreeSet<String>,
     /// Names of the programs of the site that it runs.
     pub hooks: BTreeSet<String>,
+    /// What its host costs an hour; 0 where nobody has said.
+    pub price: Price,
     /// What it runs, in task order.
     pub running: Vec<RunningView>,
     /// Attempts that it handed back.

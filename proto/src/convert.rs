@@ -43,6 +43,7 @@ impl From<common::WorkerFacts> for v1::Register {
             scratch_bytes: facts.scratch,
             codecs: facts.codecs.into_iter().collect(),
             hooks: facts.hooks.into_iter().collect(),
+            price_micros: facts.price.micros,
         }
     }
 }
@@ -58,6 +59,7 @@ impl TryFrom<v1::Register> for common::WorkerFacts {
             incarnation: register.incarnation,
             slots: register.slots,
             memory: register.memory_bytes,
+            price: common::Price { micros: register.price_micros },
             scratch: register.scratch_bytes,
             codecs: register.codecs.into_iter().collect(),
             hooks: register.hooks.into_iter().collect(),

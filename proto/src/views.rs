@@ -67,6 +67,7 @@ impl From<common::JobView> for v1::Job {
             report: view.report.map(Into::into),
             submitted_ms: view.submitted_ms,
             ended_ms: view.ended_ms,
+            cost_micros: view.cost_micros,
         }
     }
 }
@@ -105,6 +106,7 @@ impl TryFrom<v1::Job> for common::JobView {
             report: job.report.map(TryInto::try_into).transpose()?,
             submitted_ms: job.submitted_ms,
             ended_ms: job.ended_ms,
+            cost_micros: job.cost_micros,
         })
     }
 }
@@ -263,6 +265,7 @@ impl From<common::WorkerView> for v1::WorkerView {
             labels: wire_labels(&worker.labels),
             codecs: worker.codecs.into_iter().collect(),
             hooks: worker.hooks.into_iter().collect(),
+            price_micros: worker.price.micros,
             running: worker.running.into_iter().map(Into::into).collect(),
             preemptions: worker.preemptions,
             registered_ms: worker.registered_ms,
@@ -281,6 +284,7 @@ impl TryFrom<v1::WorkerView> for common::WorkerView {
             labels: labels(worker.labels).map_err(|_| Malformed("label of a worker"))?,
             codecs: worker.codecs.into_iter().collect(),
             hooks: worker.hooks.into_iter().collect(),
+            price: common::Price { micros: worker.price_micros },
             scratch_bytes: worker.scratch_bytes,
             name: worker.name,
             slots: worker.slots,

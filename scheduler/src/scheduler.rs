@@ -26,8 +26,6 @@ const LINK_MESSAGES: usize = 4096;
 const TAIL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Entries that may wait to be applied on a scheduler that is ready.
 const READY_LAG: u64 = 1_000;
-/// Jobs that are looked at one by one for the metrics.
-const MEASURED_JOBS: usize = 1_000;
 /// How long a start waits until the node leads.
 const LEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -413,7 +411,7 @@ impl Scheduler {
 
     /// What there is to measure of it and, where it leads, of the farm.
     pub(crate) async fn reading(&self) -> Reading {
-        let farm = self.look(|sight| Ok((sight.overview(MEASURED_JOBS), sight.counts()))).await.ok();
+        let farm = self.look(|sight| Ok((sight.overview(0), sight.counts()))).await.ok();
         let disk = rustix::fs::statvfs(self.dir.as_path()).ok();
         let data_free = disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         Reading { status: self.admin.status(), data_free, farm }

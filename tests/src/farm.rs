@@ -28,6 +28,8 @@ pub struct FarmBuilder {
     leases: Leases,
     /// Folders of schedulers that do not lie in the farm's own.
     folders: BTreeMap<usize, PathBuf>,
+    /// More options of `reel scheduler start`.
+    options: &'static str,
     /// How workers learn that their hosts go, if they do.
     notices: BTreeMap<usize, (String, Variables)>,
     /// The store of the workers, where it does not lie in the farm's own folder.
@@ -90,6 +92,12 @@ impl FarmBuilder {
         self
     }
 
+    /// More options of `reel scheduler start`.
+    #[must_use]
+    pub fn options(self, options: &'static str) -> Self {
+        FarmBuilder { options, ..self }
+    }
+
     /// How one worker learns that its host goes: options of `reel worker start`, and variables.
     #[must_use]
     pub fn notices(mut self, number: usize, options: &str, variables: Variables) -> Self {
@@ -144,9 +152,10 @@ impl FarmBuilder {
         };
         let line = format!(
             "scheduler start --id {} --listen {} {beginning} --heartbeat-ms {heartbeat_ms} --lease-ms {lease_ms} \
-             --grace-ms {grace_ms} --data",
+             --grace-ms {grace_ms} {} --data",
             number + 1,
             addresses[number],
+            self.options,
         );
         let name = format!("s{}", number + 1);
         let folder = self.folders.get(&number).cloned().unwrap_or_else(|| dir.join(&name));
@@ -215,7 +224,18 @@ impl Farm {
     pub fn builder() -> FarmBuilder {
         let leases = Leases { heartbeat_ms: 500, lease_ms: 6000, grace_ms: 500 };
         let (folders, notices, variables) = (BTreeMap::new(), BTreeMap::new(), Variables::new());
-        FarmBuilder { schedulers: 1, workers: 1, slots: 1, leases, folders, notices, store: None, variables }
+        let (store, options) = (None, "");
+        FarmBuilder {
+            schedulers: 1,
+            workers: 1,
+            slots: 1,
+            leases,
+            folders,
+            options,
+            notices,
+            store,
+            variables,
+        }
     }
 
     /// A folder that all hosts of the farm share.

@@ -6,6 +6,7 @@ pub mod disk;
 pub mod farm;
 pub mod ffmpeg;
 pub mod fixtures;
+pub mod http;
 pub mod key_server;
 pub mod mediainfo;
 pub mod metadata;

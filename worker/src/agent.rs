@@ -52,6 +52,7 @@ impl Agent {
             memory: config.memory_bytes,
             scratch: free_bytes(scratch.root()).map_err(system)?,
             pool: config.pool,
+            price: config.price,
             labels: config.labels,
             codecs: config.runner.codecs().clone(),
             hooks: config.hooks.keys().cloned().collect(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use reel_common::{Labels, Pool};
+use reel_common::{Labels, Pool, Price};
 use reel_proto::v1;
 use tokio::sync::mpsc;
 
@@ -20,6 +20,8 @@ pub struct AgentConfig {
     pub memory_bytes: u64,
     /// How its host was bought.
     pub pool: Pool,
+    /// What its host costs an hour; 0 where nobody has said.
+    pub price: Price,
     /// What its operator says of it.
     pub labels: Labels,
     /// A folder for this agent alone; whatever attempts an earlier agent left in it is removed.

@@ -11,6 +11,8 @@ use crate::exit::Stop;
 pub(crate) const HOME: &str = "REEL_HOME";
 /// The schedulers of the farm.
 pub(crate) const SERVER: &str = "REEL_SERVER";
+/// What a worker's host costs.
+pub(crate) const PRICE: &str = "REEL_PRICE";
 /// The runner program.
 pub(crate) const RUNNER: &str = "REEL_RUNNER";
 /// Where a worker asks AWS, named as by AWS's own tools.
@@ -41,6 +43,7 @@ pub(crate) const ALL: &[(&str, &str)] = &[
     (STATE_HOME, "base of the default home: $XDG_STATE_HOME/reel, else ~/.local/state/reel"),
     (USER_HOME, "the ~ in the default home"),
     (SERVER, "the farm's schedulers, separated by commas (= --server)"),
+    (PRICE, "what a worker's host costs an hour (= --price)"),
     (RUNNER, "the reel-runner program; by default the one beside reel"),
     (
         LOG,

@@ -136,6 +136,7 @@ pub(crate) mod tests {
             report: None,
             submitted_ms: 0,
             ended_ms: None,
+            cost_micros: 0,
         }
     }
 

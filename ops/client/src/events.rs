@@ -7,6 +7,13 @@ use serde_json::{Value, json};
 /// What an event says, by name.
 pub type Fields = Vec<(&'static str, Value)>;
 
+/// An event as `--json` and the page have it: its number, its time and its name, and what it says.
+pub fn json(changes: &v1::Changes, event: &Event) -> Value {
+    let (name, fields) = describe(event);
+    let head = [("number", json!(changes.number)), ("at_ms", json!(changes.at_ms)), ("event", json!(name))];
+    head.into_iter().chain(fields).map(|(field, value)| (field.to_owned(), value)).collect()
+}
+
 /// The name of an event, and what it says.
 pub fn describe(event: &Event) -> (&'static str, Fields) {
     match event {

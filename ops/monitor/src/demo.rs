@@ -211,7 +211,7 @@ impl Demo {
             ended_ms: self.now_ms,
             outcome: outcome.to_owned(),
             message: message.to_owned(),
-            source_bytes_read: None,
+            ..v1::AttemptRecord::default()
         });
         if title.history.len() > MAX_HISTORY {
             title.history.pop_front();
@@ -321,6 +321,7 @@ impl Demo {
             running: host.slots.iter().flatten().count() as u32,
             preemptions: host.preemptions,
             load: host.away_until_ms.is_none().then_some(load),
+            price_micros: if host.spot { 120_000 } else { 400_000 },
         }
     }
 
@@ -404,6 +405,7 @@ impl Demo {
             report: None,
             submitted_ms: title.submitted_ms,
             ended_ms: title.ended_ms,
+            cost_micros: 0,
         }
     }
 
@@ -464,6 +466,7 @@ impl Farm for Demo {
             jobs_paused: of(JobState::Paused),
             jobs_done: of(JobState::Done),
             jobs_canceled: of(JobState::Canceled),
+            cost_micros: workers.iter().map(|worker| worker.price_micros).sum(),
             jobs,
             workers,
             ..v1::FarmOverview::default()

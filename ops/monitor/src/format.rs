@@ -45,6 +45,12 @@ pub(crate) fn bytes(count: u64) -> String {
     if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
 }
 
+/// Money with two decimal places, of millionths.
+pub(crate) fn money(micros: u64) -> String {
+    let cents = (micros + 5_000) / 10_000;
+    format!("{}.{:02}", cents / 100, cents % 100)
+}
+
 /// A share in whole percent: 100 only when nothing is left.
 pub(crate) fn percent(done: u64, total: u64) -> u64 {
     (done.min(total) * 100).checked_div(total).unwrap_or(0)

@@ -85,6 +85,8 @@ async fn attend(terminal: &mut DefaultTerminal, mut model: Model, farm: impl Far
     let asking = tokio::spawn(feed(farm, looked_at, to_do, to_screen));
     let mut inputs = EventStream::new();
     let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    // Ctrl-C is a key here; this is a signal from elsewhere.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stale = true;
@@ -105,6 +107,7 @@ async fn attend(terminal: &mut DefaultTerminal, mut model: Model, farm: impl Far
             // The terminal is put in order whoever ends it.
             _ = terminate.recv() => break,
             _ = hangup.recv() => break,
+            _ = interrupt.recv() => break,
         };
         stale = true;
         match model.update(event) {

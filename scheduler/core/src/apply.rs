@@ -112,7 +112,7 @@ fn end_attempt(
         job.tasks.remove(&(task.stage, task.index));
     }
     let Lease { attempt, epoch, worker, .. } = lease;
-    let worker = job.workers.get(&worker).cloned().unwrap_or_default();
+    let worker = job.worker_name(worker);
     let message = message.to_owned();
     state.tell(Event::AttemptEnded { task, attempt, epoch, worker, outcome, message });
     Some(lease)

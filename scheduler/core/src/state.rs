@@ -20,7 +20,7 @@ use crate::command::Reserved;
 use crate::event::{Event, News};
 
 pub use encode::{CommittedPart, EncodeState, PartRange};
-pub use history::{AttemptRecord, Outcome};
+pub use history::{AttemptRecord, JobWorker, Outcome};
 pub use job::{Job, JobFailure, StageBackoff};
 pub use rate::{RateLevel, RateRound, RateState};
 pub use reel_common::JobState;

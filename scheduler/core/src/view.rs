@@ -2,7 +2,9 @@
 
 mod work;
 
-use reel_common::{AttemptNumber, Digest, Epoch, Failure, Flag, JobId, RateOutcome, RateView, Stage, TaskId};
+use reel_common::{
+    AttemptNumber, Digest, Epoch, Failure, Flag, JobId, Pool, RateOutcome, RateView, Stage, TaskId, WorkerId,
+};
 
 use crate::command::{Action, JobSpec};
 use crate::plan::RateTarget;
@@ -140,6 +142,8 @@ pub struct JobHistory {
     pub renditions_reused: u64,
     /// Bytes of the mezzanine that were read, over all attempts that ended with their result.
     pub source_bytes_read: u64,
+    /// What all attempts that ended have cost, in millionths of the site's currency.
+    pub cost_micros: u64,
     /// What admission had to say.
     pub warnings: Vec<String>,
     /// What it flagged.
@@ -169,6 +173,10 @@ pub struct AttemptView {
     pub message: String,
     /// Bytes of the mezzanine that it read, as in [`AttemptRecord`](crate::state::AttemptRecord).
     pub source_bytes_read: Option<u64>,
+    /// How the worker's host was bought.
+    pub pool: Pool,
+    /// What its slot cost meanwhile, in millionths of the site's currency.
+    pub cost_micros: u64,
 }
 
 /// Who made a part.
@@ -198,12 +206,14 @@ fn warnings(job: &Job) -> Vec<String> {
 
 /// Who did what for a job; what a report lists.
 pub fn job_history(id: JobId, job: &Job) -> JobHistory {
-    let name = |worker| job.workers.get(worker).cloned().unwrap_or_default();
+    let name = |worker: &WorkerId| job.worker_name(*worker);
     let attempts = job.attempts.iter().map(|attempt| AttemptView {
         task: TaskId { job: id, stage: attempt.stage, index: attempt.index },
         attempt: attempt.attempt,
         epoch: attempt.epoch,
         worker: name(&attempt.worker),
+        pool: job.workers.get(&attempt.worker).map(|worker| worker.pool).unwrap_or_default(),
+        cost_micros: job.workers.get(&attempt.worker).map_or(0, |worker| attempt.cost_micros(worker)),
         started_ms: attempt.started_ms,
         ended_ms: attempt.ended_ms,
         outcome: attempt.outcome,
@@ -226,6 +236,7 @@ pub fn job_history(id: JobId, job: &Job) -> JobHistory {
         renditions_encoded: job.renditions_encoded,
         renditions_reused: job.renditions_reused,
         source_bytes_read: job.source_bytes_read,
+        cost_micros: job.cost_micros,
         warnings: warnings(job),
         flags: flags(job),
         rates: rates(job),

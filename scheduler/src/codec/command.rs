@@ -1,6 +1,6 @@
 //! Commands as they stand in the log.
 
-use reel_common::{Goal, Hold, JobId, PartIndex, SegmentGrid, Share, WorkerFacts, WorkerId};
+use reel_common::{Goal, Hold, JobId, PartIndex, Price, SegmentGrid, Share, WorkerFacts, WorkerId};
 use reel_profiles::VideoCodec;
 use reel_proto::log::v1::{self, command::Action as Wire};
 use reel_proto::{Malformed, labels, lengths, starts, v1 as wire, wire_labels};
@@ -233,6 +233,7 @@ pub(super) fn encode_facts(facts: &WorkerFacts) -> v1::RegisterWorker {
         labels: wire_labels(&facts.labels),
         codecs: facts.codecs.iter().cloned().collect(),
         hooks: facts.hooks.iter().cloned().collect(),
+        price_micros: facts.price.micros,
     }
 }
 
@@ -247,6 +248,7 @@ pub(super) fn decode_facts(worker: v1::RegisterWorker) -> Result<WorkerFacts, Ma
         scratch: worker.scratch,
         codecs: worker.codecs.into_iter().collect(),
         hooks: worker.hooks.into_iter().collect(),
+        price: Price { micros: worker.price_micros },
     })
 }
 

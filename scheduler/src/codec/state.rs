@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use reel_common::{
-    AttemptNumber, Digest, Epoch, FailureClass, JobId, PartIndex, Share, Stage, TaskId, WorkerId,
+    AttemptNumber, Digest, Epoch, FailureClass, JobId, PartIndex, Pool, Price, Share, Stage, TaskId, WorkerId,
 };
 use reel_proto::log::v1;
 use reel_proto::{Malformed, v1 as wire};
 use reel_scheduler_core::plan::WAVES;
 use reel_scheduler_core::state::{
-    AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, RateLevel,
-    RateRound, RateState, StageBackoff, TaskRecord, TaskSet, Worker,
+    AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, JobWorker, Lease, Outcome,
+    RateLevel, RateRound, RateState, StageBackoff, TaskRecord, TaskSet, Worker,
 };
 use reel_scheduler_core::{FarmState, Reserved};
 
@@ -89,6 +89,7 @@ fn encode_worker(id: WorkerId, worker: &Worker) -> v1::Worker {
         labels: facts.labels,
         codecs: facts.codecs,
         hooks: facts.hooks,
+        price_micros: facts.price_micros,
         draining: worker.draining,
         registered_ms: worker.registered_ms,
         preemptions: worker.preemptions,
@@ -106,6 +107,7 @@ fn decode_worker(worker: v1::Worker) -> Result<(WorkerId, Worker), Malformed> {
         labels: worker.labels,
         codecs: worker.codecs,
         hooks: worker.hooks,
+        price_micros: worker.price_micros,
     };
     let decoded = Worker {
         facts: decode_facts(facts)?,
@@ -165,11 +167,7 @@ fn encode_job(id: JobId, job: &Job) -> v1::Job {
         report: job.report.map(Into::into),
         tasks: job.tasks.iter().map(|(task, record)| encode_task(*task, record)).collect(),
         backoffs: job.backoffs.iter().map(|(stage, backoff)| encode_backoff(*stage, *backoff)).collect(),
-        workers: job
-            .workers
-            .iter()
-            .map(|(id, name)| v1::WorkerName { id: id.0, name: name.clone() })
-            .collect(),
+        workers: job.workers.iter().map(|(id, worker)| encode_job_worker(*id, worker)).collect(),
         attempts: job.attempts.iter().map(encode_attempt).collect(),
         attempts_total: job.attempts_total,
         parts_encoded_twice: job.parts_encoded_twice,
@@ -177,6 +175,7 @@ fn encode_job(id: JobId, job: &Job) -> v1::Job {
         renditions_reused: job.renditions_reused,
         reopenings: job.reopenings,
         source_bytes_read: job.source_bytes_read,
+        cost_micros: job.cost_micros,
         hooks: encode_hooks(&job.hooks),
         rate: encode_rate(&job.rate),
     }
@@ -205,7 +204,7 @@ fn decode_job(job: v1::Job) -> Result<(JobId, Job), Malformed> {
         report: optional(job.report)?,
         tasks: job.tasks.into_iter().map(decode_task).collect::<Result<_, _>>()?,
         backoffs: job.backoffs.into_iter().map(decode_backoff).collect::<Result<_, _>>()?,
-        workers: job.workers.into_iter().map(|worker| (WorkerId(worker.id), worker.name)).collect(),
+        workers: job.workers.into_iter().map(decode_job_worker).collect(),
         attempts: job.attempts.into_iter().map(decode_attempt).collect::<Result<_, _>>()?,
         attempts_total: job.attempts_total,
         parts_encoded_twice: job.parts_encoded_twice,
@@ -213,10 +212,28 @@ fn decode_job(job: v1::Job) -> Result<(JobId, Job), Malformed> {
         renditions_reused: job.renditions_reused,
         reopenings: job.reopenings,
         source_bytes_read: job.source_bytes_read,
+        cost_micros: job.cost_micros,
         hooks: decode_hooks(job.hooks.unwrap_or_default()),
         rate: decode_rate(job.rate.unwrap_or_default())?,
     };
     Ok((JobId(job.id), decoded))
+}
+
+fn encode_job_worker(id: WorkerId, worker: &JobWorker) -> v1::WorkerName {
+    let JobWorker { name, pool, price } = worker;
+    v1::WorkerName {
+        id: id.0,
+        name: name.clone(),
+        // Written where it says something, as before there were any.
+        pool: if *pool == Pool::default() { 0 } else { wire::Pool::from(*pool).into() },
+        price_micros: price.micros,
+    }
+}
+
+fn decode_job_worker(worker: v1::WorkerName) -> (WorkerId, JobWorker) {
+    let pool = worker.pool().into();
+    let price = Price { micros: worker.price_micros };
+    (WorkerId(worker.id), JobWorker { name: worker.name, pool, price })
 }
 
 /// Jobs without hooks are written as they were before there were any.

@@ -9,15 +9,15 @@ use std::path::PathBuf;
 
 use reel_common::{
     Artifact, AttemptNumber, AudioFacts, Colour, Digest, Epoch, Failure, FailureClass, Flag, Goal, Hdr10,
-    Hold, Hook, IndexSummary, JobId, Labels, Measured, PartIndex, Pool, Rational, Scan, SegmentGrid, Share,
-    SourceIdentity, Stage, TaskId, TextSource, Timing, VideoFacts, WorkerFacts, WorkerId,
+    Hold, Hook, IndexSummary, JobId, Labels, Measured, PartIndex, Pool, Price, Rational, Scan, SegmentGrid,
+    Share, SourceIdentity, Stage, TaskId, TextSource, Timing, VideoFacts, WorkerFacts, WorkerId,
 };
 use reel_profiles::VideoCodec;
 use reel_scheduler_core::plan::RateTarget;
 use reel_scheduler_core::rate::RateStep;
 use reel_scheduler_core::state::{
-    AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, Lease, Outcome, PartRange,
-    RateLevel, RateRound, RateState, StageBackoff, TaskRecord, TaskSet, Worker,
+    AttemptRecord, CommittedPart, EncodeState, Fault, Job, JobFailure, JobState, JobWorker, Lease, Outcome,
+    PartRange, RateLevel, RateRound, RateState, StageBackoff, TaskRecord, TaskSet, Worker,
 };
 use reel_scheduler_core::{Action, JobSpec, LossCause, Plan, Reserved, TaskResult};
 
@@ -25,10 +25,12 @@ use super::*;
 
 mod images;
 mod previews;
+mod prices;
 mod rates;
 
 use self::images::{image_actions, state_with_images};
 use self::previews::{preview_actions, state_with_preview};
+use self::prices::{price_actions, state_with_prices};
 use self::rates::{rate_actions, state_with_qualities, state_with_rates};
 
 const TASK: TaskId = TaskId { job: JobId(42), stage: Stage::Encode, index: 7 };
@@ -287,7 +289,10 @@ fn job(state: JobState, profile: &str) -> Job {
         report: Some(Artifact::of(b"report")),
         tasks: BTreeMap::from([((Stage::Encode, 0), record)]),
         backoffs: BTreeMap::from([(Stage::Audio, StageBackoff { shortages: 2, not_before_ms: 77 })]),
-        workers: BTreeMap::from([(WorkerId(9), "host".to_owned())]),
+        workers: BTreeMap::from([(
+            WorkerId(9),
+            JobWorker::from(&WorkerFacts { name: "host".into(), ..facts() }),
+        )]),
         attempts: attempts(),
         attempts_total: 30,
         parts_encoded_twice: 1,
@@ -295,6 +300,7 @@ fn job(state: JobState, profile: &str) -> Job {
         renditions_reused: 4,
         reopenings: 2,
         source_bytes_read: 0,
+        cost_micros: 0,
         hooks: TaskSet::default(),
         rate: RateState::default(),
     }
@@ -453,6 +459,7 @@ fn every_command_is_read_as_version_1_wrote_it() {
         .chain(rate_actions())
         .chain(image_actions())
         .chain(preview_actions())
+        .chain(price_actions())
         .map(|(name, action)| (name, Command::at(1_700_000_000_000, action)))
         .collect();
     let encoded: Vec<_> =
@@ -474,6 +481,7 @@ fn a_state_is_read_as_version_1_wrote_it() {
         ("state_with_hooks", state_with_hooks()),
         ("state_with_images", state_with_images()),
         ("state_with_preview", state_with_preview()),
+        ("state_with_prices", state_with_prices()),
         ("state_with_projects", state_with_projects()),
         ("state_with_rates", state_with_rates()),
         ("state_with_qualities", state_with_qualities()),

@@ -7,9 +7,11 @@ use reel_proto::v1::{self, scheduler_message::Message};
 use reel_scheduler_core::FarmState;
 use reel_scheduler_core::lease::{LeaseClock, LeaseTerms};
 use reel_scheduler_core::placement;
+use reel_scheduler_core::state::PartRange;
 use tokio::sync::mpsc;
 
 use super::spec;
+use super::views::part_frames;
 
 /// Numbers the links of this process, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -184,8 +186,11 @@ impl Fleet {
             }
             renewed.push((task, epoch));
             if let Some(v1::Progress { frames_done, frames_total, part }) = running.progress {
+                let before = self.progress(task, epoch);
+                // A part that was finished meanwhile counts whole.
+                let frames_done = frames_done.max(before.map_or(0, |before| before.frames_done));
                 let progress = Progress { epoch, frames_done, frames_total, part };
-                let before = self.progress.insert(task, progress).filter(|before| before.epoch == epoch);
+                self.progress.insert(task, progress);
                 self.count_frames(task.stage, before, progress);
                 if let Some(part) = part {
                     self.in_hand.note(task, epoch, PartIndex(part));
@@ -196,6 +201,24 @@ impl Fleet {
             self.loads.insert(worker, load);
         }
         self.leases.note_heartbeat(state, worker, renewed, now_ms);
+    }
+
+    /// Takes a part that an attempt has finished: what came before it in its chunk is done, too.
+    pub(super) fn finished(&mut self, state: &FarmState, task: TaskId, epoch: Epoch, part: PartIndex) {
+        let plan = state.jobs.get(&task.job).and_then(|job| job.plan.as_ref());
+        let granted = state.live(task, epoch).and_then(|lease| lease.granted);
+        let (Some(plan), Some(granted)) = (plan, granted.filter(|_| task.stage == Stage::Encode)) else {
+            return;
+        };
+        let done = PartRange::new(granted.start, part.0.saturating_add(1).min(granted.end));
+        let frames_done = done.parts().map(|part| part_frames(&plan.grid, part)).sum();
+        let before = self.progress(task, epoch);
+        if before.is_none_or(|before| before.frames_done < frames_done) {
+            let frames_total = before.map_or(0, |before| before.frames_total);
+            let progress = Progress { epoch, frames_done, frames_total, part: Some(part.0) };
+            self.progress.insert(task, progress);
+            self.count_frames(task.stage, before, progress);
+        }
     }
 
     /// Counts what an attempt has encoded since it was heard of last; what it did under another leader is not counted.

@@ -37,6 +37,9 @@ impl Driver {
             Message::Tail(tail) => self.tails.answer(link, tail),
             request => match parse(request) {
                 Ok(Request { request, task, ends, mut action }) => {
+                    if let Action::CommitPart { task, epoch, part, .. } = action {
+                        self.fleet.finished(&self.state, task, epoch, part);
+                    }
                     self.leave_out_sizes(&mut action);
                     self.propose(action, Asker::Worker { link, request, task, ends });
                 }

@@ -1,5 +1,7 @@
 //! The farm at a glance: counts and short rows, for whoever looks every second.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use reel_common::{JobId, JobState, Stage, TaskId, WorkerId, WorkerState};
 use reel_proto::v1;
 use reel_scheduler_core::FarmState;
@@ -14,7 +16,15 @@ const MAX_TROUBLE: usize = 200;
 
 /// The whole farm, with at most `jobs` rows of jobs.
 pub(super) fn overview(state: &FarmState, fleet: &Fleet, jobs: usize, now_ms: u64) -> v1::FarmOverview {
-    let of_state = |wanted: JobState| state.jobs.values().filter(|job| job.state == wanted).count() as u64;
+    let mut states: BTreeMap<JobState, u64> = BTreeMap::new();
+    state.jobs.values().for_each(|job| *states.entry(job.state).or_default() += 1);
+    let of_state = |wanted: JobState| states.get(&wanted).copied().unwrap_or(0);
+    let running: BTreeSet<JobId> = state.leases.keys().map(|task| task.job).collect();
+    let waits: BTreeMap<JobId, u64> = state.open.iter().map(|id| (*id, waiting(state, *id))).collect();
+    let is_late = |id: &&JobId| {
+        let deadline = state.jobs.get(id).and_then(|job| job.spec.deadline_ms);
+        deadline.is_some_and(|deadline| deadline < now_ms)
+    };
     let workers: Vec<_> =
         state.workers.iter().map(|(id, worker)| worker_row(state, fleet, *id, worker)).collect();
     let ready = workers.iter().filter(|worker| worker.state() == v1::WorkerState::Ready);
@@ -23,7 +33,7 @@ pub(super) fn overview(state: &FarmState, fleet: &Fleet, jobs: usize, now_ms: u6
         term: fleet.term(),
         slots: ready.map(|worker| u64::from(worker.slots)).sum(),
         slots_taken: state.leases.len() as u64,
-        tasks_waiting: state.open.iter().map(|id| waiting(state, *id)).sum(),
+        tasks_waiting: waits.values().sum(),
         frames: fleet.frames(),
         jobs_queued: of_state(JobState::Queued),
         jobs_running: of_state(JobState::Running),
@@ -31,7 +41,10 @@ pub(super) fn overview(state: &FarmState, fleet: &Fleet, jobs: usize, now_ms: u6
         jobs_done: of_state(JobState::Done),
         jobs_failed: of_state(JobState::Failed),
         jobs_canceled: of_state(JobState::Canceled),
-        jobs: job_rows(state, fleet, jobs),
+        jobs_late: state.open.iter().filter(is_late).count() as u64,
+        jobs_stuck: waits.iter().filter(|(id, tasks)| **tasks > 0 && !running.contains(id)).count() as u64,
+        cost_micros: state.workers.values().map(|worker| worker.facts.price.micros).sum(),
+        jobs: job_rows(state, fleet, &running, jobs),
         workers,
     };
     overview.workers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -43,11 +56,11 @@ fn waiting(state: &FarmState, id: JobId) -> u64 {
     Stage::ALL.into_iter().map(|stage| u64::from(waiting_in(state, id, stage))).sum()
 }
 
-/// Those that are not over, newest first, then the others likewise.
-fn job_rows(state: &FarmState, fleet: &Fleet, limit: usize) -> Vec<v1::JobRow> {
-    let open = state.open.iter().rev();
+/// Those of which attempts run, newest first, then the others that are not over, then those that are.
+fn job_rows(state: &FarmState, fleet: &Fleet, running: &BTreeSet<JobId>, limit: usize) -> Vec<v1::JobRow> {
+    let open = state.open.iter().rev().filter(|id| !running.contains(id));
     let over = state.jobs.iter().rev().filter(|(_, job)| !job.state.is_open()).map(|(id, _)| id);
-    let found = open.chain(over).take(limit);
+    let found = running.iter().rev().chain(open).chain(over).take(limit);
     found.filter_map(|id| Some(job_row(state, fleet, *id, state.jobs.get(id)?))).collect()
 }
 
@@ -76,6 +89,7 @@ fn job_row(state: &FarmState, fleet: &Fleet, id: JobId, job: &Job) -> v1::JobRow
         submitted_ms: job.submitted_ms,
         ended_ms: job.ended_ms,
         deadline_ms: job.spec.deadline_ms,
+        cost_micros: job.cost_micros,
         trouble: first_bytes(trouble),
     }
 }
@@ -97,6 +111,7 @@ fn worker_row(state: &FarmState, fleet: &Fleet, id: WorkerId, worker: &Worker) -
         running: state.by_worker.get(&id).map_or(0, |tasks| tasks.len() as u32),
         preemptions: worker.preemptions,
         load: fleet.load(id),
+        price_micros: worker.facts.price.micros,
     }
 }
 

@@ -100,6 +100,7 @@ pub(super) fn wire_history(history: JobHistory) -> v1::JobHistory {
         renditions_encoded: history.renditions_encoded,
         renditions_reused: history.renditions_reused,
         source_bytes_read: history.source_bytes_read,
+        cost_micros: history.cost_micros,
         warnings: history.warnings,
         flags: history.flags.into_iter().map(Into::into).collect(),
         rates: history.rates.into_iter().map(Into::into).collect(),
@@ -117,5 +118,7 @@ pub(super) fn wire_attempt(attempt: AttemptView) -> v1::AttemptRecord {
         outcome: attempt.outcome.name().to_owned(),
         message: attempt.message,
         source_bytes_read: attempt.source_bytes_read,
+        pool: v1::Pool::from(attempt.pool).into(),
+        cost_micros: attempt.cost_micros,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reel_common::{AttemptNumber, Epoch, TaskId};
+use reel_common::{AttemptNumber, Epoch, TaskId, WorkerId};
 use reel_proto::v1;
 use reel_scheduler_core::FarmState;
 use tokio::sync::oneshot;
@@ -27,7 +27,7 @@ pub(super) struct Wanted {
 /// The attempt of a task by its number; 0 is the one that runs, or else the last that is remembered.
 pub(super) fn find(state: &FarmState, task: TaskId, attempt: u32) -> Result<Wanted, Refused> {
     let job = state.jobs.get(&task.job).ok_or(Refused::UnknownJob(task.job))?;
-    let name = |worker| job.workers.get(worker).cloned().unwrap_or_default();
+    let name = |worker: &WorkerId| job.worker_name(*worker);
     let asked = |number: AttemptNumber| attempt == 0 || number.0 == attempt;
     if let Some(lease) = state.leases.get(&task).filter(|lease| asked(lease.attempt)) {
         let (attempt, epoch) = (lease.attempt, lease.epoch);

@@ -118,6 +118,7 @@ pub(super) fn workers(state: &FarmState, fleet: &Fleet) -> Vec<WorkerView> {
             labels: worker.facts.labels.clone(),
             codecs: worker.facts.codecs.clone(),
             hooks: worker.facts.hooks.clone(),
+            price: worker.facts.price,
             running: leases.collect(),
             preemptions: worker.preemptions,
             registered_ms: worker.registered_ms,
@@ -174,6 +175,7 @@ fn view(state: &FarmState, fleet: &Fleet, id: JobId) -> Option<JobView> {
         report: job.report,
         submitted_ms: seen.submitted_ms,
         ended_ms: seen.ended_ms,
+        cost_micros: job.cost_micros,
     })
 }
 
@@ -188,9 +190,12 @@ fn reason(job: &Job) -> Option<JobReason> {
     })
 }
 
+/// Ended attempts among which trouble is looked for: a job has thousands, and is looked at each second.
+const TROUBLE_WITHIN: usize = 1000;
+
 /// The newest attempt that failed, while its stage is not complete. Who was told to go has not failed.
 pub(super) fn trouble(id: JobId, job: &Job) -> Option<Trouble> {
-    let failed = job.attempts.iter().rev().find_map(|ended| match ended.outcome {
+    let failed = job.attempts.iter().rev().take(TROUBLE_WITHIN).find_map(|ended| match ended.outcome {
         Outcome::Failed(FailureClass::Preempted) | Outcome::Done | Outcome::Revoked => None,
         Outcome::Failed(class) => Some((ended, class)),
     });
@@ -198,7 +203,7 @@ pub(super) fn trouble(id: JobId, job: &Job) -> Option<Trouble> {
     Some(Trouble {
         task: TaskId { job: id, stage: ended.stage, index: ended.index },
         attempt: ended.attempt,
-        worker: job.workers.get(&ended.worker).cloned().unwrap_or_default(),
+        worker: job.worker_name(ended.worker),
         class,
         message: ended.message.clone(),
         shortages: job.backoffs.get(&ended.stage).map_or(0, |backoff| backoff.shortages),
@@ -211,7 +216,7 @@ pub(super) fn running(job: &Job, fleet: &Fleet, task: TaskId, lease: &Lease) -> 
         task,
         attempt: lease.attempt,
         epoch: lease.epoch,
-        worker: job.workers.get(&lease.worker).cloned().unwrap_or_default(),
+        worker: job.worker_name(lease.worker),
         started_ms: lease.granted_ms,
         frames_done: progress.map_or(0, |progress| progress.frames_done),
         frames_total: progress.map_or(0, |progress| progress.frames_total),
@@ -291,7 +296,7 @@ fn uncommitted_frames(job: &Job, grid: &SegmentGrid, own: PartRange, done: u64) 
     in_hand
 }
 
-fn part_frames(grid: &SegmentGrid, part: PartIndex) -> u64 {
+pub(super) fn part_frames(grid: &SegmentGrid, part: PartIndex) -> u64 {
     let start = |part: u32| grid.segment_start(grid.first_segment(part));
     start(part.0 + 1).saturating_sub(start(part.0))
 }

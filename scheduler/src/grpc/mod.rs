@@ -11,6 +11,7 @@ mod workers;
 use std::future::Future;
 use std::time::Duration;
 
+use axum::Router;
 use reel_proto::v1::cluster_server::ClusterServer;
 use reel_proto::v1::events_server::EventsServer;
 use reel_proto::v1::farm_server::FarmServer;
@@ -41,13 +42,14 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct ServeError(String);
 
 impl Scheduler {
-    /// Serves users, workers and other schedulers on `listener` until `stop` ends.
+    /// Serves users, workers and other schedulers on `listener`, and `pages` to browsers, until `stop` ends.
     ///
     /// # Errors
     /// The server ends by itself.
     pub async fn serve(
         self,
         listener: TcpListener,
+        pages: Router,
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         let failed = |error: &dyn std::error::Error| ServeError(error.to_string());
@@ -76,12 +78,12 @@ impl Scheduler {
             .add_service(ProjectsServer::new(projects::Service(self.clone())))
             .add_service(WorkersServer::new(workers::Service(self.clone())))
             .add_service(ClusterServer::new(cluster::Service(self.clone())));
-        let pages = services.routes().into_axum_router().merge(http::routes(self)).fallback(http::unknown);
+        let routes = services.routes().into_axum_router().merge(http::routes(self)).merge(pages);
         let server = Server::builder()
             .accept_http1(true)
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
-            .add_routes(Routes::from(pages))
+            .add_routes(Routes::from(routes.fallback(http::unknown)))
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
                 // The other end is dropped, never sent to.
                 let _ = ended.await;

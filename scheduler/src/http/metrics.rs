@@ -103,26 +103,18 @@ fn of_jobs(text: &mut Text, overview: &v1::FarmOverview) {
     ] {
         text.sample("reel_jobs", &[("state", state)], count);
     }
-    let open = || overview.jobs.iter().filter(|job| job.ended_ms.is_none());
-    let late = open().filter(|job| job.deadline_ms.is_some_and(|deadline| deadline < overview.at_ms)).count();
-    text.gauge(
-        "reel_jobs_late",
-        "Jobs that are not over and whose deadline has passed, of those in the overview.",
-        late,
-    );
+    text.gauge("reel_jobs_late", "Jobs that are not over and whose deadline has passed.", overview.jobs_late);
     text.gauge("reel_tasks_waiting", "Tasks that wait for a slot.", overview.tasks_waiting);
-    let stuck =
-        open().filter(|job| job.waiting > 0 && job.running == 0 && job.state() != v1::JobState::Paused);
-    text.gauge(
-        "reel_jobs_waiting",
-        "Jobs of which tasks wait and none runs, of those in the overview.",
-        stuck.count(),
-    );
+    text.gauge("reel_jobs_waiting", "Jobs of which tasks wait and none runs.", overview.jobs_stuck);
 }
 
 fn of_workers(text: &mut Text, overview: &v1::FarmOverview) {
     text.gauge("reel_slots", "Slots of workers that take work.", overview.slots);
     text.gauge("reel_slots_taken", "Attempts that run.", overview.slots_taken);
+    if overview.cost_micros > 0 {
+        let help = "What all hosts with a price cost an hour, in the currency of the site.";
+        text.gauge("reel_cost_per_hour", help, overview.cost_micros as f64 / 1e6);
+    }
     let mut workers: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for worker in &overview.workers {
         let state = reel_common::WorkerState::try_from(worker.state())
@@ -199,13 +191,14 @@ mod tests {
             load: Some(v1::HostLoad { scratch_free, ..v1::HostLoad::default() }),
             ..v1::WorkerRow::default()
         };
-        let late = v1::JobRow { deadline_ms: Some(5), waiting: 3, ..v1::JobRow::default() };
         let overview = v1::FarmOverview {
             at_ms: 10,
             frames: 1234,
             tasks_waiting: 3,
             jobs_running: 1,
-            jobs: vec![late, v1::JobRow { ended_ms: Some(9), ..v1::JobRow::default() }],
+            jobs_late: 1,
+            jobs_stuck: 1,
+            cost_micros: 2_340_000,
             workers: vec![worker(v1::WorkerState::Ready, 7), worker(v1::WorkerState::Silent, 5)],
             ..v1::FarmOverview::default()
         };
@@ -222,6 +215,7 @@ mod tests {
             "reel_jobs_late 1",
             "reel_jobs_waiting 1",
             "reel_tasks_waiting 3",
+            "reel_cost_per_hour 2.34",
             "reel_workers{state=\"silent\",pool=\"spot\"} 1",
             "reel_workers_scratch_free_bytes_min 5",
             "reel_frames_encoded_total 1234",

@@ -25,7 +25,7 @@ pub(crate) async fn unknown(headers: HeaderMap) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     match kind.starts_with(b"application/grpc") {
         true => tonic::Status::unimplemented("").into_http(),
-        false => (StatusCode::NOT_FOUND, "there is /healthz, /readyz and /metrics\n").into_response(),
+        false => (StatusCode::NOT_FOUND, "there is no such page\n").into_response(),
     }
 }
 

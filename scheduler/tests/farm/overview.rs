@@ -4,6 +4,7 @@ use reel_proto::v1;
 
 use super::worker::FakeWorker;
 use super::{PART, film, start, submit};
+use reel_scheduler::JobSpec;
 
 #[tokio::test]
 async fn the_overview_counts_what_runs_and_what_waits() {
@@ -42,5 +43,30 @@ async fn the_overview_counts_what_runs_and_what_waits() {
     let running: u32 = strip.cells.iter().map(|cell| cell.running).sum();
     assert!((1..=6).contains(&running), "{strip:?}");
     assert_eq!(scheduler.overview(1).await.unwrap().jobs.len(), 1, "no more rows than were asked for");
+    assert_eq!((seen.cost_micros, row.price_micros), (250_000, 250_000));
+
+    // The first part is done before a heartbeat says so; one that is late takes nothing back.
+    worker.commit_part(&spec, 0).await;
+    assert_eq!(scheduler.overview(10).await.unwrap().frames - before, PART);
+    worker.beat(3, vec![beat(140)]).await;
+    assert_eq!(scheduler.overview(10).await.unwrap().frames - before, PART);
+    worker.beat(4, vec![beat(PART + 10)]).await;
+    assert_eq!(scheduler.overview(10).await.unwrap().frames - before, PART + 10);
+    scheduler.shutdown().await;
+}
+
+#[tokio::test]
+async fn jobs_that_run_come_before_those_that_wait() {
+    let (_dir, scheduler) = start().await;
+    let (first, _job) = submit(&scheduler, film("a")).await;
+    let mut worker = FakeWorker::register(&scheduler, "w1", 1, 1).await;
+    let running = worker.next_task().await;
+    assert_eq!(running.task.unwrap().job, first.0);
+    for name in ["b", "c"] {
+        submit(&scheduler, JobSpec { deadline_ms: Some(1), ..film(name) }).await;
+    }
+    let seen = scheduler.overview(2).await.unwrap();
+    assert_eq!(seen.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [first.0, first.0 + 2]);
+    assert_eq!((seen.jobs_late, seen.jobs_stuck), (2, 2), "of all, not of the rows");
     scheduler.shutdown().await;
 }

@@ -39,6 +39,7 @@ impl FakeWorker {
             slots,
             memory_bytes: 1 << 44,
             scratch_bytes: 1 << 40,
+            price_micros: 250_000,
             codecs: ["h264", "aac", "check"].map(str::to_owned).to_vec(),
             ..v1::Register::default()
         };

@@ -17,7 +17,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use reel_common::{Digest, Failure, Flag, Scan, TaskId};
+use reel_common::{Digest, Failure, Flag, Pool, Scan, TaskId};
 use reel_media::Stretches;
 use reel_package::layout;
 use reel_profiles::Profile;
@@ -114,6 +114,8 @@ struct Job<'a> {
     flags: Vec<flag::Flagged>,
     /// Of the mezzanine, by all attempts that ended with their result.
     source_bytes_read: u64,
+    /// What all attempts have cost that had ended, in millionths of the site's currency.
+    cost_micros: u64,
     /// All that there were; of many only the newest are listed.
     attempts_total: u64,
     attempts: Vec<Attempt<'a>>,
@@ -132,6 +134,9 @@ struct Attempt<'a> {
     message: &'a str,
     /// `null` for an attempt without a result, and for a stage that does not open the mezzanine.
     source_bytes_read: Option<u64>,
+    pool: &'static str,
+    /// Millionths of the site's currency; 0 where its worker has no price.
+    cost_micros: u64,
 }
 
 #[derive(Serialize)]
@@ -399,6 +404,8 @@ fn job<'a>(
         outcome: &attempt.outcome,
         message: &attempt.message,
         source_bytes_read: attempt.source_bytes_read,
+        pool: Pool::from(attempt.pool()).name(),
+        cost_micros: attempt.cost_micros,
     });
     let parts = history.parts.iter().enumerate().map(|(part, made)| PartMade {
         part,
@@ -435,6 +442,7 @@ fn job<'a>(
             .map(Into::into)
             .collect(),
         source_bytes_read: history.source_bytes_read,
+        cost_micros: history.cost_micros,
         attempts_total: history.attempts_total,
         attempts: attempts.collect(),
         parts: parts.collect(),

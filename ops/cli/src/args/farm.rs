@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
-use reel_common::{Hook, Label, Pool};
+use reel_common::{Hook, Label, Pool, Price};
 
 use crate::environment;
 
@@ -151,6 +151,9 @@ pub(crate) struct WorkerStartArgs {
     /// How its host was bought: chunks go to spot workers first, and after three preemptions to those that stay.
     #[arg(long, value_enum, value_name = "POOL", default_value = "on-demand")]
     pub(crate) pool: PoolChoice,
+    /// What its host costs an hour, such as 0.34 in the currency of the site: reports and the monitor say what jobs cost.
+    #[arg(long, value_name = "AMOUNT", env = environment::PRICE, hide_env_values = true)]
+    pub(crate) price: Option<Price>,
     /// What it is to be known by, such as site=berlin: jobs may need it. May be repeated.
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<Label>,
@@ -248,6 +251,9 @@ pub(crate) struct SchedulerStartArgs {
     /// Join without a vote.
     #[arg(long, requires = "join")]
     pub(crate) learner: bool,
+    /// Let browsers play finished titles: its page then reads them where they were delivered, with its own credentials.
+    #[arg(long)]
+    pub(crate) preview: bool,
     /// A worker sends a heartbeat this often.
     #[arg(long, value_name = "MS", default_value = "5000", value_parser = clap::value_parser!(u64).range(50..=60_000))]
     pub(crate) heartbeat_ms: u64,

@@ -242,7 +242,7 @@ pub(crate) enum JobCommand {
     },
     /// Says where the time of a job went: attempts by stage and worker, what was lost.
     #[command(
-        after_help = "Example:\n  reel job report 42\n  reel job report titles/movie --svg movie.svg\n\n\
+        after_help = "Example:\n  reel job report 42\n  reel job report 42 --html movie.html\n  reel job report titles/movie --svg movie.svg\n\n\
         --json prints one object: job, attempts_total, stages, workers, attempts, ..; report.json in OUTPUT has every attempt."
     )]
     Report {
@@ -251,13 +251,24 @@ pub(crate) enum JobCommand {
         of: String,
         #[command(flatten)]
         server: ServerChoice,
-        /// One JSON object instead of tables.
-        #[arg(long, conflicts_with = "svg")]
-        json: bool,
-        /// Write the curves into a file of SVG instead.
-        #[arg(long, value_name = "FILE")]
-        svg: Option<PathBuf>,
+        #[command(flatten)]
+        form: ReportForm,
     },
+}
+
+/// What a report is printed as; tables where nothing is said.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct ReportForm {
+    /// One JSON object instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the curves into a file of SVG instead.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Write everything into one file of HTML instead: ladder, curves and joins, timeline, attempts, cost, proof.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Lists, shows, retries and skips the tasks of jobs.

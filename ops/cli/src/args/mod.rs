@@ -14,8 +14,8 @@ pub(crate) use self::farm::{
     WorkerStartArgs,
 };
 pub(crate) use self::job::{
-    Deadline, EditChoice, EventsArgs, JobArgs, JobCommand, Schema, SchemaArgs, SubmitArgs, TaskArgs,
-    TaskCommand, TextChoice,
+    Deadline, EditChoice, EventsArgs, JobArgs, JobCommand, ReportForm, Schema, SchemaArgs, SubmitArgs,
+    TaskArgs, TaskCommand, TextChoice,
 };
 use crate::environment;
 

@@ -60,9 +60,9 @@ pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
         JobCommand::Logs { job, server } => {
             print(&runtime.block_on(logs(&server::client(&server)?, JobId(job)))?)
         }
-        JobCommand::Report { of, server, json, svg } => match of.parse() {
-            Ok(job) => report::run(&runtime, &server::client(&server)?, JobId(job), json, svg.as_deref()),
-            Err(_) => report::of_title(Path::new(&of), json, svg.as_deref()),
+        JobCommand::Report { of, server, form } => match of.parse() {
+            Ok(job) => report::run(&runtime, &server::client(&server)?, JobId(job), &form),
+            Err(_) => report::of_title(Path::new(&of), &form),
         },
     }
 }
@@ -278,6 +278,7 @@ fn as_json(view: &JobView) -> Value {
         "parts_committed": view.parts_committed,
         "attempts": view.attempts,
         "parts_encoded_twice": view.parts_encoded_twice,
+        "cost_micros": view.cost_micros,
         "renditions_encoded": view.renditions_encoded,
         "renditions_reused": view.renditions_reused,
         "warnings": view.warnings,

@@ -1,5 +1,6 @@
 //! `reel scheduler start`: one scheduler of a farm, until it is asked to end.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reel_client::{Client, Servers};
@@ -47,7 +48,8 @@ async fn start(args: SchedulerStartArgs) -> Result<(), Stop> {
     let scheduler =
         scheduler.map_err(|error| Stop::failed(format!("the scheduler does not start: {error}")))?;
     let (stopping, stop) = tokio::sync::oneshot::channel::<()>();
-    let served = tokio::spawn(scheduler.clone().serve(listener, async {
+    let pages = reel_web::routes(Client::new(itself(bound)?), args.preview);
+    let served = tokio::spawn(scheduler.clone().serve(listener, pages, async {
         // The other end is dropped, never sent to.
         let _ = stop.await;
     }));
@@ -62,6 +64,17 @@ async fn start(args: SchedulerStartArgs) -> Result<(), Stop> {
         Ok(Err(error)) if ended.is_ok() => Err(Stop::failed(error.to_string())),
         _ => ended,
     }
+}
+
+/// This scheduler as its own pages reach it, which ask as all clients do.
+fn itself(bound: SocketAddr) -> Result<Servers, Stop> {
+    let host = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let address = format!("http://{}", SocketAddr::new(host, bound.port()));
+    Servers::parse(&address).map_err(|error| Stop::failed(error.to_string()))
 }
 
 async fn config(

@@ -158,6 +158,8 @@ pub(crate) fn attempt(ended: &v1::AttemptRecord) -> Value {
         "ended_ms": ended.ended_ms,
         "outcome": ended.outcome,
         "message": ended.message,
+        "pool": reel_common::Pool::from(ended.pool()).name(),
+        "cost_micros": ended.cost_micros,
     })
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use reel_store::Destination;
 use serde_json::Value;
 
 use crate::destination::{MAX_REPORT_BYTES, REPORT};
@@ -32,7 +33,17 @@ pub(crate) fn read(path: &Path) -> Result<Value, Stop> {
 /// The report of a job's title, where its output is a folder of this machine that holds it.
 pub(crate) fn of_job(output: &str, job: u64, submitted_ms: u64) -> Option<Value> {
     let folder = input::local_path(output).filter(|folder| folder.is_absolute())?;
-    let report = read(&folder).ok()?;
-    let is_its = report["job"]["id"] == job && report["job"]["submitted_ms"] == submitted_ms;
-    is_its.then_some(report)
+    read(&folder).ok().filter(|report| is_of(report, job, submitted_ms))
+}
+
+/// The same, where it is a prefix of an object store that this machine may read.
+pub(crate) fn of_remote_job(output: &str, job: u64, submitted_ms: u64) -> Option<Value> {
+    let text = Destination::open(output).ok()?.read(REPORT, MAX_REPORT_BYTES).ok()??;
+    let report = serde_json::from_slice(&text).ok()?;
+    is_of(&report, job, submitted_ms).then_some(report)
+}
+
+/// Another job may have delivered there since.
+fn is_of(report: &Value, job: u64, submitted_ms: u64) -> bool {
+    report["job"]["id"] == job && report["job"]["submitted_ms"] == submitted_ms
 }

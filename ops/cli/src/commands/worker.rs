@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reel_common::{Hook, WorkerFacts, WorkerView};
+use reel_common::{Hook, Price, WorkerFacts, WorkerView};
 use reel_proto::v1::Hold;
 use reel_store::Store;
 use reel_worker::preemption::{Cloud, Sources, Watch};
@@ -72,6 +72,7 @@ async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
         runner: RunnerProgram::ask(once::runner()?).await.map_err(|error| failed(&error))?,
         store_url: args.store,
         pool: args.pool.into(),
+        price: args.price.unwrap_or_default(),
         labels: labels(args.labels)?,
         hooks: programs(args.hooks)?,
         name: name.clone(),
@@ -160,6 +161,7 @@ fn as_json(worker: &WorkerView) -> Value {
         "hooks": worker.hooks,
         "running": worker.running.iter().map(|running| running.task.to_string()).collect::<Vec<_>>(),
         "preemptions": worker.preemptions,
+        "price_micros": worker.price.micros,
         "registered_ms": worker.registered_ms,
     })
 }
@@ -180,6 +182,9 @@ fn alone(worker: &WorkerView) -> String {
         row(["hooks", &hooks.join(" ")]),
         row(["since", &time(worker.registered_ms)]),
     ];
+    if worker.price > Price::default() {
+        rows.push(row(["price", &format!("{} an hour", worker.price)]));
+    }
     rows.extend(worker.running.iter().map(|running| {
         let done = progress(running);
         row(["runs", &format!("{}, attempt {}: {done}", running.task, running.attempt)])

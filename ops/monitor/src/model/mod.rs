@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use reel_client::events::{describe, line};
-use reel_common::{JobId, TaskId};
+use reel_common::{JobId, JobView, TaskId};
 use reel_proto::v1::{self, Hold, JobControl, JobState};
 
 use crate::act::Act;
@@ -80,8 +80,21 @@ impl Screen {
 /// What stands before everything else.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Dialog {
-    Confirm(Act),
+    Confirm {
+        act: Act,
+        /// What it is done to, in words.
+        about: String,
+    },
     Help,
+}
+
+/// The job that a command is about.
+struct ChosenJob<'a> {
+    id: JobId,
+    state: JobState,
+    priority: i32,
+    output: &'a str,
+    project: &'a str,
 }
 
 /// Something that happened, as a line.
@@ -350,7 +363,7 @@ impl Model {
                 self.dialog = None;
                 return None;
             }
-            Some(Dialog::Confirm(_)) => return self.answer(key.code),
+            Some(Dialog::Confirm { .. }) => return self.answer(key.code),
             None if self.typing => {
                 self.on_typed(key.code);
                 return None;
@@ -370,7 +383,7 @@ impl Model {
             return None;
         }
         match self.dialog.take() {
-            Some(Dialog::Confirm(act)) if yes => Some(Wish::Do(act)),
+            Some(Dialog::Confirm { act, .. }) if yes => Some(Wish::Do(act)),
             _ => None,
         }
     }
@@ -412,7 +425,10 @@ impl Model {
             Command::Sort | Command::Reverse => self.sort(command),
             Command::NextTab => self.job.iter_mut().for_each(JobPane::turn),
             Command::Move(step) => self.step(step),
-            act => self.dialog = self.act(act).map(Dialog::Confirm),
+            act => {
+                let confirm = |act| Dialog::Confirm { about: self.about(&act), act };
+                self.dialog = self.act(act).map(confirm);
+            }
         }
         None
     }
@@ -446,7 +462,7 @@ impl Model {
         let task = self.job.as_ref().and_then(JobPane::task_with_log);
         self.log = task.map(LogPane::new);
         if self.log.is_none() {
-            self.notice = Some((false, "nothing of this job runs, and no task is chosen".to_owned()));
+            self.notice = Some((false, "there is no log: nothing of it has run".to_owned()));
         }
     }
 
@@ -483,22 +499,48 @@ impl Model {
         }
     }
 
-    /// The job that commands are about.
-    fn job_row(&self) -> Option<&v1::JobRow> {
+    /// The job that commands are about. Of a great many, one that is looked at may be among those without a row.
+    fn job_chosen(&self) -> Option<ChosenJob<'_>> {
         let id = self.job.as_ref().map(|pane| pane.job.0).or(self.jobs.chosen().copied())?;
-        self.overview.as_ref()?.jobs.iter().find(|job| job.id == id)
+        if let Some(row) = self.overview.as_ref().and_then(|seen| seen.jobs.iter().find(|job| job.id == id)) {
+            let v1::JobRow { priority, output, project, .. } = row;
+            return Some(ChosenJob {
+                id: JobId(id),
+                state: row.state(),
+                priority: *priority,
+                output,
+                project,
+            });
+        }
+        let JobView { id, state, priority, output, project, .. } = &self.job.as_ref()?.detail.as_ref()?.view;
+        Some(ChosenJob { id: *id, state: (*state).into(), priority: *priority, output, project })
+    }
+
+    /// What an act is done to, in words.
+    fn about(&self, act: &Act) -> String {
+        match act {
+            Act::Control(..) | Act::Priority(..) => self
+                .job_chosen()
+                .map_or(String::new(), |job| format!("{} (project {})", job.output, job.project)),
+            Act::Hold(name, _) => {
+                let workers = self.overview.iter().flat_map(|seen| &seen.workers);
+                let worker = workers.filter(|worker| worker.name == *name).last();
+                worker.map_or(String::new(), |worker| format!("{} attempts run there", worker.running))
+            }
+            Act::RetryTask(_) | Act::SkipTask(_) => String::new(),
+        }
     }
 
     /// What a command would do, for the operator to confirm.
     fn act(&self, command: Command) -> Option<Act> {
-        let control = |control| Some(Act::Control(JobId(self.job_row()?.id), control));
+        let control = |control| Some(Act::Control(self.job_chosen()?.id, control));
         let hold = |hold| Some(Act::Hold(self.workers.chosen()?.clone(), hold));
         let priority = |step: i32| {
-            let job = self.job_row()?;
-            Some(Act::Priority(JobId(job.id), job.priority.saturating_add(step)))
+            let job = self.job_chosen()?;
+            Some(Act::Priority(job.id, job.priority.saturating_add(step)))
         };
         match command {
-            Command::Pause if self.job_row()?.state() == JobState::Paused => control(JobControl::Resume),
+            Command::Pause if self.job_chosen()?.state == JobState::Paused => control(JobControl::Resume),
             Command::Pause => control(JobControl::Pause),
             Command::Cancel => control(JobControl::Cancel),
             Command::Retry => {

@@ -120,10 +120,12 @@ impl JobPane {
         matches!(task.state, TaskState::BackingOff | TaskState::Failed).then_some(task.task)
     }
 
-    /// The chosen task, or else the first that runs.
+    /// The chosen task, or where none is chosen the first that runs.
     pub(crate) fn task_with_log(&self) -> Option<TaskId> {
-        let running = || Some(self.detail.as_ref()?.view.running.first()?.task);
-        self.task().filter(|task| task.attempts > 0).map(|task| task.task).or_else(running)
+        match self.task() {
+            Some(task) => (task.attempts > 0).then_some(task.task),
+            None => Some(self.detail.as_ref()?.view.running.first()?.task),
+        }
     }
 }
 

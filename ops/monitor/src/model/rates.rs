@@ -6,8 +6,8 @@ use reel_proto::v1;
 
 /// Readings of the past that are kept: as many as the widest line can show.
 const MAX_READINGS: usize = 240;
-/// How much a new reading counts against those before, so that a second of silence does not look like an end.
-const WEIGHT: f64 = 0.3;
+/// Seconds after which a reading counts for a third: parts are committed, and heartbeats come, some seconds apart.
+const MEMORY_S: f64 = 15.0;
 
 /// Frames a second, of the farm and of its jobs.
 #[derive(Debug, Default)]
@@ -33,8 +33,9 @@ impl Rates {
         // Another leader counts from nothing, and has another clock.
         let same = self.before.filter(|before| before.0 == term && before.1 < at_ms);
         if let Some((_, before_ms, before)) = same {
-            let fps = frames.saturating_sub(before) as f64 * 1000.0 / (at_ms - before_ms) as f64;
-            self.fps = smooth(Some(self.fps), fps);
+            let passed = at_ms - before_ms;
+            let fps = frames.saturating_sub(before) as f64 * 1000.0 / passed as f64;
+            self.fps = smooth(self.fps, fps, passed);
             self.readings.push_back(fps.round() as u64);
             if self.readings.len() > MAX_READINGS {
                 self.readings.pop_front();
@@ -70,8 +71,10 @@ impl Rates {
     }
 }
 
-fn smooth(before: Option<f64>, now: f64) -> f64 {
-    before.map_or(now, |before| before + WEIGHT * (now - before))
+/// What was before fades with the time that has passed since.
+fn smooth(before: f64, now: f64, passed_ms: u64) -> f64 {
+    let kept = (-(passed_ms as f64) / (1000.0 * MEMORY_S)).exp();
+    now + kept * (before - now)
 }
 
 fn next(before: Option<&JobRate>, job: &v1::JobRow, at_ms: u64) -> JobRate {
@@ -79,7 +82,7 @@ fn next(before: Option<&JobRate>, job: &v1::JobRow, at_ms: u64) -> JobRate {
         let passed = at_ms.checked_sub(before.at_ms).filter(|passed| *passed > 0)?;
         // Frames in hand are lost with their attempt.
         let fps = job.frames_done.saturating_sub(before.frames) as f64 * 1000.0 / passed as f64;
-        Some(smooth(before.fps, fps))
+        Some(before.fps.map_or(fps, |before| smooth(before, fps, passed)))
     });
     JobRate { at_ms, frames: job.frames_done, fps: fps.or(before.and_then(|before| before.fps)) }
 }

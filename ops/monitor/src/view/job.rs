@@ -2,15 +2,15 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Style, Stylize};
+use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Cell, Paragraph, Row, Table, Wrap};
+use ratatui::widgets::{Cell, Paragraph, Row, Table};
 use reel_common::{StageView, TaskState, TaskView};
 use reel_proto::v1;
 
 use super::jobs::state_colour;
 use super::strip::Strip;
-use super::{BAD, BUSY, FAINT, GOOD, ODD, draw_nothing, row_style, timeline};
+use super::{BAD, BUSY, FAINT, GOOD, ODD, draw_nothing, row_style, timeline, wrapped};
 use crate::farm::JobDetail;
 use crate::format;
 use crate::model::{JobPane, Model, Tab};
@@ -65,11 +65,15 @@ fn draw_head(
     let took = view.ended_ms.unwrap_or(now_ms).saturating_sub(view.submitted_ms);
     let fps = pace.0.map_or(String::new(), |fps| format!(", {} fps", format::rate(fps)));
     let left = pace.1.map_or(String::new(), |left| format!(", {} left", format::span(left)));
+    let cost = match view.cost_micros {
+        0 => String::new(),
+        micros => format!(", cost {}", format::money(micros)),
+    };
     let first = vec![
         Span::raw(" "),
         view.state.name().bold().fg(state_colour(state)),
         format!(
-            " {} {}{fps}{left}, project {}, priority {}",
+            " {} {}{fps}{left}{cost}, project {}, priority {}",
             if view.ended_ms.is_some() { "after" } else { "for" },
             format::span(took),
             view.project,
@@ -167,27 +171,30 @@ fn task(task: &TaskView, now_ms: u64) -> Row<'static> {
 
 fn draw_why(frame: &mut Frame, area: Rect, detail: &JobDetail, scroll: &mut usize) {
     let v1::Explanation { running, waiting, obstacles } = &detail.explanation;
-    let mut lines = vec![Line::from(format!(" {running} attempts run, {waiting} tasks wait"))];
-    lines.extend(obstacles.iter().map(|obstacle| {
+    let mut said = vec![(Color::Reset, format!("{running} attempts run, {waiting} tasks wait"))];
+    said.extend(obstacles.iter().map(|obstacle| {
         let stage = reel_common::Stage::try_from(obstacle.stage())
             .map_or(String::new(), |stage| format!("{}: ", stage.name()));
-        Line::from(format!(" {stage}{}", obstacle.message).fg(BUSY))
+        (BUSY, format!("{stage}{}", obstacle.message))
     }));
     if let Some(reason) = &detail.view.reason {
-        lines.push(Line::from(format!(" it failed on {}: {}", reason.worker, reason.message).fg(BAD)));
-        lines.extend(reason.evidence.lines().map(|line| Line::from(format!("   {line}").fg(FAINT))));
+        said.push((BAD, format!("it failed on {}: {}", reason.worker, reason.message)));
+        said.extend(reason.evidence.lines().map(|line| (FAINT, line.to_owned())));
     }
     if let Some(trouble) = &detail.view.trouble {
         let on = format!(
-            " {}, attempt {}, on {}: {}",
+            "{}, attempt {}, on {}: {}",
             trouble.task, trouble.attempt, trouble.worker, trouble.message
         );
-        lines.push(Line::from(on.fg(ODD)));
+        said.push((ODD, on));
     }
-    lines.extend(
-        detail.view.warnings.iter().map(|warning| Line::from(format!(" warning: {warning}").fg(BUSY))),
-    );
+    said.extend(detail.view.warnings.iter().map(|warning| (BUSY, format!("warning: {warning}"))));
+    let columns = usize::from(area.width.saturating_sub(2));
+    let lines = said.iter().flat_map(|(colour, text)| {
+        let wrapped = text.lines().flat_map(|line| wrapped(line, columns)).collect::<Vec<_>>();
+        wrapped.into_iter().map(|line| Line::from(format!(" {line}").fg(*colour)))
+    });
+    let mut lines: Vec<Line> = lines.collect();
     *scroll = (*scroll).min(lines.len().saturating_sub(1));
-    let text = Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((*scroll as u16, 0));
-    frame.render_widget(text, area);
+    frame.render_widget(Paragraph::new(lines.split_off(*scroll)), area);
 }

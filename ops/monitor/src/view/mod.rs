@@ -60,7 +60,7 @@ pub(crate) fn draw(frame: &mut Frame, model: &mut Model) {
     draw_hints(frame, hints, model);
     match &model.dialog {
         Some(Dialog::Help) => draw_help(frame, area, model.place()),
-        Some(Dialog::Confirm(act)) => draw_question(frame, area, act),
+        Some(Dialog::Confirm { act, about }) => draw_question(frame, area, act, about),
         None => {}
     }
 }
@@ -149,11 +149,16 @@ fn draw_help(frame: &mut Frame, area: Rect, place: Place) {
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-fn draw_question(frame: &mut Frame, area: Rect, act: &Act) {
+fn draw_question(frame: &mut Frame, area: Rect, act: &Act, about: &str) {
+    let width = 72.min(area.width.saturating_sub(2));
     let question = format!("{}?", first_upper(&act.name()));
-    let keys = Line::from(vec!["y".bold(), " yes   ".into(), "n".bold(), " no".into()]);
-    let lines = vec![Line::from(question.bold()), Line::from(act.consequence()), Line::default(), keys];
-    let area = middle(area, 72, 6);
+    let inside = usize::from(width.saturating_sub(4));
+    let mut lines: Vec<Line> =
+        wrapped(&question, inside).into_iter().map(|line| Line::from(line.bold())).collect();
+    lines.extend(wrapped(about, inside).into_iter().map(Line::from));
+    lines.extend(wrapped(act.consequence(), inside).into_iter().map(Line::from));
+    lines.extend([Line::default(), Line::from(vec!["y".bold(), " yes   ".into(), "n".bold(), " no".into()])]);
+    let area = middle(area, width, lines.len() as u16 + 2);
     frame.render_widget(Clear, area);
     let block = Block::bordered().border_style(Style::new().fg(BUSY));
     frame.render_widget(Paragraph::new(lines).alignment(Alignment::Center).block(block), area);
@@ -162,6 +167,26 @@ fn draw_question(frame: &mut Frame, area: Rect, act: &Act) {
 fn first_upper(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
+/// A text in lines of at most so many columns, broken between words where there are any; none for nothing.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(1);
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let letters: Vec<char> = word.chars().collect();
+        for piece in letters.chunks(columns) {
+            let room = lines.last().map_or(0, |line| columns.saturating_sub(line.chars().count() + 1));
+            match lines.last_mut().filter(|_| piece.len() <= room) {
+                Some(line) => {
+                    line.push(' ');
+                    line.extend(piece);
+                }
+                None => lines.push(piece.iter().collect()),
+            }
+        }
+    }
+    lines
 }
 
 /// The first columns of a text.

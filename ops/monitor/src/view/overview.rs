@@ -68,8 +68,15 @@ fn figures_of(overview: &v1::FarmOverview, model: &Model) -> Vec<Line<'static>> 
             name("encode"),
             format!("{} fps", format::rate(model.rates.fps())).bold(),
             format!(", all in {left}").into(),
+            cost(overview).into(),
         ]),
     ]
+}
+
+/// What the hosts cost, where somebody has said.
+fn cost(overview: &v1::FarmOverview) -> String {
+    let micros = overview.cost_micros;
+    if micros > 0 { format!(", {} an hour", format::money(micros)) } else { String::new() }
 }
 
 /// Jobs that do not run, where there are any.

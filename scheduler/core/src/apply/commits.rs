@@ -181,8 +181,10 @@ fn take_result(job: &mut Job, task: TaskId, granted: Option<PartRange>, result: 
 
 #[cfg(test)]
 mod tests {
+    use reel_common::{Price, WorkerFacts};
+
     use super::*;
-    use crate::command::Action;
+    use crate::command::{Action, LossCause};
     use crate::plan::WAVES;
     use crate::rate::RateStep;
     use crate::state::JobState;
@@ -314,6 +316,22 @@ mod tests {
         let read: Vec<_> = farm.job(1).attempts.iter().map(|attempt| attempt.source_bytes_read).collect();
         assert_eq!(read, [Some(1_000), Some(1_000)], "index and encode");
         assert_eq!(farm.job(1).source_bytes_read, 2_000);
+    }
+
+    #[test]
+    fn what_attempts_cost_adds_up_by_the_slots_of_priced_workers() {
+        let mut farm = FarmBuilder::new().job(plan_of(1, 1, 0)).build();
+        let price = Price { micros: 3_600_000 };
+        let id = farm.register_facts(WorkerFacts { price, ..facts("w", 1, 2, FarmBuilder::PLENTY) });
+        let chunk = encode(1, 0);
+        let epoch = farm.grant(chunk, id);
+        farm.now_ms += 10_000;
+        farm.apply(Action::LoseWorker { worker: id, cause: LossCause::Silent });
+        assert!(farm.state.live(chunk, epoch).is_none());
+        assert_eq!(farm.job(1).cost_micros, 5_000, "ten seconds of one of two slots, whatever came of them");
+        let history = crate::view::job_history(JobId(1), farm.job(1));
+        let costs: Vec<_> = history.attempts.iter().map(|attempt| attempt.cost_micros).collect();
+        assert_eq!((history.cost_micros, costs.last()), (5_000, Some(&5_000)));
     }
 
     /// A job of 68 parts in chunks of 5 with bit rates, whose drafts are done.

@@ -88,7 +88,7 @@ pub(super) fn end_without_result(state: &mut FarmState, task: TaskId, failure: &
     };
     let now_ms = state.clock_ms;
     let Some(job) = state.jobs.get_mut(&task.job) else { return };
-    let host = job.workers.get(&ended.worker).cloned().unwrap_or_default();
+    let host = job.worker_name(ended.worker);
     let ending = Ending { task, host: &host, hosts, failure, now_ms };
     let mut backoff = job.backoffs.get(&task.stage).copied().unwrap_or_default();
     // A chunk whose parts were all committed is gone: its attempt made what it was to make.

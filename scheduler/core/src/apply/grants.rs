@@ -5,7 +5,7 @@ use reel_common::{AttemptNumber, Epoch, PartIndex, Stage, TaskId, WorkerId};
 use super::tell_state;
 use crate::command::{Accepted, Refusal, Reply, Reserved};
 use crate::event::Event;
-use crate::state::{FarmState, JobState, Lease, PartRange};
+use crate::state::{FarmState, JobState, JobWorker, Lease, PartRange};
 
 /// What the leader proposes to grant.
 #[derive(Clone, Copy)]
@@ -50,7 +50,9 @@ fn check_grant(state: &FarmState, proposal: Proposal) -> Result<(), Refusal> {
 
 fn grant(state: &mut FarmState, epoch: Epoch, proposal: Proposal) -> Reply {
     let Proposal { task, worker, parts, reserved } = proposal;
-    let name = state.workers.get(&worker).map(|worker| worker.facts.name.clone()).unwrap_or_default();
+    let Some(facts) = state.workers.get(&worker).map(|worker| &worker.facts) else {
+        return Reply::Refused(Refusal::UnknownWorker(worker));
+    };
     let Some(job) = state.jobs.get_mut(&task.job) else {
         return Reply::Refused(Refusal::UnknownJob(task.job));
     };
@@ -63,7 +65,9 @@ fn grant(state: &mut FarmState, epoch: Epoch, proposal: Proposal) -> Reply {
     let attempt = AttemptNumber(record.attempts);
     job.attempts_total += 1;
     let first = std::mem::replace(&mut job.state, JobState::Running) != JobState::Running;
-    job.workers.insert(worker, name.clone());
+    let hired = JobWorker::from(facts);
+    let name = hired.name.clone();
+    job.workers.insert(worker, hired);
     let granted_ms = state.clock_ms;
     let lease = Lease { epoch, worker, attempt, granted: parts, reserved, granted_ms, repeated: Vec::new() };
     state.leases.insert(task, lease);

@@ -39,7 +39,7 @@ pub(super) fn on_damage(state: &mut FarmState, task: TaskId, damage: Damage, fai
     };
     let Some(job) = state.jobs.get_mut(&task.job) else { return };
     if job.reopenings >= MAX_REOPENINGS {
-        let host = job.workers.get(&lease.worker).cloned().unwrap_or_default();
+        let host = job.worker_name(lease.worker);
         let message = format!(
             "parts were made again {MAX_REOPENINGS} times and are damaged once more: check the disk of the store; {}",
             failure.message

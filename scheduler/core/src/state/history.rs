@@ -1,6 +1,23 @@
 //! What became of attempts, for reports and for answering doubled messages.
 
-use reel_common::{AttemptNumber, Epoch, FailureClass, Stage, WorkerId};
+use reel_common::{AttemptNumber, Epoch, FailureClass, Pool, Price, Stage, WorkerFacts, WorkerId};
+
+/// A worker as a job remembers it, which may outlive its registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobWorker {
+    /// Its name.
+    pub name: String,
+    /// How its host was bought.
+    pub pool: Pool,
+    /// What one of its slots costs an hour.
+    pub price: Price,
+}
+
+impl From<&WorkerFacts> for JobWorker {
+    fn from(facts: &WorkerFacts) -> Self {
+        JobWorker { name: facts.name.clone(), pool: facts.pool, price: facts.price.of_slot(facts.slots) }
+    }
+}
 
 /// An attempt that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +30,7 @@ pub struct AttemptRecord {
     pub attempt: AttemptNumber,
     /// Its epoch.
     pub epoch: Epoch,
-    /// Who ran it; the name is in [`Job::workers`](super::Job::workers).
+    /// Who ran it: one of [`Job::workers`](super::Job::workers).
     pub worker: WorkerId,
     /// When it was granted, in milliseconds since 1970.
     pub started_ms: u64,
@@ -30,6 +47,11 @@ pub struct AttemptRecord {
 impl AttemptRecord {
     /// Longest message kept of an ended attempt: a line of a report.
     pub const MAX_MESSAGE_BYTES: usize = 200;
+
+    /// What its slot cost meanwhile, in millionths of the site's currency.
+    pub fn cost_micros(&self, worker: &JobWorker) -> u64 {
+        worker.price.for_ms(self.ended_ms.saturating_sub(self.started_ms))
+    }
 }
 
 /// How an attempt ended.

@@ -9,7 +9,7 @@ use reel_common::{
     TextSource, WorkerFacts, WorkerId,
 };
 
-use super::{AttemptRecord, EncodeState, PartRange, RateState, TaskRecord, TaskSet};
+use super::{AttemptRecord, EncodeState, JobWorker, PartRange, RateState, TaskRecord, TaskSet};
 use crate::command::{JobSpec, Reserved};
 use crate::plan::Plan;
 
@@ -78,8 +78,8 @@ pub struct Job {
     pub tasks: BTreeMap<(Stage, u32), TaskRecord>,
     /// Stages that met a shortage.
     pub backoffs: BTreeMap<Stage, StageBackoff>,
-    /// Names of the workers that attempts were granted to.
-    pub workers: BTreeMap<WorkerId, String>,
+    /// The workers that attempts were granted to.
+    pub workers: BTreeMap<WorkerId, JobWorker>,
     /// The newest attempts that ended, oldest first.
     pub attempts: VecDeque<AttemptRecord>,
     /// Attempts granted so far.
@@ -92,6 +92,8 @@ pub struct Job {
     pub renditions_reused: u64,
     /// Bytes of the mezzanine that were read, over all attempts that ended with their result.
     pub source_bytes_read: u64,
+    /// What all attempts that ended have cost, in millionths of the site's currency.
+    pub cost_micros: u64,
     /// How often damaged parts or tracks were reopened.
     pub reopenings: u32,
 }
@@ -133,6 +135,7 @@ impl Job {
             renditions_encoded: 0,
             renditions_reused: 0,
             source_bytes_read: 0,
+            cost_micros: 0,
             reopenings: 0,
         }
     }
@@ -377,11 +380,18 @@ impl Job {
         words.into_iter().filter_map(|(word, needed)| needed.then_some(word))
     }
 
-    /// Remembers an attempt that ended and what it read, and forgets the oldest beyond the limit.
+    /// The name of a worker that an attempt was granted to; empty for others.
+    pub fn worker_name(&self, id: WorkerId) -> String {
+        self.workers.get(&id).map(|worker| worker.name.clone()).unwrap_or_default()
+    }
+
+    /// Remembers an attempt that ended, what it read and what it cost, and forgets the oldest beyond the limit.
     pub(crate) fn remember(&mut self, attempt: AttemptRecord) {
         // A worker may say any number.
         let read = attempt.source_bytes_read.unwrap_or(0);
         self.source_bytes_read = self.source_bytes_read.saturating_add(read);
+        let cost = self.workers.get(&attempt.worker).map_or(0, |worker| attempt.cost_micros(worker));
+        self.cost_micros = self.cost_micros.saturating_add(cost);
         self.attempts.push_back(attempt);
         if self.attempts.len() > Self::MAX_ATTEMPTS {
             self.attempts.pop_front();

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use reel_common::{Failure, IndexSummary, JobId, Labels, PartIndex, Pool, Stage, TaskId};
+use reel_common::{Failure, IndexSummary, JobId, Labels, PartIndex, Pool, Price, Stage, TaskId};
 use reel_profiles::Profile;
 use reel_proto::v1;
 use reel_proto::v1::task_spec::Work;
@@ -80,6 +80,7 @@ impl Farm {
         let (to_agent, receiver) = mpsc::channel(16);
         let (sender, from_agent) = mpsc::channel(16);
         let config = AgentConfig {
+            price: Price::default(),
             name: "w1".to_owned(),
             slots: 2,
             memory_bytes: 4 << 30,

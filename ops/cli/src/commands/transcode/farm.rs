@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reel_common::{Artifact, FailureClass, JobId, JobState, JobView, Labels, Pool, Trouble, is_remote};
+use reel_common::{
+    Artifact, FailureClass, JobId, JobState, JobView, Labels, Pool, Price, Trouble, is_remote,
+};
 use reel_scheduler::{JobSpec, LeaseTimes, Refused, Scheduler, SchedulerConfig, Submitted};
 use reel_worker::{Agent, AgentConfig, AgentHandle, HostFacts, Programs, RunnerProgram, WorkerLink};
 use tokio::sync::watch;
@@ -142,6 +144,7 @@ impl Farm {
         for number in 1..=fleet.workers {
             let name = format!("worker-{number}");
             let config = AgentConfig {
+                price: Price::default(),
                 slots: fleet.slots.unwrap_or(host.cores / fleet.workers).max(1),
                 memory_bytes: host.runner_memory() / u64::from(fleet.workers),
                 scratch: home.scratch().join(&name),
