@@ -26,6 +26,8 @@ const LINK_MESSAGES: usize = 4096;
 const TAIL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Entries that may wait to be applied on a scheduler that is ready.
 const READY_LAG: u64 = 1_000;
+/// Between two looks for the leader that takes over.
+const HAND_OVER_PAUSE: Duration = Duration::from_millis(10);
 /// How long a start waits until the node leads.
 const LEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -424,6 +426,27 @@ impl Scheduler {
             Ok(reason) => reason.clone().unwrap_or_default(),
             Err(_) => "the scheduler has stopped".to_owned(),
         }
+    }
+
+    /// Gives the lead to the voter that is least behind, where this scheduler has it, and waits for that: nobody then waits for an
+    /// election. The number of the new leader; `None` where there is nobody to give it to, or that takes longer than `patience`.
+    pub async fn hand_over(&self, patience: Duration) -> Option<u64> {
+        let status = self.admin.status();
+        if status.leader != Some(status.node) {
+            return None;
+        }
+        let others = status.members.iter().filter(|member| member.voter && member.id != status.node);
+        let to = others.max_by_key(|member| member.matched)?.id;
+        let handed = async {
+            self.admin.transfer_leader(to).await.ok()?;
+            loop {
+                match self.admin.status().leader {
+                    Some(leader) if leader != status.node => return Some(leader),
+                    _ => tokio::time::sleep(HAND_OVER_PAUSE).await,
+                }
+            }
+        };
+        tokio::time::timeout(patience, handed).await.ok()?
     }
 
     /// Stops: what was accepted or committed is on disk, and the folder may be opened again. Other clones are refused

@@ -210,6 +210,19 @@ fn a_leader_that_reaches_no_majority_lets_its_workers_go() {
 }
 
 #[test]
+fn a_leader_that_is_asked_to_end_hands_over_first() {
+    let mut farm = Farm::builder().schedulers(3).workers(0).start();
+    let leader = farm.leader();
+    farm.signal_scheduler(leader, Signal::TERM);
+    until("its end", Duration::from_secs(60), || farm.has_ended(leader));
+    let said = farm.log(&format!("s{}", leader + 1));
+    let next = said.lines().find_map(|line| line.strip_prefix("scheduler ")?.strip_suffix(" leads now"));
+    let next: usize = next.unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+    assert_ne!(next - 1, leader);
+    assert_eq!(farm.leader(), next - 1);
+}
+
+#[test]
 fn schedulers_come_and_go_while_the_farm_is_at_work() {
     let mezzanine = fixtures::prores_mov().path;
     let mut farm = Farm::builder().schedulers(3).workers(2).start();

@@ -16,6 +16,9 @@ use crate::signals;
 /// How long a scheduler that joins looks for a leader: as long as a cluster needs that starts at the same time.
 const JOIN_PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long a leader that is asked to end looks for another; then there is an election.
+const HAND_OVER_PATIENCE: Duration = Duration::from_secs(3);
+
 pub(crate) fn run(args: SchedulerArgs) -> Result<(), Stop> {
     let SchedulerCommand::Start(args) = args.command;
     signals::runtime()?.block_on(start(args))
@@ -58,6 +61,11 @@ async fn start(args: SchedulerStartArgs) -> Result<(), Stop> {
         ended = until_ended(&scheduler, &args, &address, joining) => ended,
         signal = signals::asked_to_end() => signal.map(|signal| remark(&format!("ending on {signal}"))),
     };
+    if ended.is_ok()
+        && let Some(leader) = scheduler.hand_over(HAND_OVER_PATIENCE).await
+    {
+        remark(&format!("scheduler {leader} leads now"));
+    }
     scheduler.shutdown().await;
     drop(stopping);
     match served.await {
