@@ -13,7 +13,7 @@ use crate::commands::plot::{Plot, svg, terminal};
 use crate::commands::{job, task, title};
 use crate::environment;
 use crate::exit::Stop;
-use crate::output::{bytes, print, print_json, row, seconds, table};
+use crate::output::{self, Column, bytes, print, print_json, row, seconds, table};
 
 /// Attempts of one stage, or on one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,11 +136,17 @@ pub(super) fn run(
     print(&format!("{}\n{stages}\n{workers}{curves}", table(&head)))
 }
 
-fn sums_table(what: &str, sums: &BTreeMap<String, Sum>) -> String {
-    let mut rows = vec![row([what, "attempts", "done", "time", "without result"])];
-    rows.extend(sums.iter().map(|(name, sum)| {
+fn sums_table(what: &'static str, sums: &BTreeMap<String, Sum>) -> String {
+    let columns = [
+        Column::Words(what),
+        Column::Numbers("attempts"),
+        Column::Numbers("done"),
+        Column::Numbers("time"),
+        Column::Numbers("without result"),
+    ];
+    let cells = |(name, sum): (&String, &Sum)| {
         let Sum { attempts, done, time_ms, unfinished_ms } = sum;
-        row([name, &attempts.to_string(), &done.to_string(), &seconds(*time_ms), &seconds(*unfinished_ms)])
-    }));
-    table(&rows)
+        [name.clone(), attempts.to_string(), done.to_string(), seconds(*time_ms), seconds(*unfinished_ms)]
+    };
+    output::list(columns, sums.iter().map(cells))
 }
