@@ -155,9 +155,8 @@ fn of_work(text: &mut Text, overview: &v1::FarmOverview, counts: &Counts) {
     }
     let name = "reel_jobs_ended_total";
     text.family(name, "counter", "Jobs that ended, by how.");
-    for state in [reel_common::JobState::Done, reel_common::JobState::Failed, reel_common::JobState::Canceled]
-    {
-        text.sample(name, &[("state", state.name())], counts.jobs.get(&state).copied().unwrap_or(0));
+    for (state, count) in &counts.jobs {
+        text.sample(name, &[("state", state.name())], count);
     }
 }
 
