@@ -1,0 +1,7 @@
+'use strict';
+
+// Shows the report that is in this file.
+
+const report = document.getElementById('report');
+report.replaceChildren();
+reel.fill(report, null, reel.report(JSON.parse(document.getElementById('data').textContent)));
