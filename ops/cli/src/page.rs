@@ -69,3 +69,32 @@ impl Notes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_an_example_that_can_be_typed() {
+        let root = commands();
+        for command in all(&root).into_iter().skip(1) {
+            let Notes { examples, .. } = Notes::of(command);
+            assert!(!examples.is_empty(), "{} has no example", full_name(command));
+            for example in examples {
+                let typed = example.split(['>', '|']).next().unwrap();
+                let parsed = Cli::try_parse_from(typed.split_whitespace());
+                assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_help_tells_of_all_exit_codes() {
+        let help = commands().render_long_help().to_string();
+        for (code, _) in EXIT_CODES {
+            assert!(help.contains(&format!(" {code} ")), "{code} in {help}");
+        }
+    }
+}

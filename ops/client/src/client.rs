@@ -28,6 +28,8 @@ const LEADER_TIMEOUT: Duration = Duration::from_secs(2);
 const MEMBERSHIP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long nobody may answer before a call fails.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nobody may answer before that is said: a change of leader is shorter.
+const SILENCE: Duration = Duration::from_secs(5);
 /// An overview of the largest farm: a thousand jobs with paths as long as paths may be, and a hundred thousand workers.
 const MAX_OVERVIEW_BYTES: usize = 64 << 20;
 /// The wait between two rounds of asking everybody.
@@ -96,6 +98,11 @@ fn reason(status: &Status) -> String {
     reason.map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
+/// What each scheduler that was asked has said, or why it says nothing.
+fn all(said: &BTreeMap<String, String>) -> String {
+    said.iter().map(|(server, why)| format!("{server} ({why})")).collect::<Vec<_>>().join(", ")
+}
+
 /// Whether another scheduler may answer better.
 fn is_elsewhere(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
@@ -119,7 +126,7 @@ impl Client {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let start = Instant::now();
-        let mut said = BTreeMap::new();
+        let (mut said, mut told) = (BTreeMap::new(), false);
         for round in 1.. {
             let asked = self.servers.current();
             let answer = match self.servers.channel() {
@@ -135,9 +142,11 @@ impl Client {
             tracing::debug!(server = asked, %status, "asking another scheduler");
             said.insert(asked, reason(&status));
             if start.elapsed() >= self.patience {
-                let each: Vec<String> =
-                    said.iter().map(|(server, why)| format!("{server} ({why})")).collect();
-                return Err(ClientError::Unreachable(each.join(", ")));
+                return Err(ClientError::Unreachable(all(&said)));
+            }
+            if !told && start.elapsed() >= SILENCE {
+                tracing::warn!("no scheduler answers yet, asked {}: asking on", all(&said));
+                told = true;
             }
             // The first hint is followed at once; where two point at each other, neither leads yet.
             if !self.servers.turn(&status) || round > 1 {

@@ -131,7 +131,9 @@ pub(crate) struct JobArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobCommand {
     /// Lists jobs, newest first.
-    #[command(after_help = "Example:\n  reel job list --open\n\n--json prints one object: {\"jobs\":[..]}")]
+    #[command(
+        after_help = "Examples:\n  reel job list --open\n  reel job list --watch\n\n--json prints one object: {\"jobs\":[..]}"
+    )]
     List {
         #[command(flatten)]
         view: ViewChoice,
@@ -146,8 +148,10 @@ pub(crate) enum JobCommand {
         limit: u32,
     },
     /// Shows a job: its state, its stages, what runs.
-    #[command(after_help = "Example:\n  reel job show 42\n\n--json prints one object: id, state, stages, \
-        parts_total, parts_committed, attempts, parts_encoded_twice, reason, ..")]
+    #[command(
+        after_help = "Examples:\n  reel job show 42\n  reel job show 42 --watch=5\n\n--json prints one object: id, state, stages, \
+        parts_total, parts_committed, attempts, parts_encoded_twice, reason, .."
+    )]
     Show {
         /// Its number.
         job: u64,

@@ -169,8 +169,19 @@ pub(crate) fn wait(runtime: &Runtime, client: &Client, job: JobId, audience: Aud
     match view.state {
         JobState::Done if audience == Audience::People => print(&summary(&view)),
         JobState::Done => Ok(()),
-        _ => Err(transcode::failed(&view)),
+        _ => Err(failed(&view)),
     }
+}
+
+/// How a job of a farm ended without its output, and what can be done about it there.
+fn failed(view: &JobView) -> Stop {
+    let mut stop = transcode::failed(view);
+    if view.state == JobState::Failed {
+        let id = view.id;
+        stop.message +=
+            &format!("; `reel job logs {id}` says more, `reel job retry {id}` goes on once it is mended");
+    }
+    stop
 }
 
 fn left(job: JobId, signal: &str) -> Stop {

@@ -40,7 +40,8 @@ fn file_name(command: &Command) -> String {
 /// A page, as troff reads it.
 fn text(command: &Command) -> Result<String, Stop> {
     let version = concat!("reel ", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command.clone()).source(version).manual("Reelfarm");
+    // A date that is empty would be left out, and what follows taken for it.
+    let man = Man::new(command.clone()).date(" ").source(version).manual("Reelfarm");
     let mut page = Vec::new();
     let mut render = || {
         man.render_title(&mut page)?;
