@@ -42,7 +42,7 @@ pub fn lines_among(words: &[&str], known: &BTreeSet<String>) -> Vec<Vec<String>>
     let line = |at: usize| {
         let mut line = Vec::new();
         for word in &words[at + 1..] {
-            if ["|", "||", "&", "&&", ";", ">", "2>"].contains(word) || word.starts_with('#') {
+            if ["|", "||", "&", "&&", ";", ">", "2>", "2>>"].contains(word) || word.starts_with('#') {
                 break;
             }
             // What a variable holds is not known; its name may end in a bracket.
@@ -88,4 +88,3 @@ pub fn filled(line: &[String]) -> Vec<String> {
     }
     words
 }
-

@@ -105,7 +105,8 @@ impl Run {
         let root = dir.path().display();
         let wait = format!("touch {root}/before-the-last; until [ -e {root}/go ]; do sleep 0.1; done\n");
         let script: String = [BEFORE.to_owned(), blocks.concat(), wait, last].concat();
-        let script: String = moved(&script).replace("\\\n", "").lines().map(|line| obeyed(line) + "\n").collect();
+        let script: String =
+            moved(&script).replace("\\\n", "").lines().map(|line| obeyed(line) + "\n").collect();
         fs::write(dir.path().join("script"), script).unwrap();
         let servers: Vec<String> = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
         let log = File::create(dir.path().join("log")).unwrap();

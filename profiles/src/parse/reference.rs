@@ -13,7 +13,8 @@ const REFERENCE: &str = include_str!("../../../ops/docs/reference/profile.md");
 
 /// What stands below a heading.
 fn section(heading: &str) -> &'static str {
-    let (_, below) = REFERENCE.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("{heading}"));
+    let (_, below) =
+        REFERENCE.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("{heading}"));
     below.split("\n## ").next().unwrap_or_default()
 }
 

@@ -198,8 +198,10 @@ mod tests {
             let kind = said.lines().find_map(|line| line.strip_prefix(&format!("# TYPE {name} ")))?;
             let labels = said.lines().find_map(|line| line.strip_prefix(&format!("{name}{{")));
             let labels = labels.and_then(|rest| rest.split('}').next()).unwrap_or_default();
-            let labels: Vec<String> =
-                labels.split(',').filter_map(|label| Some(format!("`{}`", label.split_once('=')?.0))).collect();
+            let labels: Vec<String> = labels
+                .split(',')
+                .filter_map(|label| Some(format!("`{}`", label.split_once('=')?.0)))
+                .collect();
             Some(format!("| `{name}` | {kind} | {} | {help} |", labels.join(", ")))
         };
         said.lines().filter_map(|line| row(line.strip_prefix("# HELP ")?)).collect()
