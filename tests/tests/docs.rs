@@ -38,6 +38,9 @@ const PAGES: [&str; 5] = [
 /// Pages whose commands change a host or a cluster, and what holds them instead.
 const HELD_OTHERWISE: [(&str, &str); 1] = [("ops/docs/deployment.md", "tests/tests/deploy.rs")];
 
+/// Schedulers of a page: they listen on port 7101 and those that follow.
+const MOST_SCHEDULERS: usize = 4;
+
 /// What the commands of a page are run with, before the first of them.
 const BEFORE: &str = r#"
 set -euo pipefail
@@ -85,10 +88,10 @@ impl Run {
             symlink(leads_to, place).unwrap();
         }
         prepare(&clone);
-        let ports: Vec<String> = match farm {
-            Some(farm) => farm.servers().split(',').map(port).collect(),
-            None => (0..3).map(|_| free_address().port().to_string()).collect(),
-        };
+        let theirs = farm.map(Farm::servers).unwrap_or_default();
+        let theirs = theirs.split(',').filter_map(|server| Some(server.rsplit_once(':')?.1.to_owned()));
+        let free = std::iter::repeat_with(|| free_address().port().to_string());
+        let ports: Vec<String> = theirs.chain(free).take(MOST_SCHEDULERS).collect();
         let moved = |text: &str| {
             let ports = ports.iter().enumerate();
             ports.fold(text.to_owned(), |text, (at, port)| text.replace(&format!("710{}", at + 1), port))
@@ -175,10 +178,6 @@ impl Drop for Run {
         let _ = group.map(|group| kill_process_group(group, Signal::KILL));
         let _ = self.shell.wait();
     }
-}
-
-fn port(server: &str) -> String {
-    server.rsplit(':').next().unwrap().to_owned()
 }
 
 fn path_with(folder: &Path) -> String {
