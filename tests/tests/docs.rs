@@ -38,7 +38,8 @@ const PAGES: [&str; 5] = [
 /// Pages whose commands change a host or a cluster, and what holds them instead.
 const HELD_OTHERWISE: [(&str, &str); 1] = [("ops/docs/deployment.md", "tests/tests/deploy.rs")];
 
-/// Schedulers of a page: they listen on port 7101 and those that follow.
+/// Where the first scheduler of a page listens, and how many there are behind it at most.
+const FIRST_PORT: usize = 7101;
 const MOST_SCHEDULERS: usize = 4;
 
 /// What the commands of a page are run with, before the first of them.
@@ -64,13 +65,39 @@ struct Run {
 
 /// A line with what its comment says made a part of it.
 fn obeyed(line: &str) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let quoted = |text: &str| format!("'{}'", text.trim_end().replace('\'', r"'\''"));
     let Some((command, comment)) = line.rsplit_once(" # ") else { return line.to_owned() };
-    let code = comment.strip_prefix("exit code ").and_then(|rest| rest.split(',').next());
-    match (code, comment.strip_prefix("until it shows ")) {
-        (Some(code), _) => format!("ends_with {code} {}", quoted(command.trim_end())),
-        (_, Some(text)) => format!("shows {} {}", quoted(text), quoted(command.trim_end())),
+    match (comment.strip_prefix("exit code "), comment.strip_prefix("until it shows ")) {
+        (Some(code), _) => format!("ends_with {code} {}", quoted(command)),
+        (_, Some(text)) => format!("shows {} {}", quoted(text), quoted(command)),
         _ => line.to_owned(),
+    }
+}
+
+/// All commands of a page, with the schedulers on other ports. Before the last block the shell says so in `folder`, and waits there
+/// until it may go on.
+fn script(page: &Page, ports: &[String], folder: &Path) -> String {
+    let mut blocks = page.blocks("sh");
+    let last = blocks.pop().unwrap_or_else(|| panic!("{} has no commands", page.name));
+    let folder = folder.display();
+    let wait = format!("touch {folder}/before-the-last; until [ -e {folder}/go ]; do sleep 0.1; done\n");
+    let script = [blocks.concat(), wait, last].concat().replace("\\\n", "");
+    let moved = |text: String, (port, other): (usize, &String)| {
+        text.replace(&format!(":{port}"), &format!(":{other}"))
+    };
+    let script = (FIRST_PORT..).zip(ports).fold(script, moved);
+    [BEFORE.to_owned()].into_iter().chain(script.lines().map(|line| obeyed(line) + "\n")).collect()
+}
+
+/// Writes the files that stand in a page.
+fn write_files(page: &Page, folder: &Path) {
+    let commands = page.blocks("sh").concat();
+    for text in page.blocks("toml") {
+        let file = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
+        let named = file.ends_with(".toml") && !file.contains(' ');
+        assert!(named, "{}: which file is this?\n{text}", page.name);
+        assert!(commands.contains(file), "{}: no command reads {file}", page.name);
+        fs::write(folder.join(file), text).unwrap();
     }
 }
 
@@ -80,48 +107,30 @@ impl Run {
     fn start(name: &str, farm: Option<&Farm>, prepare: impl FnOnce(&Path)) -> Run {
         let (dir, page) = (scratch(), Page::read(name));
         let clone = dir.path().join("clone");
-        for (place, leads_to) in
-            [("target/release", bin_dir()), ("tests/media", workspace().join("tests/media"))]
-        {
+        let media = workspace().join("tests/media");
+        for (place, leads_to) in [("target/release", bin_dir()), ("tests/media", media)] {
             let place = clone.join(place);
             fs::create_dir_all(place.parent().unwrap()).unwrap();
             symlink(leads_to, place).unwrap();
         }
         prepare(&clone);
+        write_files(&page, &clone);
         let theirs = farm.map(Farm::servers).unwrap_or_default();
         let theirs = theirs.split(',').filter_map(|server| Some(server.rsplit_once(':')?.1.to_owned()));
         let free = std::iter::repeat_with(|| free_address().port().to_string());
         let ports: Vec<String> = theirs.chain(free).take(MOST_SCHEDULERS).collect();
-        let moved = |text: &str| {
-            let ports = ports.iter().enumerate();
-            ports.fold(text.to_owned(), |text, (at, port)| text.replace(&format!("710{}", at + 1), port))
-        };
-        for text in page.blocks("toml") {
-            let file = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
-            assert!(file.ends_with(".toml") && !file.contains(' '), "{name}: which file is this?\n{text}");
-            let read = page.blocks("sh").iter().any(|block| block.contains(file));
-            assert!(read, "{name}: no command reads {file}");
-            fs::write(clone.join(file), text).unwrap();
-        }
-        let mut blocks = page.blocks("sh");
-        let last = blocks.pop().unwrap_or_else(|| panic!("{name} has no commands"));
-        let root = dir.path().display();
-        let wait = format!("touch {root}/before-the-last; until [ -e {root}/go ]; do sleep 0.1; done\n");
-        let script: String = [BEFORE.to_owned(), blocks.concat(), wait, last].concat();
-        let script: String =
-            moved(&script).replace("\\\n", "").lines().map(|line| obeyed(line) + "\n").collect();
-        fs::write(dir.path().join("script"), script).unwrap();
-        let servers: Vec<String> = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        fs::write(dir.path().join("script"), script(&page, &ports, dir.path())).unwrap();
         let log = File::create(dir.path().join("log")).unwrap();
         let mut command = Command::new("bash");
         command.arg("../script").current_dir(&clone).process_group(0).stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         command.env("HOME", dir.path()).env_remove("REEL_LOG").env_remove("XDG_STATE_HOME");
         if let Some(farm) = farm {
-            command.env("REEL_SERVER", farm.servers());
-            command.env("PATH", path_with(&bin_dir()));
+            let path = format!("{}:{}", bin_dir().display(), std::env::var("PATH").unwrap());
+            command.env("REEL_SERVER", farm.servers()).env("PATH", path);
         }
         let shell = command.spawn().unwrap();
+        let servers: Vec<String> = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
         Run { shell, dir, servers: servers.join(",") }
     }
 
@@ -180,10 +189,6 @@ impl Drop for Run {
     }
 }
 
-fn path_with(folder: &Path) -> String {
-    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
-}
-
 /// `movie.mov`: three seconds of a real film that begins at 01:00:00:00, with a text of its own; and subtitles for it.
 fn movie(folder: &Path) {
     let cue = "Who is there?";
@@ -220,6 +225,15 @@ fn material(folder: &Path) {
 
 fn ffmpeg_line(line: &str) {
     ffmpeg::run(line.split_whitespace());
+}
+
+#[test]
+fn what_comments_say_is_obeyed() {
+    assert_eq!(obeyed("reel job show 9   # exit code 4"), "ends_with 4 'reel job show 9'");
+    assert_eq!(obeyed("echo 'a' # until it shows a"), r"shows 'a' 'echo '\''a'\'''");
+    for plain in ["reel job show 9", "reel job show 9   # a job"] {
+        assert_eq!(obeyed(plain), plain);
+    }
 }
 
 #[test]
