@@ -4,6 +4,8 @@ pub(crate) mod audio;
 mod destination;
 mod encryption;
 mod images;
+#[cfg(test)]
+mod reference;
 
 use std::ops::RangeInclusive;
 

@@ -2,6 +2,7 @@
 
 pub mod captions;
 pub mod clouds;
+pub mod command_lines;
 pub mod disk;
 pub mod farm;
 pub mod ffmpeg;
@@ -11,6 +12,7 @@ pub mod key_server;
 pub mod mediainfo;
 pub mod metadata;
 pub mod paff;
+pub mod pages;
 pub mod readers;
 pub mod reel;
 pub mod runner_logs;

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use reel_tests::command_lines::{filled, known, lines_of_text};
+use reel_tests::pages::Page;
 use reel_tests::reel::Reel;
 use reel_tests::{scratch, tree, workspace};
 
@@ -43,6 +45,12 @@ fn every_source_file_opens_with_a_sentence_and_stays_short() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What a link to a heading calls it: small letters, digits and hyphens.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|sign| sign.is_alphanumeric() || " -_".contains(*sign));
+    kept.collect::<String>().trim().replace(' ', "-").to_lowercase()
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     let documents =
@@ -50,61 +58,57 @@ fn links_between_documents_lead_somewhere() {
     for document in documents {
         let text = fs::read_to_string(&document).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
-            let path = document.parent().unwrap().join(link.split('#').next().unwrap());
+        for link in links.filter(|link| !link.contains("://")) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let path = match file {
+                "" => document.clone(),
+                _ => document.parent().unwrap().join(file),
+            };
             assert!(path.exists(), "{}: {link} does not exist", document.display());
-        }
-    }
-}
-
-/// Lines of the README's shell examples that start with `program`, without their comments.
-fn examples(program: &str) -> Vec<Vec<String>> {
-    let text = root_file("README.md");
-    let blocks = text.split("```").skip(1).step_by(2).filter(|block| block.starts_with("sh\n"));
-    let blocks = blocks.flat_map(str::lines);
-    let code = blocks.map(|line| line.split('#').next().unwrap_or_default().trim());
-    let words = code.map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-    words.filter(|words| words.first().is_some_and(|first| first == program)).collect()
-}
-
-#[test]
-fn commands_of_the_readme_are_known_with_their_options() {
-    let dir = scratch();
-    let examples = examples("reel");
-    assert!(examples.len() > 5, "{examples:?}");
-    for words in examples {
-        let (commands, rest): (Vec<_>, Vec<_>) = match words[1].as_str() {
-            "profile" | "job" | "task" | "worker" | "cluster" | "scheduler" | "project" => {
-                (words[1..3].to_vec(), words[3..].to_vec())
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&path).unwrap();
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let found = headings.any(|line| anchor(line.trim_start_matches('#').trim()) == heading);
+                assert!(found, "{}: {link} has no such heading", document.display());
             }
-            _ => (words[1..2].to_vec(), words[2..].to_vec()),
-        };
-        let help = Reel::new(dir.path(), commands.iter().cloned().chain(["--help".to_owned()])).run();
-        assert_eq!(help.code, Some(0), "{words:?}: {}", help.stderr);
-        for option in rest.iter().filter(|word| word.starts_with("--")) {
-            assert!(help.stdout.contains(option.as_str()), "{words:?}: no {option}");
         }
     }
 }
 
 #[test]
-fn the_profile_of_the_readme_is_right() {
-    let readme = root_file("README.md");
-    let (_, profiles) = readme.split_once("## Profiles").unwrap();
-    let profile = profiles.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+fn commands_of_the_documents_are_known_with_their_options() {
     let dir = scratch();
-    let path = dir.path().join("readme.toml");
-    fs::write(&path, profile).unwrap();
-    Reel::new(dir.path(), ["profile".as_ref(), "check".as_ref(), path.as_os_str()]).run().success();
+    let known = known(dir.path());
+    let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
+    for page in Page::all() {
+        for line in lines_of_text(&page.text, &known) {
+            let words = filled(&line);
+            if seen.insert(words.clone()) {
+                let said = Reel::new(dir.path(), words.into_iter().chain(["--help".to_owned()])).run();
+                if said.code != Some(0) {
+                    wrong.push(format!("{}: reel {}: {}", page.name, line.join(" "), said.stderr));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen.len() > 50, "{seen:?}");
 }
 
 #[test]
-fn make_targets_of_the_readme_exist() {
+fn make_targets_of_the_documents_exist() {
     let makefile = root_file("Makefile");
-    for words in examples("make") {
-        assert!(makefile.contains(&format!("\n{}:", words[1])), "{words:?}");
+    let mut seen = 0;
+    for page in Page::all() {
+        let spoken = ["`make ", "$ make "].into_iter().flat_map(|before| page.text.split(before).skip(1));
+        let scripts = page.blocks("sh").concat();
+        let typed = scripts.lines().filter_map(|line| line.strip_prefix("make "));
+        for target in spoken.chain(typed).filter_map(|rest| rest.split([' ', '`', '\n']).next()) {
+            assert!(makefile.contains(&format!("\n{target}:")), "{}: make {target}", page.name);
+            seen += 1;
+        }
     }
-    assert!(!examples("make").is_empty());
+    assert!(seen > 5, "{seen}");
 }
 
 #[test]

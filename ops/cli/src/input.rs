@@ -58,7 +58,7 @@ pub(crate) fn local_path(typed: &str) -> Option<PathBuf> {
 }
 
 /// The same for every way to type it: links and relative parts of a local path are resolved.
-fn absolute(typed: &str) -> Result<String, Stop> {
+pub(crate) fn absolute(typed: &str) -> Result<String, Stop> {
     let Some(path) = local_path(typed) else {
         return Ok(Url::parse(typed).map_or_else(|_| typed.to_owned(), String::from));
     };

@@ -7,7 +7,7 @@ use super::words;
 use crate::read::{At, ProfileError, Section};
 use crate::types::{Encryption, EncryptionScheme, LicenceSystem, Package};
 
-const KEYS: &[&str] =
+pub(super) const KEYS: &[&str] =
     &["scheme", "keys", "systems", "clear_lead_s", "key_uri", "clear_key_licence", "fair_play"];
 /// What stands in `systems`.
 const SYSTEMS: &str = "a list of licence systems, such as [\"widevine\", \"playready\"]";

@@ -4,7 +4,7 @@ use super::refuse_if;
 use crate::images::{Images, Poster};
 use crate::read::{At, ProfileError, Section};
 
-const KEYS: &[&str] = &["every_s", "height", "columns", "rows", "poster"];
+pub(super) const KEYS: &[&str] = &["every_s", "height", "columns", "rows", "poster"];
 const POSTER_KEYS: &[&str] = &["at_s", "height"];
 /// The latest time of a poster: a day.
 const MAX_AT_MS: i64 = 86_400_000;

@@ -184,6 +184,22 @@ mod tests {
         }
     }
 
+    /// Lines of the reference for what was scraped: a family, its kind, the labels of its first sample, and its help.
+    fn rows(said: &str) -> Vec<String> {
+        let row = |help: &str| {
+            let (name, help) = help.split_once(' ')?;
+            let kind = said.lines().find_map(|line| line.strip_prefix(&format!("# TYPE {name} ")))?;
+            let labels = said.lines().find_map(|line| line.strip_prefix(&format!("{name}{{")));
+            let labels = labels.and_then(|rest| rest.split('}').next()).unwrap_or_default();
+            let labels: Vec<String> = labels
+                .split(',')
+                .filter_map(|label| Some(format!("`{}`", label.split_once('=')?.0)))
+                .collect();
+            Some(format!("| `{name}` | {kind} | {} | {help} |", labels.join(", ")))
+        };
+        said.lines().filter_map(|line| row(line.strip_prefix("# HELP ")?)).collect()
+    }
+
     #[test]
     fn the_leader_tells_of_the_farm_and_of_who_is_behind() {
         let worker = |state: v1::WorkerState, scratch_free| v1::WorkerRow {
@@ -227,6 +243,9 @@ mod tests {
         ] {
             assert!(said.lines().any(|line| line == wanted), "{wanted}\n{said}");
         }
+        let reference = include_str!("../../../ops/docs/reference/metrics.md");
+        let told: Vec<&str> = reference.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(told, rows(&said), "what the reference has is not what is scraped");
         // A family is announced once, before its samples.
         let families: Vec<_> = said.lines().filter(|line| line.starts_with("# TYPE")).collect();
         let unique: std::collections::BTreeSet<_> = families.iter().collect();

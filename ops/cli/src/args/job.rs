@@ -47,7 +47,7 @@ pub(crate) struct TextChoice {
 /// What a title is made of, where it is not the mezzanine as it is.
 #[derive(Debug, Args)]
 pub(crate) struct EditChoice {
-    /// An edit decision list: runs of frames of the mezzanine and of other files, in the order of the title (README, "Edits").
+    /// An edit decision list: runs of frames of the mezzanine and of other files, in the order of the title (user guide, "Edits").
     #[arg(long, value_name = "EDIT.toml")]
     pub(crate) edit: Option<PathBuf>,
 }

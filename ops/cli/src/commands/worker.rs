@@ -13,7 +13,7 @@ use crate::args::{CloudChoice, HookProgram, ServerChoice, WorkerArgs, WorkerComm
 use crate::commands::job::{labels_json, progress};
 use crate::environment;
 use crate::exit::Stop;
-use crate::input::labels;
+use crate::input::{absolute, labels};
 use crate::once;
 use crate::output::{self, Column, bytes, print, remark, row, table, time};
 use crate::watch::{self, Shown};
@@ -69,20 +69,21 @@ async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
     if let Some(problem) = WorkerFacts::name_problem(&name) {
         return Err(Stop::usage(format!("--name {name:?}: the worker's name {problem}")));
     }
+    // A store that cannot be used is told now and not by the first task.
+    Store::open(&args.store)?.check().await?;
     let config = AgentConfig {
         slots: args.slots.unwrap_or(host.cores),
         memory_bytes: host.runner_memory(),
         scratch,
         runner: RunnerProgram::ask(once::runner()?).await.map_err(|error| failed(&error))?,
-        store_url: args.store,
+        // Runners, which read from it, work in folders of their own.
+        store_url: absolute(&args.store)?,
         pool: args.pool.into(),
         price: args.price.unwrap_or_default(),
         labels: labels(args.labels)?,
         hooks: programs(args.hooks)?,
         name: name.clone(),
     };
-    // A store that cannot be used is told now and not by the first task.
-    Store::open(&config.store_url)?.check().await?;
     let (link, remote) = reel_worker::connect(farm);
     let mut agent = Agent::start(config, link).map_err(|error| failed(&error))?;
     remark(&format!("worker {name} looks for work"));
