@@ -3,7 +3,7 @@
 APT_PACKAGES := gcc libc6-dev clang libclang-dev cmake mold pkg-config \
 	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev \
 	libx264-dev libx265-dev libsvtav1enc-dev meson ninja-build nasm xxd \
-	ffmpeg mediainfo e2fsprogs rclone util-linux tmux
+	ffmpeg mediainfo e2fsprogs rclone util-linux tmux man-db
 DEMO_CLIP := tests/media/big-buck-bunny-1080p.mp4
 DEMO_OUTPUT := target/demo/big-buck-bunny
 AZURITE := azurite@3.35.0
@@ -18,10 +18,12 @@ DEPLOY_JUDGES := kubernetes-validate==1.37.0 PyYAML==6.0.3 jsonschema==4.26.0 js
 PIP_INSTALL := python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --target
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test fuzz bench bench-farm bench-fleet bench-package bench-quality bench-tasks lint fmt packages nextest npm azurite players readers pip shaka ffmpeg-vmaf systemd deploy-judges prometheus test-players
+.PHONY: help demo build install test fuzz bench bench-farm bench-fleet bench-package bench-quality bench-tasks lint fmt packages nextest npm azurite players readers pip shaka ffmpeg-vmaf systemd deploy-judges prometheus test-players
 
 help:
 	@echo "make demo    install what is missing, build, transcode a bundled clip, say what to play"
+	@echo "make build   install what is missing, build both programs in target/release"
+	@echo "make install puts them with manual pages and completions into PREFIX (default /usr/local), below DESTDIR if set"
 	@echo "make test    install what is missing, build and run every test"
 	@echo "make test-players  titles in headless Chromium, played by hls.js, Shaka Player and dash.js"
 	@echo "make bench   the whole job against one ffmpeg command: wall time, memory, bytes read, quality"
@@ -34,8 +36,26 @@ help:
 	@echo "make lint    formatting and clippy, warnings are errors"
 	@echo "make fmt     format the sources"
 
-demo: packages
+build: packages
 	cargo build --release --locked --bin reel --bin reel-runner
+
+# What `make build` has built; a release elsewhere is named by BUILT.
+PREFIX := /usr/local
+DESTDIR :=
+BUILT := target/release
+SHARE := $(DESTDIR)$(PREFIX)/share
+
+install:
+	@test -x $(BUILT)/reel -a -x $(BUILT)/reel-runner || { echo "run \`make build\` first"; exit 1; }
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man1 $(SHARE)/bash-completion/completions \
+		$(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	install -m 755 $(BUILT)/reel $(BUILT)/reel-runner $(DESTDIR)$(PREFIX)/bin
+	umask 022 && $(BUILT)/reel man --out $(SHARE)/man/man1
+	umask 022 && $(BUILT)/reel completions bash > $(SHARE)/bash-completion/completions/reel
+	umask 022 && $(BUILT)/reel completions zsh > $(SHARE)/zsh/site-functions/_reel
+	umask 022 && $(BUILT)/reel completions fish > $(SHARE)/fish/vendor_completions.d/reel.fish
+
+demo: build
 	@mkdir -p $(dir $(DEMO_OUTPUT))
 	target/release/reel transcode $(DEMO_CLIP) $(DEMO_OUTPUT) --profile vod-abr --home target/demo/home
 	@echo

@@ -23,6 +23,16 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    /// All of them.
+    pub const ALL: [FailureClass; 6] = [
+        FailureClass::Preempted,
+        FailureClass::Lost,
+        FailureClass::Shortage,
+        FailureClass::Failed,
+        FailureClass::Invalid,
+        FailureClass::Poisoned,
+    ];
+
     /// The word used in output and logs.
     pub fn name(self) -> &'static str {
         match self {

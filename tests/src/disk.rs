@@ -23,6 +23,11 @@ impl SmallDisk {
         disk
     }
 
+    /// Gives it another size, as if others had taken the rest.
+    pub fn resize(&self, mebibytes: u32) {
+        self.mount(&format!("remount,size={mebibytes}m"));
+    }
+
     /// Makes room for as many as are wanted.
     pub fn allow_files(&self) {
         self.mount("remount,nr_inodes=0");

@@ -5,14 +5,17 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use reel_tests::disk::SmallDisk;
 use reel_tests::farm::Farm;
 use reel_tests::reel::until;
 use reel_tests::servers::free_address;
 use reel_tests::{fixtures, profile, scratch, target_dir, workspace};
+use rustix::process::Signal;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -124,6 +127,69 @@ fn prometheus_scrapes_a_farm_and_its_alerts_fire_where_something_is_wrong() {
 }
 
 #[test]
+fn disks_that_fill_up_and_a_scheduler_that_falls_behind_are_told() {
+    let dir = scratch();
+    let (log, room) = (SmallDisk::new(4000), SmallDisk::new(4000));
+    let mut farm = Farm::builder().schedulers(3).workers(0).folder(1, &log.path().join("s2")).start();
+    symlink(room.path(), farm.shared().join("w1")).unwrap();
+    farm.add_worker("w1", "--hook nothing=/bin/true");
+    let prometheus = Prometheus::start(dir.path(), &farm);
+    let low = |alert: &str| prometheus.ask("/api/v1/alerts").contains(&format!("\"alertname\":\"{alert}\""));
+    let scratch = || prometheus.ask("/api/v1/query?query=reel_workers_scratch_free_bytes_min");
+    until("three targets and the load of the worker", PATIENCE, || {
+        prometheus.ask("/api/v1/query?query=sum(up)").contains("\"3\"") && scratch().contains("value")
+    });
+    assert!(!low("ReelSchedulerDiskLow") && !low("ReelScratchLow"));
+    log.resize(1000);
+    prometheus.fires("ReelSchedulerDiskLow");
+    room.resize(1000);
+    prometheus.fires("ReelScratchLow");
+
+    let leader = farm.leader();
+    let follower = (0..3).find(|number| *number != leader).unwrap();
+    farm.signal_scheduler(follower, Signal::STOP);
+    farm.reel("submit --hook nothing:20000").run().success();
+    prometheus.fires("ReelSchedulerBehind");
+    farm.signal_scheduler(follower, Signal::CONT);
+    until("the scheduler to catch up", PATIENCE, || !low("ReelSchedulerBehind"));
+}
+
+#[test]
+fn workers_that_go_and_attempts_that_fail_are_told() {
+    let dir = scratch();
+    let mut farm = Farm::builder().schedulers(1).workers(0).start();
+    let prometheus = Prometheus::start(dir.path(), &farm);
+    let fires =
+        |alert: &str| prometheus.ask("/api/v1/alerts").contains(&format!("\"alertname\":\"{alert}\""));
+    farm.reel("submit --hook nap:100").run().success();
+    // Rates are of what is added between two scrapes, so it takes more than one worker that goes.
+    let deadline = Instant::now() + PATIENCE;
+    for number in 0.. {
+        let name = format!("w{number}");
+        let worker = farm.add_worker(&name, "--hook nap=/usr/bin/yes --hook fail=/bin/false");
+        let runs =
+            || farm.worker(&name).is_some_and(|worker| !worker["running"].as_array().unwrap().is_empty());
+        until("the worker to be busy", PATIENCE, runs);
+        farm.signal_worker(worker, Signal::TERM);
+        farm.signal_worker(worker, Signal::TERM);
+        farm.wait_worker(worker);
+        if fires("ReelPreemptionStorm") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{}", prometheus.ask("/api/v1/alerts"));
+    }
+    assert!(!fires("ReelAttemptsFail"));
+    farm.reel("job cancel 1").run().success();
+    farm.add_worker("fails", "--hook fail=/bin/false");
+    let deadline = Instant::now() + PATIENCE;
+    while !fires("ReelAttemptsFail") {
+        assert!(Instant::now() < deadline, "{}", prometheus.ask("/api/v1/alerts"));
+        farm.reel("submit --hook fail:20").run().success();
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+#[test]
 fn the_leader_tells_what_the_farm_has_done() {
     let farm = Farm::builder().schedulers(3).workers(1).start();
     let servers = farm.servers();
@@ -155,6 +221,21 @@ fn the_leader_tells_what_the_farm_has_done() {
         assert_eq!(sample(follower, "reel_raft_leader"), Some(0.0));
         assert_eq!(sample(follower, "reel_slots"), None, "it would be counted twice");
     }
+}
+
+#[test]
+fn what_a_scheduler_reads_again_from_its_log_is_not_counted_again() {
+    let mut farm = Farm::builder().workers(1).start();
+    let job = farm.submit(&fixtures::prores_mov().path, "a", &profile("quick"), "");
+    farm.wait(job);
+    let server = farm.servers();
+    assert_eq!(sample(&server, "reel_jobs_ended_total{state=\"done\"}"), Some(1.0));
+    farm.kill_scheduler(0);
+    farm.start_scheduler(0);
+    farm.leader();
+    assert_eq!(sample(&server, "reel_jobs{state=\"done\"}"), Some(1.0));
+    assert_eq!(sample(&server, "reel_jobs_ended_total{state=\"done\"}"), Some(0.0));
+    assert_eq!(sample(&server, "reel_attempts_ended_total{stage=\"index\",outcome=\"done\"}"), Some(0.0));
 }
 
 #[test]

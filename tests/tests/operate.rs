@@ -197,6 +197,19 @@ fn a_scheduler_that_is_not_where_its_cluster_looks_for_it_says_so() {
 }
 
 #[test]
+fn a_disk_that_was_just_mounted_is_the_folder_of_a_new_scheduler() {
+    let disk = reel_tests::scratch();
+    std::fs::create_dir(disk.path().join("lost+found")).unwrap();
+    let farm = Farm::builder().schedulers(2).workers(0).folder(1, disk.path()).start();
+    assert_eq!(farm.members().len(), 2);
+    let used = reel_tests::scratch();
+    std::fs::write(used.path().join("letter.txt"), "x").unwrap();
+    let line = format!("scheduler start --id 3 --listen 127.0.0.1:0 --join {} --data", farm.servers());
+    let refused = farm.reel(&line).arg(used.path()).run();
+    assert!(refused.code == Some(1) && refused.stderr.contains("holds no scheduler"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_farm_whose_schedulers_are_all_lost_goes_on_from_its_backup() {
     let mezzanine = fixtures::prores_mov().path;
     let mut farm = Farm::builder().workers(1).start();

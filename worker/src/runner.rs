@@ -29,20 +29,24 @@ impl RunnerProgram {
     /// # Errors
     /// It cannot be run, does not end, or does not know the question.
     pub async fn ask(path: PathBuf) -> Result<Self, StartError> {
-        let bad = |reason: String| StartError::Runner { runner: path.display().to_string(), reason };
-        check_executable(&path).map_err(bad)?;
-        let mut asked = Command::new(&path);
-        asked.arg("--codecs").stdin(Stdio::null()).kill_on_drop(true);
-        let late = |_| bad(format!("it did not end within {} s", PATIENCE.as_secs()));
-        let said = timeout(PATIENCE, asked.output()).await.map_err(late)?;
-        let said = said.map_err(|error| bad(error.to_string()))?;
-        if !said.status.success() {
-            let complaint = String::from_utf8_lossy(&said.stderr);
-            let end = complaint.ceil_char_boundary(complaint.len().saturating_sub(MAX_COMPLAINT_BYTES));
-            return Err(bad(format!("it ended with {}: {}", said.status, complaint[end..].trim())));
-        }
-        let codecs = String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned).collect();
+        let codecs = say(&path, "--codecs").await?.lines().map(str::to_owned).collect();
         Ok(RunnerProgram { path, codecs })
+    }
+
+    /// What it can decode, as libav names it.
+    ///
+    /// # Errors
+    /// As [`RunnerProgram::ask`].
+    pub async fn decoders(&self) -> Result<BTreeSet<String>, StartError> {
+        Ok(say(&self.path, "--decoders").await?.lines().map(str::to_owned).collect())
+    }
+
+    /// Its version.
+    ///
+    /// # Errors
+    /// As [`RunnerProgram::ask`].
+    pub async fn version(&self) -> Result<String, StartError> {
+        Ok(say(&self.path, "--version").await?.trim().to_owned())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -50,7 +54,24 @@ impl RunnerProgram {
     }
 
     /// What it can encode to, as profiles name it.
-    pub(crate) fn codecs(&self) -> &BTreeSet<String> {
+    pub fn codecs(&self) -> &BTreeSet<String> {
         &self.codecs
     }
+}
+
+/// What the program says to a question.
+async fn say(path: &Path, question: &str) -> Result<String, StartError> {
+    let bad = |reason: String| StartError::Runner { runner: path.display().to_string(), reason };
+    check_executable(path).map_err(bad)?;
+    let mut asked = Command::new(path);
+    asked.arg(question).stdin(Stdio::null()).kill_on_drop(true);
+    let late = |_| bad(format!("it did not end within {} s", PATIENCE.as_secs()));
+    let said = timeout(PATIENCE, asked.output()).await.map_err(late)?;
+    let said = said.map_err(|error| bad(error.to_string()))?;
+    if !said.status.success() {
+        let complaint = String::from_utf8_lossy(&said.stderr);
+        let end = complaint.ceil_char_boundary(complaint.len().saturating_sub(MAX_COMPLAINT_BYTES));
+        return Err(bad(format!("it ended with {}: {}", said.status, complaint[end..].trim())));
+    }
+    Ok(String::from_utf8_lossy(&said.stdout).into_owned())
 }

@@ -118,7 +118,9 @@ impl From<ClientError> for Stop {
         let message = error.to_string();
         match error {
             ClientError::Unreachable(_) => Self::new(Exit::Unreachable, message),
-            ClientError::NotFound(_) => Stop::not_found(message),
+            ClientError::NotFound(_) => Stop::not_found(format!(
+                "{message}; `reel job list`, `reel task list JOB` and `reel worker list` show what there is"
+            )),
             ClientError::Wrong(_) => Stop::usage(message),
             ClientError::Refused(_) | ClientError::Forgotten(_) => Stop::refused(message),
             ClientError::Malformed(_) => Stop::failed(message),

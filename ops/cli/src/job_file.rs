@@ -13,9 +13,6 @@ use crate::exit::Stop;
 /// Longest file: labels and paths at their limits are far shorter.
 const MAX_FILE_BYTES: u64 = 256 << 10;
 
-/// What a file may say, in JSON Schema.
-pub(crate) const SCHEMA: &str = include_str!("job.schema.json");
-
 /// A job; what is empty was not said.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -137,7 +134,7 @@ mod tests {
     #[test]
     fn the_sample_says_all_that_the_schema_knows_and_is_read() {
         let sample: toml::Table = SAMPLE.parse().unwrap();
-        let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+        let schema = crate::schema::document("job").unwrap();
         let known: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
         let mut said: Vec<&String> = sample.keys().collect();
         said.sort();

@@ -9,22 +9,28 @@ mod exit;
 mod home;
 mod input;
 mod job_file;
+mod near;
 mod once;
 mod output;
+mod page;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod reporter;
+mod schema;
 mod server;
 mod signals;
+mod watch;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, Schema, SchemaArgs, WorkerArgs, WorkerCommand};
+use crate::args::{Cli, Command, WorkerArgs, WorkerCommand};
 use crate::commands::{
-    check, cluster, events, help, job, monitor, plan, probe, profile, project, scheduler, submit, task,
-    transcode, verify, worker,
+    check, cluster, completions, doctor, events, help, job, man, monitor, plan, probe, profile, project,
+    scheduler, submit, task, transcode, verify, worker,
 };
 
 fn main() -> ExitCode {
@@ -48,11 +54,14 @@ fn main() -> ExitCode {
         Command::Task(args) => task::run(args),
         Command::Events(args) => events::run(args),
         Command::Monitor(args) => monitor::run(args),
-        Command::Schema(SchemaArgs { of: Schema::Job }) => output::print(job_file::SCHEMA),
         Command::Project(args) => project::run(args),
         Command::Worker(args) => worker::run(args),
         Command::Scheduler(args) => scheduler::run(args),
         Command::Cluster(args) => cluster::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Schema(args) => schema::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
         Command::Help(args) => help::run(args),
     });
     exit::code_of(outcome)

@@ -65,15 +65,44 @@ pub(crate) fn error(stop: &Stop) {
     stop.evidence.lines().for_each(|line| remark(&format!("  {line}")));
 }
 
-/// Rows with aligned columns; the last column is not padded.
+/// A column of a list, by its head: words stand at its left, numbers at its right.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Column {
+    Words(&'static str),
+    Numbers(&'static str),
+}
+
+/// A list with a head.
+pub(crate) fn list<const N: usize>(
+    columns: [Column; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let head = columns.map(|column| match column {
+        Column::Words(name) | Column::Numbers(name) => name.to_owned(),
+    });
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).map(Vec::from).collect();
+    aligned(&rows, |column| matches!(columns.get(column), Some(Column::Numbers(_))))
+}
+
+/// Rows of words with aligned columns.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    aligned(rows, |_| false)
+}
+
+/// Rows with aligned columns, at the right where `right` says so; no line ends with spaces.
+fn aligned(rows: &[Vec<String>], right: impl Fn(usize) -> bool) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells: Vec<String> = cells
+            .map(|(column, (cell, width))| match right(column) {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:width$}"),
+            })
+            .collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
@@ -121,6 +150,13 @@ mod tests {
     fn columns_line_up_and_the_last_has_no_trailing_space() {
         let rows = [row(["name", "grösse", ""]), row(["1080p", "6", "x"])];
         assert_eq!(table(&rows), "name   grösse\n1080p  6       x\n");
+    }
+
+    #[test]
+    fn numbers_stand_at_the_right() {
+        let rows = [["1", "a"], ["12", "b"]].map(|cells| cells.map(str::to_owned));
+        let listed = list([Column::Numbers("job"), Column::Words("state")], rows);
+        assert_eq!(listed, "job  state\n  1  a\n 12  b\n");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One call a method, each asked until the leader has answered or nobody does.
 
+use std::collections::BTreeMap;
+use std::error::Error;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,8 @@ const LEADER_TIMEOUT: Duration = Duration::from_secs(2);
 const MEMBERSHIP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long nobody may answer before a call fails.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nobody may answer before that is said: a change of leader is shorter.
+const SILENCE: Duration = Duration::from_secs(5);
 /// An overview of the largest farm: a thousand jobs with paths as long as paths may be, and a hundred thousand workers.
 const MAX_OVERVIEW_BYTES: usize = 64 << 20;
 /// The wait between two rounds of asking everybody.
@@ -36,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub enum ClientError {
     /// No scheduler answers, or none leads.
     #[error(
-        "no scheduler of the farm answers: {0}; check --server or REEL_SERVER, and that a majority of the schedulers runs"
+        "no scheduler of the farm answers: asked {0}; check --server or REEL_SERVER, and that a majority of the schedulers runs"
     )]
     Unreachable(String),
     /// There is no such thing.
@@ -85,6 +89,20 @@ pub struct Client {
     patience: Duration,
 }
 
+/// Why a scheduler does not answer: the innermost reason, which says most in few words.
+fn reason(status: &Status) -> String {
+    let mut reason: Option<&dyn Error> = status.source();
+    while let Some(inner) = reason.and_then(Error::source) {
+        reason = Some(inner);
+    }
+    reason.map_or_else(|| status.message().to_owned(), ToString::to_string)
+}
+
+/// What each scheduler that was asked has said, or why it says nothing.
+fn all(said: &BTreeMap<String, String>) -> String {
+    said.iter().map(|(server, why)| format!("{server} ({why})")).collect::<Vec<_>>().join(", ")
+}
+
 /// Whether another scheduler may answer better.
 fn is_elsewhere(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
@@ -108,21 +126,27 @@ impl Client {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let start = Instant::now();
+        let (mut said, mut told) = (BTreeMap::new(), false);
         for round in 1.. {
+            let asked = self.servers.current();
             let answer = match self.servers.channel() {
                 Ok(channel) => tokio::time::timeout(timeout, ask(channel)).await,
                 Err(status) => Ok(Err(status)),
             };
-            let late =
-                |_| Err(Status::deadline_exceeded(format!("{} does not answer", self.servers.current())));
+            let late = |_| Err(Status::deadline_exceeded(format!("no answer in {} s", timeout.as_secs())));
             let status = match answer.unwrap_or_else(late) {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) if !is_elsewhere(status.code()) => return Err(status.into()),
                 Err(status) => status,
             };
-            tracing::debug!(server = self.servers.current(), %status, "asking another scheduler");
+            tracing::debug!(server = asked, %status, "asking another scheduler");
+            said.insert(asked, reason(&status));
             if start.elapsed() >= self.patience {
-                return Err(status.into());
+                return Err(ClientError::Unreachable(all(&said)));
+            }
+            if !told && start.elapsed() >= SILENCE {
+                tracing::warn!("no scheduler answers yet, asked {}: asking on", all(&said));
+                told = true;
             }
             // The first hint is followed at once; where two point at each other, neither leads yet.
             if !self.servers.turn(&status) || round > 1 {
@@ -439,6 +463,22 @@ impl Client {
             Err(_) => None,
         };
         Ok(answer.map_or(status, Response::into_inner))
+    }
+
+    /// The cluster as the scheduler at `address` sees it, which is asked once.
+    ///
+    /// # Errors
+    /// It does not answer in time.
+    pub async fn status_of(&self, address: &str) -> Result<v1::ClusterStatus, ClientError> {
+        let unreachable = |why: String| ClientError::Unreachable(format!("{address} ({why})"));
+        let channel = self.servers.channel_to(address).map_err(|status| unreachable(reason(&status)))?;
+        let mut cluster = ClusterClient::new(channel);
+        let asked = tokio::time::timeout(CALL_TIMEOUT, cluster.status(v1::ClusterStatusRequest {})).await;
+        let answer = asked.map_err(|_| unreachable(format!("no answer in {} s", CALL_TIMEOUT.as_secs())))?;
+        answer.map(Response::into_inner).map_err(|status| match is_elsewhere(status.code()) {
+            true => unreachable(reason(&status)),
+            false => status.into(),
+        })
     }
 
     /// Takes a scheduler in, as a voter or as a learner; `folder` is the number of its folder.

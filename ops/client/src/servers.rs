@@ -78,6 +78,11 @@ impl Servers {
         Ok(Servers(Arc::new(Inner { named, current })))
     }
 
+    /// The addresses as they were given.
+    pub fn named(&self) -> &[String] {
+        &self.0.named
+    }
+
     /// The addresses as they were given, separated by commas.
     pub fn list(&self) -> String {
         self.0.named.join(",")

@@ -1,12 +1,13 @@
-//! What has happened since this scheduler began, in numbers: for whoever draws curves of it.
+//! What has happened since this scheduler leads, in numbers: for whoever draws curves of it.
 
 use std::collections::BTreeMap;
 
 use reel_common::{JobState, Stage};
 use reel_scheduler_core::event::Event;
+use reel_scheduler_core::state::Outcome;
 
-/// Counts that only grow. Every scheduler counts what it applies, so that a new leader goes on nearly where the last one was.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Counts that only grow in the term of a leader, which begins with none: what it reads again from its log has been counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Parts that were committed.
     pub(crate) parts: u64,
@@ -14,6 +15,20 @@ pub(crate) struct Counts {
     pub(crate) attempts: BTreeMap<(Stage, &'static str), u64>,
     /// Jobs that ended, by how.
     pub(crate) jobs: BTreeMap<JobState, u64>,
+}
+
+impl Default for Counts {
+    /// Everything that there is to count is there from the beginning: of what is first seen as 1 nobody sees that it grew.
+    fn default() -> Self {
+        let outcomes = || Outcome::all().map(Outcome::name);
+        let kinds = Stage::ALL.into_iter().flat_map(|stage| outcomes().map(move |outcome| (stage, outcome)));
+        let ends = [JobState::Done, JobState::Failed, JobState::Canceled];
+        Counts {
+            parts: 0,
+            attempts: kinds.map(|kind| (kind, 0)).collect(),
+            jobs: ends.into_iter().map(|end| (end, 0)).collect(),
+        }
+    }
 }
 
 impl Counts {

@@ -39,7 +39,7 @@ pub(crate) struct EventLog {
     kept: VecDeque<Arc<Change>>,
     /// Changes up to this number are not kept.
     forgotten: u64,
-    /// Of all of them, those that are forgotten too.
+    /// Of all of them since this scheduler leads, those that are forgotten too.
     pub(super) counts: Counts,
     watchers: broadcast::Sender<Arc<Change>>,
 }

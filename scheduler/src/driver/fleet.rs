@@ -47,6 +47,8 @@ pub(super) struct Progress {
     pub(super) frames_done: u64,
     pub(super) frames_total: u64,
     pub(super) part: Option<u32>,
+    /// Frames that were counted as encoded in this term, or not to be: never fewer than before.
+    counted: u64,
 }
 
 /// The links, and the heartbeats of this leader's term.
@@ -186,12 +188,8 @@ impl Fleet {
             }
             renewed.push((task, epoch));
             if let Some(v1::Progress { frames_done, frames_total, part }) = running.progress {
-                let before = self.progress(task, epoch);
-                // A part that was finished meanwhile counts whole.
-                let frames_done = frames_done.max(before.map_or(0, |before| before.frames_done));
-                let progress = Progress { epoch, frames_done, frames_total, part };
-                self.progress.insert(task, progress);
-                self.count_frames(task.stage, before, progress);
+                let counted = self.count_frames(task, epoch, frames_done);
+                self.progress.insert(task, Progress { epoch, frames_done, frames_total, part, counted });
                 if let Some(part) = part {
                     self.in_hand.note(task, epoch, PartIndex(part));
                 }
@@ -212,25 +210,26 @@ impl Fleet {
         };
         let done = PartRange::new(granted.start, part.0.saturating_add(1).min(granted.end));
         let frames_done = done.parts().map(|part| part_frames(&plan.grid, part)).sum();
-        let before = self.progress(task, epoch);
-        if before.is_none_or(|before| before.frames_done < frames_done) {
-            let frames_total = before.map_or(0, |before| before.frames_total);
-            let progress = Progress { epoch, frames_done, frames_total, part: Some(part.0) };
-            self.progress.insert(task, progress);
-            self.count_frames(task.stage, before, progress);
+        let counted = self.count_frames(task, epoch, frames_done);
+        let first = Progress { epoch, frames_done, frames_total: 0, part: Some(part.0), counted };
+        match self.progress.get_mut(&task).filter(|seen| seen.epoch == epoch) {
+            Some(seen) => seen.counted = counted,
+            None => drop(self.progress.insert(task, first)),
         }
     }
 
-    /// Counts what an attempt has encoded since it was heard of last; what it did under another leader is not counted.
-    fn count_frames(&mut self, stage: Stage, before: Option<Progress>, now: Progress) {
-        let seen_before = match before {
-            Some(before) => before.frames_done,
-            None if now.epoch.0 > self.term.1 => 0,
-            None => now.frames_done,
+    /// Counts what an attempt has encoded since it was heard of last, and says how far it is counted; what it did under another
+    /// leader is not.
+    fn count_frames(&mut self, task: TaskId, epoch: Epoch, frames_done: u64) -> u64 {
+        let counted = match self.progress(task, epoch) {
+            Some(before) => before.counted,
+            None if epoch.0 > self.term.1 => 0,
+            None => frames_done,
         };
-        if stage == Stage::Encode {
-            self.frames = self.frames.saturating_add(now.frames_done.saturating_sub(seen_before));
+        if task.stage == Stage::Encode {
+            self.frames = self.frames.saturating_add(frames_done.saturating_sub(counted));
         }
+        counted.max(frames_done)
     }
 
     /// The attempt has ended by the worker's own message, so it needs no revocation.

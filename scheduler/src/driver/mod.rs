@@ -418,6 +418,7 @@ impl Driver {
         tracing::info!(term, "this scheduler leads");
         self.clock = Clock::new(self.now, self.state.clock_ms);
         self.fleet.begin_term(term, self.state.applied, terms(&self.config));
+        self.events.counts = Counts::default();
         if std::mem::take(&mut self.abandon_fleet) {
             let workers: Vec<_> = self.state.workers.keys().copied().collect();
             for worker in workers {

@@ -56,7 +56,7 @@ impl Sight<'_> {
         overview::overview(self.state, self.fleet, jobs, self.now_ms)
     }
 
-    /// What has happened since this scheduler began.
+    /// What has happened since this scheduler leads.
     pub(crate) fn counts(&self) -> Counts {
         self.counts.clone()
     }

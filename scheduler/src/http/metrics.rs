@@ -67,6 +67,8 @@ pub(crate) fn text(reading: &Reading) -> String {
 fn of_cluster(text: &mut Text, reading: &Reading) {
     let Status { node, leader, term, last_log, applied, members, .. } = &reading.status;
     let leads = *leader == Some(*node);
+    text.family("reel_build_info", "gauge", "The version of this scheduler.");
+    text.sample("reel_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     text.gauge("reel_raft_leader", "Whether this scheduler leads.", u8::from(leads));
     text.gauge(
         "reel_raft_has_leader",
@@ -155,9 +157,8 @@ fn of_work(text: &mut Text, overview: &v1::FarmOverview, counts: &Counts) {
     }
     let name = "reel_jobs_ended_total";
     text.family(name, "counter", "Jobs that ended, by how.");
-    for state in [reel_common::JobState::Done, reel_common::JobState::Failed, reel_common::JobState::Canceled]
-    {
-        text.sample(name, &[("state", state.name())], counts.jobs.get(&state).copied().unwrap_or(0));
+    for (state, count) in &counts.jobs {
+        text.sample(name, &[("state", state.name())], count);
     }
 }
 
@@ -207,6 +208,7 @@ mod tests {
         let said =
             text(&Reading { status: status(1), data_free: Some(1 << 30), farm: Some((overview, counts)) });
         for wanted in [
+            concat!("reel_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "reel_raft_leader 1",
             "reel_raft_member_lag_entries{id=\"2\"} 10",
             "reel_raft_member_lag_entries{id=\"3\"} 100",

@@ -1,7 +1,8 @@
 //! Exact decoding of a run of frames: begun at the random access point before it, told apart by PTS, complete or
 //! refused.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::ptr::null;
 
 use ffmpeg_next as ff;
 use ffmpeg_next::ffi;
@@ -33,6 +34,22 @@ fn decoder_id(codec: &str) -> Option<ff::codec::Id> {
         let descriptor = ffi::avcodec_descriptor_get_by_name(name.as_ptr());
         (!descriptor.is_null()).then(|| (*descriptor).id.into())
     }
+}
+
+/// The codecs that can be decoded here, by libav's names.
+pub fn decoders() -> Vec<String> {
+    let mut names = Vec::new();
+    // SAFETY: the function begins at null and ends with it; descriptors and their names, which end in zero, are static.
+    unsafe {
+        let mut descriptor = ffi::avcodec_descriptor_next(null());
+        while !descriptor.is_null() {
+            if ff::decoder::find((*descriptor).id.into()).is_some() {
+                names.push(CStr::from_ptr((*descriptor).name).to_string_lossy().into_owned());
+            }
+            descriptor = ffi::avcodec_descriptor_next(descriptor);
+        }
+    }
+    names
 }
 
 /// How a decoder uses the machine.

@@ -30,6 +30,7 @@ mod vmaf;
 pub use audio::{AudioJob, audio, audio_config, audio_init, encodes, opus_version};
 pub use batch::run_as_batch;
 pub use captions::{TitleCaptions, can_carry_captions};
+pub use decode::decoders;
 pub use edit::{edited, placed, runs_of_mezzanine};
 pub use encode::{EncodeEvents, EncodeJob, Purpose, encode};
 pub use encoder::{svt_av1_version, x264_version, x265_version};

@@ -18,7 +18,20 @@ const OPEN_FILES: u64 = 1024;
 const MEMORY_FACTOR: u64 = 2;
 const MEMORY_BASE_BYTES: u64 = 512 << 20;
 
-/// What the agent tells a runner on its command line.
+/// What is asked of a runner on its command line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// To run an attempt.
+    Run(Arguments),
+    /// What it can encode to.
+    Codecs,
+    /// What it can decode.
+    Decoders,
+    /// Which version it is.
+    Version,
+}
+
+/// What the agent tells a runner that is to run an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
     parent: i32,
@@ -26,14 +39,17 @@ pub(crate) struct Arguments {
     memory_bytes: u64,
 }
 
-impl Arguments {
-    /// Reads `--parent PID --memory-bytes N`; `None` where there is nothing to run, since `--codecs` asks what could be.
-    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+impl Asked {
+    /// Reads `--parent PID --memory-bytes N`, or one of the questions.
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut parent, mut memory_bytes) = (None, 0);
         let mut arguments = arguments;
         while let Some(name) = arguments.next() {
-            if name == "--codecs" {
-                return Ok(None);
+            match name.as_str() {
+                "--codecs" => return Ok(Asked::Codecs),
+                "--decoders" => return Ok(Asked::Decoders),
+                "--version" => return Ok(Asked::Version),
+                _ => {}
             }
             let value = arguments.next().ok_or_else(|| format!("{name} has no value"))?;
             let bad = || format!("{name} {value} is not a number");
@@ -44,12 +60,11 @@ impl Arguments {
             }
         }
         let parent = parent.ok_or("--parent is missing")?;
-        Ok(Some(Arguments { parent, memory_bytes }))
+        Ok(Asked::Run(Arguments { parent, memory_bytes }))
     }
 }
 
 /// Says on stdout what this runner can encode to, as profiles name it, and what else it does that older ones do not, one a line.
-#[expect(clippy::print_stdout, reason = "it is asked for")]
 pub(crate) fn tell_codecs() -> ExitCode {
     // x265 gives the same bytes with one level of SIMD alone, which a host may lack.
     let runs = |codec: &&VideoCodec| **codec != VideoCodec::Hevc || reel_media::x265_version().is_some();
@@ -63,7 +78,22 @@ pub(crate) fn tell_codecs() -> ExitCode {
         Stage::PREVIEW_CODEC,
         Stage::CHECK_CODEC,
     ];
-    video.chain(audio).chain(others).for_each(|name| println!("{name}"));
+    tell(video.chain(audio).chain(others))
+}
+
+/// Says what this runner can decode, one a line, as libav names it.
+pub(crate) fn tell_decoders() -> ExitCode {
+    tell(reel_media::decoders().iter().map(String::as_str))
+}
+
+/// Says which version it is.
+pub(crate) fn tell_version() -> ExitCode {
+    tell(std::iter::once(env!("CARGO_PKG_VERSION")))
+}
+
+#[expect(clippy::print_stdout, reason = "it is asked for")]
+fn tell<'a>(lines: impl Iterator<Item = &'a str>) -> ExitCode {
+    lines.for_each(|line| println!("{line}"));
     ExitCode::SUCCESS
 }
 
@@ -133,15 +163,16 @@ pub(crate) fn vanish() -> ! {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Option<Arguments>, String> {
-        Arguments::parse(line.split_whitespace().map(str::to_owned))
+    fn parse(line: &str) -> Result<Asked, String> {
+        Asked::parse(line.split_whitespace().map(str::to_owned))
     }
 
     #[test]
     fn arguments_are_read_or_refused_with_a_reason() {
         let read = parse("--parent 12 --memory-bytes 1000");
-        assert_eq!(read, Ok(Some(Arguments { parent: 12, memory_bytes: 1000 })));
-        assert_eq!(parse("--codecs"), Ok(None));
+        assert_eq!(read, Ok(Asked::Run(Arguments { parent: 12, memory_bytes: 1000 })));
+        assert_eq!(parse("--codecs"), Ok(Asked::Codecs));
+        assert_eq!(parse("--version"), Ok(Asked::Version));
         for (line, reason) in [
             ("", "--parent is missing"),
             ("--parent", "--parent has no value"),

@@ -33,9 +33,11 @@ use crate::attempt::Attempt;
 use crate::channel::Voice;
 
 fn main() -> ExitCode {
-    let arguments = match host::Arguments::parse(std::env::args().skip(1)) {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => return host::tell_codecs(),
+    let arguments = match host::Asked::parse(std::env::args().skip(1)) {
+        Ok(host::Asked::Run(arguments)) => arguments,
+        Ok(host::Asked::Codecs) => return host::tell_codecs(),
+        Ok(host::Asked::Decoders) => return host::tell_decoders(),
+        Ok(host::Asked::Version) => return host::tell_version(),
         Err(reason) => return host::misused(&reason),
     };
     reel_media::run_as_batch();

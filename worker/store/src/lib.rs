@@ -13,6 +13,7 @@ mod record;
 mod remote;
 mod source;
 mod store;
+mod trial;
 mod trouble;
 mod upload;
 
@@ -23,3 +24,4 @@ pub use error::StoreError;
 pub use folder::Folder;
 pub use source::{Source, SourceError, SourceReader, seek_target};
 pub use store::{MAX_OBJECT_BYTES, MAX_PART_BYTES, MAX_READ_BYTES, Published, Store};
+pub use trial::Trial;

@@ -307,9 +307,18 @@ impl Remote {
 
     /// The names of what lies under the prefix, at most so many.
     pub(crate) async fn list(&self, most: usize) -> Result<Vec<String>, StoreError> {
+        self.list_at(&self.prefix, most).await
+    }
+
+    /// Those that lie in one folder of it.
+    pub(crate) async fn list_below(&self, folder: &str, most: usize) -> Result<Vec<String>, StoreError> {
+        self.list_at(&self.path(folder), most).await
+    }
+
+    async fn list_at(&self, place: &ObjectPath, most: usize) -> Result<Vec<String>, StoreError> {
         let mut rounds = Rounds::new();
         loop {
-            let listed = self.store.list(Some(&self.prefix)).take(most).try_collect::<Vec<_>>().await;
+            let listed = self.store.list(Some(place)).take(most).try_collect::<Vec<_>>().await;
             let error = match listed {
                 Ok(objects) => {
                     let name = |path: &ObjectPath| {

@@ -28,10 +28,10 @@ const WRITABLE: [&str; 9] = ["s3", "s3a", "gs", "az", "adl", "azure", "abfs", "a
 
 /// An open store. Cheap to clone. Its methods need a tokio runtime; [`crate::BlockingStore`] brings its own.
 #[derive(Clone, Debug)]
-pub struct Store(Backend);
+pub struct Store(pub(crate) Backend);
 
 #[derive(Clone, Debug)]
-enum Backend {
+pub(crate) enum Backend {
     Local(Local),
     Remote(Remote),
 }
@@ -213,7 +213,7 @@ fn limit(name: String, size: u64, limit: u64) -> Result<(), StoreError> {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     match tokio::task::spawn_blocking(work).await {

@@ -16,6 +16,49 @@ pub(crate) struct ServerChoice {
     pub(crate) list: String,
 }
 
+/// How what a farm knows is shown.
+#[derive(Debug, Args)]
+pub(crate) struct ViewChoice {
+    #[command(flatten)]
+    pub(crate) server: ServerChoice,
+    /// JSON instead of tables: one object; with --watch one a line for each change.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Shows it again and again until Ctrl-C, every 2 seconds or so many.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) watch: Option<u64>,
+}
+
+/// Checks this host and a farm, and says of each finding what to do: exit code 1 where a check fails.
+///
+/// Without options it checks the host: processors, memory, scratch space, open files, clock, the runner and its codecs. With
+/// --server or REEL_SERVER it checks the schedulers and workers of the farm too.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  reel doctor\n  reel doctor --data /var/lib/reel --store s3://bucket/reel --output s3://titles/movie\n  \
+    reel doctor --server http://10.0.0.1:7101,http://10.0.0.2:7101\n\n\
+    --json prints one object: {\"checks\":[{\"area\":\"host\",\"check\":\"memory\",\"state\":\"ok\",\"found\":\"..\",\"advice\":null},..],\
+    \"ok\":9,\"warn\":1,\"fail\":0}"
+)]
+pub(crate) struct DoctorArgs {
+    /// The folder of the worker or scheduler that is to run here; by default that of temporary files.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+    /// The store of the workers: a small object is put, read, listed and removed.
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
+    /// Where titles are to be delivered: a small file is put and removed beside them.
+    #[arg(long, value_name = "OUTPUT")]
+    pub(crate) output: Option<String>,
+    /// The farm's schedulers, separated by commas.
+    #[arg(long, value_name = "URLS", env = environment::SERVER, hide_env_values = true)]
+    pub(crate) server: Option<String>,
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Shows a farm in the terminal, and lets its operator act: jobs, workers, schedulers, events, logs.
 ///
 /// Keys are at the bottom of each screen; ? shows all of them. Whatever changes something is confirmed first.
@@ -95,20 +138,14 @@ pub(crate) enum WorkerCommand {
         /// Its name.
         name: String,
         #[command(flatten)]
-        server: ServerChoice,
-        /// One JSON object instead of a table.
-        #[arg(long)]
-        json: bool,
+        view: ViewChoice,
     },
     /// Lists the workers of the farm.
     #[command(after_help = "Example:\n  reel worker list\n\n--json prints one object: \
         {\"workers\":[{\"name\":\"..\",\"state\":\"ready\",\"slots\":4,\"running\":[..],\"preemptions\":0},..]}")]
     List {
         #[command(flatten)]
-        server: ServerChoice,
-        /// One JSON object instead of a table.
-        #[arg(long)]
-        json: bool,
+        view: ViewChoice,
     },
 }
 
@@ -281,10 +318,7 @@ pub(crate) enum ClusterCommand {
         {\"leader\":1,\"term\":3,\"members\":[{\"id\":1,\"address\":\"..\",\"voter\":true,\"lag\":0},..],..}")]
     Status {
         #[command(flatten)]
-        server: ServerChoice,
-        /// One JSON object instead of a table.
-        #[arg(long)]
-        json: bool,
+        view: ViewChoice,
     },
     /// Takes a scheduler out for good. One that leads hands over first.
     #[command(after_help = "Example:\n  reel cluster remove 3")]
@@ -357,10 +391,7 @@ pub(crate) enum ProjectCommand {
     )]
     List {
         #[command(flatten)]
-        server: ServerChoice,
-        /// One JSON object instead of a table.
-        #[arg(long)]
-        json: bool,
+        view: ViewChoice,
     },
     /// Gives a project its share.
     #[command(after_help = "Example:\n  reel project set feature --weight 3 --guarantee 8 --burst 100")]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use reel_common::{Hook, LAST_TIME_MS, Label, TaskId, TextSource};
 
-use super::ServerChoice;
+use super::{ServerChoice, ViewChoice};
 
 /// A time, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug)]
@@ -131,10 +131,12 @@ pub(crate) struct JobArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobCommand {
     /// Lists jobs, newest first.
-    #[command(after_help = "Example:\n  reel job list --open\n\n--json prints one object: {\"jobs\":[..]}")]
+    #[command(
+        after_help = "Examples:\n  reel job list --open\n  reel job list --watch\n\n--json prints one object: {\"jobs\":[..]}"
+    )]
     List {
         #[command(flatten)]
-        server: ServerChoice,
+        view: ViewChoice,
         /// Only jobs that are not over.
         #[arg(long)]
         open: bool,
@@ -144,21 +146,17 @@ pub(crate) enum JobCommand {
         /// How many at most.
         #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
-        /// One JSON object instead of a table.
-        #[arg(long)]
-        json: bool,
     },
     /// Shows a job: its state, its stages, what runs.
-    #[command(after_help = "Example:\n  reel job show 42\n\n--json prints one object: id, state, stages, \
-        parts_total, parts_committed, attempts, parts_encoded_twice, reason, ..")]
+    #[command(
+        after_help = "Examples:\n  reel job show 42\n  reel job show 42 --watch=5\n\n--json prints one object: id, state, stages, \
+        parts_total, parts_committed, attempts, parts_encoded_twice, reason, .."
+    )]
     Show {
         /// Its number.
         job: u64,
         #[command(flatten)]
-        server: ServerChoice,
-        /// One JSON object instead of a table.
-        #[arg(long)]
-        json: bool,
+        view: ViewChoice,
     },
     /// Follows a job until it is over (exit code 3 where it failed).
     #[command(
@@ -290,7 +288,7 @@ pub(crate) enum TaskCommand {
         /// The number of the job.
         job: u64,
         #[command(flatten)]
-        server: ServerChoice,
+        view: ViewChoice,
         /// Only tasks that are not done.
         #[arg(long)]
         open: bool,
@@ -300,9 +298,6 @@ pub(crate) enum TaskCommand {
         /// How many at most.
         #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
-        /// One JSON object instead of a table.
-        #[arg(long)]
-        json: bool,
     },
     /// Shows a task and its attempts.
     #[command(
@@ -313,10 +308,7 @@ pub(crate) enum TaskCommand {
         /// Its name, such as 42/encode/7.
         task: TaskId,
         #[command(flatten)]
-        server: ServerChoice,
-        /// One JSON object instead of tables.
-        #[arg(long)]
-        json: bool,
+        view: ViewChoice,
     },
     /// Prints the end of what an attempt has logged.
     #[command(after_help = "Example:\n  reel task logs 42/encode/7 --follow")]
@@ -369,19 +361,4 @@ pub(crate) struct EventsArgs {
     /// One JSON object a line instead of text.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Prints what may stand in a file.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  reel schema job")]
-pub(crate) struct SchemaArgs {
-    /// Which file.
-    #[arg(value_enum)]
-    pub(crate) of: Schema,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Schema {
-    /// The job of `reel submit -f`, in JSON Schema.
-    Job,
 }

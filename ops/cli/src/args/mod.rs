@@ -1,5 +1,6 @@
 //! What can be typed. Each command turns its arguments once into what it needs.
 
+mod about;
 mod farm;
 mod job;
 
@@ -8,19 +9,20 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::about::{CompletionsArgs, HelpArgs, ManArgs, SchemaArgs};
 pub(crate) use self::farm::{
-    CloudChoice, ClusterArgs, ClusterCommand, HookProgram, MonitorArgs, ProjectArgs, ProjectCommand,
-    SchedulerArgs, SchedulerCommand, SchedulerStartArgs, ServerChoice, WorkerArgs, WorkerCommand,
-    WorkerStartArgs,
+    CloudChoice, ClusterArgs, ClusterCommand, DoctorArgs, HookProgram, MonitorArgs, ProjectArgs,
+    ProjectCommand, SchedulerArgs, SchedulerCommand, SchedulerStartArgs, ServerChoice, ViewChoice,
+    WorkerArgs, WorkerCommand, WorkerStartArgs,
 };
 pub(crate) use self::job::{
-    Deadline, EditChoice, EventsArgs, JobArgs, JobCommand, ReportForm, Schema, SchemaArgs, SubmitArgs,
-    TaskArgs, TaskCommand, TextChoice,
+    Deadline, EditChoice, EventsArgs, JobArgs, JobCommand, ReportForm, SubmitArgs, TaskArgs, TaskCommand,
+    TextChoice,
 };
 use crate::environment;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the job failed; 4 not found; \
-    5 refused; 6 unreachable.\nEnvironment: see `reel help env`.";
+    5 refused; 6 unreachable.\nEnvironment: see `reel help env`. What --json prints: see `reel schema`.";
 
 /// Turns mezzanine files into delivered streaming titles, and proves every frame of them.
 #[derive(Debug, Parser)]
@@ -48,7 +50,10 @@ pub(crate) enum Command {
     Worker(WorkerArgs),
     Scheduler(SchedulerArgs),
     Cluster(ClusterArgs),
+    Doctor(DoctorArgs),
     Schema(SchemaArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
     Help(HelpArgs),
 }
 
@@ -231,15 +236,6 @@ pub(crate) struct ProfileCheckArgs {
     /// One JSON object instead of a sentence.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Shows the help of a command, or the environment variables.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  reel help transcode\n  reel help env")]
-pub(crate) struct HelpArgs {
-    /// A command such as `transcode`, or `env`.
-    #[arg(value_name = "TOPIC")]
-    pub(crate) topic: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use reel_client::{Client, Servers};
 use reel_proto::v1::backup_piece::Piece;
 use reel_scheduler::{Beginning, Scheduler, SchedulerConfig};
 
+use crate::commands::scheduler::is_new;
 use crate::exit::Stop;
 
 /// Writes a backup, and gives its length. The file appears under its name when it is whole and on disk, and replaces none.
@@ -63,7 +64,7 @@ pub(super) async fn restore(backup: PathBuf, id: u64, data: &Path, address: Stri
     if address.contains(',') {
         return Err(wrong("give the one address of this scheduler"));
     }
-    if std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some()) {
+    if !is_new(data) {
         let used = data.display();
         return Err(Stop::refused(format!("{used} is not empty: restore into a new folder")));
     }

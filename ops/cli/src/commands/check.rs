@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
 use crate::exit::Stop;
+use crate::near;
 use crate::output::{print, print_json, progress_bar, row, table};
 
 pub(crate) fn run(args: CheckArgs) -> Result<(), Stop> {
@@ -52,10 +53,11 @@ pub(crate) fn run(args: CheckArgs) -> Result<(), Stop> {
 
 /// A destination of the catalog.
 fn find(name: &str) -> Result<Destination, Stop> {
-    let known = destination::names().collect::<Vec<_>>().join(", ");
-    let found = destination::named(name);
-    let found = found
-        .ok_or_else(|| Stop::not_found(format!("no destination is called {name}: there are {known}")))?;
+    let known = || destination::names().collect::<Vec<_>>().join(", ");
+    let near = || near::hint(name, destination::names());
+    let unknown =
+        || Stop::not_found(format!("no destination is called {name}{}: there are {}", near(), known()));
+    let found = destination::named(name).ok_or_else(unknown)?;
     found.map_err(Stop::from)
 }
 

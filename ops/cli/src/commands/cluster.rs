@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::args::{ClusterArgs, ClusterCommand};
 use crate::commands::backup;
 use crate::exit::Stop;
-use crate::output::{print, print_json, row, table};
+use crate::output::{self, Column, print};
+use crate::watch::{self, Shown};
 use crate::{server, signals};
 
 /// How long a new leader may take after it was asked to lead.
@@ -19,10 +20,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub(crate) fn run(args: ClusterArgs) -> Result<(), Stop> {
     let runtime = signals::runtime()?;
     match args.command {
-        ClusterCommand::Status { server, json } => {
-            let status = runtime.block_on(server::client(&server)?.cluster())?;
-            if json { print_json(&as_json(&status)) } else { print(&as_table(&status)) }
-        }
+        ClusterCommand::Status { view } => watch::show(&view, async |farm| {
+            let status = farm.cluster().await?;
+            Ok(Shown { json: as_json(&status), tables: as_table(&status) })
+        }),
         ClusterCommand::Remove { id, server } => {
             runtime.block_on(remove(&server::client(&server)?, id))?;
             print(&format!("scheduler {id} is removed: stop it; its number is not given again\n"))
@@ -109,16 +110,22 @@ fn as_json(status: &v1::ClusterStatus) -> Value {
 }
 
 fn as_table(status: &v1::ClusterStatus) -> String {
-    let mut rows = vec![row(["scheduler", "role", "address", "lag"])];
-    rows.extend(status.members.iter().map(|member| {
+    let columns = [
+        Column::Numbers("scheduler"),
+        Column::Words("role"),
+        Column::Words("address"),
+        Column::Numbers("lag"),
+    ];
+    let cells = |member: &v1::ClusterMember| {
         let role = match (member.voter, status.leader == Some(member.id)) {
             (_, true) => "leader",
             (true, false) => "voter",
             (false, false) => "learner",
         };
         let lag = lag(status, member).map_or("?".to_owned(), |lag| lag.to_string());
-        row([&member.id.to_string(), role, &member.address, &lag])
-    }));
+        [member.id.to_string(), role.to_owned(), member.address.clone(), lag]
+    };
+    let members = output::list(columns, status.members.iter().map(cells));
     let (term, log, snapshot) = (status.term, status.last_log, status.snapshot);
-    format!("{}term {term}, log entry {log}, snapshot of entry {snapshot}\n", table(&rows))
+    format!("{members}term {term}, log entry {log}, snapshot of entry {snapshot}\n")
 }

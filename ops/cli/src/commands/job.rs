@@ -14,8 +14,9 @@ use tokio::runtime::Runtime;
 use crate::args::{JobArgs, JobCommand, ServerChoice};
 use crate::commands::{rates, report, task, title, transcode};
 use crate::exit::Stop;
-use crate::output::{print, print_json, row, table, time};
+use crate::output::{self, Column, print, print_json, row, table, time};
 use crate::reporter::{Audience, Reporter};
+use crate::watch::{self, Shown};
 use crate::{input, server, signals};
 
 pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
@@ -25,20 +26,18 @@ pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
         print(&format!("job {job} is {done}\n"))
     };
     match args.command {
-        JobCommand::List { server, open, labels, limit, json } => {
+        JobCommand::List { view, open, labels, limit } => {
             let labels = input::labels(labels)?;
-            let jobs = runtime.block_on(server::client(&server)?.jobs(limit, open, &labels))?;
-            match json {
-                true => print_json(&json!({ "jobs": jobs.iter().map(as_json).collect::<Vec<_>>() })),
-                false => print(&list(&jobs)),
-            }
+            watch::show(&view, async |farm| {
+                let jobs = farm.jobs(limit, open, &labels).await?;
+                let json = json!({ "jobs": jobs.iter().map(as_json).collect::<Vec<_>>() });
+                Ok(Shown { json, tables: list(&jobs) })
+            })
         }
-        JobCommand::Show { job, server, json } => {
-            let mut view = runtime.block_on(server::client(&server)?.job(JobId(job)))?;
-            let report = title::of_job(&view.output, job, view.submitted_ms);
-            view.flags = report.and_then(|report| reported_flags(&report)).unwrap_or(view.flags);
-            if json { print_json(&as_json(&view)) } else { print(&as_table(&view)) }
-        }
+        JobCommand::Show { job, view } => watch::show(&view, async |farm| {
+            let view = with_reported_flags(farm.job(JobId(job)).await?).await;
+            Ok(Shown { json: as_json(&view), tables: as_table(&view) })
+        }),
         JobCommand::Wait { job, server, json, quiet } => {
             wait(&runtime, &server::client(&server)?, JobId(job), Audience::of(json, quiet))
         }
@@ -65,6 +64,16 @@ pub(crate) fn run(args: JobArgs) -> Result<(), Stop> {
             Err(_) => report::of_title(Path::new(&of), &form),
         },
     }
+}
+
+/// With all flags of a title that is delivered: its report has those that were found while it was made too.
+async fn with_reported_flags(mut view: JobView) -> JobView {
+    let (output, job, submitted_ms) = (view.output.clone(), view.id.0, view.submitted_ms);
+    let report = tokio::task::spawn_blocking(move || title::of_job(&output, job, submitted_ms)).await;
+    if let Some(flags) = report.ok().flatten().and_then(|report| reported_flags(&report)) {
+        view.flags = flags;
+    }
+    view
 }
 
 /// The end of the log of each attempt that runs, or what the job failed by.
@@ -127,12 +136,18 @@ pub(crate) fn task_name(ended: &v1::AttemptRecord) -> String {
 
 /// Attempts that have ended, for people.
 pub(crate) fn attempts_table(ended: &[v1::AttemptRecord]) -> String {
-    let mut rows = vec![row(["attempt", "worker", "took", "outcome", "message"])];
-    rows.extend(ended.iter().map(|attempt| {
+    let columns = [
+        Column::Numbers("attempt"),
+        Column::Words("worker"),
+        Column::Numbers("took"),
+        Column::Words("outcome"),
+        Column::Words("message"),
+    ];
+    let cells = |attempt: &v1::AttemptRecord| {
         let v1::AttemptRecord { attempt: number, worker, outcome, message, .. } = attempt;
-        row([&number.to_string(), worker, &task::took(attempt), outcome, message])
-    }));
-    table(&rows)
+        [number.to_string(), worker.clone(), task::took(attempt), outcome.clone(), message.clone()]
+    };
+    output::list(columns, ended.iter().map(cells))
 }
 
 /// Follows a job until it is over. Whoever is interrupted leaves it running.
@@ -154,8 +169,19 @@ pub(crate) fn wait(runtime: &Runtime, client: &Client, job: JobId, audience: Aud
     match view.state {
         JobState::Done if audience == Audience::People => print(&summary(&view)),
         JobState::Done => Ok(()),
-        _ => Err(transcode::failed(&view)),
+        _ => Err(failed(&view)),
     }
+}
+
+/// How a job of a farm ended without its output, and what can be done about it there.
+fn failed(view: &JobView) -> Stop {
+    let mut stop = transcode::failed(view);
+    if view.state == JobState::Failed {
+        let id = view.id;
+        stop.message +=
+            &format!("; `reel job logs {id}` says more, `reel job retry {id}` goes on once it is mended");
+    }
+    stop
 }
 
 fn left(job: JobId, signal: &str) -> Stop {
@@ -174,19 +200,32 @@ fn summary(view: &JobView) -> String {
 }
 
 fn list(jobs: &[JobView]) -> String {
-    let mut rows = vec![row(["job", "state", "parts", "project", "priority", "mezzanine", "output"])];
-    rows.extend(jobs.iter().map(|job| {
-        row([
-            &job.id.to_string(),
-            job.state.name(),
-            &format!("{} of {}", job.parts_committed, job.parts_total),
-            &job.project,
-            &job.priority.to_string(),
-            &job.mezzanine,
-            &job.output,
-        ])
-    }));
-    table(&rows)
+    if jobs.is_empty() {
+        return "no jobs; submit one with `reel submit`\n".to_owned();
+    }
+    let columns = [
+        Column::Numbers("job"),
+        Column::Words("state"),
+        Column::Numbers("parts"),
+        Column::Words("project"),
+        Column::Numbers("priority"),
+        Column::Words("submitted"),
+        Column::Words("mezzanine"),
+        Column::Words("output"),
+    ];
+    let cells = |job: &JobView| {
+        [
+            job.id.to_string(),
+            job.state.name().to_owned(),
+            format!("{} of {}", job.parts_committed, job.parts_total),
+            job.project.clone(),
+            job.priority.to_string(),
+            time(job.submitted_ms),
+            job.mezzanine.clone(),
+            job.output.clone(),
+        ]
+    };
+    output::list(columns, jobs.iter().map(cells))
 }
 
 fn as_table(view: &JobView) -> String {
@@ -194,8 +233,10 @@ fn as_table(view: &JobView) -> String {
         row(["job", &view.id.to_string()]),
         row(["state", view.state.name()]),
         row(["project", &format!("{}, priority {}", view.project, view.priority)]),
-        row(["attempts", &view.attempts.to_string()]),
+        row(["submitted", &time(view.submitted_ms)]),
     ];
+    rows.extend(view.ended_ms.map(|ended_ms| row(["ended", &time(ended_ms)])));
+    rows.push(row(["attempts", &view.attempts.to_string()]));
     if !view.mezzanine.is_empty() {
         rows.push(row(["mezzanine", &view.mezzanine]));
         rows.push(row(["output", &view.output]));

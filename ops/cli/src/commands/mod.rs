@@ -3,9 +3,12 @@
 mod backup;
 pub(crate) mod check;
 pub(crate) mod cluster;
+pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod help;
 pub(crate) mod job;
+pub(crate) mod man;
 pub(crate) mod monitor;
 pub(crate) mod plan;
 mod plot;

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::args::{ProfileArgs, ProfileCheckArgs, ProfileCommand, ProfileListArgs, ProfileShowArgs};
 use crate::exit::Stop;
-use crate::output::{print, print_json, row, table};
+use crate::near;
+use crate::output::{self, Column, print, print_json};
 
 pub(crate) fn run(args: ProfileArgs) -> Result<(), Stop> {
     match args.command {
@@ -24,10 +25,9 @@ pub(crate) fn load(name: &str) -> Result<Profile, Stop> {
     }
     let path = Path::new(name);
     if !path.exists() {
-        let known: Vec<&str> = catalog::names().collect();
-        let known = known.join(", ");
-        let reason = format!("profile `{name}` is neither in the catalog ({known}) nor a file");
-        return Err(Stop::not_found(reason));
+        let near = near::hint(name, catalog::names());
+        let reason = format!("profile `{name}` is neither in the catalog nor a file{near}");
+        return Err(Stop::not_found(format!("{reason}: `reel profile list` lists the catalog")));
     }
     read(path)
 }
@@ -72,14 +72,18 @@ fn list(args: &ProfileListArgs) -> Result<(), Stop> {
         let profiles: Vec<_> = profiles.iter().map(entry).collect();
         return print_json(&json!({ "profiles": profiles }));
     }
-    let mut rows = vec![row(["NAME", "VERSION", "VIDEO", "AUDIO"])];
-    for profile in &profiles {
-        let names = |list: Vec<&str>| list.join(" ");
-        let video = names(profile.video.iter().map(|entry| entry.name.as_str()).collect());
-        let audio = names(profile.audio.iter().map(|entry| entry.name.as_str()).collect());
-        rows.push(row([&profile.name, &profile.version.to_string(), &video, &audio]));
-    }
-    print(&table(&rows))
+    let columns = [
+        Column::Words("profile"),
+        Column::Numbers("version"),
+        Column::Words("video"),
+        Column::Words("audio"),
+    ];
+    let cells = |profile: &Profile| {
+        let video: Vec<&str> = profile.video.iter().map(|entry| entry.name.as_str()).collect();
+        let audio: Vec<&str> = profile.audio.iter().map(|entry| entry.name.as_str()).collect();
+        [profile.name.clone(), profile.version.to_string(), video.join(" "), audio.join(" ")]
+    };
+    print(&output::list(columns, profiles.iter().map(cells)))
 }
 
 fn show(args: &ProfileShowArgs) -> Result<(), Stop> {

@@ -5,22 +5,20 @@ use serde_json::{Value, json};
 
 use crate::args::{ProjectArgs, ProjectCommand};
 use crate::exit::Stop;
-use crate::output::{print, print_json, row, table};
+use crate::output::{self, Column, print};
+use crate::watch::{self, Shown};
 use crate::{server, signals};
 
 pub(crate) fn run(args: ProjectArgs) -> Result<(), Stop> {
-    let runtime = signals::runtime()?;
     match args.command {
-        ProjectCommand::List { server, json } => {
-            let projects = runtime.block_on(server::client(&server)?.projects())?;
-            match json {
-                true => print_json(&json!({ "projects": projects.iter().map(as_json).collect::<Vec<_>>() })),
-                false => print(&as_table(&projects)),
-            }
-        }
+        ProjectCommand::List { view } => watch::show(&view, async |farm| {
+            let projects = farm.projects().await?;
+            let json = json!({ "projects": projects.iter().map(as_json).collect::<Vec<_>>() });
+            Ok(Shown { json, tables: as_table(&projects) })
+        }),
         ProjectCommand::Set { name, server, weight, guarantee, burst } => {
             let share = Share { weight, guarantee, burst };
-            runtime.block_on(server::client(&server)?.set_project(&name, share))?;
+            signals::runtime()?.block_on(server::client(&server)?.set_project(&name, share))?;
             print(&format!("project {name} has its share\n"))
         }
     }
@@ -39,16 +37,26 @@ fn as_json(project: &ProjectView) -> Value {
 }
 
 fn as_table(projects: &[ProjectView]) -> String {
-    let mut rows = vec![row(["project", "weight", "guarantee", "burst", "slots", "open jobs"])];
-    rows.extend(projects.iter().map(|ProjectView { name, share, slots, open_jobs }| {
-        row([
-            name,
-            &share.weight.to_string(),
-            &share.guarantee.to_string(),
-            &share.burst.map_or("-".to_owned(), |burst| burst.to_string()),
-            &slots.to_string(),
-            &open_jobs.to_string(),
-        ])
-    }));
-    table(&rows)
+    if projects.is_empty() {
+        return "no projects; a job comes into one with `reel submit --project`\n".to_owned();
+    }
+    let columns = [
+        Column::Words("project"),
+        Column::Numbers("weight"),
+        Column::Numbers("guarantee"),
+        Column::Numbers("burst"),
+        Column::Numbers("slots"),
+        Column::Numbers("open jobs"),
+    ];
+    let cells = |ProjectView { name, share, slots, open_jobs }: &ProjectView| {
+        [
+            name.clone(),
+            share.weight.to_string(),
+            share.guarantee.to_string(),
+            share.burst.map_or("-".to_owned(), |burst| burst.to_string()),
+            slots.to_string(),
+            open_jobs.to_string(),
+        ]
+    };
+    output::list(columns, projects.iter().map(cells))
 }

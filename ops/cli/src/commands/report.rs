@@ -1,7 +1,6 @@
 //! `reel job report`: where the time of a job went, and how the quality of its title goes over time.
 
 use std::collections::BTreeMap;
-use std::iter;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,7 +15,7 @@ use crate::commands::plot::{Plot, svg, terminal};
 use crate::commands::{job, task, title};
 use crate::environment;
 use crate::exit::Stop;
-use crate::output::{bytes, print, print_json, row, seconds, table};
+use crate::output::{self, Column, bytes, print, print_json, row, seconds, table};
 
 /// Attempts of one stage, or on one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,34 +148,39 @@ pub(super) fn run(runtime: &Runtime, farm: &Client, id: JobId, form: &ReportForm
         history.attempts_total,
         attempts.len()
     );
-    let mut head = vec![
+    let head = [
         row(["job", &format!("{id}, {}", view.state.name())]),
         row(["took", &took]),
         row(["renditions", &encoded]),
         row(["source read", &bytes(history.source_bytes_read)]),
         row(["attempts", &counted]),
+        row(["cost", &cost(history.cost_micros)]),
     ];
-    let priced = history.cost_micros > 0;
-    if priced {
-        head.push(row(["cost", &Price { micros: history.cost_micros }.to_string()]));
-    }
     let curves =
         plot.map_or(String::new(), |plot| format!("\n{}", terminal::draw(&plot, environment::is_utf8())));
     let tables = [("stage", stages), ("pool", pools), ("worker", workers)];
-    let tables = tables.map(|(what, sums)| sums_table(what, &sums, priced)).join("\n");
+    let tables = tables.map(|(what, sums)| sums_table(what, &sums)).join("\n");
     print(&format!("{}\n{tables}{curves}", table(&head)))
 }
 
-fn sums_table(what: &str, sums: &BTreeMap<String, Sum>, priced: bool) -> String {
-    let mut rows = vec![row([what, "attempts", "done", "time", "without result"])];
-    rows.extend(sums.iter().map(|(name, sum)| {
-        let Sum { attempts, done, time_ms, unfinished_ms, .. } = sum;
-        row([name, &attempts.to_string(), &done.to_string(), &seconds(*time_ms), &seconds(*unfinished_ms)])
-    }));
-    if priced {
-        let costs = sums.values().map(|sum| Price { micros: sum.cost_micros }.to_string());
-        let column = iter::once("cost".to_owned()).chain(costs);
-        rows.iter_mut().zip(column).for_each(|(row, cell)| row.push(cell));
-    }
-    table(&rows)
+fn sums_table(what: &'static str, sums: &BTreeMap<String, Sum>) -> String {
+    let columns = [
+        Column::Words(what),
+        Column::Numbers("attempts"),
+        Column::Numbers("done"),
+        Column::Numbers("time"),
+        Column::Numbers("without result"),
+        Column::Numbers("cost"),
+    ];
+    let cells = |(name, sum): (&String, &Sum)| {
+        let Sum { attempts, done, time_ms, unfinished_ms, cost_micros } = sum;
+        let (time, unfinished) = (seconds(*time_ms), seconds(*unfinished_ms));
+        [name.clone(), attempts.to_string(), done.to_string(), time, unfinished, cost(*cost_micros)]
+    };
+    output::list(columns, sums.iter().map(cells))
+}
+
+/// What something cost, for people.
+fn cost(micros: u64) -> String {
+    if micros == 0 { "-".to_owned() } else { Price { micros }.to_string() }
 }

@@ -1,6 +1,7 @@
 //! `reel scheduler start`: one scheduler of a farm, until it is asked to end.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use reel_client::{Client, Servers};
@@ -85,6 +86,14 @@ fn itself(bound: SocketAddr) -> Result<Servers, Stop> {
     Servers::parse(&address).map_err(|error| Stop::failed(error.to_string()))
 }
 
+/// Whether nothing is in a folder, as on a disk that was just mounted.
+pub(super) fn is_new(folder: &Path) -> bool {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found")),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
 async fn config(
     args: &SchedulerStartArgs,
     address: &str,
@@ -92,7 +101,7 @@ async fn config(
 ) -> Result<SchedulerConfig, Stop> {
     let beginning = match joining {
         None if args.bootstrap => Beginning::Alone { address: address.to_owned() },
-        Some(cluster) if !args.data.exists() => {
+        Some(cluster) if is_new(&args.data) => {
             Beginning::Outside { cluster: cluster.cluster().await?.cluster }
         }
         _ => Beginning::Before,

@@ -4,14 +4,15 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use reel_client::Client;
-use reel_common::{Stage, TaskId, TaskState, TaskView};
+use reel_common::{JobId, Stage, TaskId, TaskState, TaskView};
 use reel_proto::v1;
 use serde_json::{Value, json};
 
 use crate::args::{TaskArgs, TaskCommand};
 use crate::commands::job;
 use crate::exit::Stop;
-use crate::output::{print, print_json, print_on, row, seconds, table};
+use crate::output::{self, Column, print, print_on, row, seconds, table};
+use crate::watch::{self, Shown};
 use crate::{server, signals};
 
 /// How often a log that is followed is asked for.
@@ -20,25 +21,17 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 pub(crate) fn run(args: TaskArgs) -> Result<(), Stop> {
     let runtime = signals::runtime()?;
     match args.command {
-        TaskCommand::List { job, server, open, after, limit, json } => {
-            let farm = server::client(&server)?;
-            let tasks = runtime.block_on(farm.tasks(reel_common::JobId(job), after, limit, open))?;
-            match json {
-                true => print_json(&json!({ "tasks": tasks.iter().map(as_json).collect::<Vec<_>>() })),
-                false => print(&as_table(&tasks)),
-            }
-        }
-        TaskCommand::Show { task, server, json } => {
-            let (view, ended) = runtime.block_on(server::client(&server)?.task(task))?;
-            match json {
-                true => {
-                    let Value::Object(mut shown) = as_json(&view) else { return Ok(()) };
-                    shown.insert("ended".to_owned(), ended.iter().map(attempt).collect());
-                    print_json(&shown)
-                }
-                false => print(&alone(&view, &ended)),
-            }
-        }
+        TaskCommand::List { job, view, open, after, limit } => watch::show(&view, async |farm| {
+            let tasks = farm.tasks(JobId(job), after, limit, open).await?;
+            let json = json!({ "tasks": tasks.iter().map(as_json).collect::<Vec<_>>() });
+            Ok(Shown { json, tables: as_table(&tasks) })
+        }),
+        TaskCommand::Show { task, view } => watch::show(&view, async |farm| {
+            let (view, ended) = farm.task(task).await?;
+            let mut json = as_json(&view);
+            json["ended"] = ended.iter().map(attempt).collect();
+            Ok(Shown { json, tables: alone(&view, &ended) })
+        }),
         TaskCommand::Logs { task, server, attempt, follow } => {
             let attempt = attempt.map_or(0, NonZeroU32::get);
             let farm = server::client(&server)?;
@@ -86,19 +79,30 @@ fn news<'a>(older: &str, newer: &'a str) -> &'a str {
 }
 
 fn as_table(tasks: &[TaskView]) -> String {
-    let mut rows = vec![row(["task", "state", "parts", "attempts", "worker", "progress"])];
-    rows.extend(tasks.iter().map(|view| {
+    if tasks.is_empty() {
+        return "no such tasks; before the index is done a job has one, and --open and --after leave some out\n"
+            .to_owned();
+    }
+    let columns = [
+        Column::Words("task"),
+        Column::Words("state"),
+        Column::Numbers("parts"),
+        Column::Numbers("attempts"),
+        Column::Words("worker"),
+        Column::Words("progress"),
+    ];
+    let cells = |view: &TaskView| {
         let running = view.running.as_ref();
-        row([
-            &view.task.to_string(),
-            view.state.name(),
-            &parts(view).unwrap_or_else(|| "-".to_owned()),
-            &view.attempts.to_string(),
-            running.map_or("-", |running| running.worker.as_str()),
-            &running.map_or("-".to_owned(), job::progress),
-        ])
-    }));
-    table(&rows)
+        [
+            view.task.to_string(),
+            view.state.name().to_owned(),
+            parts(view).unwrap_or_else(|| "-".to_owned()),
+            view.attempts.to_string(),
+            running.map_or("-", |running| running.worker.as_str()).to_owned(),
+            running.map_or("-".to_owned(), job::progress),
+        ]
+    };
+    output::list(columns, tasks.iter().map(cells))
 }
 
 /// The parts of an encode task, the last one included.

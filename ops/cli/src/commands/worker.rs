@@ -15,8 +15,9 @@ use crate::environment;
 use crate::exit::Stop;
 use crate::input::labels;
 use crate::once;
-use crate::output::{bytes, print, print_json, remark, row, table, time};
-use crate::{server, signals};
+use crate::output::{self, Column, bytes, print, remark, row, table, time};
+use crate::watch::{self, Shown};
+use crate::{near, server, signals};
 
 pub(crate) fn run(args: WorkerArgs) -> Result<(), Stop> {
     let runtime = signals::runtime()?;
@@ -36,20 +37,23 @@ pub(crate) fn run(args: WorkerArgs) -> Result<(), Stop> {
         }
         WorkerCommand::Undrain { name, server } => hold(&name, &server, Hold::None, "takes work"),
         WorkerCommand::Start(args) => runtime.block_on(start(args)),
-        WorkerCommand::Show { name, server, json } => {
-            let workers = runtime.block_on(server::client(&server)?.workers())?;
+        WorkerCommand::Show { name, view } => watch::show(&view, async |farm| {
+            let workers = farm.workers().await?;
             let worker = workers.iter().find(|worker| worker.name == name);
-            let worker = worker.ok_or_else(|| Stop::not_found(format!("there is no worker {name}")))?;
-            if json { print_json(&as_json(worker)) } else { print(&alone(worker)) }
-        }
-        WorkerCommand::List { server, json } => {
-            let workers = runtime.block_on(server::client(&server)?.workers())?;
-            match json {
-                true => print_json(&json!({ "workers": workers.iter().map(as_json).collect::<Vec<_>>() })),
-                false => print(&as_table(&workers)),
-            }
-        }
+            let worker = worker.ok_or_else(|| unknown(&name, &workers))?;
+            Ok(Shown { json: as_json(worker), tables: alone(worker) })
+        }),
+        WorkerCommand::List { view } => watch::show(&view, async |farm| {
+            let workers = farm.workers().await?;
+            let json = json!({ "workers": workers.iter().map(as_json).collect::<Vec<_>>() });
+            Ok(Shown { json, tables: as_table(&workers) })
+        }),
     }
+}
+
+fn unknown(name: &str, workers: &[WorkerView]) -> Stop {
+    let near = near::hint(name, workers.iter().map(|worker| worker.name.as_str()));
+    Stop::not_found(format!("there is no worker {name}{near}: `reel worker list` lists them"))
 }
 
 async fn start(args: WorkerStartArgs) -> Result<(), Stop> {
@@ -171,7 +175,7 @@ fn alone(worker: &WorkerView) -> String {
     let codecs: Vec<_> = worker.codecs.iter().map(String::as_str).collect();
     let hooks: Vec<_> = worker.hooks.iter().map(String::as_str).collect();
     let mut rows = vec![
-        row(["name", &worker.name]),
+        row(["worker", &worker.name]),
         row(["state", worker.state.name()]),
         row(["slots", &format!("{} of {} taken", worker.running.len(), worker.slots)]),
         row(["memory", &bytes(worker.memory_bytes)]),
@@ -193,18 +197,29 @@ fn alone(worker: &WorkerView) -> String {
 }
 
 fn as_table(workers: &[WorkerView]) -> String {
-    let mut rows = vec![row(["name", "state", "pool", "slots", "memory", "preempted", "running"])];
-    rows.extend(workers.iter().map(|worker| {
+    if workers.is_empty() {
+        return "no workers; start one with `reel worker start`\n".to_owned();
+    }
+    let columns = [
+        Column::Words("worker"),
+        Column::Words("state"),
+        Column::Words("pool"),
+        Column::Numbers("slots"),
+        Column::Numbers("memory"),
+        Column::Numbers("preempted"),
+        Column::Words("running"),
+    ];
+    let cells = |worker: &WorkerView| {
         let running: Vec<_> = worker.running.iter().map(|running| running.task.to_string()).collect();
-        row([
-            &worker.name,
-            worker.state.name(),
-            worker.pool.name(),
-            &format!("{} of {}", worker.running.len(), worker.slots),
-            &bytes(worker.memory_bytes),
-            &worker.preemptions.to_string(),
-            &running.join(" "),
-        ])
-    }));
-    table(&rows)
+        [
+            worker.name.clone(),
+            worker.state.name().to_owned(),
+            worker.pool.name().to_owned(),
+            format!("{} of {}", worker.running.len(), worker.slots),
+            bytes(worker.memory_bytes),
+            worker.preemptions.to_string(),
+            running.join(" "),
+        ]
+    };
+    output::list(columns, workers.iter().map(cells))
 }

@@ -66,6 +66,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Each of them.
+    pub fn all() -> impl Iterator<Item = Outcome> {
+        FailureClass::ALL.into_iter().map(Outcome::Failed).chain([Outcome::Done, Outcome::Revoked])
+    }
+
     /// The word used in output and reports.
     pub fn name(self) -> &'static str {
         match self {
