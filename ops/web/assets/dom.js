@@ -22,11 +22,11 @@ reel.el = (name, attributes, ...children) => reel.fill(document.createElement(na
 reel.svg = (name, attributes, ...children) =>
   reel.fill(document.createElementNS('http://www.w3.org/2000/svg', name), attributes, children);
 
-/** A table: `columns` of { name, number, title }, `rows` of cells (texts or elements), or of { cells, ...attributes }. */
+/** A table: `columns` of { name, number, long, title }, `rows` of cells (texts or elements), or of { cells, ...attributes }. */
 reel.table = (columns, rows, attributes) => {
   const heads = columns.map(({ name, number, title }) =>
     reel.el('th', { scope: 'col', class: number && 'number', title }, name));
-  const cell = (content, at) => reel.el('td', { class: columns[at].number && 'number' }, content);
+  const cell = (content, at) => reel.el('td', { class: columns[at].number ? 'number' : columns[at].long && 'long' }, content);
   const body = rows.map(row => {
     const { cells, ...own } = Array.isArray(row) ? { cells: row } : row;
     return reel.el('tr', own, cells.map(cell));

@@ -44,9 +44,9 @@ reel.cells = (kinds, columns, label) => {
 };
 
 /** What shapes and colours mean: a list of [kind, words]. */
-reel.legend = entries => reel.el('div', { class: 'legend' }, entries.map(([kind, words]) => reel.el('span', null,
+reel.legend = (entries, shapes = CELLS) => reel.el('div', { class: 'legend' }, entries.map(([kind, words]) => reel.el('span', null,
   reel.svg('svg', { width: 12, height: 12, viewBox: '0 0 9 9', 'aria-hidden': 'true' },
-    reel.svg('path', { class: `fill-${kind}`, d: CELLS[kind] })), words)));
+    reel.svg('path', { class: `fill-${kind}`, d: shapes[kind] })), words)));
 
 /** What became of an attempt. */
 reel.outcome = outcome => outcome === 'done' ? 'done' : ['preempted', 'revoked'].includes(outcome) ? 'gone' : 'failed';
@@ -74,6 +74,7 @@ const MOST_ROWS = 100;
 const ROW = 16;
 /** Where a bar begins in its row and how high it is: what is worse is larger and drawn later. */
 const BARS = { done: [3, 10], running: [5, 6], gone: [7, 3], failed: [1, 14] };
+const BAR_SHAPES = Object.fromEntries(Object.entries(BARS).map(([kind, [top, height]]) => [kind, `M0 ${top * 9 / ROW}h9v${height * 9 / ROW}h-9z`]));
 
 /** Who worked on a job when: a row for each worker. `options` are { running, nowMs } of a job that is not over. */
 reel.timeline = (attempts, options = {}) => {
@@ -112,7 +113,7 @@ reel.timeline = (attempts, options = {}) => {
   const legend = [['done', 'done'], ['running', 'run'], ['gone', 'preempted'], ['failed', 'failed']]
     .filter(([kind]) => count(kind) > 0).map(([kind, word]) => [kind, `${count(kind)} ${word}`]);
   const more = rows.length - shown.length;
-  return reel.el('div', { class: 'timeline' }, reel.fit(draw), reel.legend(legend), reel.el('p', { class: 'faint' },
+  return reel.el('div', { class: 'timeline' }, reel.fit(draw), reel.legend(legend, BAR_SHAPES), reel.el('p', { class: 'faint' },
     `from ${reel.time(start)} to ${reel.time(end)}, ${reel.span(end - start)}${more > 0 ? `; ${more} more workers are not drawn` : ''}`));
 };
 
@@ -201,7 +202,7 @@ reel.quality = (report, onSeek) => {
   const joins = Math.max(...plot.renditions.map(rendition => rendition.joins.length));
   const legend = reel.el('div', { class: 'legend' }, plot.renditions.map(line),
     reel.el('span', null, reel.svg('svg', { width: 8, height: 12, 'aria-hidden': 'true' }, reel.svg('path', { class: 'join', d: 'M4 0v12' })),
-      `${joins} joins of ${joins + 1} parts`),
+      joins > 0 ? `${joins} joins of ${joins + 1} parts` : 'one part'),
     stretches.map(kind => swatch(kind, kind)));
   const element = reel.el('div', { class: 'quality' }, legend, reel.fit(draw), readout);
   element.mark = mark;
@@ -209,6 +210,8 @@ reel.quality = (report, onSeek) => {
 };
 
 const MOST_NAMES = 50;
+const LOST = 'of attempts that ended without their result';
+const money = micros => reel.money(micros) || '0.00';
 
 /** Attempts summed up by what `name` makes of them, the most expensive first, then by time. */
 const sums = (attempts, name) => {
@@ -235,10 +238,10 @@ reel.costs = attempts => {
   const table = (what, name) => {
     const all = sums(attempts, name);
     const number = name => ({ name, number: true });
-    const columns = [{ name: what }, number('attempts'), number('done'), number('preempted'), number('failed'), number('time'), number('without result')]
-      .concat(priced ? [number('cost'), number('without result')] : []);
+    const columns = [{ name: what }, number('attempts'), number('done'), number('preempted'), number('failed'), number('time'), { ...number('time lost'), title: LOST }]
+      .concat(priced ? [number('cost'), { ...number('cost lost'), title: LOST }] : []);
     const rows = all.slice(0, MOST_NAMES).map(sum => [sum.name, sum.attempts, sum.done, sum.gone, sum.failed, reel.span(sum.ms), reel.span(sum.lostMs)].map(String)
-      .concat(priced ? [reel.money(sum.micros) || '0.00', reel.money(sum.lostMicros)] : []));
+      .concat(priced ? [money(sum.micros), money(sum.lostMicros)] : []));
     const more = all.length - rows.length;
     return [reel.el('h3', null, `by ${what}`), reel.el('div', { class: 'scroll' }, reel.table(columns, rows)), more > 0 && reel.el('p', { class: 'faint' }, `and ${more} more`)];
   };

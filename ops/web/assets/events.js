@@ -22,9 +22,9 @@ reel.eventsPage = () => {
   const list = new reel.List({
     key: event => event.key, text: event => `${event.event} ${fieldsOf(event)}`, most: 500, empty: 'nothing has happened since this scheduler began',
     columns: [
-      { name: 'time', short: true, cell: event => reel.time(event.at_ms) },
+      { name: 'time', cell: event => reel.time(event.at_ms) },
       { name: 'job', number: true, cell: event => jobOf(event) ? { text: String(jobOf(event)), href: `#/jobs/${jobOf(event)}` } : '' },
-      { name: 'event', short: true, cell: event => ({ text: event.event, css: eventCss(event) }) },
+      { name: 'event', cell: event => ({ text: event.event, css: eventCss(event) }) },
       { name: '', long: true, cell: fieldsOf },
     ],
   });

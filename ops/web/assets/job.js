@@ -6,7 +6,7 @@
 const MOST_CELLS = 600;
 /** The history of a job that is not over is asked for once in so many rounds. */
 const HISTORY_ROUNDS = 5;
-/** A job that is over is asked for once in so many rounds. */
+/** A job that is over, or that nobody knows, is asked for once in so many rounds. */
 const OVER_ROUNDS = 10;
 
 /** How each cell of the strip looks: what is wrong with some of its parts is shown before what is well with others. */
@@ -58,12 +58,12 @@ const tasks = () => {
   const list = new reel.List({
     key: task => reel.task(task.id), text: task => `${reel.task(task.id)} ${taskState(task)} ${task.running?.worker ?? ''} ${told(task)}`, most: 200, empty: 'every task is done',
     columns: [
-      { name: 'task', short: true, cell: task => reel.task(task.id), value: task => reel.task(task.id) },
-      { name: 'state', short: true, cell: task => ({ text: taskState(task), css: TASK_CSS[taskState(task)] ?? 'faint' }), value: rankOf },
+      { name: 'task', cell: task => reel.task(task.id), value: task => reel.task(task.id) },
+      { name: 'state', cell: task => ({ text: taskState(task), css: TASK_CSS[taskState(task)] ?? 'faint' }), value: rankOf },
       { name: 'tries', number: true, cell: task => String(task.attempts ?? 0), value: task => task.attempts ?? 0 },
       { name: 'preempted', number: true, cell: task => task.preemptions ? String(task.preemptions) : '', value: task => task.preemptions ?? 0 },
       { name: 'worker', cell: task => task.running?.worker ?? '', value: task => task.running?.worker ?? '' },
-      { name: 'progress', short: true, cell: progress },
+      { name: 'progress', cell: progress },
       { name: '', long: true, cell: told },
     ],
   });
@@ -96,13 +96,15 @@ const stages = list => reel.el('ul', { class: 'stages' }, list.map(stage => {
   return reel.el('li', { class: css }, `${mark} ${reel.word(stage.stage, 'STAGE_')}${total > 1 ? ` ${done}/${total}` : ''}`);
 }));
 
-const why = (job, explanation) => [
-  reel.el('p', null, `${explanation.running ?? 0} attempts run, ${explanation.waiting ?? 0} tasks wait`),
-  (explanation.obstacles ?? []).map(one => reel.el('p', { class: 'odd' }, `${one.stage ? `${reel.word(one.stage, 'STAGE_')}: ` : ''}${one.message}`)),
-  reel.troubles(job),
-  (job.warnings ?? []).map(one => reel.el('p', { class: 'odd' }, `! warning: ${one}`)),
-  (job.flags ?? []).map(one => reel.el('p', { class: 'odd' }, `! to be looked at: ${one.what}`)),
-];
+/** Why it failed or waits, and what was said of it. */
+const why = (job, explanation) => {
+  const obstacle = one => reel.el('p', { class: 'odd' }, `! ${one.stage ? `${reel.word(one.stage, 'STAGE_')}: ` : ''}${one.message}`);
+  const waits = [reel.el('p', null, `${explanation.running ?? 0} attempts run, ${explanation.waiting ?? 0} tasks wait`), (explanation.obstacles ?? []).map(obstacle)];
+  const remarks = [...(job.warnings ?? []).map(one => `warning: ${one}`), ...(job.flags ?? []).map(one => `to be looked at: ${one.what}`)];
+  const said = [reel.troubles(job), !job.endedMs && waits, remarks.map(one => reel.el('p', { class: 'odd' }, `! ${one}`))].flat(Infinity).filter(Boolean);
+  if (said.length === 0) return [];
+  return [reel.el('h2', null, job.reason ? 'Why it failed' : job.endedMs ? 'Remarks' : 'Why it waits'), said];
+};
 
 /** How long it took or takes, how fast it goes, for whom. */
 const paceOf = (job, { overview, rates }) => {
@@ -122,18 +124,21 @@ reel.jobPage = id => {
   const facts = remade(job => reel.facts([['mezzanine', job.mezzanine], ['output', job.output], ['labels', (job.labels ?? []).map(one => `${one.key}=${one.value}`).join(', ')]]));
   const [steps, cells, reasons, open] = [remade(stages), strip(), remade(why), tasks()];
   const work = remade((attempts, running, nowMs) => reel.timeline(attempts, { running, nowMs }));
-  const costs = remade(attempts => [reel.costs(attempts), reel.el('h3', null, 'without result'), reel.unfinished(attempts)]);
+  const [costs, unfinished] = [remade(reel.costs), remade(reel.unfinished)];
   const titled = (name, element) => reel.el('section', null, reel.el('h2', null, name), element);
-  const inside = reel.el('div', { hidden: true }, facts.element, steps.element, titled('Parts', cells.element), titled('Why it waits', reasons.element), titled('Open tasks', open.element));
-  const last = reel.el('div', { hidden: true }, titled('Timeline', work.element), titled('Attempts and cost', costs.element));
+  const waiting = titled('Open tasks', open.element);
+  const inside = reel.el('div', { hidden: true }, facts.element, steps.element, reasons.element, titled('Parts', cells.element));
+  const last = reel.el('div', { hidden: true }, titled('Timeline', work.element), waiting, titled('Attempts and cost', costs.element), titled('Preemptions and failures', unfinished.element));
   const element = reel.el('div', null, reel.el('h1', null, `Job ${id}`), reel.el('p', null, state, ' ', pace), problem, inside, last);
-  let [round, seen, history, title] = [0, null, null, null];
+  let [round, seen, history, drawn, title] = [0, null, null, null, null];
   const ask = async () => {
     const of = what => reel.ask(`jobs/${id}${what}`);
-    const wanted = !seen?.job?.endedMs || round % OVER_ROUNDS === 0;
+    const isOver = seen?.problem || seen?.job?.endedMs;
+    const wanted = !isOver || round % OVER_ROUNDS === 0;
     if (wanted) {
       try {
-        const [job, parts, listed, explanation] = await Promise.all(['', `/strip?cells=${MOST_CELLS}`, '/tasks?limit=200', '/explain'].map(of));
+        const job = await of('');
+        const [parts, listed, explanation] = await Promise.all([`/strip?cells=${MOST_CELLS}`, '/tasks?limit=200', '/explain'].map(of));
         if (round % HISTORY_ROUNDS === 0 || job.endedMs) history = await of('/history');
         seen = { job, parts, listed, explanation };
       } catch (error) {
@@ -154,18 +159,19 @@ reel.jobPage = id => {
     steps.show(job.stages ?? []);
     cells.show(parts);
     reasons.show(job, explanation);
+    waiting.hidden = Boolean(job.endedMs) && !listed.tasks;
     open.show(listed.tasks ?? [], reel.number(farm.overview.atMs), filter);
     // A bar that grows is drawn anew when the history is, not each second.
     if (history !== drawn) {
       drawn = history;
       work.show(history.attempts ?? [], job.running ?? [], reel.number(farm.overview.atMs));
       costs.show(history.attempts ?? []);
+      unfinished.show(history.attempts ?? []);
     }
     if (job.state === 'JOB_STATE_DONE' && !title) {
       title = reel.title(id);
       element.insertBefore(title.element, last);
     }
   };
-  let drawn = null;
   return { name: `job ${id}`, element, ask, show, close: () => title?.close() };
 };

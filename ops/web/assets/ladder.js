@@ -6,7 +6,12 @@ const known = (value, digits) => Number.isFinite(value) ? value.toFixed(digits) 
 const kbps = (bytes, seconds) => seconds > 0 ? Math.round(bytes * 8 / seconds / 1000) : NaN;
 const column = name => ({ name });
 const figure = (name, title) => ({ name, number: true, title });
-const titled = (columns, rows) => reel.el('div', { class: 'scroll' }, reel.table(columns, rows));
+
+/** A table without the columns of which nothing is known. */
+const titled = (columns, rows) => {
+  const kept = columns.map((_, at) => rows.some(row => row[at] !== '–'));
+  return reel.el('div', { class: 'scroll' }, reel.table(columns.filter((_, at) => kept[at]), rows.map(row => row.filter((_, at) => kept[at]))));
+};
 
 /** The beginning of a digest, which tells it from others; all of it is its title. */
 reel.digest = sha256 => sha256 ? reel.el('span', { class: 'digest', title: sha256 }, sha256.slice(0, 12)) : '–';
@@ -16,7 +21,9 @@ reel.asked = text => {
   const tables = (text ?? '').split(/^\s*\[\[video\]\]/m).slice(1).map(table => table.split(/^\s*\[\[?(?!video\.)/m)[0]);
   return new Map(tables.map(table => {
     const value = (key, pattern) => new RegExp(`^\\s*${key}\\s*=\\s*${pattern}`, 'm').exec(table)?.[1] ?? '';
-    return [value('name', '"([^"]*)"'), { codec: value('codec', '"([^"]*)"'), rate: value('rate', '\\{([^}]*)\\}').trim().replaceAll('_', ' ') }];
+    const rate = [...value('rate', '\\{([^}]*)\\}').matchAll(/(\w+)\s*=\s*([\d.]+)/g)];
+    const words = rate.map(([, key, value]) => `${key.replace('_kbps', '')} ${Number(value)}`);
+    return [value('name', '"([^"]*)"'), { codec: value('codec', '"([^"]*)"'), rate: words.join(', ') }];
   }));
 };
 
@@ -46,7 +53,7 @@ reel.ladder = report => {
       known(rendition.vmaf, 1), known(rendition.worst_frame_vmaf, 1),
       String(parts.length), reel.count(frames), reel.digest(files.get(`${name}.mp4`) ?? (parts.length === 1 ? parts[0].sha256 : ''))];
   });
-  const columns = [column('rendition'), column('codec'), column('size'), column('asked for'),
+  const columns = [column('rendition'), column('codec'), column('size'), { name: 'asked for', title: 'rates in kbit/s' },
     figure('kbit/s', 'mean of its coded frames'), figure('peak', 'kbit/s of the largest segment'), figure('bytes'),
     figure('PSNR', 'dB, mean of its frames'), figure('worst part', 'dB'), figure('SSIM', 'mean of its frames'), figure('worst frame'),
     figure('VMAF', 'mean of its frames'), figure('worst frame'), figure('parts'), figure('frames'), { name: 'SHA-256', title: 'of its single file, or of its only part' }];
@@ -122,6 +129,13 @@ reel.joins = report => {
 /** A sentence with a mark: `✓` where it holds. */
 const check = (holds, sentence) => reel.el('li', { class: holds ? 'good' : 'bad' }, `${holds ? '✓' : '✖'} ${sentence}`);
 
+/** What was found on the package, as a sentence with a mark. */
+const judged = ({ findings, destinations }) => {
+  if (findings.length === 0) return check(true, `the package meets the rules of its formats${destinations.length > 0 ? ` and of ${destinations.join(', ')}` : ''}`);
+  const errors = findings.filter(one => one.severity === 'error').length;
+  return errors > 0 ? check(false, `errors in the package: ${errors}`) : reel.el('li', { class: 'odd' }, `! warnings on the package: ${findings.length}`);
+};
+
 /** That the title shows every frame of the mezzanine once, and what was looked at to know it. */
 reel.proof = report => {
   const proof = report.proof ?? { renditions: [], audio: [] };
@@ -136,9 +150,7 @@ reel.proof = report => {
     check(true, `every frame was decoded and compared with its source: none differs by more than ${known(differs / 1e4, 3)} % of full scale on average`),
     check((proof.mended_frames ?? []).length === 0, proof.mended_frames?.length > 0
       ? `${proof.mended_frames.length} frames that the mezzanine does not give are stood for by others` : 'no frame is lacking in the mezzanine'),
-    report.check && check(report.check.findings.length === 0, report.check.findings.length === 0
-      ? `the package meets the rules of its formats${report.check.destinations.length > 0 ? ` and of ${report.check.destinations.join(', ')}` : ''}`
-      : `${report.check.findings.length} findings on the package, below`),
+    report.check && judged(report.check),
   ];
   const rows = proof.renditions.map(one => [one.name, reel.count(one.frames), String(one.first_pts), String(one.last_pts), String(one.timescale),
     reel.clock((one.last_pts - one.first_pts) / one.timescale), known(one.worst_difference_ppm / 1e4, 3), reel.count(one.ties)]);
@@ -149,5 +161,5 @@ reel.proof = report => {
     titled([column('rendition'), figure('frames'), figure('first PTS'), figure('last PTS'), figure('timescale'), figure('first to last'),
       figure('% off', 'largest mean difference of a frame to its source, of full scale'), figure('ties', 'frames that look like their neighbour')], rows),
     tracks.length > 0 && titled([column('track'), figure('samples'), figure('Hz'), column('delay in samples at start, middle, end')], tracks),
-    findings.length > 0 && titled([column('rule'), column('severity'), column('file'), column('what')], findings.map(one => [one.rule, one.severity, one.file || 'the title', one.what])));
+    findings.length > 0 && titled([column('rule'), column('severity'), column('file'), { name: 'what', long: true }], findings.map(one => [one.rule, one.severity, one.file || 'the title', one.what])));
 };

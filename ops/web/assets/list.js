@@ -26,7 +26,7 @@ const writeCell = (cell, content) => {
 };
 
 /**
- * A list. `columns` are { name, number, short, long, cell: row => content, value: row => what it is sorted by }; `key(row)` tells rows
+ * A list. `columns` are { name, number, long, cell: row => content, value: row => what it is sorted by }; `key(row)` tells rows
  * apart, `text(row)` is what a filter looks at. At most `most` rows are shown.
  */
 reel.List = class {
@@ -53,8 +53,8 @@ reel.List = class {
 
   row(row) {
     const key = this.key(row);
-    const element = this.known.get(key) ?? reel.el('tr', null, this.columns.map(({ number, short, long }) =>
-      reel.el('td', { class: number ? 'number' : short ? 'short' : long ? 'long' : null })));
+    const element = this.known.get(key) ?? reel.el('tr', null, this.columns.map(({ number, long }) =>
+      reel.el('td', { class: number ? 'number' : long && 'long' })));
     this.columns.forEach(({ cell }, at) => writeCell(element.children[at], cell(row)));
     return [key, element];
   }

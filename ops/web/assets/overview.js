@@ -27,10 +27,10 @@ const figures = () => {
     const of = key => reel.number(overview[key]);
     const workers = overview.workers ?? [];
     const ready = workers.filter(worker => worker.state === 'WORKER_STATE_READY').length;
-    slots.set(`${of('slotsTaken')}/${of('slots')}`, '');
+    slots.set(`${reel.count(of('slotsTaken'))}/${reel.count(of('slots'))}`, '');
     [taken.max, taken.value] = [Math.max(1, of('slots')), of('slotsTaken')];
     queue.set(reel.count(of('tasksWaiting')), '');
-    queue.below.textContent = `${ready} of ${workers.length} workers ready`;
+    queue.below.textContent = `${reel.count(ready)} of ${reel.count(workers.length)} workers ready`;
     jobs.set(reel.count(of('jobsRunning')), '');
     const others = [['jobsQueued', 'queued'], ['jobsPaused', 'paused'], ['jobsDone', 'done'], ['jobsFailed', 'failed'], ['jobsLate', 'late'], ['jobsStuck', 'stuck']];
     jobs.below.textContent = others.filter(([key]) => of(key) > 0).map(([key, word]) => `${reel.count(of(key))} ${word}`).join(', ');
@@ -71,13 +71,13 @@ const jobs = () => {
   const left = job => job.endedMs ? `${reel.span(now - reel.number(job.endedMs))} ago` : rates.leftMs(job) === undefined ? '' : reel.span(rates.leftMs(job));
   const fps = job => job.running && rates.fpsOf(job.id) > 0 ? rates.fpsOf(job.id) : 0;
   const list = new reel.List({
-    key: job => job.id, most: 1000, empty: 'no job was submitted yet',
+    key: job => job.id, most: 200, empty: 'no job was submitted yet',
     text: job => `${job.id} ${reel.word(job.state, 'JOB_STATE_')} ${job.project ?? ''} ${job.output ?? ''} ${job.trouble ?? ''}`,
     columns: [
       { name: 'job', number: true, cell: job => ({ text: job.id, href: `#/jobs/${job.id}` }), value: job => reel.number(job.id) },
-      { name: 'state', short: true, cell: reel.jobState, value: job => job.state ?? '' },
-      { name: 'stage', short: true, cell: job => job.endedMs ? '' : reel.word(job.stage, 'STAGE_'), value: job => job.stage ?? '' },
-      { name: 'parts', short: true, cell: job => ({ text: `${progressOf(job)} %`, percent: progressOf(job), title: `${job.partsDone ?? 0} of ${job.partsTotal ?? 0} parts` }), value: progressOf },
+      { name: 'state', cell: reel.jobState, value: job => job.state ?? '' },
+      { name: 'stage', cell: job => job.endedMs ? '' : reel.word(job.stage, 'STAGE_'), value: job => job.stage ?? '' },
+      { name: 'parts', cell: job => ({ text: `${progressOf(job)} %`, percent: progressOf(job), title: `${job.partsDone ?? 0} of ${job.partsTotal ?? 0} parts` }), value: progressOf },
       { name: 'fps', number: true, cell: job => fps(job) > 0 ? reel.rate(fps(job)) : '', value: fps },
       { name: 'left', number: true, title: 'until it is encoded, or since it ended', cell: left, value: job => rates.leftMs(job) ?? Infinity },
       { name: 'runs', number: true, title: 'attempts', cell: job => job.running ? String(job.running) : '', value: job => job.running ?? 0 },
@@ -129,9 +129,11 @@ const cluster = () => {
 
 reel.overviewPage = () => {
   const [numbers, map, list, schedulers, alerts] = [figures(), reel.heat(), jobs(), cluster(), reel.el('ul', { class: 'alerts', id: 'alerts' })];
-  const titled = (name, element) => [reel.el('h2', null, name), element];
+  const titled = (name, element) => reel.el('section', null, reel.el('h2', null, name), element);
   return {
-    name: '', element: reel.el('div', null, numbers.element, alerts, titled('Jobs', list.element), titled('Workers', map.element), titled('Schedulers', schedulers.element)),
+    name: '',
+    element: reel.el('div', null, numbers.element, alerts,
+      reel.el('div', { class: 'fleet' }, titled('Workers', map.element), titled('Schedulers', schedulers.element)), titled('Jobs', list.element)),
     show: ({ overview, rates, cluster }, _, filter) => {
       numbers.show(overview, rates);
       showAlerts(alerts, reel.alerts(overview, cluster));

@@ -74,7 +74,7 @@ const fetched = async (url, range, signal) => {
 /** Keeps a source buffer filled around where the video is. */
 class Feed {
   constructor(video, buffer, tell) {
-    Object.assign(this, { video, buffer, tell, playlist: null, next: 0, change: null, asking: null, closed: false, wake: () => {} });
+    Object.assign(this, { video, buffer, tell, playlist: null, next: 0, change: null, isOther: false, asking: null, closed: false, wake: () => {} });
   }
 
   /** Whether everything up to the end was appended. */
@@ -125,7 +125,7 @@ class Feed {
     this.change = null;
     await this.remove(0, Infinity);
     if (type) this.buffer.changeType(type);
-    this.playlist = playlist;
+    Object.assign(this, { playlist, isOther: Boolean(type) });
     const at = playlist.segments.findIndex(segment => segment.end > this.video.currentTime);
     this.next = at < 0 ? playlist.segments.length : at;
     await this.append(await fetched(playlist.init.url, playlist.init.range, this.asking.signal));
@@ -140,6 +140,9 @@ class Feed {
     if (this.change) return;
     await this.append(bytes);
     this.next += 1;
+    // A video that stands still goes on showing what it showed.
+    if (this.isOther) this.video.currentTime = this.video.currentTime;
+    this.isOther = false;
   }
 
   /** Reads on until it is closed. */

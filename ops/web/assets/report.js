@@ -30,7 +30,7 @@ reel.unfinished = attempts => {
   const all = attempts.filter(one => one.outcome !== 'done');
   if (all.length === 0) return reel.el('p', { class: 'faint' }, 'every attempt ended with its result');
   const shown = all.slice(-MOST_ENDED);
-  const columns = [{ name: 'task' }, { name: 'attempt', number: true }, { name: 'worker' }, { name: 'pool' }, { name: 'began' }, { name: 'took', number: true }, { name: 'outcome' }, { name: 'message' }];
+  const columns = [{ name: 'task' }, { name: 'attempt', number: true }, { name: 'worker' }, { name: 'pool' }, { name: 'began' }, { name: 'took', number: true }, { name: 'outcome' }, { name: 'message', long: true }];
   const rows = shown.map(one => [reel.task(one.task), String(one.attempt), one.worker, reel.word(one.pool, 'POOL_') || 'on-demand', reel.time(reel.number(one.startedMs)),
     reel.span(reel.number(one.endedMs) - reel.number(one.startedMs)), reel.el('span', { class: reel.outcome(one.outcome) === 'gone' ? 'odd' : 'bad' }, one.outcome), one.message ?? '']);
   return [all.length > shown.length && reel.el('p', { class: 'faint' }, `the newest ${shown.length} of ${all.length}`), reel.el('div', { class: 'scroll' }, reel.table(columns, rows))];

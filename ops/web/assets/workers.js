@@ -23,7 +23,7 @@ reel.heat = () => {
   const legend = reel.el('div');
   const draw = width => {
     if (kinds.length === 0) return reel.el('p', { class: 'faint' }, 'the farm has no worker: start one with `reel worker start`');
-    const size = kinds.length > 3000 ? 7 : kinds.length > 500 ? 10 : 14;
+    const size = kinds.length > 3000 ? 5 : kinds.length > 500 ? 9 : 14;
     columns = Math.max(1, Math.floor(width / size));
     return reel.cells(kinds, columns, `${kinds.length} workers`);
   };
@@ -41,9 +41,11 @@ reel.heat = () => {
     if (next.join() === kinds.join() && map.childElementCount > 0) return;
     kinds = next;
     map.redraw();
-    legend.replaceChildren(reel.legend(HEAT.map(([kind, words]) => [kind, `${kinds.filter(one => one === kind).length} ${words}`])));
+    const counted = reel.legend(HEAT.map(([kind, words]) => [kind, `${kinds.filter(one => one === kind).length} ${words}`]));
+    counted.append(readout);
+    legend.replaceChildren(counted);
   };
-  return { element: reel.el('div', { class: 'heat' }, map, legend, readout), show };
+  return { element: reel.el('div', { class: 'heat' }, map, legend), show };
 };
 
 const STATE_CSS = { ready: 'good', draining: 'odd', cordoned: 'odd', silent: 'bad', quarantined: 'bad' };
@@ -56,8 +58,8 @@ reel.workersPage = () => {
     key: worker => worker.name, text: worker => `${worker.name} ${stateOf(worker)} ${poolOf(worker)}`, most: 200, empty: '',
     columns: [
       { name: 'name', cell: worker => worker.name, value: worker => worker.name },
-      { name: 'state', short: true, cell: worker => ({ text: stateOf(worker), css: STATE_CSS[stateOf(worker)] }), value: stateOf },
-      { name: 'pool', short: true, cell: poolOf, value: poolOf },
+      { name: 'state', cell: worker => ({ text: stateOf(worker), css: STATE_CSS[stateOf(worker)] }), value: stateOf },
+      { name: 'pool', cell: poolOf, value: poolOf },
       { name: 'slots', number: true, cell: slotsOf, value: worker => worker.running ?? 0 },
       { name: 'cpu', number: true, cell: ofLoad(load => `${load.cpuPercent ?? 0} %`), value: worker => worker.load?.cpuPercent ?? -1 },
       { name: 'memory', number: true, cell: ofLoad(load => `${share(load)} %`), value: worker => worker.load ? share(worker.load) : -1 },
