@@ -68,7 +68,7 @@ fn rich(dir: &Path) -> PathBuf {
         language = \"en\"\ndownmix = \"lt-rt\"\n[measure]\nvmaf = true\n[images]\nevery_s = 2.0\nheight = 90\n\
         columns = 3\nrows = 3\nposter = { at_s = 1.0, height = 90 }\n[picture]\nfields = \"weave\"\n[admission]\n\
         max_height = { limit = 100, action = \"flag\" }\nsilent_audio = \"warn\"\ndamage = { allow = 3 }\n[package]\nhls = true\ndash = true\n\
-        mp4 = true\ntrick_play = true\ndestinations = [\"apple-hls\"]\n[encryption]\nscheme = \"cbcs\"\n\
+        preview = true\ndestinations = [\"apple-hls\"]\n[encryption]\nscheme = \"cbcs\"\n\
         keys = \"env:REEL_KEYS\"\nsystems = [\"widevine\"]\n";
     small_profile(dir, "rich", more)
 }
@@ -104,10 +104,8 @@ fn together(printed: &mut Printed, farm: &Farm) {
     let dir = farm.shared();
     let mezzanine = fixtures::prores_mov().path;
     fs::write(dir.join("en.srt"), "1\n00:00:00,000 --> 00:00:01,000\nHello\n").unwrap();
-    let edit = format!(
-        "[[source]]\nname = \"a\"\nfile = {:?}\n[[event]]\nsource = \"a\"\nin = 0\nout = 48\n",
-        mezzanine.display()
-    );
+    let edit =
+        format!("[sources]\na = {:?}\n[[event]]\nsource = \"a\"\nin = 0\nout = 48\n", mezzanine.display());
     fs::write(dir.join("edit.toml"), edit).unwrap();
     let submit = |name: &str, more: &str| {
         let reel = farm.reel("submit").arg(&mezzanine).arg(farm.output(name));
@@ -170,10 +168,10 @@ fn whatever_a_command_prints_for_programs_is_as_its_schema_says() {
     );
     let entries: Vec<(Value, Vec<Value>)> =
         printed.0.into_iter().map(|(name, values)| (schema(dir.path(), &name), values)).collect();
-    for (name, complaints) in names.iter().zip(judged(&entries)) {
-        let complaints: Vec<String> = complaints.into_iter().flatten().collect();
-        assert!(complaints.is_empty(), "{name}: {complaints:#?}");
-    }
+    let complaints = names.iter().zip(judged(&entries)).flat_map(|(name, complaints)| {
+        complaints.into_iter().flatten().map(move |complaint| format!("{name}: {complaint}"))
+    });
+    assert_eq!(complaints.collect::<Vec<_>>(), [""; 0]);
     // A member that no schema names would be found.
     let odd = |mut value: Value| {
         value["what_nobody_wrote_down"] = json!(1);

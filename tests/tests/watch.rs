@@ -83,7 +83,7 @@ fn a_watch_goes_on_when_nobody_answers_and_ends_with_what_is_gone() {
     until("the farm again", PATIENCE, || seen.stdout().contains("cordoned"));
     seen.send(Signal::TERM);
     seen.wait().success();
-    let gone = farm.reel("worker show w2 --watch").run();
+    let gone = farm.reel("worker show w11 --watch").run();
     assert_eq!(gone.code, Some(4), "{gone:?}");
     assert!(gone.stderr.contains("did you mean `w1`?"), "{gone:?}");
 }
