@@ -7,7 +7,8 @@ reel.title = job => {
   const element = reel.el('div', { id: 'title' });
   let [player, closed] = [null, false];
   const open = async () => {
-    const { url } = await reel.ask(`jobs/${job}/title`);
+    const { url, reason } = await reel.ask(`jobs/${job}/title`);
+    if (!url) throw new Error(reason);
     const response = await fetch(`${url}report.json`);
     if (!response.ok) throw new Error(`the title has no report that could be read: ${response.status}`);
     const report = await response.json();

@@ -51,24 +51,22 @@ fn missing(reason: impl Into<String>) -> Problem {
     Problem(StatusCode::NOT_FOUND, reason.into())
 }
 
-/// Where the page finds the title of a job.
+/// Where the page finds the title of a job, or why it is not shown.
 pub(super) async fn place(pages: &Pages, job: JobId) -> Result<Value, Problem> {
-    finished(pages, job).await?;
-    Ok(json!({ "url": format!("titles/{job}/") }))
+    let view = pages.farm.job(job).await?;
+    Ok(match hidden(pages, &view) {
+        None => json!({ "url": format!("titles/{job}/") }),
+        Some(reason) => json!({ "reason": reason }),
+    })
 }
 
-/// A job whose title is there and may be seen.
-async fn finished(pages: &Pages, job: JobId) -> Result<JobView, Problem> {
+/// Why a title is not shown, where it is not.
+fn hidden(pages: &Pages, job: &JobView) -> Option<&'static str> {
     if pages.titles.is_none() {
-        let reason =
-            "titles are shown where schedulers are started with --preview, and can read where they lie";
-        return Err(missing(reason));
+        return Some("titles are shown where schedulers are started with --preview, and can read where they lie");
     }
-    let view = pages.farm.job(job).await?;
-    match view.state == JobState::Done && view.report.is_some() {
-        true => Ok(view),
-        false => Err(missing(format!("job {job} has delivered no title"))),
-    }
+    let is_there = job.state == JobState::Done && job.report.is_some();
+    (!is_there).then_some("this job has delivered no title")
 }
 
 pub(super) async fn title(
@@ -77,7 +75,10 @@ pub(super) async fn title(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let kind = kind(&path).ok_or_else(|| missing(format!("{path} is no file of a title")))?;
-    let view = finished(&pages, api::number(&job)?).await?;
+    let view = pages.farm.job(api::number(&job)?).await?;
+    if let Some(reason) = hidden(&pages, &view) {
+        return Err(missing(reason));
+    }
     let permits = pages.titles.as_ref().map(|titles| titles.0.clone());
     let permit = permits.and_then(|permits| permits.try_acquire_owned().ok());
     let permit = permit.ok_or_else(|| {
