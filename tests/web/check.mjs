@@ -54,7 +54,9 @@ async function open(page, address) {
   await page.goto(address);
   await page.waitForFunction(() => {
     const link = document.getElementById('link');
-    return link ? link.textContent.endsWith('UTC') && document.querySelector('main section:not([hidden]), main table, main .bad:not(:empty)')?.checkVisibility() : document.querySelector('main section');
+    if (!link) return document.querySelector('main section');
+    const isShown = [...document.querySelectorAll('main section, main table, main .bad:not(:empty)')].some(one => one.checkVisibility());
+    return link.textContent.endsWith('UTC') && isShown && !document.querySelector('#title:empty');
   });
 }
 
@@ -104,7 +106,8 @@ async function play(browser, address, said) {
   await page.waitForFunction(() => document.querySelector('video').currentTime > 0);
   await settled();
   saw.sought = await video('currentTime');
-  for (const [name, key] of [['frame', '.'], ['back', ','], ['join', '[']]) {
+  const hasJoins = !(await page.textContent('.quality .legend')).includes('one part');
+  for (const [name, key] of [['frame', '.'], ['back', ','], ...hasJoins ? [['join', '[']] : []]) {
     const before = await video('currentTime');
     await page.locator('.controls button').first().focus();
     await page.keyboard.press(key);

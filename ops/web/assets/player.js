@@ -7,6 +7,9 @@ const [AHEAD, BEHIND] = [12, 8];
 /** Renditions higher than this are not what a preview begins with. */
 const USUAL_HEIGHT = 720;
 
+const MASTER = 'master.m3u8';
+const ENCRYPTED = 'encrypted titles cannot be previewed';
+
 /** Attributes of an HLS tag (RFC 8216, section 4.2). */
 const attributes = line => Object.fromEntries([...line.matchAll(/([A-Z0-9-]+)=("[^"]*"|[^,]*)/g)].map(([, name, value]) => [name, value.replace(/^"|"$/g, '')]));
 
@@ -168,8 +171,12 @@ const picker = (label, entries, chosen, choose) => reel.el('label', null, `${lab
 }, entries.map(entry => reel.el('option', { selected: entry === chosen, disabled: !entry.isPlayed },
   entry.isPlayed ? entry.name : `${entry.name}: not by this browser`))));
 
+const textOf = async url => new TextDecoder().decode(await fetched(url, null));
+
 /** Plays a title of HLS on a video. */
-const playStreams = async (video, master, base, tell) => {
+const playStreams = async (video, base, tell) => {
+  const master = await textOf(new URL(MASTER, base).href);
+  if (isEncrypted(master)) throw new Error(ENCRYPTED);
   const { renditions, sounds } = reel.masterPlaylist(master, base);
   for (const one of [...renditions, ...sounds]) one.isPlayed = MediaSource.isTypeSupported(one.type);
   const played = renditions.filter(one => one.isPlayed).sort((one, other) => one.height - other.height);
@@ -177,9 +184,9 @@ const playStreams = async (video, master, base, tell) => {
   const first = played.findLast(one => one.height <= USUAL_HEIGHT) ?? played[0];
   const sound = sounds.find(one => one.isPlayed);
   const load = async one => {
-    const text = new TextDecoder().decode(await fetched(one.uri, null));
-    if (isEncrypted(text)) throw new Error('encrypted titles cannot be previewed');
-    const playlist = reel.mediaPlaylist(text, one.uri);
+    const listed = await textOf(one.uri);
+    if (isEncrypted(listed)) throw new Error(ENCRYPTED);
+    const playlist = reel.mediaPlaylist(listed, one.uri);
     if (!playlist.init) throw new Error('titles of transport streams cannot be previewed');
     return playlist;
   };
@@ -268,10 +275,8 @@ reel.player = (url, report, onTime = () => {}) => {
   }
   video.addEventListener('error', () => video.error && !closed && tell(new Error(`it does not play: ${video.error.message}`)));
   const open = async () => {
-    const response = await fetch(new URL('master.m3u8', base));
-    const master = response.ok ? await response.text() : '';
-    if (isEncrypted(master)) throw new Error('encrypted titles cannot be previewed');
-    const playing = master ? await playStreams(video, master, base, tell) : playFiles(video, report, base);
+    const isStreamed = (report?.files ?? []).some(({ path }) => path === MASTER);
+    const playing = isStreamed ? await playStreams(video, base, tell) : playFiles(video, report, base);
     if (closed) return playing.close();
     close = playing.close;
     pickers.append(...playing.pickers.filter(Boolean));

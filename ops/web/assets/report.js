@@ -101,7 +101,7 @@ reel.report = data => {
     section('Attempts and cost', reel.costs(attempts)),
     section('Preemptions and failures', reel.unfinished(attempts)),
     report && section('Proof', reel.proof(report), reel.facts([
-      ['profile', `SHA-256 ${report.profile?.sha256}`], ['made by', report.made_by], ['with', libraries],
+      ['SHA-256 of the profile', report.profile?.sha256], ['made by', report.made_by], ['with', libraries],
     ]), report.files && files(report)),
   ];
 };
