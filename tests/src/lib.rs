@@ -3,6 +3,7 @@
 pub mod captions;
 pub mod clouds;
 pub mod command_lines;
+pub mod dashboards;
 pub mod disk;
 pub mod farm;
 pub mod ffmpeg;

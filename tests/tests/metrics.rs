@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use reel_tests::dashboards;
 use reel_tests::disk::SmallDisk;
 use reel_tests::farm::Farm;
 use reel_tests::reel::until;
 use reel_tests::servers::free_address;
 use reel_tests::{fixtures, profile, scratch, target_dir, workspace};
 use rustix::process::Signal;
+use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -80,6 +82,11 @@ impl Prometheus {
         }
     }
 
+    fn query(&self, query: &str) -> String {
+        let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        self.ask(&format!("/api/v1/query?query={encoded}"))
+    }
+
     fn fires(&self, alert: &str) {
         until(alert, PATIENCE, || self.ask("/api/v1/alerts").contains(&format!("\"alertname\":\"{alert}\"")));
     }
@@ -97,7 +104,8 @@ impl Drop for Prometheus {
 fn prometheus_scrapes_a_farm_and_its_alerts_fire_where_something_is_wrong() {
     let film = fixtures::prores_mov().path;
     let dir = scratch();
-    let mut farm = Farm::builder().schedulers(3).workers(0).start();
+    let prices = vec![("REEL_PRICE", "0.5".to_owned())];
+    let mut farm = Farm::builder().schedulers(3).workers(0).env(prices).start();
     let prometheus = Prometheus::start(dir.path(), &farm);
     until("three targets", PATIENCE, || prometheus.ask("/api/v1/query?query=sum(up)").contains("\"3\""));
     // Before the first scrape nobody leads.
@@ -107,6 +115,12 @@ fn prometheus_scrapes_a_farm_and_its_alerts_fire_where_something_is_wrong() {
     prometheus.fires("ReelJobLate");
     farm.add_worker("w1", "");
     farm.wait(late);
+    for (title, query) in dashboards::all().iter().flat_map(|(_, dashboard)| dashboards::queries(dashboard)) {
+        until(&format!("{title} to have something to show: {query}"), PATIENCE, || {
+            let answer: Value = serde_json::from_str(&prometheus.query(&query)).unwrap_or_default();
+            answer["data"]["result"].as_array().is_some_and(|result| !result.is_empty())
+        });
+    }
     let vanishes = farm.shared().join("film.mov");
     fs::copy(&film, &vanishes).unwrap();
     farm.reel("worker quarantine w1").run().success();

@@ -35,7 +35,7 @@ function read() {
     title: document.title, headings: texts('h1, h2'), figures: pairs('.figure dt'), facts: pairs('.facts dt'), alerts: texts('.alerts li'),
     checks: texts('.checks li'), legends: texts('.legend > span'), tables: [...document.querySelectorAll('table')].filter(one => one.checkVisibility()).map(table),
     curves: document.querySelectorAll('polyline.curve').length, bars: document.querySelectorAll('.timeline .drawing rect').length,
-    images: document.querySelectorAll('img').length, overflow: document.documentElement.scrollWidth - innerWidth, text: document.body.innerText,
+    images: document.querySelectorAll('img').length, overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth, text: document.body.innerText,
   };
 }
 

@@ -12,7 +12,7 @@ const CLUSTER_ROUNDS = 5;
 /** What a scheduler says under a path of its interface. Errors have what it said, and its `status`. */
 reel.ask = async path => {
   const response = await fetch(`api/v1/${path}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
-  const answer = await response.json().catch(() => ({ error: `the scheduler answered ${response.status}` }));
+  const answer = await response.text().then(reel.parse).catch(() => ({ error: `the scheduler answered ${response.status}` }));
   if (response.ok) return answer;
   throw Object.assign(new Error(answer.error ?? `the scheduler answered ${response.status}`), { status: response.status });
 };

@@ -2,6 +2,9 @@
 
 // Numbers and names as people read them, the same as in the terminal monitor.
 
+/** Reads JSON without the characters that turn the text around them (Unicode Standard Annex 9, section 2): names come from anybody. */
+reel.parse = text => JSON.parse(text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '\ufffd'));
+
 /** A number of protobuf's JSON, in which 64 bits are text and 0 is left out. */
 reel.number = value => Number(value ?? 0);
 

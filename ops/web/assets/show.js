@@ -4,4 +4,4 @@
 
 const report = document.getElementById('report');
 report.replaceChildren();
-reel.fill(report, null, reel.report(JSON.parse(document.getElementById('data').textContent)));
+reel.fill(report, null, reel.report(reel.parse(document.getElementById('data').textContent)));

@@ -11,7 +11,7 @@ reel.title = job => {
     if (!url) throw new Error(reason);
     const response = await fetch(`${url}report.json`);
     if (!response.ok) throw new Error(`the title has no report that could be read: ${response.status}`);
-    const report = await response.json();
+    const report = reel.parse(await response.text());
     if (closed) return;
     const curves = reel.quality(report, seconds => player.seek(seconds));
     player = reel.player(url, report, seconds => curves.mark?.(seconds));

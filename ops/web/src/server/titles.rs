@@ -63,7 +63,9 @@ pub(super) async fn place(pages: &Pages, job: JobId) -> Result<Value, Problem> {
 /// Why a title is not shown, where it is not.
 fn hidden(pages: &Pages, job: &JobView) -> Option<&'static str> {
     if pages.titles.is_none() {
-        return Some("titles are shown where schedulers are started with --preview, and can read where they lie");
+        return Some(
+            "titles are shown where schedulers are started with --preview, and can read where they lie",
+        );
     }
     let is_there = job.state == JobState::Done && job.report.is_some();
     (!is_there).then_some("this job has delivered no title")
