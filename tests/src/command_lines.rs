@@ -15,14 +15,18 @@ pub fn help(work: &Path, words: &[String]) -> String {
     help.stdout
 }
 
-/// The commands that `reel --help` lists.
-pub fn known(work: &Path) -> BTreeSet<String> {
-    let help = help(work, &[]);
+/// The commands that the help of `reel`, or of one of its groups, lists.
+pub fn listed(work: &Path, group: &[String]) -> BTreeSet<String> {
+    let help = help(work, group);
     let listed =
         help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let listed = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let known: BTreeSet<String> =
-        listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+    listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// The commands that `reel --help` lists.
+pub fn known(work: &Path) -> BTreeSet<String> {
+    let known = listed(work, &[]);
     assert!(GROUPS.iter().all(|group| known.contains(*group)), "{known:?}");
     known
 }

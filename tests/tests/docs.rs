@@ -16,6 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use reel_tests::captions::{self, Script, Syntax};
+use reel_tests::command_lines::{GROUPS, known, lines_of_text, listed};
 use reel_tests::farm::Farm;
 use reel_tests::pages::Page;
 use reel_tests::reel::{Reel, until};
@@ -37,6 +38,9 @@ const PAGES: [&str; 5] = [
 ];
 /// Pages whose commands change a host or a cluster, and what holds them instead.
 const HELD_OTHERWISE: [(&str, &str); 1] = [("ops/docs/deployment.md", "tests/tests/deploy.rs")];
+
+/// Commands that no page can run here; `monitor.rs` does.
+const NEEDS_A_TERMINAL: [&str; 1] = ["monitor"];
 
 /// Where the first scheduler of a page listens, and how many there are at most.
 const FIRST_PORT: usize = 7101;
@@ -243,6 +247,29 @@ fn every_page_with_commands_is_run() {
     let known = PAGES.into_iter().chain(HELD_OTHERWISE.map(|(page, _)| page));
     assert_eq!(found, known.map(str::to_owned).collect());
     assert!(HELD_OTHERWISE.iter().all(|(_, test)| workspace().join(test).exists()));
+}
+
+#[test]
+fn every_command_of_the_program_is_run_by_a_page() {
+    let dir = scratch();
+    let known = known(dir.path());
+    let grouped = |command: &String| GROUPS.contains(&command.as_str());
+    let mut left = BTreeSet::new();
+    for command in &known {
+        match grouped(command) {
+            true => {
+                let group = listed(dir.path(), std::slice::from_ref(command));
+                left.extend(group.iter().map(|it| format!("{command} {it}")));
+            }
+            false => left.extend([command.clone()]),
+        }
+    }
+    for page in PAGES {
+        for line in lines_of_text(&Page::read(page).blocks("sh").concat(), &known) {
+            left.remove(&line[..if grouped(&line[0]) { 2 } else { 1 }].join(" "));
+        }
+    }
+    assert_eq!(left, BTreeSet::from(NEEDS_A_TERMINAL.map(str::to_owned)));
 }
 
 #[test]
