@@ -222,7 +222,7 @@ impl Shell {
                     self.with_reins(epoch, |reins| reins.tell(wire::command(command)));
                 }
                 Action::KillRunner { epoch } => {
-                    tracing::info!(%epoch, "the attempt is given up");
+                    tracing::info!(epoch = epoch.0, "the attempt is given up");
                     self.with_reins(epoch, Reins::kill);
                 }
                 Action::PublishPart { epoch, part, files } => {
@@ -279,7 +279,8 @@ impl Shell {
             }
         };
         self.held.insert(epoch, Held { folder, reins: Some(reins), publication: None });
-        tracing::info!(task = %grant.task, attempt = %grant.attempt, %epoch, "attempt started");
+        let (task, attempt) = (grant.task, grant.attempt.0);
+        tracing::info!(job = task.job.0, %task, attempt, epoch = epoch.0, "an attempt has begun");
     }
 
     /// What a runner said, as an event.

@@ -5,7 +5,9 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
+use crate::args::LogFormat;
 use crate::exit::Stop;
+use crate::output;
 
 /// Where state, parts and scratch files are kept.
 pub(crate) const HOME: &str = "REEL_HOME";
@@ -23,6 +25,8 @@ pub(crate) const GCE_METADATA: &str = "GCE_METADATA_HOST";
 pub(crate) const AZURE_METADATA: &str = "REEL_AZURE_METADATA_ENDPOINT";
 /// Log levels.
 pub(crate) const LOG: &str = "REEL_LOG";
+/// How a scheduler or worker writes its log.
+pub(crate) const LOG_FORMAT: &str = "REEL_LOG_FORMAT";
 /// Levels where nothing else is asked for. Raft warns of every change of leader, and here each start is one.
 const DEFAULT_LEVELS: &str = "warn,openraft=error";
 /// Levels of a scheduler or worker that runs by itself.
@@ -49,6 +53,7 @@ pub(crate) const ALL: &[(&str, &str)] = &[
         LOG,
         "log to stderr at these levels, such as info or reel_worker=debug; default warn, for scheduler and worker info",
     ),
+    (LOG_FORMAT, "text or json: the log of a scheduler or worker (= --log)"),
     (NO_COLOR, "if set and not empty: no colour, also on a terminal"),
     ("LC_ALL", "curves are drawn in ASCII unless this, or else LC_CTYPE, or else LANG, names UTF-8"),
     (AWS_METADATA, "where a worker asks AWS for preemption notices; default http://169.254.169.254"),
@@ -90,15 +95,21 @@ pub(crate) fn colour_on_stderr() -> bool {
     io::stderr().is_terminal() && value(NO_COLOR).is_none()
 }
 
-/// Sends the log to stderr at the levels that the environment asks for; a service says more by itself.
-pub(crate) fn start_log(service: bool) -> Result<(), Stop> {
-    let usual = if service { SERVICE_LEVELS } else { DEFAULT_LEVELS };
+/// Sends the log to stderr at the levels that the environment asks for; a service, which has a format, says more by itself.
+pub(crate) fn start_log(service: Option<LogFormat>) -> Result<(), Stop> {
+    let usual = if service.is_some() { SERVICE_LEVELS } else { DEFAULT_LEVELS };
     let levels = value(LOG).unwrap_or_else(|| usual.into());
     let bad =
         |reason: &str| Stop::usage(format!("{LOG} is no list of log levels: {reason}; try `{LOG}=info`"));
     let filter = EnvFilter::try_new(levels.to_str().ok_or_else(|| bad("it is not UTF-8"))?);
     let filter = filter.map_err(|error| bad(&error.to_string()))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    log.with_ansi(colour_on_stderr()).init();
+    match service {
+        Some(LogFormat::Json) => {
+            log.json().with_current_span(false).with_span_list(false).init();
+            output::log_json();
+        }
+        _ => log.with_ansi(colour_on_stderr()).init(),
+    }
     Ok(())
 }

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, WorkerArgs, WorkerCommand};
+use crate::args::{Cli, Command, SchedulerArgs, SchedulerCommand, WorkerArgs, WorkerCommand};
 use crate::commands::{
     check, cluster, completions, doctor, events, help, job, man, monitor, plan, probe, profile, project,
     scheduler, submit, task, transcode, verify, worker,
@@ -35,10 +35,11 @@ use crate::commands::{
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let service = matches!(
-        &cli.command,
-        Command::Scheduler(_) | Command::Worker(WorkerArgs { command: WorkerCommand::Start(_) })
-    );
+    let service = match &cli.command {
+        Command::Scheduler(SchedulerArgs { command: SchedulerCommand::Start(args) }) => Some(args.log.format),
+        Command::Worker(WorkerArgs { command: WorkerCommand::Start(args) }) => Some(args.log.format),
+        _ => None,
+    };
     // A line of the log would stand on the monitor's screen.
     let drawn_over = matches!(&cli.command, Command::Monitor(_)) && std::io::stderr().is_terminal();
     let log = if drawn_over { Ok(()) } else { environment::start_log(service) };

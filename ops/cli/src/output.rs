@@ -1,6 +1,7 @@
 //! Results on stdout, errors on stderr, and the shape of tables.
 
 use std::io::{self, IsTerminal, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -52,14 +53,30 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Stop> {
     print(&format!("{line}\n"))
 }
 
+/// Whether stderr is a log of JSON lines, as programs read it.
+static LOGS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Makes lines of a log of remarks and errors from now on.
+pub(crate) fn log_json() {
+    LOGS_JSON.store(true, Ordering::Relaxed);
+}
+
 /// Prints a remark for people.
 pub(crate) fn remark(text: &str) {
+    if LOGS_JSON.load(Ordering::Relaxed) {
+        tracing::info!("{text}");
+        return;
+    }
     // Nobody is left to be told when stderr cannot be written.
     let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints what went wrong.
 pub(crate) fn error(stop: &Stop) {
+    if LOGS_JSON.load(Ordering::Relaxed) {
+        tracing::error!(evidence = stop.evidence, "{}", stop.message);
+        return;
+    }
     let label = if environment::colour_on_stderr() { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
     remark(&format!("{label} {}", stop.message));
     stop.evidence.lines().for_each(|line| remark(&format!("  {line}")));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use reel_common::JobState;
 use reel_scheduler_core::FarmState;
 use reel_scheduler_core::event::Event;
 use tokio::sync::broadcast;
@@ -41,6 +42,8 @@ pub(crate) struct EventLog {
     forgotten: u64,
     /// Of all of them since this scheduler leads, those that are forgotten too.
     pub(super) counts: Counts,
+    /// This scheduler leads, so it is the one that logs them.
+    pub(super) leads: bool,
     watchers: broadcast::Sender<Arc<Change>>,
 }
 
@@ -48,7 +51,13 @@ impl EventLog {
     /// Begins with the state as it was read from disk.
     pub(crate) fn new(applied: u64) -> Self {
         let watchers = broadcast::channel(MAX_BEHIND).0;
-        EventLog { kept: VecDeque::new(), forgotten: applied, counts: Counts::default(), watchers }
+        EventLog {
+            kept: VecDeque::new(),
+            forgotten: applied,
+            counts: Counts::default(),
+            leads: false,
+            watchers,
+        }
     }
 
     /// Takes in what the last command changed.
@@ -58,6 +67,9 @@ impl EventLog {
             return;
         }
         events.iter().for_each(|event| self.counts.note(event));
+        if self.leads {
+            events.iter().for_each(log);
+        }
         let change = Arc::new(Change { number: state.applied, at_ms: state.clock_ms, events });
         if self.kept.len() == MAX_KEPT
             && let Some(oldest) = self.kept.pop_front()
@@ -89,6 +101,29 @@ impl EventLog {
         }
         let first = self.kept.partition_point(|change| change.number <= after);
         Ok(Watch { now: applied, missed: self.kept.range(first..).cloned().collect(), coming })
+    }
+}
+
+/// Writes down what operators look for later: how attempts and jobs ended, and which workers came and went.
+fn log(event: &Event) {
+    match event {
+        Event::JobChanged { job, state: JobState::Failed, reason } => {
+            tracing::warn!(job = job.0, reason, "a job has failed");
+        }
+        Event::JobChanged { job, state, .. } => {
+            tracing::info!(job = job.0, state = state.name(), "a job has another state");
+        }
+        Event::AttemptEnded { task, attempt, epoch, worker, outcome, message } => {
+            let (job, attempt, epoch, outcome) = (task.job.0, attempt.0, epoch.0, outcome.name());
+            match message.is_empty() {
+                true => tracing::debug!(job, %task, attempt, epoch, worker, outcome, "an attempt has ended"),
+                false => {
+                    tracing::warn!(job, %task, attempt, epoch, worker, outcome, reason = message, "an attempt has ended")
+                }
+            }
+        }
+        Event::WorkerCame { worker } => tracing::info!(worker, "a worker has come"),
+        _ => {}
     }
 }
 

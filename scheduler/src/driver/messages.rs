@@ -70,7 +70,8 @@ impl Driver {
     /// A link is broken: the agent, if there still is one, makes another, or its leases run out.
     pub(super) fn on_broken(&mut self, link: LinkId) {
         if let Some(worker) = self.fleet.disconnect(link) {
-            tracing::info!(%worker, "the link of a worker is broken");
+            let name = self.state.workers.get(&worker).map(|known| known.facts.name.as_str());
+            tracing::info!(worker = name, "the link of a worker is broken");
             self.fleet.leases.note_broken(worker);
         }
     }
@@ -88,9 +89,9 @@ impl Driver {
         let Some(worker) = self.fleet.disconnect(link) else { return };
         let Some(known) = self.state.workers.get(&worker) else { return };
         if known.draining {
-            tracing::info!(%worker, "a worker that handed its work back is gone");
+            tracing::info!(worker = known.facts.name, "a worker that handed its work back is gone");
         } else {
-            tracing::warn!(%worker, "a worker is gone");
+            tracing::warn!(worker = known.facts.name, "a worker is gone");
         }
         self.propose(Action::LoseWorker { worker, cause: LossCause::Silent }, Asker::Leader);
     }

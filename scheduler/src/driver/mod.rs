@@ -418,7 +418,7 @@ impl Driver {
         tracing::info!(term, "this scheduler leads");
         self.clock = Clock::new(self.now, self.state.clock_ms);
         self.fleet.begin_term(term, self.state.applied, terms(&self.config));
-        self.events.counts = Counts::default();
+        (self.events.counts, self.events.leads) = (Counts::default(), true);
         if std::mem::take(&mut self.abandon_fleet) {
             let workers: Vec<_> = self.state.workers.keys().copied().collect();
             for worker in workers {
@@ -432,6 +432,7 @@ impl Driver {
     fn end_term(&mut self) {
         if *self.leading.borrow() {
             tracing::info!("this scheduler does not lead any more");
+            self.events.leads = false;
             self.fleet = Fleet::new(terms(&self.config));
             self.watchers = Watchers::default();
             self.events.cut_off();

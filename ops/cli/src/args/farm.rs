@@ -209,6 +209,8 @@ pub(crate) struct WorkerStartArgs {
     /// The worker goes when this file appears. A number in it says in how many seconds the host goes.
     #[arg(long, value_name = "FILE")]
     pub(crate) notice_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) log: LogChoice,
     /// Whose preemption notices to follow; auto asks the cloud that the host's firmware names, and elsewhere nobody.
     #[arg(long, value_name = "NAME", value_enum, default_value_t = CloudChoice::Auto)]
     pub(crate) cloud: CloudChoice,
@@ -230,6 +232,21 @@ impl FromStr for HookProgram {
         let program = std::path::absolute(program).map_err(|error| format!("{program:?}: {error}"))?;
         Ok(HookProgram { name: name.to_owned(), program })
     }
+}
+
+/// How a process that runs by itself writes its log.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct LogChoice {
+    /// Lines of the log on stderr: for people, or one JSON object each: timestamp, level, target, fields.
+    #[arg(long = "log", id = "log", value_name = "FORMAT", value_enum, env = environment::LOG_FORMAT, hide_env_values = true)]
+    #[arg(default_value_t = LogFormat::Text)]
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -288,6 +305,8 @@ pub(crate) struct SchedulerStartArgs {
     /// Join without a vote.
     #[arg(long, requires = "join")]
     pub(crate) learner: bool,
+    #[command(flatten)]
+    pub(crate) log: LogChoice,
     /// Let browsers play finished titles: its page then reads them where they were delivered, with its own credentials.
     #[arg(long)]
     pub(crate) preview: bool,

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::about::{CompletionsArgs, HelpArgs, ManArgs, SchemaArgs};
 pub(crate) use self::farm::{
-    CloudChoice, ClusterArgs, ClusterCommand, DoctorArgs, HookProgram, MonitorArgs, ProjectArgs,
+    CloudChoice, ClusterArgs, ClusterCommand, DoctorArgs, HookProgram, LogFormat, MonitorArgs, ProjectArgs,
     ProjectCommand, SchedulerArgs, SchedulerCommand, SchedulerStartArgs, ServerChoice, ViewChoice,
     WorkerArgs, WorkerCommand, WorkerStartArgs,
 };
