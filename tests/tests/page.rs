@@ -8,7 +8,7 @@ use std::process::Command;
 
 use reel_tests::farm::Farm;
 use reel_tests::reel::report;
-use reel_tests::{fixtures, profile, target_dir, workspace};
+use reel_tests::{fixtures, profile, scratch, target_dir, workspace};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -109,10 +109,26 @@ fn a_browser_shows_what_the_farm_knows_and_plays_its_title() {
     let (done, gone) = (of(&format!("jobs/{job}")), of(&format!("jobs/{failed}")));
     let file = |path: &std::path::Path| format!("file://{}", path.display());
     let addresses = [of(""), of("workers"), of("events"), done.clone(), gone, file(&html), file(&sad)];
-    let saw = look(&json!({ "pages": addresses, "title": done }));
+    let unproved = farm.shared().join("unproved.json");
+    let mut without = report(&farm.output("a"));
+    without.as_object_mut().unwrap().remove("proof");
+    fs::write(&unproved, without.to_string()).unwrap();
+    let bare = farm.shared().join("unproved.html");
+    farm.reel("job report").arg(&unproved).args(&format!("--html {}", bare.display())).run().success();
+    let addresses = [&addresses[..], &[file(&bare)]].concat();
+    let shots = scratch();
+    let saw = look(&json!({ "pages": addresses, "title": done, "screenshots": shots.path() }));
+    for view in ["light", "dark", "phone"] {
+        for page in 0..addresses.len() {
+            let picture = fs::read(shots.path().join(format!("{page}-{view}.png"))).unwrap();
+            assert!(picture.starts_with(b"\x89PNG") && picture.len() > 4_000, "{page}-{view}");
+        }
+    }
     assert_eq!(saw.console, [""; 0]);
     assert!(saw.pages.iter().all(|page| page.images == 0 && page.overflow <= 0), "{:?}", saw.pages);
-    let [overview, workers, events, job_page, failed_page, job_report, failed_report] = &saw.pages[..] else {
+    let [overview, workers, events, job_page, failed_page, job_report, failed_report, unproved] =
+        &saw.pages[..]
+    else {
         panic!("{saw:?}")
     };
 
@@ -157,6 +173,7 @@ fn a_browser_shows_what_the_farm_knows_and_plays_its_title() {
     assert_eq!((&job_report.facts["state"], &job_report.facts["cost"]), (&"done".to_owned(), &cost));
     assert_eq!(failed_report.facts["state"], "failed");
     assert!(failed_report.text.contains("✖"), "{}", failed_report.text);
+    assert!(unproved.text.contains("no proof") && unproved.checks.is_empty(), "{}", unproved.text);
 
     let title = saw.title.unwrap();
     assert_eq!((title.refused.as_str(), title.ended, title.corrupted), ("", true, 0));

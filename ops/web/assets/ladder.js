@@ -138,7 +138,8 @@ const judged = ({ findings, destinations }) => {
 
 /** That the title shows every frame of the mezzanine once, and what was looked at to know it. */
 reel.proof = report => {
-  const proof = report.proof ?? { renditions: [], audio: [] };
+  const { proof } = report;
+  if (!proof?.renditions?.length) return reel.el('p', { class: 'bad' }, '✖ this report has no proof of its frames');
   const frames = proof.renditions.map(one => one.frames);
   const title = frames[0] ?? 0;
   const { mezzanine = {} } = report;
