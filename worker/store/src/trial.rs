@@ -1,4 +1,4 @@
-//! A trial of a store: does it keep what the farm relies on?
+//! A trial of a store, whether it keeps what the farm relies on.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
