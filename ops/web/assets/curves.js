@@ -49,7 +49,7 @@ reel.curves = report => {
       rate: reel.rates(parts, spans),
     };
   });
-  const stretches = list => (list ?? []).map(({ start_s, end_s }) => ({ start: start_s, end: end_s }));
+  const stretches = list => (list ?? []).map(({ start_s, end_s }) => ({ start: start_s, end: end_s })).filter(({ start, end }) => end >= start);
   return {
     seconds: Math.max(0, ...renditions.map(rendition => rendition.seconds)),
     black: stretches(report.picture?.black),
