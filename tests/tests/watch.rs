@@ -77,7 +77,7 @@ fn a_watch_goes_on_when_nobody_answers_and_ends_with_what_is_gone() {
     let seen = farm.reel("worker list --watch=1 --json").start();
     until("the worker", PATIENCE, || seen.stdout().contains("\"w1\""));
     farm.kill_scheduler(0);
-    until("the silence to be told", PATIENCE * 2, || seen.stderr().contains("asking on"));
+    until("the silence to be told", PATIENCE * 2, || seen.stderr().contains("schedulers runs; asking on"));
     farm.start_scheduler(0);
     farm.reel("worker cordon w1").run().success();
     until("the farm again", PATIENCE, || seen.stdout().contains("cordoned"));
