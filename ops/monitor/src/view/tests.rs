@@ -137,7 +137,7 @@ async fn what_changes_something_is_confirmed_first() {
     assert_eq!(seat.model.update(control('c')), Some(Wish::Quit));
     let cancel = Act::Control(JobId(CHOSEN), JobControl::Cancel);
     let Some(Dialog::Confirm { act, about }) = &seat.model.dialog else { panic!("no question") };
-    assert_eq!((act, about.as_str()), (&cancel, "/srv/titles/title-0002 (project series)"));
+    assert_eq!((act, about.as_str()), (&cancel, "/srv/titles/borderlines-s01e01 (project films)"));
     assert_eq!(seat.press(KeyCode::Char('y')), Some(Wish::Do(cancel.clone())));
     seat.model.update(Event::Answer(cancel.clone(), Ok(())));
     assert!(seat.shown(80, 24).contains("cancel job 2: done"));
