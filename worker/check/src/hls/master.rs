@@ -83,6 +83,11 @@ pub(super) fn read(
                 let playlist = attributes.quoted("URI").and_then(|uri| find(uri, findings));
                 master.iframes.push(Variant { attributes, playlist });
             }
+            // Still pictures for winding, as Roku and Shaka Player know them: of no specification, but named they are.
+            Line::Tag("-X-IMAGE-STREAM-INF", value) => {
+                let attributes = Attributes::read(file, "-X-IMAGE-STREAM-INF", *value, findings);
+                attributes.quoted("URI").and_then(|uri| find(uri, findings));
+            }
             Line::Tag("-X-SESSION-KEY", value) => {
                 master.session_keys.push(Attributes::read(file, "-X-SESSION-KEY", *value, findings));
             }

@@ -90,7 +90,9 @@ const OF_PLAYLISTS: &[Case] = &[
     (&["package-empty"], RIGHT, Files::clear),
     (&["file-missing"], RIGHT, |f| drop(f.remove("a/2.m4s"))),
     (&["file-missing"], RIGHT, |f| drop(f.remove("text/2.vtt"))),
+    (&["file-missing"], RIGHT, |f| drop(f.remove("images/p.m3u8"))),
     (&["file-unreferenced"], RIGHT, |f| drop(f.insert("a/9.m4s".into(), vec![0]))),
+    (&["file-unreferenced"], RIGHT, |f| master(f, "#EXT-X-IMAGE-STREAM-INF", "#EXT-X-NOTHING-KNOWN")),
     (&["hls-syntax"], RIGHT, |f| edit(f, "sound/p.m3u8", "#EXTM3U\n", "\n")),
     (&["hls-syntax"], RIGHT, |f| master(f, "NAME=\"English\"", "NAME=\"English\",NAME=\"English\"")),
     (&["hls-required-tag"], RIGHT, |f| {

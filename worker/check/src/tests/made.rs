@@ -306,6 +306,9 @@ pub(super) fn made(recipe: Recipe) -> Files {
         rates(&[&wound])
     )
     .unwrap();
+    master.push_str("#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=20000,RESOLUTION=160x90,CODECS=\"jpeg\",URI=\"images/p.m3u8\"\n");
+    let images = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-IMAGES-ONLY\n#EXTINF:2,\n1.jpg\n#EXT-X-ENDLIST\n";
+    files.insert("images/p.m3u8".to_owned(), images.as_bytes().to_vec());
     files.insert("master.m3u8".to_owned(), master.into_bytes());
     files.insert("sound/p.m3u8".to_owned(), playlist(&sound, scheme).into_bytes());
     files.insert("a/i.m3u8".to_owned(), iframe_playlist(&wound, init_bytes, head_bytes).into_bytes());
