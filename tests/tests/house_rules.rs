@@ -80,7 +80,8 @@ fn commands_of_the_documents_are_known_with_their_options() {
     let dir = scratch();
     let known = known(dir.path());
     let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
-    for page in Page::all() {
+    // One page is what the program says of itself, which its own test holds.
+    for page in Page::all().into_iter().filter(|page| page.name != "ops/docs/reference/commands.md") {
         for line in lines_of_text(&page.text, &known) {
             let words = filled(&line);
             if seen.insert(words.clone()) {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use reel_tests::farm::Farm;
@@ -89,6 +90,38 @@ fn look(plan: &Value) -> Saw {
     serde_json::from_slice(&ended.stdout).unwrap()
 }
 
+/// Every page was photographed, by day, by night and as on a phone.
+fn photographed(shots: &Path, pages: usize) {
+    for view in ["light", "dark", "phone"] {
+        for page in 0..pages {
+            let picture = fs::read(shots.join(format!("{page}-{view}.png"))).unwrap();
+            assert!(picture.starts_with(b"\x89PNG") && picture.len() > 4_000, "{page}-{view}");
+        }
+    }
+}
+
+/// The report of a title without its proof, as a page.
+fn unproved(farm: &Farm) -> PathBuf {
+    let (json, html) = (farm.shared().join("unproved.json"), farm.shared().join("unproved.html"));
+    let mut without = report(&farm.output("a"));
+    without.as_object_mut().unwrap().remove("proof");
+    fs::write(&json, without.to_string()).unwrap();
+    farm.reel("job report").arg(&json).args(&format!("--html {}", html.display())).run().success();
+    html
+}
+
+fn assert_plays(title: &Title, frames: u64) {
+    assert_eq!((title.refused.as_str(), title.ended, title.corrupted), ("", true, 0));
+    assert_eq!(title.renditions, [("360p".to_owned(), 360), ("180p".to_owned(), 180)]);
+    let second = 24000.0 / 1001.0;
+    assert!((title.duration - frames as f64 / second).abs() < 0.1, "{title:?}");
+    assert!((title.frame - title.sought - 1.0 / second).abs() < 0.002, "{title:?}");
+    assert!((title.back - title.sought).abs() < 0.002, "{title:?}");
+    // Parts have two seconds of frames.
+    let into_part = (title.join * second).floor() % 48.0;
+    assert!(title.join < title.sought && into_part == 0.0, "{title:?}");
+}
+
 #[test]
 fn a_browser_shows_what_the_farm_knows_and_plays_its_title() {
     let prices = vec![("REEL_PRICE", "3600".to_owned())];
@@ -107,23 +140,13 @@ fn a_browser_shows_what_the_farm_knows_and_plays_its_title() {
 
     let of = |page: &str| format!("{server}/#/{page}");
     let (done, gone) = (of(&format!("jobs/{job}")), of(&format!("jobs/{failed}")));
-    let file = |path: &std::path::Path| format!("file://{}", path.display());
+    let file = |path: &Path| format!("file://{}", path.display());
     let addresses = [of(""), of("workers"), of("events"), done.clone(), gone, file(&html), file(&sad)];
-    let unproved = farm.shared().join("unproved.json");
-    let mut without = report(&farm.output("a"));
-    without.as_object_mut().unwrap().remove("proof");
-    fs::write(&unproved, without.to_string()).unwrap();
-    let bare = farm.shared().join("unproved.html");
-    farm.reel("job report").arg(&unproved).args(&format!("--html {}", bare.display())).run().success();
+    let bare = unproved(&farm);
     let addresses = [&addresses[..], &[file(&bare)]].concat();
     let shots = scratch();
     let saw = look(&json!({ "pages": addresses, "title": done, "screenshots": shots.path() }));
-    for view in ["light", "dark", "phone"] {
-        for page in 0..addresses.len() {
-            let picture = fs::read(shots.path().join(format!("{page}-{view}.png"))).unwrap();
-            assert!(picture.starts_with(b"\x89PNG") && picture.len() > 4_000, "{page}-{view}");
-        }
-    }
+    photographed(shots.path(), addresses.len());
     assert_eq!(saw.console, [""; 0]);
     assert!(saw.pages.iter().all(|page| page.images == 0 && page.overflow <= 0), "{:?}", saw.pages);
     let [overview, workers, events, job_page, failed_page, job_report, failed_report, unproved] =
@@ -175,14 +198,5 @@ fn a_browser_shows_what_the_farm_knows_and_plays_its_title() {
     assert!(failed_report.text.contains("✖"), "{}", failed_report.text);
     assert!(unproved.text.contains("no proof") && unproved.checks.is_empty(), "{}", unproved.text);
 
-    let title = saw.title.unwrap();
-    assert_eq!((title.refused.as_str(), title.ended, title.corrupted), ("", true, 0));
-    assert_eq!(title.renditions, [("360p".to_owned(), 360), ("180p".to_owned(), 180)]);
-    let second = 24000.0 / 1001.0;
-    assert!((title.duration - frames as f64 / second).abs() < 0.1, "{title:?}");
-    assert!((title.frame - title.sought - 1.0 / second).abs() < 0.002, "{title:?}");
-    assert!((title.back - title.sought).abs() < 0.002, "{title:?}");
-    // Parts have two seconds of frames.
-    let into_part = (title.join * second).floor() % 48.0;
-    assert!(title.join < title.sought && into_part == 0.0, "{title:?}");
+    assert_plays(&saw.title.unwrap(), frames);
 }

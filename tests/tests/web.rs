@@ -42,7 +42,8 @@ fn every_scheduler_tells_of_the_farm_whoever_leads() {
         assert_eq!((&view["partsTotal"], &view["output"]), (&shown["parts_total"], &shown["output"]));
         assert_eq!(ask(&server, &format!("jobs/{job}/strip?cells=2"))["partsTotal"], shown["parts_total"]);
         assert_eq!(ask(&server, &format!("jobs/{job}/tasks")), json!({}));
-        assert_eq!(ask(&server, &format!("jobs/{job}/explain")), json!({}));
+        let explained = ask(&server, &format!("jobs/{job}/explain"));
+        assert_eq!(explained["obstacles"][0]["message"], "the job is done");
         assert_eq!(ask(&server, "cluster")["members"].as_array().unwrap().len(), 3);
         let history = ask(&server, &format!("jobs/{job}/history"));
         let attempts = history["attempts"].as_array().unwrap();

@@ -523,8 +523,8 @@ impl Model {
                 .job_chosen()
                 .map_or(String::new(), |job| format!("{} (project {})", job.output, job.project)),
             Act::Hold(name, _) => {
-                let workers = self.overview.iter().flat_map(|seen| &seen.workers);
-                let worker = workers.filter(|worker| worker.name == *name).last();
+                let mut workers = self.overview.iter().flat_map(|seen| &seen.workers);
+                let worker = workers.find(|worker| worker.name == *name);
                 worker.map_or(String::new(), |worker| format!("{} attempts run there", worker.running))
             }
             Act::RetryTask(_) | Act::SkipTask(_) => String::new(),

@@ -276,6 +276,16 @@ fn old_devices(files: &mut Files) {
     files.insert("ts.m3u8".to_owned(), master.into_bytes());
 }
 
+/// Still pictures for winding, in an image media playlist.
+fn images(files: &mut Files, master: &mut String) {
+    master.push_str(
+        "#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=20000,RESOLUTION=160x90,CODECS=\"jpeg\",URI=\"images/p.m3u8\"\n",
+    );
+    let playlist = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-IMAGES-ONLY\n#EXTINF:2,\n1.jpg\n#EXT-X-ENDLIST\n";
+    files.insert("images/p.m3u8".to_owned(), playlist.as_bytes().to_vec());
+    files.insert("images/1.jpg".to_owned(), vec![0xff; 5_000]);
+}
+
 /// All its files.
 pub(super) fn made(recipe: Recipe) -> Files {
     let mut files = Files::new();
@@ -306,9 +316,7 @@ pub(super) fn made(recipe: Recipe) -> Files {
         rates(&[&wound])
     )
     .unwrap();
-    master.push_str("#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=20000,RESOLUTION=160x90,CODECS=\"jpeg\",URI=\"images/p.m3u8\"\n");
-    let images = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-IMAGES-ONLY\n#EXTINF:2,\n1.jpg\n#EXT-X-ENDLIST\n";
-    files.insert("images/p.m3u8".to_owned(), images.as_bytes().to_vec());
+    images(&mut files, &mut master);
     files.insert("master.m3u8".to_owned(), master.into_bytes());
     files.insert("sound/p.m3u8".to_owned(), playlist(&sound, scheme).into_bytes());
     files.insert("a/i.m3u8".to_owned(), iframe_playlist(&wound, init_bytes, head_bytes).into_bytes());
@@ -317,7 +325,6 @@ pub(super) fn made(recipe: Recipe) -> Files {
     if recipe.ts {
         old_devices(&mut files);
     }
-    files.insert("images/1.jpg".to_owned(), vec![0xff; 5_000]);
     let of_video = |name: &str, made: &Made, size: &str| {
         representation(name, made, &format!("codecs=\"avc1.64001f\" {size} frameRate=\"25\""), 0)
     };
