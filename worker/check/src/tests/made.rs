@@ -281,7 +281,7 @@ fn images(files: &mut Files, master: &mut String) {
     master.push_str(
         "#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=20000,RESOLUTION=160x90,CODECS=\"jpeg\",URI=\"images/p.m3u8\"\n",
     );
-    let playlist = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-IMAGES-ONLY\n#EXTINF:2,\n1.jpg\n#EXT-X-ENDLIST\n";
+    let playlist = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-IMAGES-ONLY\n#EXTINF:2,\n1.jpg\n#EXT-X-ENDLIST\n";
     files.insert("images/p.m3u8".to_owned(), playlist.as_bytes().to_vec());
     files.insert("images/1.jpg".to_owned(), vec![0xff; 5_000]);
 }
