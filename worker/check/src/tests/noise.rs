@@ -49,6 +49,8 @@ proptest! {
         let path = files.keys().nth(number).unwrap().clone();
         let bytes = files.get_mut(&path).unwrap();
         let keep = (bytes.len() as f64 * share) as usize;
+        // A playlist without the line break at its end says the same.
+        prop_assume!(bytes[keep..] != *b"\n");
         bytes.truncate(keep);
         let found = judged(&files, &[]);
         prop_assert!(!found.is_empty() || path.ends_with(".jpg") || path.ends_with(".vtt"), "{path} cut at {keep}");
