@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
+use crate::driver::Ended;
+
 /// How to start one scheduler.
 #[derive(Clone, Debug)]
 pub struct SchedulerConfig {
@@ -19,6 +23,8 @@ pub struct SchedulerConfig {
     pub abandon_fleet: bool,
     /// How workers keep their leases.
     pub leases: LeaseTimes,
+    /// Who is told of jobs and attempts that are over, while this scheduler leads; what has no room is left out.
+    pub ended: Option<mpsc::Sender<Ended>>,
 }
 
 impl SchedulerConfig {
@@ -31,6 +37,7 @@ impl SchedulerConfig {
             store_url: store_url.into(),
             abandon_fleet: false,
             leases: LeaseTimes::default(),
+            ended: None,
         }
     }
 }

@@ -24,6 +24,6 @@ mod scheduler;
 pub mod simulation;
 
 pub use config::{Beginning, LeaseTimes, SchedulerConfig};
-pub use driver::JobFilter;
+pub use driver::{Ended, JobFilter};
 pub use grpc::ServeError;
 pub use scheduler::{JobSpec, Refused, Scheduler, StartError, Submitted, WorkerChannels};

@@ -375,6 +375,11 @@ impl Scheduler {
         self.operate(Action::CancelJob { job }).await
     }
 
+    /// The number of its cluster.
+    pub fn cluster(&self) -> u64 {
+        self.admin.status().cluster
+    }
+
     /// The number of its folder, by which the cluster knows it again.
     pub fn folder(&self) -> u64 {
         self.admin.folder()

@@ -14,7 +14,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::codec;
 use crate::config::{LeaseTimes, SchedulerConfig};
-use crate::driver::{Driver, Event, EventLog, LinkEvent, LinkId, Now, Request};
+use crate::driver::{Driver, Event, EventLog, LinkEvent, LinkId, Now, Request, Teller};
 use crate::raft::{Applied, Log, OwnerCall, ProposeError, Role};
 use crate::scheduler::{JobSpec, Refused, Submitted};
 
@@ -74,7 +74,7 @@ impl Node {
         // Links are opened without a task that forwards what they say, so nothing is ever sent to this.
         let (links, _) = mpsc::channel(1);
         let log = Box::new(Proposals(proposed));
-        let events = EventLog::new(state.applied);
+        let events = EventLog::new(state.applied, Teller::default());
         let driver = Driver::new(config, (state, events), log, roles, links, at(origin, clocks));
         Ok(Node { driver, role, proposals, origin })
     }

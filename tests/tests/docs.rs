@@ -273,6 +273,31 @@ fn every_command_of_the_program_is_run_by_a_page() {
 }
 
 #[test]
+fn the_memory_of_a_slot_is_what_plans_say() {
+    let dir = scratch();
+    let sources = ["1920x1080", "3840x2160"].map(|size| {
+        let path = dir.path().join(format!("{size}.mp4"));
+        let pictures = format!("testsrc2=s={size}:r=24:d=1");
+        let coding = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -colorspace bt709 -color_primaries bt709 -color_trc bt709";
+        let words = ["-f", "lavfi", "-i", &pictures].into_iter().chain(coding.split_whitespace());
+        ffmpeg::run(words.chain([path.to_str().unwrap()]));
+        path
+    });
+    let guide = Page::read("ops/docs/operator-guide.md").text;
+    for profile in ["proxy", "vod-abr", "vod-multicodec"] {
+        let memory = |source: &PathBuf| {
+            let plan = Reel::new(dir.path(), ["plan"]).arg(source).args(&format!("--profile {profile}"));
+            let said = plan.run().success().stdout;
+            let line = said.lines().find_map(|line| line.strip_prefix("memory")).unwrap().trim().to_owned();
+            line.strip_suffix(" to encode a chunk").unwrap().to_owned()
+        };
+        let [small, large] = sources.each_ref().map(memory);
+        let row = format!("| `{profile}` | {small} | {large} |");
+        assert!(guide.lines().any(|line| line == row), "{row}");
+    }
+}
+
+#[test]
 fn the_first_farm_stands_and_loses_nothing() {
     let mut run = Run::start("ops/docs/first-farm.md", None, |_| {});
     run.before_the_last_block();

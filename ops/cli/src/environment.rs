@@ -71,6 +71,10 @@ pub(crate) const ALL: &[(&str, &str)] = &[
         "AZURE_*",
         "account and credentials of az URLs: AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or others",
     ),
+    (
+        "OTEL_*",
+        "of a scheduler: traces go where OTEL_EXPORTER_OTLP_ENDPOINT says (gRPC); also its headers, OTEL_SERVICE_NAME, ..",
+    ),
     ("REEL_KEYS*", "content keys, where a profile has `keys = \"env:REEL_KEYS..\"`; of a worker"),
     (
         "REEL_KEYS_TOKEN",

@@ -9,6 +9,7 @@ use reel_scheduler_core::event::Event;
 use tokio::sync::broadcast;
 
 use super::counts::Counts;
+use super::ended::Teller;
 use crate::scheduler::Refused;
 
 /// Changes that are kept: what a busy farm of a thousand workers does in a few minutes.
@@ -44,20 +45,27 @@ pub(crate) struct EventLog {
     pub(super) counts: Counts,
     /// This scheduler leads, so it is the one that logs them.
     pub(super) leads: bool,
+    teller: Teller,
     watchers: broadcast::Sender<Arc<Change>>,
 }
 
 impl EventLog {
     /// Begins with the state as it was read from disk.
-    pub(crate) fn new(applied: u64) -> Self {
+    pub(crate) fn new(applied: u64, teller: Teller) -> Self {
         let watchers = broadcast::channel(MAX_BEHIND).0;
         EventLog {
             kept: VecDeque::new(),
             forgotten: applied,
             counts: Counts::default(),
             leads: false,
+            teller,
             watchers,
         }
+    }
+
+    /// Begins anew with a state that came whole, up to the command `applied`.
+    pub(super) fn forget(&mut self, applied: u64) {
+        *self = EventLog::new(applied, std::mem::take(&mut self.teller));
     }
 
     /// Takes in what the last command changed.
@@ -69,6 +77,7 @@ impl EventLog {
         events.iter().for_each(|event| self.counts.note(event));
         if self.leads {
             events.iter().for_each(log);
+            events.iter().for_each(|event| self.teller.tell(event, state));
         }
         let change = Arc::new(Change { number: state.applied, at_ms: state.clock_ms, events });
         if self.kept.len() == MAX_KEPT
@@ -136,7 +145,7 @@ mod tests {
 
     /// A log of `count` changes, numbered from 1.
     fn log_of(count: u64) -> (EventLog, FarmState) {
-        let (mut log, mut state) = (EventLog::new(0), FarmState::default());
+        let (mut log, mut state) = (EventLog::new(0, Teller::default()), FarmState::default());
         for number in 1..=count {
             let hold = (number % 2 == 1).then_some(Hold::Cordon);
             let action = Action::HoldWorker { name: "w".to_owned(), hold };

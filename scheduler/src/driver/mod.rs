@@ -7,6 +7,7 @@
 mod batch;
 mod clock;
 mod counts;
+mod ended;
 mod events;
 mod fleet;
 mod messages;
@@ -33,6 +34,8 @@ use self::batch::{Asker, Batch};
 pub(crate) use self::clock::Now;
 use self::clock::{Clock, millis};
 pub(crate) use self::counts::Counts;
+pub use self::ended::Ended;
+pub(crate) use self::ended::Teller;
 pub(crate) use self::events::{Change, EventLog, Watch};
 pub(crate) use self::fleet::{Fleet, LinkEvent, LinkId};
 use self::messages::refuse;
@@ -165,7 +168,7 @@ pub(crate) async fn start(
     requests: mpsc::Receiver<Request>,
 ) -> Result<Started, StartError> {
     let (owner, mut calls) = mpsc::channel(OWNER_CALLS);
-    let (mut state, mut events) = (FarmState::default(), EventLog::new(0));
+    let (mut state, mut events) = (FarmState::default(), EventLog::new(0, Teller::new(config.ended.clone())));
     let (dir, node, beginning) = (config.dir.clone(), config.node_id, config.beginning.clone());
     let mut opening = Box::pin(async move { Raft::start(&dir, node, beginning, owner).await });
     let raft = loop {
@@ -203,7 +206,7 @@ fn serve(state: &mut FarmState, events: &mut EventLog, call: OwnerCall) {
         OwnerCall::Copy { reply } => drop(reply.send(state.clone())),
         OwnerCall::Restore { state: restored, reply } => {
             *state = *restored;
-            *events = EventLog::new(state.applied);
+            events.forget(state.applied);
             let _ = reply.send(());
         }
     }

@@ -20,6 +20,9 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a leader that is asked to end looks for another; then there is an election.
 const HAND_OVER_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long the last traces may take to be sent.
+const TRACES_PATIENCE: Duration = Duration::from_secs(5);
+
 pub(crate) fn run(args: SchedulerArgs) -> Result<(), Stop> {
     let SchedulerCommand::Start(args) = args.command;
     signals::runtime()?.block_on(start(args))
@@ -48,9 +51,12 @@ async fn start(args: SchedulerStartArgs) -> Result<(), Stop> {
         None => None,
     };
     let config = config(&args, &address, joining.as_ref()).await?;
-    let scheduler = Scheduler::open(config).await;
+    let traces = reel_traces::from_environment(args.id).map_err(|error| Stop::usage(error.to_string()))?;
+    let (traces, ended) = traces.unzip();
+    let scheduler = Scheduler::open(SchedulerConfig { ended, ..config }).await;
     let scheduler =
         scheduler.map_err(|error| Stop::failed(format!("the scheduler does not start: {error}")))?;
+    let traced = traces.map(|traces| tokio::spawn(traces.run(scheduler.cluster())));
     let (stopping, stop) = tokio::sync::oneshot::channel::<()>();
     let pages = reel_web::routes(Client::new(itself(bound)?), args.preview);
     let served = tokio::spawn(scheduler.clone().serve(listener, pages, async {
@@ -69,7 +75,12 @@ async fn start(args: SchedulerStartArgs) -> Result<(), Stop> {
     }
     scheduler.shutdown().await;
     drop(stopping);
-    match served.await {
+    let served = served.await;
+    if let Some(traced) = traced {
+        // A collector that does not answer holds nobody up.
+        let _ = tokio::time::timeout(TRACES_PATIENCE, traced).await;
+    }
+    match served {
         Ok(Err(error)) if ended.is_ok() => Err(Stop::failed(error.to_string())),
         _ => ended,
     }
